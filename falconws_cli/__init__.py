@@ -1,0 +1,1 @@
+"""The ``falconws`` command: scaffolds, serves and tests WebSocket services on Falcon."""
