@@ -1,0 +1,80 @@
+"""The close codes of RFC 6455: which exist, which an endpoint may send, and what a client should do about each.
+
+Owns numbers and their meaning. Knows nothing of sockets.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ("CloseCode", "check_close", "http_status_to_close_code")
+
+_MAX_REASON_BYTES = 123
+"""A control frame's payload is at most 125 bytes, two of which are the code (RFC 6455 section 5.5)."""
+
+
+class CloseCode(IntEnum):
+    """The close codes registered with IANA, each with what it tells a client to do.
+
+    Source: RFC 6455 section 7.4.1; IANA "WebSocket Close Code Number Registry".
+    """
+
+    NORMAL = 1000
+    """The conversation is over. Do not reconnect."""
+    GOING_AWAY = 1001
+    """The page was left, or this endpoint goes away. Reconnect when you need it again."""
+    PROTOCOL_ERROR = 1002
+    """The peer broke RFC 6455. Reconnecting will not help; mend the client."""
+    UNSUPPORTED_DATA = 1003
+    """TEXT came where BINARY was expected, or the reverse. Mend the client."""
+    NO_STATUS = 1005
+    """Never sent: the peer closed without giving a code."""
+    ABNORMAL = 1006
+    """Never sent: the connection was lost without a closing handshake. Reconnect with a random delay."""
+    INVALID_PAYLOAD = 1007
+    """A payload could not be decoded (bad UTF-8, bad JSON). Mend the client."""
+    POLICY_VIOLATION = 1008
+    """Refused by the application's rules. Do not reconnect unchanged."""
+    MESSAGE_TOO_BIG = 1009
+    """A message was over the size limit. Send smaller messages."""
+    MANDATORY_EXTENSION = 1010
+    """Sent by clients only: the server did not negotiate an extension that the client needs."""
+    INTERNAL_ERROR = 1011
+    """The server failed. Reconnect with a random, growing delay."""
+    SERVICE_RESTART = 1012
+    """The server restarts. Reconnect with a random delay."""
+    TRY_AGAIN_LATER = 1013
+    """The server is overloaded. Reconnect later."""
+    BAD_GATEWAY = 1014
+    """A gateway got an invalid answer from the server behind it. Reconnect later."""
+
+
+def check_close(code: int, reason: str | None) -> None:
+    """Raise ValueError unless an endpoint may send *code* and *reason* in a close frame.
+
+    Allowed are 1000-1003, 1007-1014, and the ranges for libraries (3000-3999) and applications (4000-4999); a reason
+    has at most 123 bytes of UTF-8.
+
+    Source: RFC 6455 sections 5.5.1, 7.4.1 and 7.4.2.
+    """
+    # bool is an int, and True a close code only by accident; its value fails the range check below.
+    if not isinstance(code, int):
+        raise ValueError(f"The close code must be an int, not {type(code).__name__}.")
+    if not 1000 <= code <= 4999:
+        raise ValueError(f"Invalid close code {code}: it must be between 1000 and 4999.")
+    if 1004 <= code <= 1006 or 1015 <= code <= 2999:
+        raise ValueError(
+            f"Invalid close code {code}: it is reserved and may not be sent; applications use 4000-4999."
+        )
+    if reason is None:
+        return
+    if not isinstance(reason, str):
+        raise ValueError(f"The close reason must be a str, not {type(reason).__name__}.")
+    size = len(reason.encode())
+    if size > _MAX_REASON_BYTES:
+        raise ValueError(f"The close reason has {size} bytes of UTF-8; at most {_MAX_REASON_BYTES} fit.")
+
+
+def http_status_to_close_code(status: int) -> int:
+    """Return the close code that stands for an HTTP *status* after the handshake: 3000 + status, as in Falcon."""
+    return 3000 + status

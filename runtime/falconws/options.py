@@ -1,0 +1,81 @@
+"""The knobs of a falconws application: ``app.ws_options``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from falcon import WebSocketPayloadType
+from falcon.asgi import WebSocketOptions as FalconWebSocketOptions
+
+from .media import JSONHandlerWS
+from .origins import OriginPolicy
+
+__all__ = ("WebSocketOptions",)
+
+
+class WebSocketOptions(FalconWebSocketOptions):
+    """Options of all WebSocket connections of one application.
+
+    From Falcon, with the same meaning:
+
+    ``error_close_code`` (int, default 1011)
+        Sent when a responder fails after the handshake. A code that the server refuses becomes 3011.
+    ``default_close_reasons`` (dict of int to str, default: the phrases of RFC 9110 at 3000 + status)
+        The reason that goes with a close code when ``ws.close()`` is given none.
+    ``media_handlers`` (dict of WebSocketPayloadType to handler, default JSON for TEXT and MessagePack for BINARY)
+        What ``send_media()`` and ``receive_media()`` use.
+    ``max_receive_queue`` (messages, default 4)
+        How many unread messages are taken from the ASGI server ahead of the responder. 0 takes none: a disconnect is
+        then seen only by receiving or sending.
+
+    Added here:
+
+    ``max_read_ahead`` (bytes, default 65536)
+        A responder that sends without ever receiving can only learn of a disconnect by reading past its unread
+        messages. Beyond ``max_receive_queue``, that many bytes of them are held for it, 64 bytes counted on top of
+        each payload; then reading stops until the responder catches up. 0 never reads past ``max_receive_queue``.
+    ``allowed_origins`` (default None)
+        Which pages may open a WebSocket: see the property.
+    """
+
+    max_read_ahead: int
+
+    # Falcon's options class has slots; without slots of its own a subclass gets a dict, and typos go unnoticed.
+    __slots__ = ("_origin_policy", "max_read_ahead")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.media_handlers[WebSocketPayloadType.TEXT] = JSONHandlerWS()
+        self.max_read_ahead = 65536
+        self._origin_policy: OriginPolicy | None = None
+
+    @property
+    def allowed_origins(self) -> str | Sequence[str] | None:
+        """Which values of the ``Origin`` header may complete a handshake.
+
+        ``"same-origin"`` compares scheme, host and port with those of the request; a sequence names origins exactly
+        (``"https://example.com"``) or all subdomains (``"https://*.example.com"``); ``"*"`` allows every origin and
+        None (the default) does too, with a warning at start-up. Others are refused with a 403 before any code of the
+        application runs. Handshakes without the header do not come from a browser and are let through.
+
+        Raises:
+            ValueError: A pattern is not an origin; the message names it.
+
+        Source: RFC 6454; RFC 6455 section 10.2.
+        """
+        return None if self._origin_policy is None else self._origin_policy.setting
+
+    @allowed_origins.setter
+    def allowed_origins(self, value: str | Sequence[str] | None) -> None:
+        self._origin_policy = None if value is None else OriginPolicy(value)
+
+    @property
+    def origin_policy(self) -> OriginPolicy | None:
+        """The compiled form of ``allowed_origins``, or None when it was not set."""
+        return self._origin_policy
+
+    def __repr__(self) -> str:
+        names: list[str] = ["error_close_code", "max_receive_queue", "max_read_ahead", "allowed_origins"]
+        values: list[Any] = [getattr(self, name) for name in names]
+        return f"WebSocketOptions({', '.join(f'{n}={v!r}' for n, v in zip(names, values, strict=True))})"

@@ -1,0 +1,136 @@
+"""Origins: may the page that opens this WebSocket do so?
+
+A browser sends cookies along with a WebSocket handshake from any page, so a server that does not look at the Origin
+header lends its users' sessions to every site they visit. Pure: strings in, a verdict out.
+
+Source: RFC 6454 (origins and their serialization); RFC 6455 section 10.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ("Origin", "OriginPolicy", "parse_origin")
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+
+# scheme://host[:port] and nothing else: RFC 6454 section 6.1 serializes no path, query or user.
+_ORIGIN = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/?#@\[\]:*,]+)(?::(?P<port>[0-9]{1,5}))?"
+)
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/?#@\[\]:,]+)(?::(?P<port>[0-9]{1,5}))?")
+
+
+class Origin(NamedTuple):
+    """A scheme, a host in lower case, and the port, the scheme's default one where none was written."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+
+def parse_origin(text: str) -> Origin | None:
+    """Return the origin that *text* serializes, or None for ``null`` and for anything that is not an origin."""
+    match = _ORIGIN.fullmatch(text)
+    if match is None:
+        return None
+    scheme = match["scheme"].lower()
+    return Origin(scheme, match["host"].lower(), _port(match["port"], scheme))
+
+
+def _port(text: str | None, scheme: str) -> int | None:
+    return int(text) if text else _DEFAULT_PORTS.get(scheme)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subdomains:
+    """``https://*.example.com``: every host below example.com, at any depth, but not example.com itself."""
+
+    scheme: str
+    suffix: str
+    port: int | None
+
+    def covers(self, origin: Origin) -> bool:
+        return (
+            origin.scheme == self.scheme
+            and origin.port == self.port
+            and origin.host.endswith(self.suffix)
+            and len(origin.host) > len(self.suffix)
+        )
+
+
+class OriginPolicy:
+    """The compiled form of ``ws_options.allowed_origins``.
+
+    Args:
+        setting: ``"same-origin"``, ``"*"``, or a sequence of origins and ``scheme://*.host`` patterns.
+
+    Raises:
+        ValueError: An entry is none of these; the message names it and says what is expected.
+    """
+
+    __slots__ = ("_exact", "_same_origin", "_subdomains", "setting")
+
+    def __init__(self, setting: str | Sequence[str]) -> None:
+        self.setting = setting if isinstance(setting, str) else tuple(setting)
+        self._same_origin = False
+        self._exact: set[Origin] = set()
+        self._subdomains: list[_Subdomains] = []
+        if isinstance(setting, str):
+            if setting not in ("same-origin", "*"):
+                raise ValueError(
+                    f'allowed_origins is {setting!r}: use "same-origin", "*" or a list such as '
+                    '["https://example.com", "https://*.example.com"].'
+                )
+            self._same_origin = setting == "same-origin"
+            return
+        for entry in setting:
+            self._add(entry)
+
+    def _add(self, entry: str) -> None:
+        if entry == "same-origin":
+            self._same_origin = True
+            return
+        scheme, separator, rest = entry.partition("://*.")
+        origin = parse_origin(f"{scheme}://{rest}") if separator else parse_origin(entry)
+        if origin is None or origin.scheme not in ("http", "https"):
+            hint = " (every sandboxed page has that origin)" if entry == "null" else ""
+            raise ValueError(
+                f"allowed_origins holds {entry!r}, which is not an origin{hint}: write scheme and host, such as "
+                '"https://example.com", "http://localhost:3000" or "https://*.example.com", without a path.'
+            )
+        if separator:
+            self._subdomains.append(_Subdomains(origin.scheme, f".{origin.host}", origin.port))
+        else:
+            self._exact.add(origin)
+
+    def allows(self, origins: Sequence[str], scheme: str, host: str | None) -> bool:
+        """Say whether a handshake may go on.
+
+        Args:
+            origins: The values of all Origin headers; none at all means that no browser is involved.
+            scheme: The scheme the server sees: ``ws`` or ``wss``.
+            host: The value of the Host header.
+        """
+        if not origins or self.setting == "*":
+            return True
+        if len(origins) > 1:
+            return False
+        origin = parse_origin(origins[0])
+        if origin is None:
+            return False
+        if self._same_origin and host is not None and origin == _origin_of_request(scheme, host):
+            return True
+        return origin in self._exact or any(pattern.covers(origin) for pattern in self._subdomains)
+
+
+def _origin_of_request(scheme: str, host: str) -> Origin | None:
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return None
+    scheme = _HTTP_SCHEMES.get(scheme, scheme)
+    return Origin(scheme, match["host"].lower(), _port(match["port"], scheme))
