@@ -1,0 +1,82 @@
+"""Finding the ASGI app behind "module:attribute". Knows nothing of servers."""
+
+import importlib
+import inspect
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from falconws.server.errors import StartError
+
+
+def load_application(target: str, *, factory: bool = False) -> Any:
+    """Return the ASGI app that *target* names, calling it first when it is a factory.
+
+    A callable that needs no arguments is a factory even when *factory* is False: no ASGI app is
+    callable that way.
+
+    Raises:
+        StartError: The target is malformed, cannot be imported, or its factory failed.
+    """
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise StartError(
+            f'"{target}" does not name an app; write it as "module:attribute", as in "demo.app:app".'
+        )
+    try:
+        value: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise StartError(
+                f'Cannot find the module "{module_name}" of "{target}"; '
+                "run from the folder that contains it, or name that folder with app_dir."
+            ) from error
+        raise StartError(_blame(f'Cannot import "{module_name}"', error)) from error
+    except Exception as error:
+        raise StartError(_blame(f'Cannot import "{module_name}"', error)) from error
+    for part in attribute.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            raise StartError(
+                f'"{module_name}" has no attribute "{attribute}"; check the target "{target}".'
+            ) from None
+    if not factory and not _needs_no_arguments(value):
+        return value
+    return _call_factory(value, target)
+
+
+def _call_factory(factory: Callable[[], Any], target: str) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise StartError(_blame(f'The factory "{target}" failed', error)) from error
+
+
+def _needs_no_arguments(value: Any) -> bool:
+    if not callable(value):
+        return False
+    try:
+        parameters = inspect.signature(value).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    # An app may be a bare `def app(*args)`; only a signature that cannot take a scope is a factory.
+    return all(p.default is not p.empty for p in parameters if p.kind not in variadic) and not any(
+        p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters
+    )
+
+
+def _blame(what: str, error: Exception) -> str:
+    """One line: what failed, the error, and the last place in the user's own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith("<") and Path(f.filename).resolve() != _HERE]
+    if isinstance(error, SyntaxError) and error.filename:
+        place = f" ({error.filename}, line {error.lineno})"
+    else:
+        place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{what}: {type(error).__name__}: {' '.join(str(error).split())}{place}"
+
+
+_HERE = Path(__file__).resolve()

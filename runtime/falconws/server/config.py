@@ -1,0 +1,47 @@
+"""uvicorn's configuration as falconws uses it: our way to find the app, and our log lines."""
+
+import copy
+import logging
+import sys
+from typing import Any
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+
+from falconws.server.application import load_application
+from falconws.server.errors import StartError
+
+_logger = logging.getLogger("falconws.server")
+
+
+class ServerConfig(uvicorn.Config):
+    """A uvicorn.Config whose app may be an app or a factory, and whose start-up errors are one line.
+
+    It is pickled into reloaded and multiplied processes, so it holds plain data only.
+    """
+
+    def __init__(self, app: str, *, factory: bool = False, log_level: str = "info", **options: Any) -> None:
+        self.app_is_factory = factory
+        options.setdefault("log_config", log_config(log_level))
+        super().__init__(app, factory=True, log_level=log_level, **options)
+
+    def load_app(self) -> Any:
+        """Return a factory of the app; uvicorn calls it right away."""
+        assert isinstance(self.app, str)
+        try:
+            application = load_application(self.app, factory=self.app_is_factory)
+        except StartError as error:
+            _logger.error("%s", error)
+            sys.exit(STARTUP_FAILURE)
+        return lambda: application
+
+
+def log_config(log_level: str) -> dict[str, Any]:
+    """Return uvicorn's logging configuration with the server's own logger beside uvicorn's."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["falconws.server"] = {
+        "handlers": ["default"],
+        "level": "DEBUG" if log_level == "trace" else log_level.upper(),
+        "propagate": False,
+    }
+    return config

@@ -1,0 +1,96 @@
+"""The socket that the server listens on, and the URL that leads to it. Knows nothing of uvicorn."""
+
+import os
+import socket
+import stat
+
+from falconws.server.errors import StartError
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """Return a listening TCP socket; port 0 takes a free one.
+
+    Raises:
+        StartError: The address is taken, not allowed or not of this machine.
+    """
+    try:
+        candidates = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, OverflowError) as error:
+        raise StartError(f'Cannot listen on "{host}:{port}": {_text(error)}.') from error
+    # A name such as localhost may mean both families; one socket serves one, and IPv4 is what
+    # clients on the same machine try last but always try.
+    family, _, _, _, address = min(candidates, key=lambda candidate: candidate[0] != socket.AF_INET)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Two sockets may be bound to one port until one of them listens: claim it here, where the
+        # error is still one line.
+        listener.listen(1)
+    except PermissionError as error:
+        listener.close()
+        raise StartError(
+            f"Not allowed to listen on port {port}; ports below 1024 need more rights."
+        ) from error
+    except OSError as error:
+        listener.close()
+        hint = "; stop what listens there or choose another port" if port else ""
+        raise StartError(f"Cannot listen on {host}:{port}: {_text(error)}{hint}.") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def bind_unix(path: str) -> socket.socket:
+    """Return a Unix socket bound to *path*, replacing a socket that nobody listens on any more.
+
+    Raises:
+        StartError: Something else is at the path, or somebody listens on it.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise StartError("This platform has no Unix sockets; listen on a host and port instead.")
+    try:
+        if os.path.lexists(path):
+            _remove_stale(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(path)
+            os.chmod(path, 0o666)
+            listener.listen(1)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise StartError(f'Cannot listen on the Unix socket "{path}": {_text(error)}.') from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise StartError(f'"{path}" exists and is not a socket; choose another path for the Unix socket.')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError:
+            pass
+    raise StartError(f'Another server listens on the Unix socket "{path}"; stop it or choose another path.')
+
+
+def url_of(listener: socket.socket, *, host: str, tls: bool) -> str:
+    """Return the URL of *listener* as a user would type it."""
+    name = listener.getsockname()
+    if isinstance(name, (str, bytes)):
+        return f"unix:{os.fsdecode(name)}"
+    shown = host or name[0]
+    if ":" in shown:
+        shown = f"[{shown}]"
+    return f"{'https' if tls else 'http'}://{shown}:{name[1]}"
+
+
+def _text(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()

@@ -1,0 +1,130 @@
+"""`run()`: bind, say where, serve until a signal. The only module that puts the parts together."""
+
+import contextlib
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+from uvicorn.config import LOG_LEVELS, STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from falconws.server.application import load_application
+from falconws.server.config import ServerConfig
+from falconws.server.errors import StartError
+from falconws.server.listening import bind_tcp, bind_unix, url_of
+
+
+def run(
+    app: str,
+    *,
+    factory: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    uds: str | None = None,
+    app_dir: str | None = None,
+    reload: bool = False,
+    reload_dirs: Sequence[str] = (),
+    workers: int = 1,
+    log_level: str = "info",
+    access_log: bool = True,
+    ssl_certfile: str | None = None,
+    ssl_keyfile: str | None = None,
+    ssl_keyfile_password: str | None = None,
+    root_path: str = "",
+    forwarded_allow_ips: str | None = None,
+) -> None:
+    """Serve *app* until SIGINT or SIGTERM, and return when everything has ended.
+
+    Prints one line with the URL (the real port when *port* is 0) and the WebSocket engine.
+
+    Args:
+        app: "module:attribute" of an ASGI app or of a factory that returns one.
+        factory: The attribute is a factory, even if it could be called with arguments.
+        host: Address to listen on; "::" and "0.0.0.0" listen on all interfaces.
+        port: TCP port; 0 takes a free one.
+        uds: Path of a Unix socket to listen on instead of host and port.
+        app_dir: Folder put at the front of the import path; None leaves the path alone.
+        reload: Restart when a file changes.
+        reload_dirs: Folders to watch; the current one when empty.
+        workers: Number of processes.
+        log_level: critical, error, warning, info, debug or trace.
+        access_log: Log each HTTP request.
+        ssl_certfile: PEM file of the certificate chain; serves https and wss.
+        ssl_keyfile: PEM file of the private key; None when the certificate file holds it.
+        ssl_keyfile_password: Password of the private key.
+        root_path: Prefix that a proxy has stripped (ASGI "root_path").
+        forwarded_allow_ips: Proxies whose X-Forwarded-* headers are believed, separated by commas;
+            "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback.
+
+    Raises:
+        StartError: The app cannot be imported or the address cannot be used. It is a SystemExit:
+            uncaught, its one line goes to stderr and the process ends with code 1.
+    """
+    if log_level not in LOG_LEVELS:
+        raise StartError(f'Unknown log level "{log_level}"; choose one of {", ".join(LOG_LEVELS)}.')
+    if workers < 1:
+        raise StartError(f"workers is {workers}; at least one process must serve.")
+    if reload and workers > 1:
+        raise StartError("reload and workers exclude each other: reloading runs one process.")
+    _check_tls(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
+    if app_dir is not None:
+        sys.path.insert(0, app_dir)
+    config = ServerConfig(
+        app,
+        factory=factory,
+        host=host,
+        port=port,
+        uds=uds,
+        reload=reload,
+        reload_dirs=list(reload_dirs) or None,
+        workers=workers,
+        log_level=log_level,
+        access_log=access_log,
+        ssl_certfile=ssl_certfile,
+        ssl_keyfile=ssl_keyfile,
+        ssl_keyfile_password=ssl_keyfile_password,
+        root_path=root_path,
+        forwarded_allow_ips=forwarded_allow_ips,
+    )
+    if not reload:
+        # A reloading server starts with a broken app too, and waits for its repair.
+        load_application(app, factory=factory)
+    listener = bind_unix(uds) if uds is not None else bind_tcp(host, port)
+    try:
+        url = url_of(listener, host=host, tls=config.is_ssl)
+        print(f"falconws serves {url} with uvicorn {uvicorn.__version__} (Ctrl+C stops it)", flush=True)
+        _serve(config, listener)
+    finally:
+        listener.close()
+        if uds is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(uds)
+
+
+def _serve(config: ServerConfig, listener: socket.socket) -> None:
+    server = uvicorn.Server(config)
+    with contextlib.suppress(KeyboardInterrupt):
+        if config.should_reload:
+            ChangeReload(config, target=server.run, sockets=[listener]).run()
+        elif config.workers > 1:
+            Multiprocess(config, sockets=[listener]).run()
+        else:
+            server.run(sockets=[listener])
+            if not server.started:
+                sys.exit(STARTUP_FAILURE)
+
+
+def _check_tls(certfile: str | None, keyfile: str | None, password: str | None) -> None:
+    if certfile is None:
+        if keyfile is not None:
+            raise StartError("ssl_keyfile needs ssl_certfile: name the certificate too.")
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certfile, keyfile, password or "")
+    except OSError as error:
+        # ssl.SSLError is an OSError too; its text is OpenSSL's, and the file's name is what helps.
+        files = certfile if keyfile is None else f"{certfile} and {keyfile}"
+        raise StartError(f"Cannot use the TLS certificate in {files}: {error.strerror or error}.") from error
