@@ -15,6 +15,7 @@ from falconws.server.application import load_application
 from falconws.server.config import ServerConfig
 from falconws.server.errors import StartError
 from falconws.server.listening import bind_tcp, bind_unix, url_of
+from falconws.server.server import Server
 
 
 def run(
@@ -105,7 +106,7 @@ def run(
 
 
 def _serve(config: ServerConfig, listener: socket.socket) -> None:
-    server = uvicorn.Server(config)
+    server = Server(config)
     with contextlib.suppress(KeyboardInterrupt):
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=[listener]).run()

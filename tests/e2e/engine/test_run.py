@@ -46,7 +46,7 @@ def test_the_start_up_line_names_the_real_port(serve):
 def test_a_signal_ends_the_process(serve, signal_number):
     server = serve(ECHO).wait_until_ready()
     server.signal(signal_number)
-    server.wait()
+    assert server.wait() == 0
     assert "Traceback" not in server.output
 
 
@@ -100,7 +100,7 @@ def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Pat
         client.send("one")
         assert client.recv(timeout=10) == "one"
     server.signal()
-    server.wait()
+    assert server.wait() == 0
     assert not path.exists()
 
 
