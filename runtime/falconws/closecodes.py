@@ -63,9 +63,7 @@ def check_close(code: int, reason: str | None) -> None:
     if not 1000 <= code <= 4999:
         raise ValueError(f"Invalid close code {code}: it must be between 1000 and 4999.")
     if 1004 <= code <= 1006 or 1015 <= code <= 2999:
-        raise ValueError(
-            f"Invalid close code {code}: it is reserved and may not be sent; applications use 4000-4999."
-        )
+        raise ValueError(f"Invalid close code {code}: it is reserved and may not be sent; applications use 4000-4999.")
     if reason is None:
         return
     if not isinstance(reason, str):

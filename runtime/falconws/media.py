@@ -41,9 +41,7 @@ class JSONHandlerWS(TextBaseHandlerWS):
         loads: Deserializes a ``str``; it should raise a ValueError for a payload that it cannot decode.
     """
 
-    def __init__(
-        self, dumps: Callable[[Any], str] | None = None, loads: Callable[[str], Any] | None = None
-    ) -> None:
+    def __init__(self, dumps: Callable[[Any], str] | None = None, loads: Callable[[str], Any] | None = None) -> None:
         self._dumps = dumps or _encode
         self._loads = loads or _loads
 

@@ -1,0 +1,274 @@
+"""The application: from an ASGI scope to a responder, and from an error to an answer.
+
+A subclass of Falcon's, of which it replaces only what concerns WebSockets. This is the only module that touches names
+of Falcon's that start with an underscore; all of them exist alike in Falcon 4.2 to 4.4.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import falcon
+import falcon.asgi
+from falcon.util.deprecation import DeprecatedWarning
+
+from .closecodes import CloseCode, http_status_to_close_code
+from .errors import PayloadTypeError, WebSocketDisconnected
+from .inbox import Event
+from .options import WebSocketOptions
+from .request import Request
+from .websocket import WebSocket
+
+__all__ = ("App",)
+
+_ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True)
+_RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True)
+
+_Receive = Callable[[], Awaitable[Event]]
+_Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_FALLBACK_CLOSE_CODE = http_status_to_close_code(11)
+"""3011, as in Falcon: sent when the server refuses ``error_close_code``."""
+
+_logger = logging.getLogger("falconws")
+
+
+class App(falcon.asgi.App[_ReqT, _RespT]):
+    """An ASGI application: a drop-in for ``falcon.asgi.App``, with the WebSocket API of this package.
+
+    Takes the same arguments. Requests are ``falconws.Request`` unless *request_type* says otherwise, and
+    ``on_websocket()`` responders get a ``falconws.WebSocket``. Where it differs from Falcon on purpose is listed in
+    the documentation, under "Migrate from Falcon".
+    """
+
+    __slots__ = ("_has_websocket_route", "_origins_warned")
+
+    ws_options: WebSocketOptions
+    """Options of all WebSocket connections of this application."""
+
+    _has_websocket_route: bool
+    _origins_warned: bool
+
+    # Falcon's overloads say which request and response types go with which arguments; they hold here too.
+    if not TYPE_CHECKING:
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._has_websocket_route = False
+            self._origins_warned = False
+            arguments = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
+            if arguments.arguments.get("request_type") is None:
+                arguments.arguments["request_type"] = Request
+            super().__init__(*arguments.args[1:], **arguments.kwargs)
+            self.ws_options = WebSocketOptions()
+
+    def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
+        suffix = kwargs.get("suffix")
+        if hasattr(resource, f"on_websocket_{suffix}" if suffix else "on_websocket"):
+            self._has_websocket_route = True
+        super().add_route(uri_template, resource, **kwargs)
+
+    add_route.__doc__ = falcon.asgi.App.add_route.__doc__
+
+    # Serving
+
+    async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        if self._has_websocket_route:
+            self._warn_of_origins()
+        await super()._call_lifespan_handlers(ver, scope, receive, send)
+
+    async def _handle_websocket(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        first_event = await receive()
+        if first_event["type"] != "websocket.connect":
+            # The handshake was abandoned, or this is no WebSocket server.
+            await send({"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR})
+            return
+        ws = WebSocket(scope, receive, send, ver, self.ws_options)
+        try:
+            if self._origin_allowed(scope, ws):
+                await self._respond(scope, receive, ws)
+            else:
+                await ws.deny(403, text="Origin not allowed")
+        finally:
+            ws.release()
+
+    async def _respond(self, scope: dict[str, Any], receive: _Receive, ws: WebSocket) -> None:
+        req = self._request_type(scope, receive, options=self.req_options)
+        params: dict[str, Any] = {}
+        request_middleware, resource_middleware = self._middleware_ws
+        try:
+            for process_request_ws in request_middleware:
+                await process_request_ws(req, ws)
+            responder: Callable[..., Awaitable[None]]
+            responder, params, resource, req.uri_template = self._get_responder(req)  # type: ignore[assignment]
+            if resource:
+                for process_resource_ws in resource_middleware:
+                    await process_resource_ws(req, ws, resource, params)
+                await responder(req, ws, **params)
+            else:
+                await self._call_sink(responder, req, ws, params)
+            await ws.close()
+        except Exception as error:
+            if not await self._handle_exception(req, None, error, params, ws=ws):
+                raise
+
+    async def _call_sink(
+        self, sink: Callable[..., Awaitable[None]], req: Any, ws: WebSocket, params: dict[str, Any]
+    ) -> None:
+        """Call a sink, a static route or one of the default responders."""
+        if "ws" not in params and "ws" in _parameters(sink):
+            await sink(req, None, ws=ws, **params)
+            return
+        if sink not in (self._default_responder_bad_request, self._default_responder_path_not_found):
+            name = getattr(sink, "__qualname__", repr(sink))
+            warnings.warn(
+                f"Define the sink {name} as (req, resp, ws=None, **kwargs): receiving the WebSocket in place of resp "
+                "is deprecated by Falcon.",
+                category=DeprecatedWarning,
+                stacklevel=2,
+            )
+        await sink(req, ws, **params)
+
+    # Origins
+
+    def _origin_allowed(self, scope: dict[str, Any], ws: WebSocket) -> bool:
+        policy = self.ws_options.origin_policy
+        if policy is None:
+            self._warn_of_origins()
+            return True
+        origins: list[str] = []
+        host: str | None = None
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origins.append(value.decode("latin-1"))
+            elif name == b"host":
+                host = value.decode("latin-1")
+        scheme = scope.get("scheme", "ws")
+        if policy.allows(origins, scheme, host):
+            return True
+        _logger.warning(
+            "WebSocket client %s refused with 403: origin %s is not covered by ws_options.allowed_origins = %r "
+            "(requested: %s://%s%s)",
+            ws.client,
+            ", ".join(origins),
+            policy.setting,
+            scheme,
+            host or "",
+            scope["path"],
+        )
+        return False
+
+    def _warn_of_origins(self) -> None:
+        if self.ws_options.origin_policy is None and not self._origins_warned:
+            self._origins_warned = True
+            _logger.warning(
+                "Any web page may open a WebSocket to this application with its user's cookies: set "
+                'app.ws_options.allowed_origins to "same-origin" or to a list of origins, or to "*" if that is meant'
+            )
+
+    # Middleware
+
+    def _prepare_middleware(self, middleware: Any, independent_middleware: bool = False) -> Any:
+        prepared = super()._prepare_middleware(middleware, independent_middleware)
+        request, resource = self._middleware_ws
+        # Decided here, once: the proposal's methods take no WebSocket, Falcon's do.
+        self._middleware_ws = (
+            tuple(_without_ws(method) if _positionals(method) == 1 else method for method in request),
+            tuple(_without_ws(method) if _positionals(method) == 3 else method for method in resource),
+        )
+        return prepared
+
+    # Errors
+
+    async def _http_status_handler(  # type: ignore[override]
+        self, req: Any, resp: Any, status: Any, params: dict[str, Any], ws: Any = None
+    ) -> None:
+        if ws is not None and ws.unaccepted:
+            await self._deny(req, ws, status, self._compose_status_response)
+        else:
+            await super()._http_status_handler(req, resp, status, params, ws=ws)
+
+    async def _http_error_handler(  # type: ignore[override]
+        self, req: Any, resp: Any, error: Any, params: dict[str, Any], ws: Any = None
+    ) -> None:
+        if ws is not None and ws.unaccepted:
+            await self._deny(req, ws, error, self._compose_error_response)
+        else:
+            await super()._http_error_handler(req, resp, error, params, ws=ws)
+
+    async def _deny(self, req: Any, ws: WebSocket, cause: Any, compose: Callable[[Any, Any, Any], object]) -> None:
+        """Refuse the handshake with the HTTP response that Falcon composes for *cause*."""
+        if not 300 <= cause.status_code <= 599:
+            # An HTTPStatus such as 204 is an answer to a request, but not to a handshake.
+            await ws.close(http_status_to_close_code(cause.status_code))
+            return
+        response = self._response_type(options=self.resp_options)
+        compose(req, response, cause)
+        body = await response.render_body()
+        headers = response._asgi_headers(self.resp_options.default_media_type if body else None)
+        await ws.send_denial(response.status_code, list(headers), body or b"")
+
+    async def _python_error_handler(  # type: ignore[override]
+        self, req: Any, resp: Any, error: Exception, params: dict[str, Any], ws: Any = None
+    ) -> None:
+        if ws is None:
+            await super()._python_error_handler(req, resp, error, params)
+        elif error is ws.undecodable:
+            await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
+        elif isinstance(error, PayloadTypeError):
+            await self._close_for_client_fault(ws, error, CloseCode.UNSUPPORTED_DATA, "Unexpected payload type")
+        else:
+            _logger.error("Unhandled exception while serving WebSocket client %s", ws.client, exc_info=error)
+            if ws.unaccepted and ws.supports_denial:
+                await self._deny(req, ws, falcon.HTTPInternalServerError(), self._compose_error_response)
+            else:
+                await self._ws_cleanup_on_error(ws)
+
+    async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
+        _logger.warning("WebSocket client %s closed with %d: %s", ws.client, code, " ".join(str(error).split()))
+        await ws.close(code, reason)
+
+    async def _ws_disconnected_error_handler(
+        self, req: Any, resp: Any, error: falcon.WebSocketDisconnected, params: dict[str, Any], ws: Any = None
+    ) -> None:
+        # An error of the user's making lacks the reason; the log line stays the same.
+        reason = error.reason if isinstance(error, WebSocketDisconnected) else ""
+        _logger.warning(
+            "WebSocket client %s disconnected with code %d%s and the responder did not handle it",
+            ws.client,
+            error.code,
+            f" ({reason})" if reason else "",
+        )
+        await self._ws_cleanup_on_error(ws)
+
+    async def _ws_cleanup_on_error(self, ws: Any) -> None:
+        try:
+            await ws.close(self.ws_options.error_close_code)
+        except Exception:
+            # A ValueError of ours, or whatever a server makes of a code it does not know.
+            _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
+            await ws.close(_FALLBACK_CLOSE_CODE)
+
+
+@lru_cache(maxsize=256)
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(signature(function).parameters)
+
+
+def _positionals(method: Callable[..., Any]) -> int | None:
+    """Return how many positional arguments *method* takes, or None when it takes any number."""
+    kinds: Iterable[Any] = [parameter.kind for parameter in signature(method).parameters.values()]
+    if Parameter.VAR_POSITIONAL in kinds:
+        return None
+    return sum(kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
+
+
+def _without_ws(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def call(req: Any, ws: WebSocket, *resource_and_params: Any) -> None:
+        await method(req, *resource_and_params)
+
+    return call

@@ -1,0 +1,275 @@
+"""The receiving half of one connection: the next message, and the news that the peer is gone.
+
+An ASGI server tells of a disconnect only through ``receive()``, behind all messages that came before it. Someone has to
+be receiving, then, for the news to come. Two can be:
+
+- **the responder**, when it awaits a message. Its coroutine awaits the server's ``receive()`` itself: no task, no
+  future, no hand-over. This is the hot path.
+- **the watch**, a task that receives while the responder does something else, and holds what comes until the responder
+  asks for it. It starts when the responder has not been receiving for a moment (``_IDLE_S``), so that a responder
+  that answers one message after the other never pays for it.
+
+The watch holds at most ``max_receive_queue`` messages, then stops, so that the server stops reading and the peer feels
+it. But a responder that only sends would never learn of a disconnect behind its unread messages; while news is wanted
+(a send, a look at ``closed``, a ``wait_end()`` under way) the watch may therefore hold ``max_read_ahead`` bytes more.
+
+Knows nothing of payload types, media or the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from .closecodes import CloseCode
+from .errors import OperationNotAllowed
+
+__all__ = ("End", "Event", "Inbox")
+
+Event = Mapping[str, Any]
+
+_logger = logging.getLogger("falconws")
+
+_IDLE_S = 0.02
+"""Seconds without a receiver before the watch starts. Short against what people notice, long against the time between
+two messages of a busy connection."""
+
+_LEARN_END_S = 1.0
+"""Seconds to wait for the server to say how a connection ended, once a send has failed."""
+
+_EVENT_BYTES = 64
+"""Counted on top of each held payload, so that empty messages are not free."""
+
+
+class End(NamedTuple):
+    """How a connection ended."""
+
+    code: int
+    reason: str
+
+
+class Inbox:
+    """Messages of one connection in the order of their arrival, and its end.
+
+    Args:
+        receive: The ASGI server's ``receive``.
+        max_queue: How many messages the watch may hold; with 0 there is no watch, and only receiving shows the end.
+        max_read_ahead: How many bytes it may hold beyond that while news is wanted.
+    """
+
+    __slots__ = (
+        "_end_seen",
+        "_end_waiters",
+        "_events",
+        "_held_bytes",
+        "_idle_timer",
+        "_loop",
+        "_max_queue",
+        "_max_read_ahead",
+        "_news_wanted",
+        "_receive",
+        "_receiver",
+        "_receiver_woken",
+        "_waiter",
+        "_waiter_timed",
+        "_watch",
+        "end",
+    )
+
+    def __init__(self, receive: Callable[[], Awaitable[Event]], max_queue: int, max_read_ahead: int) -> None:
+        self._receive = receive
+        self._max_queue = max_queue
+        self._max_read_ahead = max_read_ahead
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[Event] = deque()
+        self._held_bytes = 0
+        self._receiver: asyncio.Task[Any] | None = None
+        self._receiver_woken = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._waiter_timed = False
+        self._watch: asyncio.Task[None] | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._news_wanted = False
+        self._end_waiters = 0
+        self._end_seen: asyncio.Event | None = None
+        self.end: End | None = None
+        """How the connection ended, or None while it is open or its end is not known yet."""
+
+    async def get(self, timeout: float | None = None) -> Event | None:
+        """Return the next ``websocket.receive`` event, or None when the connection is over and all have been returned.
+
+        A *timeout* (seconds) that runs out raises TimeoutError; the message it waited for stays for the next call, as
+        it does when the caller is cancelled.
+
+        Raises:
+            OperationNotAllowed: Another task is receiving already.
+        """
+        if self._receiver is not None:
+            raise OperationNotAllowed(
+                "Another task is already receiving from this WebSocket. "
+                "Let one task receive, and pass the messages on to the others."
+            )
+        self._news_wanted = False
+        if self._events:
+            return self._take()
+        if self.end is not None:
+            return None
+        self._receiver = asyncio.current_task()
+        try:
+            if self._watch is None and timeout is None:
+                event = await self._receive()
+                if event["type"] == "websocket.receive":
+                    return event
+                self._end_by(event)
+                return None
+            return await self._get_from_watch(timeout)
+        except asyncio.CancelledError:
+            # close() in another task wakes the receiver this way; anyone else's cancellation goes on its way.
+            if self._receiver_woken and self._receiver is not None and self._receiver.uncancel() == 0:
+                return None
+            raise
+        finally:
+            self._receiver = None
+            if self._idle_timer is None and self.end is None and self._max_queue:
+                self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+
+    def start(self) -> None:
+        """Begin to look out for the end; called once the connection is accepted."""
+        if self._max_queue and self.end is None:
+            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+
+    def want_news(self) -> None:
+        """Let the watch, from now until the next ``get()``, read past unread messages in search of the end."""
+        if self._news_wanted:
+            return
+        self._news_wanted = True
+        if self._idle_timer is None and self.end is None and self._max_queue:
+            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+
+    async def wait_end(self) -> End:
+        """Return how the connection ended, once it has."""
+        self._end_waiters += 1
+        try:
+            while self.end is None:
+                if self._receiver is None:
+                    self._start_watch()
+                if self._end_seen is None:
+                    self._end_seen = asyncio.Event()
+                await self._end_seen.wait()
+            return self.end
+        finally:
+            self._end_waiters -= 1
+
+    async def learn_end(self) -> End | None:
+        """Return how the connection ended, once a failed send has told that it did; None if the server is silent."""
+        # The news may be behind any number of unread messages, none of which will be followed by more.
+        read_ahead, self._max_read_ahead = self._max_read_ahead, sys.maxsize
+        try:
+            async with asyncio.timeout(_LEARN_END_S):
+                return await self.wait_end()
+        except TimeoutError:
+            return None
+        finally:
+            self._max_read_ahead = read_ahead
+
+    def finish(self, code: int, reason: str) -> End:
+        """Record the end, unless it is known already, wake all who wait for it or for a message, and return it."""
+        if self.end is None:
+            self.end = End(code, reason)
+        if self._end_seen is not None:
+            self._end_seen.set()
+        if self._waiter is not None:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+        elif self._receiver is not None and self._receiver is not asyncio.current_task():
+            self._receiver_woken = True
+            self._receiver.cancel()
+        return self.end
+
+    def stop(self) -> None:
+        """End the watch. What it holds can still be taken."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._watch is not None:
+            self._watch.cancel()
+
+    # The watch
+
+    def _idle(self) -> None:
+        self._idle_timer = None
+        if self._receiver is None:
+            self._start_watch()
+
+    def _start_watch(self) -> None:
+        if self._watch is None and self.end is None and self._has_room():
+            self._watch = self._loop.create_task(self._run_watch())
+
+    def _has_room(self) -> bool:
+        if len(self._events) < self._max_queue or (self._waiter is not None and not self._waiter.done()):
+            return True
+        if (self._news_wanted and self._max_queue) or self._end_waiters:
+            return self._held_bytes < self._max_read_ahead
+        return False
+
+    async def _run_watch(self) -> None:
+        try:
+            while self._has_room():
+                event = await self._receive()
+                if event["type"] != "websocket.receive":
+                    self._end_by(event)
+                    return
+                self._events.append(event)
+                self._held_bytes += _size(event)
+                if self._waiter is not None and not self._waiter.done():
+                    self._waiter.set_result(None)
+                    if not self._waiter_timed:
+                        # The responder is back: its next message comes without the detour.
+                        return
+        except Exception:
+            _logger.exception("The ASGI server's receive() failed; the WebSocket counts as lost")
+            self.finish(CloseCode.ABNORMAL, "")
+        finally:
+            self._watch = None
+            if self._waiter is not None and not self._waiter.done():
+                # The watch was stopped: nobody would wake the receiver any more.
+                self._waiter.set_result(None)
+
+    async def _get_from_watch(self, timeout: float | None) -> Event | None:
+        self._waiter = self._loop.create_future()
+        self._waiter_timed = timeout is not None
+        self._start_watch()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._waiter
+        except TimeoutError:
+            raise TimeoutError(f"No message within {timeout} s") from None
+        finally:
+            self._waiter = None
+        if self._events:
+            return self._take()
+        if self.end is None:
+            self.finish(CloseCode.ABNORMAL, "")
+        return None
+
+    def _take(self) -> Event:
+        event = self._events.popleft()
+        self._held_bytes -= _size(event)
+        if self._idle_timer is None and self.end is None and self._max_queue:
+            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+        return event
+
+    def _end_by(self, event: Event) -> None:
+        code = event.get("code")
+        # ASGI, "Disconnect - receive event": a code that is not given means 1005.
+        self.finish(CloseCode.NO_STATUS if code is None else code, event.get("reason") or "")
+
+
+def _size(event: Event) -> int:
+    text = event.get("text")
+    payload = text if text is not None else event.get("bytes")
+    return _EVENT_BYTES + (len(payload) if payload is not None else 0)

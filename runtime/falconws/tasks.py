@@ -1,0 +1,140 @@
+"""Tasks that belong to a connection: started together, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import falcon
+
+__all__ = ("TaskScope", "create_task")
+
+_T = TypeVar("_T")
+
+_logger = logging.getLogger("falconws")
+
+_background: set[asyncio.Task[Any]] = set()
+"""The event loop keeps weak references only: a task that nobody else holds can vanish while it runs."""
+
+
+def create_task(coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> asyncio.Task[_T]:
+    """Return a task that runs *coro* in the background, held until it is done; an error in it is logged.
+
+    For tasks of one connection prefer ``ws.task_scope()``, which also ends them with it.
+
+    Source: the proposal's ``falcon.create_task``.
+    """
+    task = asyncio.get_running_loop().create_task(coro, name=name)
+    _background.add(task)
+    task.add_done_callback(_background_done)
+    return task
+
+
+def _background_done(task: asyncio.Task[Any]) -> None:
+    _background.discard(task)
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None and not isinstance(error, falcon.WebSocketDisconnected):
+        _logger.error("Task %s failed", task.get_name(), exc_info=error)
+
+
+class TaskScope:
+    """Runs coroutines side by side until the first of them ends, or the peer leaves; then cancels the others.
+
+    Made by ``ws.task_scope()``::
+
+        async with ws.task_scope() as scope:
+            scope.create_task(receive_loop(ws))
+            scope.create_task(send_loop(ws))
+
+    The block is left when all tasks have ended. An error of a task or of the block itself is raised (the first one;
+    further ones are logged), except for WebSocketDisconnected: the end of the connection is what the scope waits for.
+    A peer that leaves also cancels the block's own body.
+    """
+
+    def __init__(self, wait_disconnected: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait_disconnected = wait_disconnected
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._errors: list[BaseException] = []
+        self._ending: asyncio.Future[None] | None = None
+        self._body: asyncio.Task[Any] | None = None
+        self._body_cancelled = False
+        self._cancelling_before = 0
+        self._started = 0
+
+    async def __aenter__(self) -> Self:
+        if self._ending is not None:
+            raise RuntimeError("A task scope can be entered only once.")
+        self._body = asyncio.current_task()
+        assert self._body is not None
+        self._cancelling_before = self._body.cancelling()
+        self._ending = asyncio.get_running_loop().create_future()
+        self._run(self._wait_disconnected(), "wait_disconnected")
+        return self
+
+    def create_task(self, coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> asyncio.Task[_T]:
+        """Return a task that runs *coro* within the scope.
+
+        Raises:
+            RuntimeError: The scope was not entered, or is ending already; *coro* is closed unstarted.
+        """
+        if self._ending is None or self._ending.done():
+            coro.close()
+            raise RuntimeError("The task scope is not entered, or is ending; no task can be started in it.")
+        self._started += 1
+        return self._run(coro, name)
+
+    def _run(self, coro: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(coro, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, falcon.WebSocketDisconnected):
+            self._errors.append(error)
+        assert self._ending is not None
+        if not self._ending.done():
+            self._ending.set_result(None)
+            if self._body is not None:
+                self._body_cancelled = True
+                self._body.cancel()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        assert self._ending is not None
+        assert self._body is not None
+        body, self._body = self._body, None
+        cancelled = error if isinstance(error, asyncio.CancelledError) else None
+        if self._body_cancelled and body.uncancel() <= self._cancelling_before and cancelled is not None:
+            cancelled = error = None
+        if error is None and cancelled is None and self._started and not self._ending.done():
+            try:
+                await self._ending
+            except asyncio.CancelledError as outer:
+                error = cancelled = outer
+        if not self._ending.done():
+            self._ending.set_result(None)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            try:
+                await asyncio.wait(self._tasks)
+            except asyncio.CancelledError as outer:
+                error = cancelled = outer
+        if cancelled is not None:
+            raise cancelled
+        quiet = error is None or isinstance(error, falcon.WebSocketDisconnected)
+        first = None if not quiet or not self._errors else self._errors.pop(0)
+        for further in self._errors:
+            _logger.error("Another task of the scope failed as well", exc_info=further)
+        if first is not None:
+            raise first
+        return quiet

@@ -1,0 +1,506 @@
+"""One WebSocket connection as the responder sees it.
+
+Owns the states of a connection (handshake, open, closed) and what may be done in each. How messages arrive is
+``inbox.py``'s business, how objects become payloads that of the media handlers, who may connect that of ``app.py``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Generic, Self, TypeVar, cast
+
+import falcon
+import falcon.asgi
+from falcon import WebSocketPayloadType
+
+from .closecodes import CloseCode, check_close, http_status_to_close_code
+from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
+from .inbox import Event, Inbox
+from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
+from .options import WebSocketOptions
+from .tasks import TaskScope
+
+__all__ = ("Headers", "WebSocket")
+
+Headers = Mapping[str, str] | Iterable[tuple[str, str]]
+
+_T = TypeVar("_T")
+
+_logger = logging.getLogger("falconws")
+
+
+class _State(Enum):
+    HANDSHAKE = "handshake"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+# Looked up once a message: a module's global costs half of what an attribute of an Enum class does.
+_HANDSHAKE, _OPEN, _CLOSED = _State
+
+
+class WebSocket(falcon.asgi.WebSocket):
+    """A WebSocket connection, passed to ``on_websocket()`` responders, middleware, sinks and error handlers.
+
+    Made by ``falconws.App``; responders never create one.
+
+    Source: the proposal; ASGI "WebSocket", versions 2.0 to 2.5.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_accepted_subprotocol",
+        "_asgi",
+        "_binary",
+        "_denial",
+        "_inbox",
+        "_options",
+        "_phase",
+        "_spec_version",
+        "_text",
+        "client",
+        "undecodable",
+    )
+
+    def __init__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[Event]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+        spec_version: str,
+        options: WebSocketOptions,
+    ) -> None:
+        self.subprotocols = tuple(scope.get("subprotocols") or ())
+        self.client = _describe_client(scope.get("client"))
+        """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
+        self.undecodable: ValueError | None = None
+        """The error of the last payload that ``receive_media()`` could not decode, or None."""
+        self._asgi = send
+        self._inbox = Inbox(receive, options.max_receive_queue, options.max_read_ahead)
+        self._options = options
+        self._phase = _HANDSHAKE
+        self._accepted_subprotocol: str | None = None
+        self._denial = "websocket.http.response" in (scope.get("extensions") or ())
+        self._spec_version = _version(spec_version)
+        # The option's type cannot say which kind of handler goes with which key.
+        self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
+        self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
+
+    # What is known of the connection
+
+    @property
+    def unaccepted(self) -> bool:
+        """True while the handshake has been neither accepted nor refused."""
+        return self._phase is _HANDSHAKE
+
+    @property
+    def closed(self) -> bool:
+        """True once either side has closed the connection, or it was lost, or the handshake was refused."""
+        if self._phase is _CLOSED or self._inbox.end is not None:
+            return True
+        self._inbox.want_news()
+        return False
+
+    @property
+    def ready(self) -> bool:
+        """True from ``accept()`` until the connection is closed or lost."""
+        return self._phase is _OPEN and not self.closed
+
+    @property
+    def supports_accept_headers(self) -> bool:
+        """True when the ASGI server announces that ``accept(headers=...)`` works."""
+        return self._spec_version > (2, 0)
+
+    @property
+    def supports_denial(self) -> bool:
+        """True when the ASGI server can answer the handshake with an HTTP response other than a bare 403.
+
+        Source: ASGI "WebSocket Denial Response".
+        """
+        return self._denial
+
+    @property
+    def subprotocol(self) -> str | None:
+        """The subprotocol that was accepted, or None."""
+        return self._accepted_subprotocol
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code once the connection is over, None before.
+
+        1005 means that the peer gave none, 1006 that there was no closing handshake (or no handshake at all, when it
+        was refused with ``deny()``).
+        """
+        return None if self._inbox.end is None else self._inbox.end.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The close reason once the connection is over (an empty string when there was none), None before."""
+        return None if self._inbox.end is None else self._inbox.end.reason
+
+    # Handshake
+
+    async def accept(self, subprotocol: str | None = None, headers: Headers | None = None) -> None:
+        """Complete the handshake.
+
+        Args:
+            subprotocol: One of ``subprotocols``, or None to choose none of them.
+            headers: Added to the response: a mapping, or pairs of name and value; ASCII only.
+
+        Raises:
+            WebSocketDisconnected: The client is gone.
+            OperationNotAllowed: The handshake is over already, or the server cannot send headers.
+            ValueError: *subprotocol* is not a str, or not one that the server lets pass; *headers* hold a subprotocol.
+        """
+        if self._phase is _OPEN and not self.closed:
+            raise OperationNotAllowed("accept() may only be called once on an open WebSocket connection")
+        if self._phase is not _HANDSHAKE:
+            raise OperationNotAllowed("accept() may not be called on a closed WebSocket connection")
+        if self._inbox.end is not None:
+            raise self._over()
+        event: dict[str, Any] = {"type": "websocket.accept"}
+        if subprotocol is not None:
+            if not isinstance(subprotocol, str):
+                raise ValueError("WebSocket subprotocol must be a string")
+            event["subprotocol"] = subprotocol
+        if headers:
+            event["headers"] = self._accept_headers(headers)
+        try:
+            await self._asgi(event)
+        except OSError as error:
+            raise await self._lost(error) from error
+        except Exception as error:
+            if subprotocol is not None and subprotocol not in self.subprotocols:
+                raise ValueError(
+                    f"The ASGI server refuses the subprotocol {subprotocol!r}; "
+                    f"the client offers {', '.join(self.subprotocols) or 'none'}."
+                ) from error
+            raise
+        self._phase = _OPEN
+        self._accepted_subprotocol = subprotocol
+        self._inbox.start()
+
+    def _accept_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        if not self.supports_accept_headers:
+            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
+        encoded = _encode_headers(headers, "ascii")
+        if any(name == b"sec-websocket-protocol" for name, _ in encoded):
+            raise ValueError("Pass the accepted subprotocol as subprotocol=, not as a sec-websocket-protocol header.")
+        return encoded
+
+    async def deny(
+        self,
+        status: int | str | HTTPStatus = 403,
+        *,
+        headers: Headers | None = None,
+        text: str | None = None,
+        data: bytes | None = None,
+        media: object = None,
+    ) -> None:
+        """Refuse the handshake with an HTTP response.
+
+        Where the ASGI server lacks the extension (``supports_denial``), the client sees a 403 without headers and body,
+        and a line in the log says so.
+
+        Args:
+            status: 400 to 599, or any other status but 1xx and 2xx, as a number or a Falcon status line.
+            headers: A mapping, or pairs of name and value.
+            text: A plain-text body. At most one of *text*, *data* and *media* may be given.
+            data: A body of bytes; give its type with a ``content-type`` header.
+            media: An object for a JSON body, made by the TEXT media handler.
+
+        Raises:
+            OperationNotAllowed: The handshake is over already.
+            ValueError: *status* is not fit for a refusal, or more than one body is given.
+
+        Source: ASGI "WebSocket Denial Response".
+        """
+        code = falcon.http_status_to_code(status)
+        if not 300 <= code <= 599:
+            raise ValueError(f"Status {code} cannot refuse a handshake: use 300 to 599.")
+        if sum(body is not None for body in (text, data, media)) > 1:
+            raise ValueError("Give at most one of text, data and media.")
+        encoded = _encode_headers(headers or (), "latin-1")
+        content_type = b"text/plain; charset=utf-8"
+        body = data or b""
+        if text is not None:
+            body = text.encode()
+        elif media is not None:
+            serialized = self._text.serialize(media)
+            body = serialized.encode() if isinstance(serialized, str) else bytes(serialized)
+            content_type = b"application/json"
+        if body and not any(name == b"content-type" for name, _ in encoded):
+            encoded.append((b"content-type", content_type))
+        await self.send_denial(code, encoded, body)
+
+    async def send_denial(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Refuse the handshake with an encoded HTTP response; for ``App``, responders use ``deny()``."""
+        if self._phase is not _HANDSHAKE:
+            raise OperationNotAllowed("The handshake is over; close() ends an accepted connection")
+        self._phase = _CLOSED
+        if not self._denial:
+            _logger.warning(
+                "WebSocket client %s gets a bare 403 instead of %d: this ASGI server does not offer the extension "
+                "'websocket.http.response'",
+                self.client,
+                status,
+            )
+            # The server ignores the code; Falcon's test client tells by it what was refused.
+            await self._send_close(http_status_to_close_code(status), None)
+            return
+        self._inbox.finish(CloseCode.ABNORMAL, "")
+        if not any(name == b"content-length" for name, _ in headers):
+            headers = [*headers, (b"content-length", str(len(body)).encode())]
+        try:
+            await self._asgi({"type": "websocket.http.response.start", "status": status, "headers": headers})
+            await self._asgi({"type": "websocket.http.response.body", "body": body, "more_body": False})
+        except OSError:
+            # The client did not wait for the answer.
+            return
+
+    # The end
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the connection; before ``accept()``, refuse the handshake with a 403.
+
+        On a connection that is closed or lost already this does nothing.
+
+        Args:
+            code: 1000 to 4999 without the reserved ones (default 1000). Before ``accept()`` it has no effect.
+            reason: At most 123 bytes of UTF-8; the default comes from ``ws_options.default_close_reasons``.
+
+        Raises:
+            ValueError: *code* or *reason* cannot be sent. The connection stays as it is.
+
+        Source: RFC 6455 section 7; ASGI "Close - send event".
+        """
+        if code is None:
+            code = CloseCode.NORMAL
+        check_close(code, reason)
+        if self._phase is _CLOSED:
+            return
+        self._phase = _CLOSED
+        self._inbox.stop()
+        if self._inbox.end is None:
+            await self._send_close(code, reason)
+
+    async def _send_close(self, code: int, reason: str | None) -> None:
+        reason = reason or self._options.default_close_reasons.get(code) or ""
+        event: dict[str, Any] = {"type": "websocket.close", "code": code}
+        if reason and self._spec_version >= (2, 3):
+            event["reason"] = reason
+        # Before the event is sent, so that a task that is receiving hears it from here, with this code: servers
+        # differ in what they tell it, and in whether they do.
+        self._inbox.finish(code, reason)
+        try:
+            await self._asgi(event)
+        except (OSError, RuntimeError):
+            # The peer was faster; uvicorn's websockets engine says that with a RuntimeError.
+            _logger.debug("WebSocket client %s left before it could be closed", self.client, exc_info=True)
+
+    async def wait_disconnected(self) -> None:
+        """Return once the connection is over, whoever ended it; ``close_code`` and ``close_reason`` then say how.
+
+        Other tasks may go on receiving and sending meanwhile. Works before ``accept()`` too.
+        """
+        await self._inbox.wait_end()
+
+    def task_scope(self) -> TaskScope:
+        """Return a context manager that runs coroutines side by side until one ends or the peer leaves.
+
+        See ``falconws.TaskScope``.
+        """
+        return TaskScope(self.wait_disconnected)
+
+    def release(self) -> None:
+        """Stop what still runs in the background; called by ``App`` when the responder has ended."""
+        self._inbox.stop()
+
+    # Sending
+
+    async def send_text(self, payload: str) -> None:
+        """Send *payload* as one TEXT message.
+
+        Concurrent senders are safe: messages are never interleaved. Waits while the server's write buffer is full.
+
+        Raises:
+            WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
+            OperationNotAllowed: The connection was not accepted yet.
+            TypeError: *payload* is not a str.
+        """
+        if not isinstance(payload, str):
+            raise TypeError(f"payload must be a string, not {type(payload).__name__}")
+        await self._send({"type": "websocket.send", "text": payload})
+
+    async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
+        """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
+        if not isinstance(payload, (bytes, bytearray, memoryview)):
+            raise TypeError(f"payload must be a byte string, not {type(payload).__name__}")
+        # bytes() of bytes is free; of the others it makes the copy that lets the caller reuse its buffer.
+        await self._send({"type": "websocket.send", "bytes": bytes(payload)})
+
+    async def send_media(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
+        """Send *media* as one message of *payload_type*, serialized by the handler configured for that type.
+
+        The handlers are those in ``app.ws_options.media_handlers``. Errors are those of ``send_text()`` and of the
+        handler.
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        if payload_type is WebSocketPayloadType.TEXT:
+            await self._send({"type": "websocket.send", "text": self._text.serialize(media)})
+        else:
+            await self._send({"type": "websocket.send", "bytes": bytes(self._binary.serialize(media))})
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        if self._inbox.end is not None:
+            raise WebSocketDisconnected(*self._inbox.end)
+        self._inbox.want_news()
+        try:
+            await self._asgi(event)
+        except (OSError, RuntimeError) as error:
+            # ASGI asks for OSError; uvicorn's websockets engine raises RuntimeError.
+            raise await self._lost(error) from error
+
+    # Receiving
+
+    async def receive_text(self, timeout: float | None = None) -> str:
+        """Return the payload of the next TEXT message.
+
+        Args:
+            timeout: Seconds to wait at most; None waits for as long as it takes.
+
+        Raises:
+            WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
+            PayloadTypeError: The next message is BINARY; it has been consumed.
+            TimeoutError: No message came in time. None is lost: the next call returns it.
+            OperationNotAllowed: The connection was not accepted yet, or another task is receiving.
+
+        Source: RFC 6455 section 5.6; ASGI "Receive - receive event".
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        event = await self._inbox.get(timeout)
+        if event is None:
+            raise self._over()
+        text: str | None = event.get("text")
+        if text is None:
+            raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
+        return text
+
+    async def receive_data(self, timeout: float | None = None) -> bytes:
+        """Return the payload of the next BINARY message. Everything else is as for ``receive_text()``."""
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        event = await self._inbox.get(timeout)
+        if event is None:
+            raise self._over()
+        data: bytes | None = event.get("bytes")
+        if data is None:
+            raise PayloadTypeError("Expected BINARY payload but got TEXT instead")
+        return data
+
+    async def receive_media(self, timeout: float | None = None) -> Any:
+        """Return the object in the next message, deserialized by the handler configured for its payload type.
+
+        Raises:
+            ValueError: The handler cannot decode the payload, which has been consumed. The default TEXT handler raises
+                ``json.JSONDecodeError``. Left unhandled, it closes the connection with 1007.
+
+        Further errors are those of ``receive_text()``.
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        event = await self._inbox.get(timeout)
+        if event is None:
+            raise self._over()
+        text = event.get("text")
+        try:
+            if text is not None:
+                return self._text.deserialize(text)
+            data = event.get("bytes")
+            if data is None:
+                raise PayloadTypeError("Message did not contain either a TEXT (0x01) or BINARY (0x02) payload")
+            return self._binary.deserialize(data)
+        except ValueError as error:
+            self.undecodable = error
+            raise
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Iterate over incoming messages as objects, as ``receive_media()`` returns them, until the peer leaves."""
+        return _Messages(self.receive_media)
+
+    def iter_text(self) -> AsyncIterator[str]:
+        """Iterate over the payloads of incoming TEXT messages until the peer leaves.
+
+        ``close_code`` then says how it left. Errors other than WebSocketDisconnected are those of ``receive_text()``.
+        """
+        return _Messages(self.receive_text)
+
+    def iter_data(self) -> AsyncIterator[bytes]:
+        """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
+        return _Messages(self.receive_data)
+
+    # Errors
+
+    def _not_open(self) -> Exception:
+        if self._phase is _HANDSHAKE:
+            return OperationNotAllowed("WebSocket connection has not yet been accepted")
+        return self._over()
+
+    def _over(self) -> WebSocketDisconnected:
+        end = self._inbox.end
+        return WebSocketDisconnected() if end is None else WebSocketDisconnected(*end)
+
+    async def _lost(self, error: Exception) -> Exception:
+        """Return what to raise for a send that has just failed with *error*."""
+        if isinstance(error, falcon.WebSocketDisconnected):
+            # Falcon's test client raises its own.
+            return WebSocketDisconnected(*self._inbox.finish(error.code, ""))
+        if self._phase is _HANDSHAKE:
+            return WebSocketDisconnected(*self._inbox.finish(CloseCode.ABNORMAL, ""))
+        end = await self._inbox.learn_end()
+        if end is None:
+            if not isinstance(error, OSError):
+                return error
+            end = self._inbox.finish(CloseCode.ABNORMAL, "")
+        return WebSocketDisconnected(*end)
+
+
+class _Messages(Generic[_T]):
+    """An asynchronous iterator over what a receiving method returns; ends with the connection."""
+
+    __slots__ = ("_receive",)
+
+    def __init__(self, receive: Callable[[], Awaitable[_T]]) -> None:
+        self._receive = receive
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> _T:
+        try:
+            return await self._receive()
+        except WebSocketDisconnected:
+            raise StopAsyncIteration from None
+
+
+def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:
+    pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
+    return [(name.lower().encode("ascii"), value.encode(encoding)) for name, value in pairs]
+
+
+def _describe_client(client: Any) -> str:
+    # A Unix socket has no peer address.
+    return f"{client[0]}:{client[1]}" if client else "unknown"
+
+
+@lru_cache(maxsize=8)
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
