@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from inspect import Parameter, signature
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import falcon
@@ -82,12 +83,14 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         await super()._call_lifespan_handlers(ver, scope, receive, send)
 
     async def _handle_websocket(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        first_event = await receive()
+        receiving = receive()
+        first_event = await receiving
         if first_event["type"] != "websocket.connect":
             # The handshake was abandoned, or this is no WebSocket server.
             await send({"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR})
             return
-        ws = WebSocket(scope, receive, send, ver, self.ws_options)
+        # Of coroutines only it is known that cancelling them is safe: see inbox.py.
+        ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
                 await self._respond(scope, receive, ws)
@@ -123,7 +126,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         if "ws" not in params and "ws" in _parameters(sink):
             await sink(req, None, ws=ws, **params)
             return
-        if sink not in (self._default_responder_bad_request, self._default_responder_path_not_found):
+        if sink not in (type(self)._default_responder_bad_request, type(self)._default_responder_path_not_found):
             name = getattr(sink, "__qualname__", repr(sink))
             warnings.warn(
                 f"Define the sink {name} as (req, resp, ws=None, **kwargs): receiving the WebSocket in place of resp "

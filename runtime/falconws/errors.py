@@ -37,5 +37,8 @@ class WebSocketDisconnected(falcon.WebSocketDisconnected):
     def __str__(self) -> str:
         return f"WebSocket closed with code {int(self.code)}" + (f" ({self.reason})" if self.reason else "")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(code={int(self.code)}, reason={self.reason!r})"
+
     def __reduce__(self) -> tuple[type[WebSocketDisconnected], tuple[int, str]]:
         return type(self), (self.code, self.reason)

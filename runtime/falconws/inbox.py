@@ -9,6 +9,10 @@ be receiving, then, for the news to come. Two can be:
   asks for it. It starts when the responder has not been receiving for a moment (``_IDLE_S``), so that a responder
   that answers one message after the other never pays for it.
 
+A receiver can be cancelled: by a timeout, a task scope, the user. Where ``receive()`` is a coroutine, it ends without
+having taken a message. Where it is a foreign future (granian's is), a cancelled one may take a message along; there the
+watch does all the receiving, and is never cancelled while the connection lasts.
+
 The watch holds at most ``max_receive_queue`` messages, then stops, so that the server stops reading and the peer feels
 it. But a responder that only sends would never learn of a disconnect behind its unread messages; while news is wanted
 (a send, a look at ``closed``, a ``wait_end()`` under way) the watch may therefore hold ``max_read_ahead`` bytes more.
@@ -59,9 +63,13 @@ class Inbox:
         receive: The ASGI server's ``receive``.
         max_queue: How many messages the watch may hold; with 0 there is no watch, and only receiving shows the end.
         max_read_ahead: How many bytes it may hold beyond that while news is wanted.
+        cancellable: Whether a cancelled ``receive()`` leaves the next message where it is.
+        reason_given: Whether the server always passes on the reason of a close frame, be it empty. A disconnect
+            without one then means that there was no close frame.
     """
 
     __slots__ = (
+        "_cancellable",
         "_end_seen",
         "_end_waiters",
         "_events",
@@ -71,17 +79,28 @@ class Inbox:
         "_max_queue",
         "_max_read_ahead",
         "_news_wanted",
+        "_reason_given",
         "_receive",
         "_receiver",
         "_receiver_woken",
         "_waiter",
-        "_waiter_timed",
         "_watch",
+        "_watch_stays",
         "end",
     )
 
-    def __init__(self, receive: Callable[[], Awaitable[Event]], max_queue: int, max_read_ahead: int) -> None:
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[Event]],
+        max_queue: int,
+        max_read_ahead: int,
+        *,
+        cancellable: bool,
+        reason_given: bool,
+    ) -> None:
         self._receive = receive
+        self._cancellable = cancellable
+        self._reason_given = reason_given
         self._max_queue = max_queue
         self._max_read_ahead = max_read_ahead
         self._loop = asyncio.get_running_loop()
@@ -90,7 +109,7 @@ class Inbox:
         self._receiver: asyncio.Task[Any] | None = None
         self._receiver_woken = False
         self._waiter: asyncio.Future[None] | None = None
-        self._waiter_timed = False
+        self._watch_stays = False
         self._watch: asyncio.Task[None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._news_wanted = False
@@ -120,7 +139,7 @@ class Inbox:
             return None
         self._receiver = asyncio.current_task()
         try:
-            if self._watch is None and timeout is None:
+            if self._watch is None and timeout is None and self._cancellable:
                 event = await self._receive()
                 if event["type"] == "websocket.receive":
                     return event
@@ -227,7 +246,7 @@ class Inbox:
                 self._held_bytes += _size(event)
                 if self._waiter is not None and not self._waiter.done():
                     self._waiter.set_result(None)
-                    if not self._waiter_timed:
+                    if not self._watch_stays:
                         # The responder is back: its next message comes without the detour.
                         return
         except Exception:
@@ -241,7 +260,7 @@ class Inbox:
 
     async def _get_from_watch(self, timeout: float | None) -> Event | None:
         self._waiter = self._loop.create_future()
-        self._waiter_timed = timeout is not None
+        self._watch_stays = timeout is not None or not self._cancellable
         self._start_watch()
         try:
             async with asyncio.timeout(timeout):
@@ -265,8 +284,14 @@ class Inbox:
 
     def _end_by(self, event: Event) -> None:
         code = event.get("code")
-        # ASGI, "Disconnect - receive event": a code that is not given means 1005.
-        self.finish(CloseCode.NO_STATUS if code is None else code, event.get("reason") or "")
+        if code is None:
+            # ASGI, "Disconnect - receive event".
+            code = CloseCode.NO_STATUS
+        reason = event.get("reason")
+        if code == CloseCode.NO_STATUS and reason is None and self._reason_given:
+            # uvicorn says 1005 for a lost connection too, but gives a reason only when there was a close frame.
+            code = CloseCode.ABNORMAL
+        self.finish(code, reason or "")
 
 
 def _size(event: Event) -> int:

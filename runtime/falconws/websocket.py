@@ -6,6 +6,7 @@ Owns the states of a connection (handshake, open, closed) and what may be done i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from enum import Enum
@@ -60,6 +61,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_inbox",
         "_options",
         "_phase",
+        "_send_lock",
         "_spec_version",
         "_text",
         "client",
@@ -73,6 +75,8 @@ class WebSocket(falcon.asgi.WebSocket):
         send: Callable[[dict[str, Any]], Awaitable[None]],
         spec_version: str,
         options: WebSocketOptions,
+        *,
+        cancellable: bool,
     ) -> None:
         self.subprotocols = tuple(scope.get("subprotocols") or ())
         self.client = _describe_client(scope.get("client"))
@@ -80,12 +84,20 @@ class WebSocket(falcon.asgi.WebSocket):
         self.undecodable: ValueError | None = None
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
         self._asgi = send
-        self._inbox = Inbox(receive, options.max_receive_queue, options.max_read_ahead)
         self._options = options
         self._phase = _HANDSHAKE
         self._accepted_subprotocol: str | None = None
         self._denial = "websocket.http.response" in (scope.get("extensions") or ())
         self._spec_version = _version(spec_version)
+        self._inbox = Inbox(
+            receive,
+            options.max_receive_queue,
+            options.max_read_ahead,
+            cancellable=cancellable,
+            reason_given=self._spec_version >= (2, 4),
+        )
+        # Of two sends at once, granian may swap the messages, and uvicorn's websockets engine fails on one.
+        self._send_lock = asyncio.Lock()
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -359,14 +371,15 @@ class WebSocket(falcon.asgi.WebSocket):
     async def _send(self, event: dict[str, Any]) -> None:
         if self._phase is not _OPEN:
             raise self._not_open()
-        if self._inbox.end is not None:
-            raise WebSocketDisconnected(*self._inbox.end)
         self._inbox.want_news()
-        try:
-            await self._asgi(event)
-        except (OSError, RuntimeError) as error:
-            # ASGI asks for OSError; uvicorn's websockets engine raises RuntimeError.
-            raise await self._lost(error) from error
+        async with self._send_lock:
+            if self._phase is _CLOSED or self._inbox.end is not None:
+                raise self._over()
+            try:
+                await self._asgi(event)
+            except (OSError, RuntimeError) as error:
+                # ASGI asks for OSError; uvicorn's websockets engine raises RuntimeError.
+                raise await self._lost(error) from error
 
     # Receiving
 
