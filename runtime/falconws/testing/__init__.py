@@ -1,0 +1,38 @@
+"""Tests of WebSocket APIs: an in-process client, a live server, and a pytest plugin with both as fixtures.
+
+Names are loaded on first use, so that pytest can load the plugin without paying for Falcon and uvicorn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import Client, ClientWebSocket, HandshakeDenied
+    from .lifespan import LifespanError
+    from .live import LiveServer
+
+__all__ = ("Client", "ClientWebSocket", "HandshakeDenied", "LifespanError", "LiveServer")
+
+_MODULES = {
+    "Client": "client",
+    "ClientWebSocket": "client",
+    "HandshakeDenied": "client",
+    "LifespanError": "lifespan",
+    "LiveServer": "live",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

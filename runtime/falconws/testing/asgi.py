@@ -1,0 +1,74 @@
+"""The ASGI application under test: its type, and where its task is at the moment.
+
+Knows nothing of the protocols spoken with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import linecache
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from types import CoroutineType, FrameType
+from typing import Any
+
+from falcon import CompatibilityError
+
+__all__ = ("ASGIApp", "Event", "Receive", "Scope", "Send", "check_app", "check_timeout", "suspended_at")
+
+Scope = MutableMapping[str, Any]
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MACHINERY = {"asyncio", "contextlib", "falcon", "falconws", "uvicorn"}
+"""Packages whose frames tell a tester nothing about the application."""
+
+
+def check_app(app: object) -> None:
+    """Raise ``falcon.CompatibilityError`` unless *app* can be called with ``(scope, receive, send)``.
+
+    Source: ASGI "Applications".
+    """
+    if not callable(app):
+        raise CompatibilityError(f"Expected an ASGI application, got {app!r}.")
+    try:
+        signature = inspect.signature(app)
+    except ValueError:
+        # Callables written in C do not always tell; the first call will.
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        hint = " Is it a factory? Pass what it returns." if not signature.parameters else ""
+        raise CompatibilityError(
+            f"Expected an ASGI application, to be called with (scope, receive, send); {app!r} takes {signature}.{hint}"
+        ) from None
+
+
+def check_timeout(timeout: float) -> float:
+    """Return *timeout*, in seconds. Raises ValueError unless it is more than 0."""
+    if not timeout > 0:
+        raise ValueError(f"The timeout is in seconds and must be more than 0, not {timeout!r}.")
+    return timeout
+
+
+def suspended_at(task: asyncio.Task[Any] | None) -> str:
+    """Return where *task* waits, as ", at chat.py:17 in on_websocket: `await queue.get()`"; empty if unknown.
+
+    That is the innermost line which belongs to the application, not to Falcon or asyncio.
+    """
+    found: FrameType | None = None
+    coroutine = task.get_coro() if task is not None and not task.done() else None
+    while isinstance(coroutine, CoroutineType):
+        frame = coroutine.cr_frame
+        if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] not in _MACHINERY:
+            found = frame
+        coroutine = coroutine.cr_await
+    if found is None:
+        return ""
+    filename, line, name = found.f_code.co_filename, found.f_lineno, found.f_code.co_name
+    source = linecache.getline(filename, line).strip()
+    return f", at {Path(filename).name}:{line} in {name}" + (f": `{source}`" if source else "")

@@ -1,0 +1,166 @@
+"""The in-process client: HTTP through Falcon's own test conductor, WebSockets through :mod:`.websocket`.
+
+Owns the lifespan around a test and the defaults of its requests. Knows nothing of ASGI's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import falcon.testing
+from falcon import WebSocketPayloadType
+
+from falconws.media import JSONHandlerWS, MessagePackHandlerWS
+
+from .asgi import ASGIApp, check_app, check_timeout
+from .connection import Connection
+from .exchange import Exchange, bounded_stream
+from .lifespan import Lifespan
+from .scope import Headers, handshake_scope, header_pairs
+from .websocket import ClientWebSocket, HandshakeDenied, MediaHandlers, connect
+
+__all__ = ("Client", "ClientWebSocket", "HandshakeDenied")
+
+
+class Client(falcon.testing.ASGIConductor):
+    """Talks to an ASGI application in process: no server, no network, no waiting without an end.
+
+    ``async with Client(app) as client`` runs the application's lifespan around the block; without ``async
+    with`` no lifespan runs. Beside :meth:`websocket` there is all of ``falcon.testing.ASGIConductor``:
+    ``simulate_get()`` and so on, within the same time limit.
+
+    Args:
+        app: Any ASGI application.
+        headers: Sent with every request and handshake, unless the call names another value.
+        timeout: Seconds that a single wait may take: start-up, handshake, receive, end of the responder,
+            response, shutdown.
+        backlog: How many messages may wait in either direction. An application that sends more waits in its
+            send until the test receives, as it would for a slow reader; ``backlog=1`` shows what it does then.
+        media_handlers: Used by ``send_media`` and ``receive_media`` instead of JSON and MessagePack.
+
+    Raises:
+        falcon.CompatibilityError: *app* is not an ASGI application.
+    """
+
+    timeout: float
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float = 5.0,
+        backlog: int = 256,
+        media_handlers: MediaHandlers | None = None,
+    ) -> None:
+        check_app(app)
+        if backlog < 1:
+            raise ValueError(f"The backlog is a number of messages and must be at least 1, not {backlog!r}.")
+        self.timeout = check_timeout(timeout)
+        self._asgi_app = app
+        self._common_headers = dict(headers or {})
+        self._backlog = backlog
+        self._media_handlers: MediaHandlers = {
+            WebSocketPayloadType.TEXT: JSONHandlerWS(),
+            WebSocketPayloadType.BINARY: MessagePackHandlerWS(),
+            **(media_handlers or {}),
+        }
+        self._lifespan: Lifespan | None = None
+        # The base class tells an application by counting the names of its arguments, which fails for some.
+        super().__init__(Exchange(app, {}), headers)
+        self.app = app  # type: ignore[assignment]
+
+    async def __aenter__(self) -> Self:
+        """Start the application. Raises like ``Lifespan.startup``."""
+        self._lifespan = Lifespan(self._asgi_app, self.timeout)
+        await self._lifespan.startup()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        """Shut the application down, also after an error. Raises like ``Lifespan.shutdown``."""
+        lifespan, self._lifespan = self._lifespan, None
+        assert lifespan is not None
+        try:
+            await lifespan.shutdown()
+        except Exception as failure:
+            if error is None:
+                raise
+            error.add_note(f"Besides, the app's shutdown raised {type(failure).__name__}: {failure}")
+        return False
+
+    def websocket(  # type: ignore[override]
+        self,
+        path: str = "/",
+        *,
+        subprotocols: Iterable[str] = (),
+        headers: Headers | None = None,
+        origin: str | None = None,
+        query_string: str = "",
+        root_path: str = "",
+        scheme: str = "ws",
+        timeout: float | None = None,
+    ) -> AbstractAsyncContextManager[ClientWebSocket]:
+        """Open a WebSocket for the length of an ``async with`` block.
+
+        Leaving the block closes with 1000 if it is still open, and waits until the responder has ended.
+
+        Args:
+            path: Plain or percent-encoded; may carry a query string.
+            subprotocols: Offered to the application, in order of preference.
+            headers: Sent besides those of the handshake itself, or instead of them.
+            origin: The Origin header; ``None`` sends none, as clients outside of browsers do.
+            query_string: Without the question mark.
+            root_path: Where the application is mounted; handed on as it is, the path is not changed.
+            scheme: ``ws`` or ``wss``.
+            timeout: Seconds for each wait on this connection instead of the client's.
+
+        Raises:
+            HandshakeDenied: The application answered with an HTTP response.
+            TimeoutError: The handshake was not answered, or the responder did not end; says where it waits.
+            Exception: The error that escaped from the application.
+        """
+        limit = self.timeout if timeout is None else check_timeout(timeout)
+        own = [] if headers is None else header_pairs(headers)
+        if origin is not None:
+            own.append(("Origin", origin))
+        overridden = {name.lower() for name, _ in own}
+        common = [pair for pair in self._common_headers.items() if pair[0].lower() not in overridden]
+        scope = handshake_scope(
+            path,
+            query_string=query_string,
+            root_path=root_path,
+            scheme=scheme,
+            subprotocols=subprotocols,
+            headers=[*common, *own],
+        )
+        scope["state"] = self._state()
+        return connect(Connection(self._asgi_app, scope, self._backlog), limit, self._media_handlers)
+
+    async def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Do what the base class does, within :attr:`timeout` and with the lifespan's state in the scope.
+
+        Raises:
+            TimeoutError: The response was not complete in time; for a stream, it had not begun.
+            Exception: The error that escaped from the application.
+        """
+        exchange = Exchange(self._asgi_app, self._state())
+        conductor = falcon.testing.ASGIConductor(exchange, self._common_headers)
+        return await exchange.within(self.timeout, conductor.simulate_request(*args, **kwargs))
+
+    request = simulate_request
+
+    def simulate_get_stream(  # type: ignore[override]
+        self, path: str = "/", **kwargs: Any
+    ) -> AbstractAsyncContextManager[falcon.testing.StreamedResult]:
+        """Do what the base class does; the begin and the end of the stream are each within :attr:`timeout`."""
+        return bounded_stream(super().simulate_get_stream(path, **kwargs), path, self.timeout)
+
+    get_stream = simulate_get_stream  # type: ignore[assignment]
+
+    def _state(self) -> dict[str, Any]:
+        return dict(self._lifespan.state) if self._lifespan is not None else {}

@@ -1,0 +1,55 @@
+"""The fixtures of the pytest plugin; both need a fixture ``app`` that returns the application under test.
+
+Where another plugin has taken their names, import them in a conftest.py:
+``from falconws.testing.fixtures import client, live_server``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .live import LiveServer
+
+__all__ = ("client", "falconws_app", "live_server")
+
+
+@pytest.fixture
+def falconws_app(request: pytest.FixtureRequest) -> Any:
+    """The application under test: what the project's fixture ``app`` returns."""
+    try:
+        return request.getfixturevalue("app")
+    except pytest.FixtureLookupError as error:
+        if error.argname != "app":
+            raise
+    pytest.fail(
+        "The fixtures 'client' and 'live_server' of falconws need a fixture 'app' that returns your application. "
+        "Define it in tests/conftest.py:\n\n"
+        "    @pytest.fixture\n"
+        "    def app():\n"
+        "        return create_app()\n",
+        pytrace=False,
+    )
+
+
+@pytest_asyncio.fixture
+async def client(falconws_app: Any) -> AsyncIterator[Client]:
+    """An in-process client of the fixture ``app``: WebSockets and HTTP, each wait limited to 5 s."""
+    from .client import Client
+
+    async with Client(falconws_app) as client:
+        yield client
+
+
+@pytest.fixture
+def live_server(falconws_app: Any) -> Iterator[LiveServer]:
+    """The fixture ``app`` on a real uvicorn on a free loopback port: ``live_server.url``, ``live_server.ws_url``."""
+    from .live import LiveServer
+
+    with LiveServer(falconws_app) as server:
+        yield server
