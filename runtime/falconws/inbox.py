@@ -78,15 +78,14 @@ class Inbox:
         "_loop",
         "_max_queue",
         "_max_read_ahead",
-        "_news_wanted",
         "_reason_given",
         "_receive",
-        "_receiver",
-        "_receiver_woken",
+        "_receiving",
         "_waiter",
         "_watch",
         "_watch_stays",
         "end",
+        "news_wanted",
     )
 
     def __init__(
@@ -106,17 +105,17 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._events: deque[Event] = deque()
         self._held_bytes = 0
-        self._receiver: asyncio.Task[Any] | None = None
-        self._receiver_woken = False
+        self._receiving = False
         self._waiter: asyncio.Future[None] | None = None
         self._watch_stays = False
         self._watch: asyncio.Task[None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._news_wanted = False
         self._end_waiters = 0
         self._end_seen: asyncio.Event | None = None
         self.end: End | None = None
         """How the connection ended, or None while it is open or its end is not known yet."""
+        self.news_wanted = False
+        """Whether the watch may read past unread messages; see ``want_news()``."""
 
     async def get(self, timeout: float | None = None) -> Event | None:
         """Return the next ``websocket.receive`` event, or None when the connection is over and all have been returned.
@@ -127,17 +126,17 @@ class Inbox:
         Raises:
             OperationNotAllowed: Another task is receiving already.
         """
-        if self._receiver is not None:
+        if self._receiving:
             raise OperationNotAllowed(
                 "Another task is already receiving from this WebSocket. "
                 "Let one task receive, and pass the messages on to the others."
             )
-        self._news_wanted = False
+        self.news_wanted = False
         if self._events:
             return self._take()
         if self.end is not None:
             return None
-        self._receiver = asyncio.current_task()
+        self._receiving = True
         try:
             if self._watch is None and timeout is None and self._cancellable:
                 event = await self._receive()
@@ -146,13 +145,8 @@ class Inbox:
                 self._end_by(event)
                 return None
             return await self._get_from_watch(timeout)
-        except asyncio.CancelledError:
-            # close() in another task wakes the receiver this way; anyone else's cancellation goes on its way.
-            if self._receiver_woken and self._receiver is not None and self._receiver.uncancel() == 0:
-                return None
-            raise
         finally:
-            self._receiver = None
+            self._receiving = False
             if self._idle_timer is None and self.end is None and self._max_queue:
                 self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
 
@@ -163,9 +157,9 @@ class Inbox:
 
     def want_news(self) -> None:
         """Let the watch, from now until the next ``get()``, read past unread messages in search of the end."""
-        if self._news_wanted:
+        if self.news_wanted:
             return
-        self._news_wanted = True
+        self.news_wanted = True
         if self._idle_timer is None and self.end is None and self._max_queue:
             self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
 
@@ -174,7 +168,7 @@ class Inbox:
         self._end_waiters += 1
         try:
             while self.end is None:
-                if self._receiver is None:
+                if not self._receiving:
                     self._start_watch()
                 if self._end_seen is None:
                     self._end_seen = asyncio.Event()
@@ -196,17 +190,17 @@ class Inbox:
             self._max_read_ahead = read_ahead
 
     def finish(self, code: int, reason: str) -> End:
-        """Record the end, unless it is known already, wake all who wait for it or for a message, and return it."""
+        """Record the end, unless it is known already, and return it.
+
+        Wakes those who wait for it. A receiver is woken by the server: it owes a ``websocket.disconnect`` event also
+        after a close of ours.
+        """
         if self.end is None:
             self.end = End(code, reason)
         if self._end_seen is not None:
             self._end_seen.set()
-        if self._waiter is not None:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
-        elif self._receiver is not None and self._receiver is not asyncio.current_task():
-            self._receiver_woken = True
-            self._receiver.cancel()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
         return self.end
 
     def stop(self) -> None:
@@ -221,7 +215,7 @@ class Inbox:
 
     def _idle(self) -> None:
         self._idle_timer = None
-        if self._receiver is None:
+        if not self._receiving:
             self._start_watch()
 
     def _start_watch(self) -> None:
@@ -231,7 +225,7 @@ class Inbox:
     def _has_room(self) -> bool:
         if len(self._events) < self._max_queue or (self._waiter is not None and not self._waiter.done()):
             return True
-        if (self._news_wanted and self._max_queue) or self._end_waiters:
+        if (self.news_wanted and self._max_queue) or self._end_waiters:
             return self._held_bytes < self._max_read_ahead
         return False
 

@@ -6,7 +6,6 @@ Owns the states of a connection (handshake, open, closed) and what may be done i
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from enum import Enum
@@ -23,6 +22,7 @@ from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .inbox import Event, Inbox
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
+from .outbox import Outbox
 from .tasks import TaskScope
 
 __all__ = ("Headers", "WebSocket")
@@ -60,8 +60,8 @@ class WebSocket(falcon.asgi.WebSocket):
         "_denial",
         "_inbox",
         "_options",
+        "_outbox",
         "_phase",
-        "_send_lock",
         "_spec_version",
         "_text",
         "client",
@@ -96,8 +96,7 @@ class WebSocket(falcon.asgi.WebSocket):
             cancellable=cancellable,
             reason_given=self._spec_version >= (2, 4),
         )
-        # Of two sends at once, granian may swap the messages, and uvicorn's websockets engine fails on one.
-        self._send_lock = asyncio.Lock()
+        self._outbox = Outbox(send, self._inbox)
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -184,7 +183,7 @@ class WebSocket(falcon.asgi.WebSocket):
         try:
             await self._asgi(event)
         except OSError as error:
-            raise await self._lost(error) from error
+            raise WebSocketDisconnected(*self._inbox.finish(CloseCode.ABNORMAL, "")) from error
         except Exception as error:
             if subprotocol is not None and subprotocol not in self.subprotocols:
                 raise ValueError(
@@ -346,14 +345,18 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if not isinstance(payload, str):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
-        await self._send({"type": "websocket.send", "text": payload})
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        await self._outbox.put({"type": "websocket.send", "text": payload})
 
     async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
         """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
         if not isinstance(payload, (bytes, bytearray, memoryview)):
             raise TypeError(f"payload must be a byte string, not {type(payload).__name__}")
+        if self._phase is not _OPEN:
+            raise self._not_open()
         # bytes() of bytes is free; of the others it makes the copy that lets the caller reuse its buffer.
-        await self._send({"type": "websocket.send", "bytes": bytes(payload)})
+        await self._outbox.put({"type": "websocket.send", "bytes": bytes(payload)})
 
     async def send_media(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
         """Send *media* as one message of *payload_type*, serialized by the handler configured for that type.
@@ -364,22 +367,9 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._phase is not _OPEN:
             raise self._not_open()
         if payload_type is WebSocketPayloadType.TEXT:
-            await self._send({"type": "websocket.send", "text": self._text.serialize(media)})
+            await self._outbox.put({"type": "websocket.send", "text": self._text.serialize(media)})
         else:
-            await self._send({"type": "websocket.send", "bytes": bytes(self._binary.serialize(media))})
-
-    async def _send(self, event: dict[str, Any]) -> None:
-        if self._phase is not _OPEN:
-            raise self._not_open()
-        self._inbox.want_news()
-        async with self._send_lock:
-            if self._phase is _CLOSED or self._inbox.end is not None:
-                raise self._over()
-            try:
-                await self._asgi(event)
-            except (OSError, RuntimeError) as error:
-                # ASGI asks for OSError; uvicorn's websockets engine raises RuntimeError.
-                raise await self._lost(error) from error
+            await self._outbox.put({"type": "websocket.send", "bytes": bytes(self._binary.serialize(media))})
 
     # Receiving
 
@@ -470,20 +460,6 @@ class WebSocket(falcon.asgi.WebSocket):
     def _over(self) -> WebSocketDisconnected:
         end = self._inbox.end
         return WebSocketDisconnected() if end is None else WebSocketDisconnected(*end)
-
-    async def _lost(self, error: Exception) -> Exception:
-        """Return what to raise for a send that has just failed with *error*."""
-        if isinstance(error, falcon.WebSocketDisconnected):
-            # Falcon's test client raises its own.
-            return WebSocketDisconnected(*self._inbox.finish(error.code, ""))
-        if self._phase is _HANDSHAKE:
-            return WebSocketDisconnected(*self._inbox.finish(CloseCode.ABNORMAL, ""))
-        end = await self._inbox.learn_end()
-        if end is None:
-            if not isinstance(error, OSError):
-                return error
-            end = self._inbox.finish(CloseCode.ABNORMAL, "")
-        return WebSocketDisconnected(*end)
 
 
 class _Messages(Generic[_T]):

@@ -6,7 +6,8 @@ gives way where another plugin (pytest-django's, pytest-flask's) has a fixture o
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,10 +18,15 @@ __all__ = ("pytest_configure",)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the fixtures whose names no other plugin has taken."""
-    plugins = config.pluginmanager.get_plugins()
-    free = {
-        name: getattr(fixtures, name)
-        for name in fixtures.__all__
-        if not any(hasattr(plugin, name) for plugin in plugins)
-    }
-    config.pluginmanager.register(SimpleNamespace(**free), fixtures.__name__)
+    # pytest looks for fixtures in modules and classes only.
+    offered = ModuleType("falconws-fixtures")
+    for name in fixtures.__all__:
+        if not any(_provides(plugin, name) for plugin in config.pluginmanager.get_plugins()):
+            setattr(offered, name, getattr(fixtures, name))
+    config.pluginmanager.register(offered, offered.__name__)
+
+
+def _provides(plugin: object, name: str) -> bool:
+    # A conftest.py is a plugin too, but its fixtures override ours where they apply, and only there.
+    in_conftest = Path(getattr(plugin, "__file__", None) or "").name == "conftest.py"
+    return not in_conftest and isinstance(getattr(plugin, name, None), type(fixtures.falconws_app))
