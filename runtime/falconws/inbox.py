@@ -147,21 +147,20 @@ class Inbox:
             return await self._get_from_watch(timeout)
         finally:
             self._receiving = False
-            if self._idle_timer is None and self.end is None and self._max_queue:
-                self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+            if self._idle_timer is None:
+                self._arm()
 
     def start(self) -> None:
         """Begin to look out for the end; called once the connection is accepted."""
-        if self._max_queue and self.end is None:
-            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+        self._arm()
 
     def want_news(self) -> None:
         """Let the watch, from now until the next ``get()``, read past unread messages in search of the end."""
         if self.news_wanted:
             return
         self.news_wanted = True
-        if self._idle_timer is None and self.end is None and self._max_queue:
-            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+        if self._idle_timer is None:
+            self._arm()
 
     async def wait_end(self) -> End:
         """Return how the connection ended, once it has."""
@@ -212,6 +211,10 @@ class Inbox:
             self._watch.cancel()
 
     # The watch
+
+    def _arm(self) -> None:
+        if self.end is None and (self._max_queue or self._end_waiters):
+            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
 
     def _idle(self) -> None:
         self._idle_timer = None
@@ -272,8 +275,8 @@ class Inbox:
     def _take(self) -> Event:
         event = self._events.popleft()
         self._held_bytes -= _size(event)
-        if self._idle_timer is None and self.end is None and self._max_queue:
-            self._idle_timer = self._loop.call_later(_IDLE_S, self._idle)
+        if self._idle_timer is None:
+            self._arm()
         return event
 
     def _end_by(self, event: Event) -> None:
