@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import linecache
+import sysconfig
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from types import CoroutineType, FrameType
@@ -23,8 +24,9 @@ Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_MACHINERY = {"asyncio", "contextlib", "falcon", "falconws", "uvicorn"}
-"""Packages whose frames tell a tester nothing about the application."""
+_MACHINERY = {"falcon", "falconws"}
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+"""Where code comes from that tells a tester less about the application than the application's own does."""
 
 
 def check_app(app: object) -> None:
@@ -58,13 +60,13 @@ def check_timeout(timeout: float) -> float:
 def suspended_at(task: asyncio.Task[Any] | None) -> str:
     """Return where *task* waits, as ", at chat.py:17 in on_websocket: `await queue.get()`"; empty if unknown.
 
-    That is the innermost line which belongs to the application, not to Falcon or asyncio.
+    That is the innermost line of the application's own, not of Falcon or another installed package.
     """
     found: FrameType | None = None
     coroutine = task.get_coro() if task is not None and not task.done() else None
     while isinstance(coroutine, CoroutineType):
         frame = coroutine.cr_frame
-        if frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] not in _MACHINERY:
+        if frame is not None and _is_own(frame):
             found = frame
         coroutine = coroutine.cr_await
     if found is None:
@@ -72,3 +74,8 @@ def suspended_at(task: asyncio.Task[Any] | None) -> str:
     filename, line, name = found.f_code.co_filename, found.f_lineno, found.f_code.co_name
     source = linecache.getline(filename, line).strip()
     return f", at {Path(filename).name}:{line} in {name}" + (f": `{source}`" if source else "")
+
+
+def _is_own(frame: FrameType) -> bool:
+    package = frame.f_globals.get("__name__", "").partition(".")[0]
+    return package not in _MACHINERY and not frame.f_code.co_filename.startswith(_INSTALLED)

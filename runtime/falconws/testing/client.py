@@ -17,7 +17,7 @@ from falconws.media import JSONHandlerWS, MessagePackHandlerWS
 
 from .asgi import ASGIApp, check_app, check_timeout
 from .connection import Connection
-from .exchange import Exchange, bounded_stream
+from .exchange import Exchange
 from .lifespan import Lifespan
 from .scope import Headers, handshake_scope, header_pairs
 from .websocket import ClientWebSocket, HandshakeDenied, MediaHandlers, connect
@@ -125,18 +125,16 @@ class Client(falcon.testing.ASGIConductor):
             Exception: The error that escaped from the application.
         """
         limit = self.timeout if timeout is None else check_timeout(timeout)
-        own = [] if headers is None else header_pairs(headers)
+        own = header_pairs(headers)
         if origin is not None:
             own.append(("Origin", origin))
-        overridden = {name.lower() for name, _ in own}
-        common = [pair for pair in self._common_headers.items() if pair[0].lower() not in overridden]
         scope = handshake_scope(
             path,
             query_string=query_string,
             root_path=root_path,
             scheme=scheme,
             subprotocols=subprotocols,
-            headers=[*common, *own],
+            headers=self._with_common(own),
         )
         scope["state"] = self._state()
         return connect(Connection(self._asgi_app, scope, self._backlog), limit, self._media_handlers)
@@ -148,8 +146,7 @@ class Client(falcon.testing.ASGIConductor):
             TimeoutError: The response was not complete in time; for a stream, it had not begun.
             Exception: The error that escaped from the application.
         """
-        exchange = Exchange(self._asgi_app, self._state())
-        conductor = falcon.testing.ASGIConductor(exchange, self._common_headers)
+        exchange, conductor = self._exchange(kwargs)
         return await exchange.within(self.timeout, conductor.simulate_request(*args, **kwargs))
 
     request = simulate_request
@@ -157,10 +154,23 @@ class Client(falcon.testing.ASGIConductor):
     def simulate_get_stream(  # type: ignore[override]
         self, path: str = "/", **kwargs: Any
     ) -> AbstractAsyncContextManager[falcon.testing.StreamedResult]:
-        """Do what the base class does; the begin and the end of the stream are each within :attr:`timeout`."""
-        return bounded_stream(super().simulate_get_stream(path, **kwargs), path, self.timeout)
+        """Do what the base class does; the begin and the end of the stream are each within :attr:`timeout`.
+
+        Reading from the stream is Falcon's, and has no time limit.
+        """
+        exchange, conductor = self._exchange(kwargs)
+        return exchange.stream(self.timeout, conductor.simulate_get_stream(path, **kwargs))
 
     get_stream = simulate_get_stream  # type: ignore[assignment]
+
+    def _exchange(self, kwargs: dict[str, Any]) -> tuple[Exchange, falcon.testing.ASGIConductor]:
+        kwargs["headers"] = self._with_common(header_pairs(kwargs.get("headers")))
+        exchange = Exchange(self._asgi_app, self._state())
+        return exchange, falcon.testing.ASGIConductor(exchange)
+
+    def _with_common(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        overridden = {name.lower() for name, _ in headers}
+        return [pair for pair in self._common_headers.items() if pair[0].lower() not in overridden] + headers
 
     def _state(self) -> dict[str, Any]:
         return dict(self._lifespan.state) if self._lifespan is not None else {}

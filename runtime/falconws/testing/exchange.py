@@ -16,7 +16,7 @@ from falcon.testing import StreamedResult
 
 from .asgi import ASGIApp, Receive, Scope, Send, suspended_at
 
-__all__ = ("Exchange", "bounded_stream")
+__all__ = ("Exchange",)
 
 T = TypeVar("T")
 
@@ -72,20 +72,24 @@ class Exchange:
                     if task.done() and not task.cancelled():
                         task.exception()
 
-
-@contextlib.asynccontextmanager
-async def bounded_stream(
-    stream: AbstractAsyncContextManager[StreamedResult], path: str, timeout: float
-) -> AsyncIterator[StreamedResult]:
-    """Wrap Falcon's context manager of a streamed response, whose end waits for the application."""
-    result = await stream.__aenter__()
-    try:
-        yield result
-    finally:
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, timeout: float, request: AbstractAsyncContextManager[StreamedResult]
+    ) -> AsyncIterator[StreamedResult]:
+        """Enter *request*, which calls this object, and leave it. Each raises like :meth:`within`."""
+        result = await self.within(timeout, request.__aenter__())
         try:
-            async with asyncio.timeout(timeout):
-                await stream.__aexit__(None, None, None)
-        except TimeoutError:
-            raise TimeoutError(
-                f"GET {path}: the responder has not ended within {timeout:g} s after the client disconnected."
-            ) from None
+            yield result
+        finally:
+            try:
+                async with asyncio.timeout(timeout):
+                    # Shielded, so that what the responder waits for can still be told when the time is over.
+                    await asyncio.shield(leaving := asyncio.ensure_future(request.__aexit__(None, None, None)))
+            except TimeoutError:
+                where = suspended_at(self._task)
+                leaving.cancel()
+                await asyncio.wait({leaving}, timeout=timeout)
+                raise TimeoutError(
+                    f"{self._target}: the responder has not ended within {timeout:g} s after the client "
+                    f"disconnected{where}."
+                ) from None

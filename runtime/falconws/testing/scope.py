@@ -92,6 +92,6 @@ def _handshake_headers(subprotocols: list[str], headers: list[tuple[str, str]]) 
     return [(name.encode("ascii"), value.encode("ascii")) for name, value in defaults.items()] + result
 
 
-def header_pairs(headers: Headers) -> list[tuple[str, str]]:
+def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     """Return *headers* as a list of names and values."""
-    return list(headers.items() if isinstance(headers, Mapping) else headers)
+    return list(headers.items() if isinstance(headers, Mapping) else headers or ())
