@@ -5,14 +5,17 @@ Owns the lifespan around a test and the defaults of its requests. Knows nothing 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import falcon.testing
 from falcon import WebSocketPayloadType
 
+from falconws.closecodes import CloseCode
 from falconws.media import JSONHandlerWS, MessagePackHandlerWS
 
 from .asgi import ASGIApp, check_app, check_timeout
@@ -69,6 +72,7 @@ class Client(falcon.testing.ASGIConductor):
             **(media_handlers or {}),
         }
         self._lifespan: Lifespan | None = None
+        self._connections: WeakSet[Connection] = WeakSet()
         # The base class tells an application by counting the names of its arguments, which fails for some.
         super().__init__(Exchange(app, {}), headers)
         self.app = app  # type: ignore[assignment]
@@ -82,9 +86,16 @@ class Client(falcon.testing.ASGIConductor):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        """Shut the application down, also after an error. Raises like ``Lifespan.shutdown``."""
+        """Shut the application down, also after an error. Raises like ``Lifespan.shutdown``.
+
+        WebSockets that other tasks still hold open are closed with 1012 before, as a server does.
+        """
         lifespan, self._lifespan = self._lifespan, None
         assert lifespan is not None
+        connections = [connection for connection in self._connections if not connection.finished]
+        for connection in connections:
+            connection.leave(CloseCode.SERVICE_RESTART)
+        await asyncio.gather(*(connection.end(self.timeout) for connection in connections))
         try:
             await lifespan.shutdown()
         except Exception as failure:
@@ -137,7 +148,9 @@ class Client(falcon.testing.ASGIConductor):
             headers=self._with_common(own),
         )
         scope["state"] = self._state()
-        return connect(Connection(self._asgi_app, scope, self._backlog), limit, self._media_handlers)
+        connection = Connection(self._asgi_app, scope, self._backlog)
+        self._connections.add(connection)
+        return connect(connection, limit, self._media_handlers)
 
     async def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
         """Do what the base class does, within :attr:`timeout` and with the lifespan's state in the scope.

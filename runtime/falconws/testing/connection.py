@@ -151,9 +151,10 @@ class Connection:
             self.messages.clear()
             self._end(code, reason)
 
-    async def cancel(self, patience: float) -> None:
-        """Cancel the application's task, and wait for it at most *patience* seconds."""
+    async def end(self, patience: float) -> None:
+        """Wait at most *patience* seconds for the application to return, cancel it, and wait as long again."""
         if self._task is not None and not self._task.done():
+            await asyncio.wait({self._task}, timeout=patience)
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=patience)
 

@@ -224,11 +224,8 @@ class ClientWebSocket:
         """End everything because *error* leaves the context; what else went wrong becomes a note on it."""
         connection = self._connection
         connection.leave(CloseCode.ABNORMAL if connection.answer is None else CloseCode.NORMAL)
-        if isinstance(error, Exception):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(self._timeout, _LAST_WORDS_S)):
-                    await connection.until(lambda: connection.finished)
-        await connection.cancel(_LAST_WORDS_S)
+        patient = isinstance(error, Exception)
+        await connection.end(min(self._timeout, _LAST_WORDS_S) if patient else 0)
         failure = connection.failure
         if failure is not None and not connection.failure_raised and failure is not error:
             error.add_note(f"Besides, the app raised {type(failure).__name__} on {connection.path}: {failure}")

@@ -7,6 +7,7 @@ import asyncio
 import falcon
 import pytest
 
+import falconws
 from falconws.testing import Client, LifespanError
 
 
@@ -46,8 +47,6 @@ async def test_state_reaches_each_connection_as_a_copy():
 
 
 async def test_state_reaches_http_requests_and_falconws_req_state():
-    import falconws
-
     class Middleware:
         async def process_startup(self, scope, event):
             scope["state"]["database"] = "db"

@@ -8,6 +8,7 @@ import json
 import falcon
 import pytest
 
+import falconws
 from falconws import CloseCode, PayloadTypeError, WebSocketDisconnected, WebSocketPayloadType
 from falconws.testing import Client, HandshakeDenied
 
@@ -232,8 +233,6 @@ async def test_a_denial_response_arrives_whole_though_streamed():
 
 
 async def test_an_http_error_of_falconws_is_the_denial_response():
-    import falconws
-
     class Resource:
         async def on_websocket(self, req, ws):
             raise falcon.HTTPTooManyRequests(title="Slow down", retry_after=3)
@@ -457,3 +456,27 @@ async def test_many_connections_at_once_do_not_mix(make_app):
     async with Client(make_app(echo)) as client, asyncio.TaskGroup() as group:
         for number in range(50):
             group.create_task(talk(client, number))
+
+
+async def test_leaving_the_client_closes_what_other_tasks_hold_open_with_1012(make_app):
+    seen = []
+
+    async def responder(req, ws):
+        await ws.accept()
+        try:
+            await ws.receive_text()
+        except falcon.WebSocketDisconnected as error:
+            seen.append(error.code)
+
+    async def hold(client, opened):
+        async with client.websocket() as ws:
+            opened.set()
+            return await ws.wait_closed()
+
+    async with asyncio.TaskGroup() as group:
+        async with Client(make_app(responder)) as client:
+            opened = asyncio.Event()
+            holder = group.create_task(hold(client, opened))
+            await opened.wait()
+        assert seen == [1012]
+    assert holder.result() == 1012
