@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from falconws.server.errors import StartError
+    from falconws.server.protocol import WebSocketProtocol
     from falconws.server.serving import run
 
-__all__ = ["StartError", "run"]
+__all__ = ["StartError", "WebSocketProtocol", "run"]
 
 _HOMES = {
     "StartError": "falconws.server.errors",
+    "WebSocketProtocol": "falconws.server.protocol",
     "run": "falconws.server.serving",
 }
 

@@ -21,9 +21,7 @@ def load_application(target: str, *, factory: bool = False) -> Any:
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
-        raise StartError(
-            f'"{target}" does not name an app; write it as "module:attribute", as in "demo.app:app".'
-        )
+        raise StartError(f'"{target}" does not name an app; write it as "module:attribute", as in "demo.app:app".')
     try:
         value: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -39,9 +37,7 @@ def load_application(target: str, *, factory: bool = False) -> Any:
         try:
             value = getattr(value, part)
         except AttributeError:
-            raise StartError(
-                f'"{module_name}" has no attribute "{attribute}"; check the target "{target}".'
-            ) from None
+            raise StartError(f'"{module_name}" has no attribute "{attribute}"; check the target "{target}".') from None
     if not factory and not _needs_no_arguments(value):
         return value
     return _call_factory(value, target)

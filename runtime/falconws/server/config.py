@@ -10,6 +10,7 @@ from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
 from falconws.server.application import load_application
 from falconws.server.errors import StartError
+from falconws.server.settings import ConnectionSettings
 
 _logger = logging.getLogger("falconws.server")
 
@@ -20,8 +21,17 @@ class ServerConfig(uvicorn.Config):
     It is pickled into reloaded and multiplied processes, so it holds plain data only.
     """
 
-    def __init__(self, app: str, *, factory: bool = False, log_level: str = "info", **options: Any) -> None:
+    def __init__(
+        self,
+        app: str,
+        *,
+        factory: bool = False,
+        log_level: str = "info",
+        connection_settings: ConnectionSettings,
+        **options: Any,
+    ) -> None:
         self.app_is_factory = factory
+        self.connection_settings = connection_settings
         options.setdefault("log_config", log_config(log_level))
         super().__init__(app, factory=True, log_level=log_level, **options)
 

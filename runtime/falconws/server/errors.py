@@ -1,4 +1,12 @@
-"""What can go wrong before the server serves."""
+"""The server's errors: one for its operator, one for its client, one for its application.
+
+SystemExit
+    StartError          the operator's: the server cannot start
+Exception
+    ProtocolError       the client's: the connection is failed with its close code
+OSError
+    DisconnectedError   nobody's: the connection has ended and nothing can be sent
+"""
 
 
 class StartError(SystemExit):
@@ -10,3 +18,19 @@ class StartError(SystemExit):
 
     def __str__(self) -> str:
         return str(self.code)
+
+
+class ProtocolError(Exception):
+    """A client broke the protocol or a limit: fail its connection with *code* and *reason*.
+
+    Source: RFC 6455 section 7.1.7.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+class DisconnectedError(OSError):
+    """Raised by `send` on a connection that has ended (ASGI, "Send - send event")."""

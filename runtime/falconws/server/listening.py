@@ -30,9 +30,7 @@ def bind_tcp(host: str, port: int) -> socket.socket:
         listener.listen(1)
     except PermissionError as error:
         listener.close()
-        raise StartError(
-            f"Not allowed to listen on port {port}; ports below 1024 need more rights."
-        ) from error
+        raise StartError(f"Not allowed to listen on port {port}; ports below 1024 need more rights.") from error
     except OSError as error:
         listener.close()
         hint = "; stop what listens there or choose another port" if port else ""

@@ -13,9 +13,12 @@ from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from falconws.server.application import load_application
 from falconws.server.config import ServerConfig
+from falconws.server.deflate import DeflateSettings
+from falconws.server.engine import choose_engine
 from falconws.server.errors import StartError
 from falconws.server.listening import bind_tcp, bind_unix, url_of
 from falconws.server.server import Server
+from falconws.server.settings import ConnectionSettings
 
 
 def run(
@@ -36,6 +39,13 @@ def run(
     ssl_keyfile_password: str | None = None,
     root_path: str = "",
     forwarded_allow_ips: str | None = None,
+    engine: str = "auto",
+    ws_max_size: int = 1024 * 1024,
+    ws_ping_interval: float | None = 20.0,
+    ws_ping_timeout: float | None = 20.0,
+    ws_send_timeout: float | None = 10.0,
+    handshake_timeout: float | None = 10.0,
+    ws_deflate: bool = False,
 ) -> None:
     """Serve *app* until SIGINT or SIGTERM, and return when everything has ended.
 
@@ -59,6 +69,16 @@ def run(
         root_path: Prefix that a proxy has stripped (ASGI "root_path").
         forwarded_allow_ips: Proxies whose X-Forwarded-* headers are believed, separated by commas;
             "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback.
+        engine: "picows", or one of uvicorn's: "websockets-sansio", "websockets", "wsproto"; "auto"
+            is picows where it can be imported, websockets-sansio elsewhere.
+        ws_max_size: Largest message from a client, in bytes; a larger one ends the connection with 1009.
+        ws_ping_interval: Seconds between keepalive pings; None sends none.
+        ws_ping_timeout: Seconds for the answer to a ping; None waits for ever.
+        ws_send_timeout: Seconds for which a client may take nothing of what waits for it; None waits
+            for ever. Picows only.
+        handshake_timeout: Seconds for a client to send its request, and again for the app to accept or
+            deny it; None waits for ever.
+        ws_deflate: Offer permessage-deflate; costs about 40 kB of memory a connection.
 
     Raises:
         StartError: The app cannot be imported or the address cannot be used. It is a SystemExit:
@@ -70,12 +90,30 @@ def run(
         raise StartError(f"workers is {workers}; at least one process must serve.")
     if reload and workers > 1:
         raise StartError("reload and workers exclude each other: reloading runs one process.")
+    chosen = choose_engine(engine)
+    try:
+        settings = ConnectionSettings(
+            max_message_bytes=ws_max_size,
+            ping_interval_s=ws_ping_interval,
+            ping_timeout_s=ws_ping_timeout,
+            send_timeout_s=ws_send_timeout,
+            handshake_timeout_s=handshake_timeout,
+            deflate=DeflateSettings() if ws_deflate else None,
+        )
+    except ValueError as error:
+        raise StartError(f"{error}.") from error
     _check_tls(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     if app_dir is not None:
         sys.path.insert(0, app_dir)
     config = ServerConfig(
         app,
         factory=factory,
+        connection_settings=settings,
+        ws=chosen.ws,
+        ws_max_size=ws_max_size,
+        ws_ping_interval=ws_ping_interval,
+        ws_ping_timeout=ws_ping_timeout,
+        ws_per_message_deflate=ws_deflate,
         host=host,
         port=port,
         uds=uds,
@@ -96,7 +134,11 @@ def run(
     listener = bind_unix(uds) if uds is not None else bind_tcp(host, port)
     try:
         url = url_of(listener, host=host, tls=config.is_ssl)
-        print(f"falconws serves {url} with uvicorn {uvicorn.__version__} (Ctrl+C stops it)", flush=True)
+        because = f": {chosen.notice}" if chosen.notice else ""
+        print(
+            f"falconws serves {url} with uvicorn {uvicorn.__version__} and {chosen.title}{because} (Ctrl+C stops it)",
+            flush=True,
+        )
         _serve(config, listener)
     finally:
         listener.close()

@@ -1,0 +1,63 @@
+"""The ASGI extension "falconws.connection": what it promises, as a type. No implementation here.
+
+Applications and servers that know nothing of falconws' modules need only the key and the shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+CONNECTION_KEY = "falconws.connection"
+GOING_AWAY_KEY = "falconws.going_away"
+
+
+class ConnectionExtension(Protocol):
+    """`scope["extensions"]["falconws.connection"]` of a WebSocket scope.
+
+    It stands beside `receive` and `send` and shares their state: what one of them takes or sends,
+    the other does not take or send again. All of it belongs to the event loop's thread.
+    """
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended, or is ending, from either side."""
+
+    @property
+    def close_code(self) -> int | None:
+        """How it ended; None while it is open. 1005: closed without a status. 1006: lost, or refused."""
+
+    @property
+    def close_reason(self) -> str | None:
+        """Why it ended, as the side that closed it says; None while it is open."""
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes that were sent and still wait in this process for the client to take them."""
+
+    def try_send_text(self, text: str) -> bool:
+        """Send a TEXT message if that needs no waiting, and return whether it was sent.
+
+        False: the connection is not open, the bytes that wait are above the high-water mark, or
+        this message would lift them above the limit of the connection. Nothing was sent then;
+        `await send(...)` waits for its turn or raises OSError.
+        """
+
+    def try_send_bytes(self, data: bytes) -> bool:
+        """Send a BINARY message if that needs no waiting; as `try_send_text`."""
+
+    def try_receive(self) -> str | bytes | None:
+        """Return the next message if one is there, None otherwise.
+
+        None says nothing of why; `await receive()` waits for a message or tells of the disconnect.
+        """
+
+    def add_disconnect_callback(self, callback: Callable[[], object]) -> None:
+        """Call *callback* once, as soon as the end of the connection is known.
+
+        That may be while messages still wait to be received. On a connection that has ended it is
+        called at once. It runs in the event loop, must not block, and must not raise.
+        """
+
+    def remove_disconnect_callback(self, callback: Callable[[], object]) -> None:
+        """Forget *callback*; nothing happens if it was called or never added."""

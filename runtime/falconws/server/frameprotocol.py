@@ -1,0 +1,157 @@
+"""picows' protocol, put on a transport that has spoken HTTP so far. All that is peculiar to picows is here.
+
+picows expects to read the handshake itself from a TCP socket of its own. Here it reads a plain one
+written for it, its response is replaced by ours, and the transport that it sees is a stand-in:
+`close` is ours to decide, and TCP options are not set on what may be a Unix socket.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+from picows import WSAutoPingStrategy, WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]
+
+if TYPE_CHECKING:
+    from falconws.server.connection import Connection
+
+_READ_BUFFER_BYTES = 4096
+_MAX_READ_BYTES = 65_536
+"""picows doubles its buffer when a read fills it. A bound on the read bounds the buffer, and the
+number of tiny messages that one read can bring."""
+
+
+class _Silent:
+    """Where picows logs: nowhere. What matters is logged by the connection, once, with its client."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of logging.Logger's method
+        return False
+
+    def info(self, *_: Any) -> None:
+        pass
+
+    debug = log = warning = error = info
+
+    def exception(self, message: str, *_: Any) -> None:
+        # Raised by our own callbacks only, so it is a bug of ours, and must be seen.
+        logging.getLogger("falconws.server").exception("%s", message)
+
+
+class _Socket:
+    """The socket's number, without the TCP options that picows would set and read."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        return self._number
+
+    def setsockopt(self, *_: Any) -> None:
+        pass
+
+    def getsockopt(self, *_: Any) -> int:
+        return 0
+
+
+class _Carrier:
+    """The transport as picows sees it: it writes, and cannot close."""
+
+    __slots__ = ("_transport", "get_write_buffer_size", "write", "writelines")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self.write = transport.write
+        self.writelines = transport.writelines
+        self.get_write_buffer_size = transport.get_write_buffer_size
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        value = self._transport.get_extra_info(name, default)
+        return _Socket(value.fileno()) if name == "socket" else value
+
+    def close(self) -> None:
+        pass
+
+    abort = close
+
+
+class _Response:
+    """The 101 response, already rendered."""
+
+    status = HTTPStatus.SWITCHING_PROTOCOLS
+
+    def __init__(self, rendered: bytes) -> None:
+        self._rendered = rendered
+        self.headers: dict[str, str] = {}
+
+    def to_bytes(self) -> bytearray:
+        return bytearray(self._rendered)
+
+
+class FrameProtocol(WSProtocol):  # type: ignore[misc]
+    """picows' parser and writer for one accepted connection."""
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        view: memoryview = _get_buffer(self, size_hint)
+        return view[:_MAX_READ_BYTES]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        _buffer_updated(self, nbytes)
+        transport = self.transport
+        if transport.is_close_frame_sent:
+            sent = transport.close_handshake.sent
+            # A connection that closes by itself knows; only a parser error is news to it.
+            self.listener.parser_failed(int(sent.code), sent.reason)
+
+    def eof_received(self) -> bool:
+        self.listener.end_of_stream()
+        return False
+
+
+_get_buffer = WSProtocol.get_buffer
+_buffer_updated = WSProtocol.buffer_updated
+
+
+def switch_protocols(transport: Any, connection: Connection, key: bytes, response: bytes, max_frame_bytes: int) -> None:
+    """Send *response* on *transport* and let picows feed *connection* with what comes from now on."""
+    protocol = FrameProtocol(
+        None,
+        None,
+        False,
+        lambda _: WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection),
+        _SILENT,
+        True,
+        None,
+        False,
+        0,
+        0,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        False,
+        max_frame_bytes,
+        None,
+        _READ_BUFFER_BYTES,
+    )
+    protocol.connection_made(_Carrier(transport))
+    feed(
+        protocol,
+        b"GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: %b\r\n\r\n" % key,
+    )
+    transport.set_protocol(protocol)
+
+
+def feed(protocol: Any, data: bytes) -> None:
+    """Give *data* to a buffered protocol as if it had been read."""
+    view = memoryview(data)
+    while view:
+        buffer = protocol.get_buffer(len(view))
+        size = min(len(buffer), len(view))
+        buffer[:size] = view[:size]
+        protocol.buffer_updated(size)
+        view = view[size:]
+
+
+_SILENT = _Silent()

@@ -1,0 +1,254 @@
+"""The opening handshake as bytes: the request that came, the responses that go. Pure.
+
+The request has passed an HTTP parser already; what is judged here is what makes it a WebSocket
+handshake (RFC 6455 section 4.2). Knows no transport and no application.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import http
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# The handshake itself writes these; an application that does too would break it.
+_RESERVED = frozenset(
+    {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"}
+)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class HandshakeError(Exception):
+    """The request is no valid handshake: answer with *status* and *headers*, and close."""
+
+    def __init__(self, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = list(headers)
+
+
+@dataclass(slots=True)
+class HandshakeRequest:
+    """A valid opening handshake.
+
+    Attributes:
+        raw_path: The path as it came, without the query string.
+        path: The path with its percent escapes decoded.
+        query_string: What follows the first "?", or nothing.
+        headers: Names in lower case, in the order in which they came.
+        key: Value of Sec-WebSocket-Key.
+        subprotocols: What the client offers, in its order of preference.
+        extensions: The Sec-WebSocket-Extensions headers, joined by commas.
+    """
+
+    raw_path: bytes
+    path: str
+    query_string: bytes
+    headers: Headers
+    key: bytes
+    subprotocols: list[str]
+    extensions: str
+
+
+def parse_request(data: bytes) -> HandshakeRequest:
+    """Return the handshake in *data*, which ends with the empty line after the headers.
+
+    Raises:
+        HandshakeError: 400, 405 or 426, with a sentence for the client.
+    """
+    lines = data.split(b"\r\n")
+    request_line = lines[0].split(b" ")
+    if len(request_line) != 3:
+        raise HandshakeError(400, "Malformed request line.")
+    method, target, version = request_line
+    if method != b"GET":
+        raise HandshakeError(405, "A WebSocket handshake is a GET request.", [(b"allow", b"GET")])
+    if not version.startswith(b"HTTP/1.") or version == b"HTTP/1.0":
+        raise HandshakeError(400, "A WebSocket handshake needs HTTP/1.1.")
+    headers: Headers = []
+    for line in lines[1:]:
+        if not line:
+            break
+        name, colon, value = line.partition(b":")
+        if not colon or not _TOKEN.fullmatch(name):
+            raise HandshakeError(400, "Malformed header line.")
+        headers.append((name.lower(), value.strip(b" \t")))
+    key = _check(headers)
+    raw_path, path, query_string = _split_target(target)
+    subprotocols = [
+        token.strip().decode("latin-1")
+        for value in _values(headers, b"sec-websocket-protocol")
+        for token in value.split(b",")
+        if token.strip()
+    ]
+    extensions = b", ".join(_values(headers, b"sec-websocket-extensions")).decode("latin-1")
+    return HandshakeRequest(raw_path, path, query_string, headers, key, subprotocols, extensions)
+
+
+def _check(headers: Headers) -> bytes:
+    """Return the key of a handshake whose headers are right (RFC 6455 section 4.2.1)."""
+    if b"websocket" not in _tokens(headers, b"upgrade"):
+        raise HandshakeError(426, "Only an upgrade to websocket is possible.", [(b"upgrade", b"websocket")])
+    if b"upgrade" not in _tokens(headers, b"connection"):
+        raise HandshakeError(400, "The Connection header lacks Upgrade.")
+    if len(_values(headers, b"host")) != 1:
+        raise HandshakeError(400, "A handshake needs one Host header.")
+    if _values(headers, b"sec-websocket-version") != [b"13"]:
+        raise HandshakeError(
+            426,
+            "Only version 13 of the WebSocket protocol is spoken here.",
+            [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")],
+        )
+    keys = _values(headers, b"sec-websocket-key")
+    if len(keys) != 1 or not _is_key(keys[0]):
+        raise HandshakeError(400, "Sec-WebSocket-Key is not the base64 form of 16 bytes.")
+    if b"transfer-encoding" in dict(headers) or _values(headers, b"content-length") not in ([], [b"0"]):
+        raise HandshakeError(400, "A handshake has no body.")
+    return keys[0]
+
+
+def _is_key(value: bytes) -> bool:
+    try:
+        return len(base64.b64decode(value, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def _values(headers: Headers, name: bytes) -> list[bytes]:
+    return [value for header, value in headers if header == name]
+
+
+def _tokens(headers: Headers, name: bytes) -> set[bytes]:
+    return {token.strip().lower() for value in _values(headers, name) for token in value.split(b",")}
+
+
+def _split_target(target: bytes) -> tuple[bytes, str, bytes]:
+    if not target.startswith(b"/"):
+        # The absolute form, as a proxy may send it (RFC 9112 section 3.2.2).
+        _, separator, rest = target.partition(b"://")
+        if not separator:
+            raise HandshakeError(400, "Malformed request target.")
+        slash = re.search(rb"[/?]", rest)
+        target = rest[slash.start() :] if slash else b"/"
+        if target.startswith(b"?"):
+            target = b"/" + target
+    raw_path, _, query_string = target.partition(b"?")
+    return raw_path, unquote(raw_path.decode("latin-1")), query_string
+
+
+def accept_value(key: bytes) -> bytes:
+    """Return the Sec-WebSocket-Accept that answers *key* (RFC 6455 section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+
+
+def upgrade_response(
+    key: bytes,
+    *,
+    default_headers: Iterable[tuple[bytes, bytes]] = (),
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    subprotocol: str | None = None,
+    extensions: str | None = None,
+) -> bytes:
+    """Return the 101 response, complete.
+
+    Raises:
+        ValueError: A header of the application is malformed or belongs to the handshake.
+    """
+    parts = [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+        accept_value(key),
+        b"\r\n",
+    ]
+    if subprotocol is not None:
+        _append(parts, b"Sec-WebSocket-Protocol", _subprotocol(subprotocol))
+    if extensions is not None:
+        _append(parts, b"Sec-WebSocket-Extensions", extensions.encode())
+    for name, value in default_headers:
+        _append(parts, name, value)
+    for name, value in headers:
+        if bytes(name).lower() in _RESERVED:
+            raise ValueError(f"The header {bytes(name).decode('latin-1')} belongs to the handshake.")
+        _append(parts, name, value)
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+def _subprotocol(subprotocol: str) -> bytes:
+    try:
+        encoded = subprotocol.encode("ascii")
+    except UnicodeEncodeError:
+        encoded = b""
+    if not _TOKEN.fullmatch(encoded):
+        raise ValueError(f"The subprotocol {subprotocol!r} is not an HTTP token.")
+    return encoded
+
+
+def denial_head(
+    status: int,
+    *,
+    default_headers: Iterable[tuple[bytes, bytes]] = (),
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    content_length: int | None = None,
+) -> bytes:
+    """Return status line and headers of a response that refuses the handshake.
+
+    The body follows as it is; without *content_length* it ends with the connection.
+
+    Raises:
+        ValueError: The status is not 200-599, or a header is malformed.
+    """
+    if not 200 <= status < 600:
+        raise ValueError(f"{status} is no status that can refuse a handshake.")
+    try:
+        phrase = http.HTTPStatus(status).phrase.encode()
+    except ValueError:
+        phrase = b""
+    parts = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
+    given = list(headers)
+    names = {bytes(name).lower() for name, _ in given}
+    for name, value in default_headers:
+        if name.lower() not in names:
+            _append(parts, name, value)
+    for name, value in given:
+        # The connection ends with this response, and its body is not encoded.
+        if bytes(name).lower() not in (b"connection", b"transfer-encoding"):
+            _append(parts, name, value)
+    if content_length is not None and b"content-length" not in names and status not in (204, 304):
+        parts.append(b"content-length: %d\r\n" % content_length)
+    parts.append(b"connection: close\r\n\r\n")
+    return b"".join(parts)
+
+
+def plain_denial(
+    status: int,
+    message: str,
+    *,
+    default_headers: Iterable[tuple[bytes, bytes]] = (),
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> bytes:
+    """Return a whole response with *message* as plain text."""
+    body = message.encode()
+    head = denial_head(
+        status,
+        default_headers=default_headers,
+        headers=[(b"content-type", b"text/plain; charset=utf-8"), *headers],
+        content_length=len(body),
+    )
+    return head + body
+
+
+def _append(parts: list[bytes], name: bytes, value: bytes) -> None:
+    # bytes-like is what applications send in practice; bytes is what the parser of others expects.
+    name, value = bytes(name), bytes(value)
+    if not _TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
+        raise ValueError(f"The response header {name!r}: {value!r} is malformed.")
+    parts += (name, b": ", value, b"\r\n")

@@ -1,0 +1,58 @@
+"""Keepalive pings: is the other end still there? Owns the timers; what to do is asked of the connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+
+class _Pinged(Protocol):
+    @property
+    def hears_the_client(self) -> bool: ...
+    def send_ping(self, payload: bytes) -> bool: ...
+    def evict(self, why: str) -> None: ...
+
+
+class Keepalive:
+    """Sends a ping every *interval_s*, and evicts a client that does not answer within *timeout_s*.
+
+    A client that sends but never answers is evicted too: it does not read what it is sent. While
+    reading pauses (the application is behind), a missing answer proves nothing and is waited for.
+    """
+
+    __slots__ = ("_connection", "_interval_s", "_payload", "_timeout_s", "_timer")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float | None, connection: _Pinged
+    ) -> None:
+        self._interval_s = interval_s
+        self._timeout_s = timeout_s
+        self._connection = connection
+        self._payload: bytes | None = None
+        self._timer = loop.call_later(interval_s, self._ping, loop, 1)
+
+    def _ping(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        self._payload = number.to_bytes(4, "big")
+        if self._timeout_s is None:
+            self._timer = loop.call_later(self._interval_s, self._ping, loop, number + 1)
+        else:
+            self._timer = loop.call_later(self._timeout_s, self._judge, loop, number)
+        if not self._connection.send_ping(self._payload):
+            self._payload = None
+
+    def _judge(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+        assert self._timeout_s is not None
+        if self._payload is None:
+            self._timer = loop.call_later(max(0.0, self._interval_s - self._timeout_s), self._ping, loop, number + 1)
+        elif self._connection.hears_the_client:
+            self._connection.evict(f"no answer to a ping within {self._timeout_s:g} s")
+        else:
+            self._timer = loop.call_later(self._timeout_s, self._judge, loop, number)
+
+    def pong(self, payload: bytes) -> None:
+        """Take note of a pong; only the one that answers the last ping counts."""
+        if payload == self._payload:
+            self._payload = None
+
+    def stop(self) -> None:
+        self._timer.cancel()
