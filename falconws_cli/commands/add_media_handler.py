@@ -1,0 +1,37 @@
+"""`falconws add-media-handler`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+_CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobuf", "custom")
+
+
+@click.command("add-media-handler")
+@click.argument("name")
+@click.option("--payload", type=click.Choice(("text", "binary")), required=True, help="The messages that it is for.")
+@click.option("--codec", type=click.Choice(_CODECS), required=True, help="What makes the payloads.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+def command(name: str, payload: str, codec: str, dry_run: bool) -> None:
+    """Add a media handler with its tests, register it in app.py, and add its dependency.
+
+    \b
+    Codecs:
+      text and binary  json, orjson, rapidjson, msgspec (MessagePack when binary), custom
+      binary only      msgpack, cbor, protobuf
+
+    \b
+    Examples:
+      falconws add-media-handler fast-json --payload text --codec orjson
+      falconws add-media-handler orders --payload binary --codec protobuf
+    """
+    from falconws_cli.generators.media_handler import Codec, Payload, plan_media_handler
+    from falconws_cli.project import require_package, require_project
+    from falconws_cli.protoc import compile_proto
+    from falconws_cli.report import carry_out
+
+    project = require_project(Path.cwd())
+    require_package(project)
+    plan = plan_media_handler(project, name, payload=Payload(payload), codec=Codec(codec), compile_proto=compile_proto)
+    sys.exit(carry_out(project.root, plan, dry_run=dry_run))

@@ -1,0 +1,35 @@
+"""`falconws add-middleware`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+_KINDS = ("blank", "logging", "token-auth")
+
+
+@click.command("add-middleware")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+def command(name: str, kind: str, dry_run: bool) -> None:
+    """Add a middleware with its tests, and register it in app.py.
+
+    \b
+    Kinds:
+      blank       lets everything through
+      logging     logs each request, and each WebSocket's beginning and end
+      token-auth  answers 401 to whoever has no token, before a WebSocket is accepted
+
+    \b
+    Examples:
+      falconws add-middleware access-log --kind logging
+      falconws add-middleware auth --kind token-auth
+    """
+    from falconws_cli.generators.middleware import Kind, plan_middleware
+    from falconws_cli.project import require_package, require_project
+    from falconws_cli.report import carry_out
+
+    project = require_project(Path.cwd())
+    require_package(project)
+    sys.exit(carry_out(project.root, plan_middleware(project, name, kind=Kind(kind)), dry_run=dry_run))

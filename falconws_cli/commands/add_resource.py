@@ -1,0 +1,48 @@
+"""`falconws add-resource`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+_PATTERNS = ("echo", "request-response", "feed", "duplex", "blank")
+
+
+@click.command("add-resource")
+@click.argument("name")
+@click.option("--route", metavar="TEMPLATE", help="URI template of Falcon's.  [default: the name]")
+@click.option(
+    "--pattern",
+    type=click.Choice(_PATTERNS),
+    default="echo",
+    show_default=True,
+    help="The conversation that the resource holds.",
+)
+@click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
+@click.option("--http/--no-http", default=True, show_default=True, help="Answer GET on the same route too.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
+def command(name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, dry_run: bool) -> None:
+    """Add a resource with its tests, and its route to routes.py.
+
+    \b
+    Patterns:
+      echo              sends back what it is sent
+      request-response  answers each request with one reply
+      feed              sends events as they happen
+      duplex            receives and sends at the same time
+      blank             accepts, and leaves the rest to you
+
+    \b
+    Examples:
+      falconws add-resource ticker --pattern feed
+      falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
+      falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
+    """
+    from falconws_cli.generators.resource import Pattern, plan_resource
+    from falconws_cli.project import require_package, require_project
+    from falconws_cli.report import carry_out
+
+    project = require_project(Path.cwd())
+    require_package(project)
+    plan = plan_resource(project, name, route=route, pattern=Pattern(pattern), subprotocol=subprotocol, http=http)
+    sys.exit(carry_out(project.root, plan, dry_run=dry_run))

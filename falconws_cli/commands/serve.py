@@ -1,0 +1,48 @@
+"""`falconws serve`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+_LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+
+
+@click.command("serve")
+@click.argument("target", metavar="[MODULE:ATTR]", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option("--uds", metavar="PATH", help="Unix socket to listen on instead.")
+@click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
+@click.option("--log-level", type=click.Choice(_LOG_LEVELS), default="info", show_default=True)
+@click.option("--access-log/--no-access-log", default=True, show_default=True, help="Log each HTTP request.")
+@click.option("--ssl-certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
+@click.option("--ssl-keyfile", metavar="FILE", help="Private key (PEM), if not in the certificate's file.")
+@click.option("--ssl-keyfile-password", metavar="TEXT", help="Password of the private key.")
+@click.option("--root-path", metavar="PATH", default="", help="Prefix that a proxy strips.")
+@click.option(
+    "--forwarded-allow-ips",
+    metavar="ADDRESSES",
+    help="Proxies whose X-Forwarded-* headers are believed, separated by commas; * for all.",
+)
+def command(target: str | None, **options: Any) -> None:
+    """Serve the project's app, from any folder of the project, or the app MODULE:ATTR.
+
+    MODULE:ATTR names an ASGI app or a factory of one, importable from the project or from here.
+
+    \b
+    Examples:
+      falconws serve --reload
+      falconws serve --host 0.0.0.0 --port 8080 --workers 4
+      falconws serve demo.asgi:app --ssl-certfile cert.pem --ssl-keyfile key.pem
+    """
+    from falconws_cli.serving import serve_target
+
+    serve_target(target, Path.cwd(), **options)

@@ -1,0 +1,1 @@
+"""One module a generator: from options and a project to a plan. They read; only writer.py writes."""

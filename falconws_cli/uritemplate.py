@@ -1,0 +1,147 @@
+"""URI templates as Falcon's router reads them, without loading Falcon. Pure.
+
+A generator must refuse a template that Falcon would refuse when the project starts, and must know the type of
+each field for the responder's signature. Tests hold every verdict to Falcon's own router.
+"""
+
+import keyword
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from falconws_cli.errors import RefusedError
+
+_FIELD = re.compile(r"{(?P<name>[^}:]*)(?P<converter>:(?P<kind>[^}(]*)(?:\((?P<arguments>[^}]*)\))?)?}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# RFC 3986 section 3.3, "pchar"; anything else reaches the router percent-decoded and is better not in a template.
+_LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]*")
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """What a converter hands to the responder, and how tests write and read one value of it."""
+
+    annotation: str
+    example: str
+    import_from: str | None = None
+
+
+_TEXT = FieldType("str", "lobby")
+CONVERTERS = {
+    "int": FieldType("int", "7"),
+    "float": FieldType("float", "1.5"),
+    "uuid": FieldType("UUID", "6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10", "uuid"),
+    "dt": FieldType("datetime", "2030-01-31T12:00:00+0000", "datetime"),
+    "path": FieldType("str", "lobby/door"),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One `{name}` or `{name:converter}` of a template."""
+
+    name: str
+    kind: str | None
+
+    @property
+    def type(self) -> FieldType:
+        return _TEXT if self.kind is None else CONVERTERS[self.kind]
+
+
+@dataclass(frozen=True)
+class UriTemplate:
+    """A template that Falcon accepts."""
+
+    text: str
+    fields: tuple[Field, ...]
+
+    @property
+    def example(self) -> str:
+        """A path that the template matches, percent-encoded."""
+        values = iter(self.fields)
+        return quote(_FIELD.sub(lambda _: next(values).type.example, self.text), safe="/:@!$&'()*+,;=~")
+
+
+def parse_uri_template(text: str) -> UriTemplate:
+    """Return the template that *text* spells.
+
+    Raises:
+        RefusedError: Falcon's router would not accept it, or generated code could not name its fields.
+    """
+
+    def refuse(reason: str) -> RefusedError:
+        return RefusedError(f'The route "{text}" is refused: {reason}')
+
+    if not text.startswith("/"):
+        raise refuse(f'it must begin with a slash; try "/{text}".')
+    if re.search(r"\s", text):
+        raise refuse("it contains whitespace; use - between words.")
+    if "//" in text:
+        raise refuse("it has an empty segment (//); write each slash once.")
+    if len(text) > 1 and text.endswith("/"):
+        raise refuse(f'Falcon routes "{text}" and "{text.rstrip("/")}" apart; leave the last slash out.')
+    segments = text[1:].split("/")
+    fields: list[Field] = []
+    for index, segment in enumerate(segments):
+        for match in _FIELD.finditer(segment):
+            field = _parse_field(match, refuse)
+            if any(field.name == other.name for other in fields):
+                raise refuse(f'the field "{field.name}" is there twice; each field needs a name of its own.')
+            if field.kind == "path" and (match.group() != segment or index != len(segments) - 1):
+                raise refuse(f'the path field "{field.name}" must be the whole last segment.')
+            fields.append(field)
+        literal = _FIELD.sub("", segment)
+        if not _LITERAL.fullmatch(literal):
+            if "{" in literal or "}" in literal:
+                raise refuse("its braces do not match; write fields as {name} or {name:int}.")
+            raise refuse("outside of fields it may have letters, digits and - . _ ~ only.")
+    return UriTemplate(text, tuple(fields))
+
+
+def find_conflict(template: str, others: Iterable[str]) -> str | None:
+    """Return the first of *others* that Falcon could not tell from *template*, or None.
+
+    Two templates conflict where they are equal up to a segment whose fields have other names or converters.
+    """
+    segments = template.strip("/").split("/")
+    for other in others:
+        other_segments = other.strip("/").split("/")
+        for mine, theirs in zip(segments, other_segments, strict=False):
+            if mine == theirs:
+                if _consumes_the_rest(mine):
+                    return other
+                continue
+            if _shape(mine) == _shape(theirs) != mine:
+                return other
+            break
+        else:
+            if len(segments) == len(other_segments):
+                return other
+    return None
+
+
+def _parse_field(match: re.Match[str], refuse: Callable[[str], RefusedError]) -> Field:
+    name, kind = match["name"], match["kind"]
+    if not _IDENTIFIER.fullmatch(name) or keyword.iskeyword(name):
+        raise refuse(f'"{name}" is no name for a parameter; use letters, digits and _, such as {{room_id}}.')
+    if name in ("self", "req", "resp", "ws"):
+        raise refuse(f'"{name}" is already a parameter of every responder; call the field otherwise.')
+    if match["converter"] is None:
+        return Field(name, None)
+    if kind not in CONVERTERS:
+        raise refuse(f'"{kind}" is no converter for {{{name}}}; there are {", ".join(sorted(CONVERTERS))}.')
+    if match["arguments"]:
+        raise refuse(
+            f"the converter of {{{name}}} has arguments; generate the route without them and add them in routes.py."
+        )
+    return Field(name, kind)
+
+
+def _shape(segment: str) -> str:
+    return _FIELD.sub("\0", segment)
+
+
+def _consumes_the_rest(segment: str) -> bool:
+    match = _FIELD.fullmatch(segment)
+    return match is not None and match["kind"] == "path"
