@@ -7,6 +7,7 @@ import contextlib
 
 import pytest
 
+from falconws import WebSocketDisconnected
 from falconws.testing import Client, HandshakeDenied
 
 ACCEPT = {"type": "websocket.accept"}
@@ -26,7 +27,8 @@ def app_that_sends(*events, swallow=False):
                 if not swallow:
                     raise
         while swallow:
-            await receive()
+            if (await receive())["type"] == "websocket.disconnect":
+                return
 
     return app
 
@@ -260,3 +262,39 @@ async def test_close_during_the_handshake_is_an_empty_403():
     with pytest.raises(HandshakeDenied) as caught:
         await connect(app_that_sends(CLOSE))
     assert (caught.value.status, caught.value.headers, caught.value.body) == (403, {}, b"")
+
+
+async def test_an_app_that_ignores_for_ever_that_it_broke_the_protocol_does_not_hang_the_test():
+    async def app(scope, receive, send):
+        await receive()
+        while True:
+            with contextlib.suppress(RuntimeError):
+                await send({"type": "websocket.send", "text": "x"})
+
+    with pytest.raises(RuntimeError, match="broke the ASGI protocol"):
+        await connect_briefly(app)
+
+
+async def test_a_client_that_left_receives_nothing_that_was_on_its_way():
+    async with Client(app_that_sends(ACCEPT, {"type": "websocket.send", "text": "x"}, swallow=True)).websocket() as ws:
+        await ws.close()
+        with pytest.raises(WebSocketDisconnected):
+            await ws.receive_text()
+
+
+async def test_a_timeout_does_not_claim_that_an_app_receives_which_has_stopped_to():
+    async def app(scope, receive, send):
+        await receive()
+        await send(ACCEPT)
+        await receive()
+        await go.wait()
+
+    go = asyncio.Event()
+    async with Client(app).websocket() as ws:
+        with pytest.raises(TimeoutError, match="it waits for an event from the client"):
+            await ws.receive_text(timeout=0.05)
+        await ws.send_text("x")
+        with pytest.raises(TimeoutError) as caught:
+            await ws.receive_text(timeout=0.05)
+        assert "it waits for an event" not in str(caught.value)
+        go.set()

@@ -32,7 +32,10 @@ class Resource:
         resp.stream = chunks()
 
     async def on_get_stubborn(self, req, resp):
-        await self.event.wait()
+        try:
+            await self.event.wait()
+        finally:
+            self.ended = True
 
 
 @pytest.fixture
@@ -83,16 +86,17 @@ async def test_a_responder_that_goes_on_after_its_stream_was_left_is_named(app):
                 pass
 
 
-async def test_a_stream_that_does_not_begin_is_a_timeout(app):
+async def test_a_stream_that_does_not_begin_is_a_timeout(app, resource):
     async with Client(app, timeout=0.05) as client:
         with pytest.raises(TimeoutError, match="No response to GET /stubborn within"):
             async with client.get_stream("/stubborn"):
                 pytest.fail("the block must not run")
+        assert resource.ended
 
 
 async def test_an_error_that_escapes_reaches_the_test():
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        await Client(fails).simulate_get("/")
+        await Client(fails, timeout=600).simulate_get("/")
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        async with Client(fails).simulate_get_stream("/"):
+        async with Client(fails, timeout=600).simulate_get_stream("/"):
             pytest.fail("the block must not run")

@@ -213,3 +213,19 @@ def test_an_option_that_uvicorn_does_not_know_is_its_own_error_and_leaves_nothin
     with pytest.raises(TypeError, match="no_such_option"), LiveServer(app, no_such_option=1):
         pytest.fail("the block must not run")
     assert not live_threads()
+
+
+def test_an_oserror_of_a_responder_whose_client_has_gone_is_no_error():
+    ended = []
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        ended.append(True)
+        raise ConnectionResetError("the client has gone")
+
+    with LiveServer(app) as server, connect(f"{server.ws_url}/"):
+        pass
+    assert ended == [True]

@@ -147,6 +147,19 @@ def test_a_projects_own_fixtures_win(pytester, run):
     run().assert_outcomes(passed=1)
 
 
+def test_a_conftests_fixtures_win_in_its_own_folder_only(pytester, run):
+    pytester.makeini(INI.format(mode="auto"))
+    pytester.makeconftest(CONFTEST)
+    for folder, conftest, test in (
+        ("one", "import pytest\n@pytest.fixture\ndef client():\n    return 'own'\n", "client == 'own'"),
+        ("two", "", "client.timeout == 5.0"),
+    ):
+        path = pytester.mkdir(folder)
+        (path / "conftest.py").write_text(conftest)
+        (path / f"test_{folder}.py").write_text(f"async def test_it(client): assert {test}")
+    run("one", "two").assert_outcomes(passed=2)
+
+
 def test_another_plugins_fixtures_win_whatever_the_order(pytester, run):
     pytester.makeini(INI.format(mode="auto"))
     pytester.makeconftest(CONFTEST)
