@@ -39,7 +39,7 @@ class MessageAssembler:
 
     Args:
         max_message_bytes: Largest message, in bytes on the wire before inflation.
-        max_fragments: Most frames of one message.
+        max_fragments: Most frames that may continue the first one of a message.
         compression: Whether RSV1 on a first frame marks a compressed message.
     """
 
@@ -48,7 +48,7 @@ class MessageAssembler:
         "_compressed",
         "_compression",
         "_decoder",
-        "_fragments",
+        "_frames",
         "_max_bytes",
         "_max_fragments",
         "_opcode",
@@ -66,7 +66,7 @@ class MessageAssembler:
         self._decoder: codecs.IncrementalDecoder | None = None
         self._parts: list[str] | list[bytes] = []
         self._bytes = 0
-        self._fragments = 0
+        self._frames = 0
 
     @property
     def within_message(self) -> bool:
@@ -100,15 +100,15 @@ class MessageAssembler:
         self._decoder = _utf8_decoder() if opcode == TEXT and not compressed else None
         self._parts = []
         self._bytes = 0
-        self._fragments = 0
+        self._frames = 0
 
     def _keep(self, payload: bytes, fin: bool) -> None:
         self._bytes += len(payload)
-        self._fragments += 1
+        self._frames += 1
         if self._bytes > self._max_bytes:
             raise ProtocolError(1009, f"message over {self._max_bytes} bytes")
-        if self._fragments > self._max_fragments:
-            raise ProtocolError(1009, f"message in more than {self._max_fragments} fragments")
+        if self._frames > self._max_fragments + 1:
+            raise ProtocolError(1009, f"message with more than {self._max_fragments} fragments")
         if self._decoder is None:
             self._parts.append(payload)  # type: ignore[arg-type]
             return

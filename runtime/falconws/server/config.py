@@ -9,7 +9,10 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
 from falconws.server.application import load_application
+from falconws.server.engine import Engine
 from falconws.server.errors import StartError
+from falconws.server.gate import Gate, GateSettings
+from falconws.server.http import http_protocol_class
 from falconws.server.settings import ConnectionSettings
 
 _logger = logging.getLogger("falconws.server")
@@ -28,12 +31,20 @@ class ServerConfig(uvicorn.Config):
         factory: bool = False,
         log_level: str = "info",
         connection_settings: ConnectionSettings,
+        gate_settings: GateSettings,
+        engine: Engine,
+        drain_s: float,
         **options: Any,
     ) -> None:
         self.app_is_factory = factory
         self.connection_settings = connection_settings
+        self.gate_settings = gate_settings
+        self.engine_has_small_head = not engine.fast
+        self.drain_s = drain_s
+        self.gate: Gate | None = None
         options.setdefault("log_config", log_config(log_level))
-        super().__init__(app, factory=True, log_level=log_level, **options)
+        # The gate is no coroutine function, which uvicorn would take for an ASGI 2 application.
+        super().__init__(app, factory=True, log_level=log_level, ws=engine.ws, interface="asgi3", **options)
 
     def load_app(self) -> Any:
         """Return a factory of the app; uvicorn calls it right away."""
@@ -43,7 +54,13 @@ class ServerConfig(uvicorn.Config):
         except StartError as error:
             _logger.error("%s", error)
             sys.exit(STARTUP_FAILURE)
-        return lambda: application
+        self.gate = Gate(application, self.gate_settings)
+        return lambda: self.gate
+
+    def load(self) -> None:
+        """Load what cannot be pickled, in the process that serves."""
+        self.http = http_protocol_class()
+        super().load()
 
 
 def log_config(log_level: str) -> dict[str, Any]:

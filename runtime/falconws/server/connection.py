@@ -62,6 +62,7 @@ class Connection(WSListener):
 
     __slots__ = (
         "_answer_handshake",
+        "_answering",
         "_assembler",
         "_blocked",
         "_callbacks",
@@ -122,6 +123,7 @@ class Connection(WSListener):
         self._keepalive: Keepalive | None = None
         self._stall_watch: StallWatch | None = None
         self._close_timer: asyncio.TimerHandle | None = None
+        self._answering = False
         self._waiting_for_idle: tuple[int, str] | None = None
 
     # The extension.
@@ -203,6 +205,7 @@ class Connection(WSListener):
                 # A second task receives: it waits for the first one's turn to end, and looks again.
                 await asyncio.wait((receiver,))
                 continue
+            self._answering = False
             self._receiver = receiver = self._loop.create_future()
             try:
                 await receiver
@@ -218,6 +221,7 @@ class Connection(WSListener):
     def _take(self) -> str | bytes | None:
         """Return the next message; None when it was compressed and broken, and the connection failed."""
         message = self._inbox.popleft()
+        self._answering = True
         if message.__class__ is Compressed:
             self._inbox_bytes -= len(message.payload)
             try:
@@ -347,15 +351,21 @@ class Connection(WSListener):
         self._finish(code, reason)
         self._close_within(self._settings.close_timeout_s)
 
-    def close_when_idle(self, code: int, reason: str) -> None:
-        """Close as soon as the application has received, and so answered, what has come in."""
+    def close_when_idle(self, code: int, reason: str, patience_s: float) -> None:
+        """Close as soon as the application has answered what has come in.
+
+        It has when it waits for the next message. One that took the last message and does not come
+        back for another (it may stream the answer for ever) has *patience_s* to do so.
+        """
         if self._state != OPEN:
             return
-        if self._inbox or (self._receiver is None):
-            self._waiting_for_idle = (code, reason)
-            self._pause_reading()
-        else:
+        if not self._inbox and not self._answering:
             self.close(code, reason)
+            return
+        self._waiting_for_idle = (code, reason)
+        self._pause_reading()
+        if not self._inbox:
+            self._close_timer = self._loop.call_later(patience_s, self.close, code, reason)
 
     def abort(self) -> None:
         """Cut the connection now; what waits for the client is lost."""
@@ -447,9 +457,12 @@ class Connection(WSListener):
             except ProtocolError as violation:
                 self._fail(violation.code, violation.reason)
                 return
-            self._send_close(code, reason)
-            self._finish(code, reason)
-            self._shut_transport()
+            self._client_closes(code, reason)
+
+    def _client_closes(self, code: int, reason: str) -> None:
+        self._send_close(code, reason)
+        self._finish(code, reason)
+        self._shut_transport()
 
     def _answer_ping(self, payload: bytes) -> None:
         if self._stall_watch is None:
@@ -478,8 +491,22 @@ class Connection(WSListener):
         self._state = CLOSED
         self.abort()
 
-    def parser_failed(self, code: int, reason: str) -> None:
-        """picows refused a frame and has sent a close frame that says why."""
+    def parser_refuses(self, code: int, reason: str) -> None:
+        """picows cannot parse the next frame, and sends a close frame that says so, unless we do first."""
+        handshake = self._carrier.close_handshake
+        if handshake is not None and handshake.recv is not None:
+            # The client has closed before: its close frame is parsed, if not delivered, and decides.
+            if self._state == OPEN:
+                theirs = int(handshake.recv.code)
+                if theirs and not is_sendable_close_code(theirs):
+                    self._fail(1002, f"close code {theirs} must not be sent")
+                else:
+                    self._client_closes(theirs or NO_STATUS, handshake.recv.reason or "")
+        else:
+            # The frame before has not been delivered yet, and is still good.
+            self._loop.call_soon(self._parser_failed, code, reason)
+
+    def _parser_failed(self, code: int, reason: str) -> None:
         if self._state == OPEN:
             self._fail(code, reason, told=True)
         elif self._state == CLOSING:

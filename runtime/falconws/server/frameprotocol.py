@@ -23,8 +23,17 @@ _MAX_READ_BYTES = 65_536
 number of tiny messages that one read can bring."""
 
 
-class _Silent:
-    """Where picows logs: nowhere. What matters is logged by the connection, once, with its client."""
+class _ParserLog:
+    """The logger that picows is given: it says nothing, and passes on what picows tells nobody else.
+
+    picows answers a frame that it cannot parse with a close frame of its own, and its only other
+    trace of that is a log message. It parses one frame ahead, so the frame before may still come.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of logging.Logger's method
         return False
@@ -32,11 +41,16 @@ class _Silent:
     def info(self, *_: Any) -> None:
         pass
 
-    debug = log = warning = error = info
+    debug = log = warning = info
+
+    def error(self, message: str, *arguments: Any) -> None:
+        code, reason = arguments[0]
+        self._connection.parser_refuses(int(code), str(reason))
 
     def exception(self, message: str, *_: Any) -> None:
-        # Raised by our own callbacks only, so it is a bug of ours, and must be seen.
+        # Raised by our own callbacks, or for want of memory: it must be seen.
         logging.getLogger("falconws.server").exception("%s", message)
+        self._connection.parser_refuses(1011, "")
 
 
 class _Socket:
@@ -98,21 +112,12 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         view: memoryview = _get_buffer(self, size_hint)
         return view[:_MAX_READ_BYTES]
 
-    def buffer_updated(self, nbytes: int) -> None:
-        _buffer_updated(self, nbytes)
-        transport = self.transport
-        if transport.is_close_frame_sent:
-            sent = transport.close_handshake.sent
-            # A connection that closes by itself knows; only a parser error is news to it.
-            self.listener.parser_failed(int(sent.code), sent.reason)
-
     def eof_received(self) -> bool:
         self.listener.end_of_stream()
         return False
 
 
 _get_buffer = WSProtocol.get_buffer
-_buffer_updated = WSProtocol.buffer_updated
 
 
 def switch_protocols(transport: Any, connection: Connection, key: bytes, response: bytes, max_frame_bytes: int) -> None:
@@ -122,7 +127,7 @@ def switch_protocols(transport: Any, connection: Connection, key: bytes, respons
         None,
         False,
         lambda _: WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection),
-        _SILENT,
+        _ParserLog(connection),
         True,
         None,
         False,
@@ -152,6 +157,3 @@ def feed(protocol: Any, data: bytes) -> None:
         buffer[:size] = view[:size]
         protocol.buffer_updated(size)
         view = view[size:]
-
-
-_SILENT = _Silent()

@@ -109,12 +109,18 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._connection is None or self._connection.connecting:
             self._refuse(503, "The server is restarting.", [(b"retry-after", b"1")])
         else:
-            self._connection.close(1012, "")
+            self._connection.close(1012, "server is restarting")
 
     @property
-    def connection(self) -> Connection | None:
-        """The connection; None before its request has come."""
-        return self._connection
+    def is_open(self) -> bool:
+        """Whether the handshake was accepted, and the end has not begun."""
+        connection = self._connection
+        return connection is not None and not connection.connecting and not connection.closed
+
+    def close_when_idle(self, code: int, reason: str, patience_s: float) -> None:
+        """Close an open connection when the application has answered what has come in."""
+        assert self._connection is not None
+        self._connection.close_when_idle(code, reason, patience_s)
 
     def abort(self) -> None:
         """Cut the connection now, whatever state it is in."""

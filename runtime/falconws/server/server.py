@@ -1,15 +1,99 @@
-"""uvicorn's Server with the ending that falconws promises."""
+"""uvicorn's Server with the ending that falconws promises: it drains, and it always ends."""
 
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
 from types import FrameType
 
 import uvicorn
 
+from falconws.server.config import ServerConfig
+from falconws.server.drain import Drain
+
+_LIFESPAN_S = 1.5
+_WATCHDOG_S = 4.5
+"""Past the drain; what hangs then (a thread, a task that ignores its cancellation) is left behind."""
+
+_logger = logging.getLogger("falconws.server")
+
 
 class Server(uvicorn.Server):
-    """Ends with exit code 0 on the first SIGINT or SIGTERM, and at once on the second."""
+    """Drains on the first SIGINT or SIGTERM and ends with exit code 0; ends at once on the second.
+
+    In a subprocess of a reloader or supervisor SIGINT is left to the parent, which the terminal has
+    told as well.
+    """
+
+    config: ServerConfig
+
+    def __init__(self, config: ServerConfig) -> None:
+        super().__init__(config)
+        self._forced: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note the signal; unlike uvicorn's own, never raise it again after a shutdown that went well."""
-        if self.should_exit:
-            self.force_exit = True
-        self.should_exit = True
+        if sig == signal.SIGINT and self.config.use_subprocess:
+            return
+        if not self.should_exit:
+            self.should_exit = True
+            return
+        self.force_exit = True
+        _leave_within(0.5, 128 + sig)
+        if self._loop is not None and self._forced is not None:
+            self._loop.call_soon_threadsafe(self._forced.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._forced = asyncio.Event()
+        await super().startup(sockets=sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, drain, end the lifespan; bounded by the drain and 5 seconds."""
+        assert self._forced is not None
+        seconds = self.config.drain_s
+        _leave_within(seconds + _WATCHDOG_S, 0)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        state = self.server_state
+        _logger.info("Draining %d connection(s) within %g s", len(state.connections), seconds)
+        if self.config.gate is not None:
+            self.config.gate.going_away.set()
+        drain = Drain(
+            state.connections,
+            state.tasks,
+            websocket_class=self.config.ws_protocol_class,
+            seconds=seconds,
+            forced=self._forced,
+        )
+        await drain.run()
+        if self.force_exit:
+            return
+        try:
+            async with asyncio.timeout(_LIFESPAN_S):
+                await self.lifespan.shutdown()
+        except TimeoutError:
+            _logger.error("The application's lifespan did not shut down within %g s", _LIFESPAN_S)
+
+
+def _leave_within(seconds: float, code: int) -> None:
+    """End the process with *code* after *seconds*, whatever hangs."""
+
+    def leave() -> None:
+        if code == 0:
+            _logger.error("Something does not end; leaving it behind")
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
+
+    timer = threading.Timer(seconds, leave)
+    timer.daemon = True
+    timer.start()

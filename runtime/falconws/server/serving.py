@@ -16,9 +16,12 @@ from falconws.server.config import ServerConfig
 from falconws.server.deflate import DeflateSettings
 from falconws.server.engine import choose_engine
 from falconws.server.errors import StartError
+from falconws.server.gate import GateSettings
 from falconws.server.listening import bind_tcp, bind_unix, url_of
 from falconws.server.server import Server
 from falconws.server.settings import ConnectionSettings
+
+_RELOAD_DRAIN_S = 0.5
 
 
 def run(
@@ -46,6 +49,10 @@ def run(
     ws_send_timeout: float | None = 10.0,
     handshake_timeout: float | None = 10.0,
     ws_deflate: bool = False,
+    drain: float = 10.0,
+    only: str | None = None,
+    limit_connections: int | None = None,
+    limit_connections_per_ip: int | None = None,
 ) -> None:
     """Serve *app* until SIGINT or SIGTERM, and return when everything has ended.
 
@@ -79,6 +86,12 @@ def run(
         handshake_timeout: Seconds for a client to send its request, and again for the app to accept or
             deny it; None waits for ever.
         ws_deflate: Offer permessage-deflate; costs about 40 kB of memory a connection.
+        drain: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at
+            most half a second when reloading.
+        only: "http" or "ws" answers the other kind of traffic with 421, but for /healthz and /readyz.
+        limit_connections: Most WebSockets and HTTP requests at a time in one process; more get 503
+            with Retry-After.
+        limit_connections_per_ip: The same for one client address.
 
     Raises:
         StartError: The app cannot be imported or the address cannot be used. It is a SystemExit:
@@ -100,8 +113,11 @@ def run(
             handshake_timeout_s=handshake_timeout,
             deflate=DeflateSettings() if ws_deflate else None,
         )
+        gate_settings = GateSettings(only, limit_connections, limit_connections_per_ip)
     except ValueError as error:
         raise StartError(f"{error}.") from error
+    if drain < 0:
+        raise StartError(f"drain is {drain}; it must be 0 seconds or more.")
     _check_tls(ssl_certfile, ssl_keyfile, ssl_keyfile_password)
     if app_dir is not None:
         sys.path.insert(0, app_dir)
@@ -109,7 +125,9 @@ def run(
         app,
         factory=factory,
         connection_settings=settings,
-        ws=chosen.ws,
+        gate_settings=gate_settings,
+        engine=chosen,
+        drain_s=min(drain, _RELOAD_DRAIN_S) if reload else drain,
         ws_max_size=ws_max_size,
         ws_ping_interval=ws_ping_interval,
         ws_ping_timeout=ws_ping_timeout,
