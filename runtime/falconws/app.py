@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache
 from inspect import Parameter, signature
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import falcon
 import falcon.asgi
 from falcon.util.deprecation import DeprecatedWarning
+from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
 from .errors import PayloadTypeError, WebSocketDisconnected
 from .inbox import Event
 from .options import WebSocketOptions
 from .request import Request
-from .websocket import WebSocket
+from .websocket import WebSocket, supports_reason
 
 __all__ = ("App",)
 
@@ -87,15 +87,20 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         first_event = await receiving
         if first_event["type"] != "websocket.connect":
             # The handshake was abandoned, or this is no WebSocket server.
-            await send({"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR})
+            event: dict[str, Any] = {"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR}
+            if supports_reason(ver):
+                event["reason"] = "Internal Server Error"
+            await send(event)
             return
         # Of coroutines only it is known that cancelling them is safe: see inbox.py.
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
                 await self._respond(scope, receive, ws)
-            else:
+            elif ws.supports_denial:
                 await ws.deny(403, text="Origin not allowed")
+            else:
+                await ws.close()
         finally:
             ws.release()
 
@@ -123,7 +128,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         self, sink: Callable[..., Awaitable[None]], req: Any, ws: WebSocket, params: dict[str, Any]
     ) -> None:
         """Call a sink, a static route or one of the default responders."""
-        if "ws" not in params and "ws" in _parameters(sink):
+        if "ws" not in params and _has_arg_name(sink, "ws"):
             await sink(req, None, ws=ws, **params)
             return
         if sink not in (type(self)._default_responder_bad_request, type(self)._default_responder_path_not_found):
@@ -232,7 +237,9 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 await self._ws_cleanup_on_error(ws)
 
     async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
-        _logger.warning("WebSocket client %s closed with %d: %s", ws.client, code, " ".join(str(error).split()))
+        # One line, and some of msgpack's errors have no text.
+        explanation = " ".join(str(error).split()) or type(error).__name__
+        _logger.warning("WebSocket client %s closed with %d: %s", ws.client, code, explanation)
         await ws.close(code, reason)
 
     async def _ws_disconnected_error_handler(
@@ -255,11 +262,6 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             # A ValueError of ours, or whatever a server makes of a code it does not know.
             _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
             await ws.close(_FALLBACK_CLOSE_CODE)
-
-
-@lru_cache(maxsize=256)
-def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(signature(function).parameters)
 
 
 def _positionals(method: Callable[..., Any]) -> int | None:
