@@ -177,7 +177,9 @@ def append_functions(
         for name in names:
             if source.binds(name):
                 raise CannotEditError(f'"{name}" already means something else in it')
-        insertions = [source.importing(wanted) for wanted in imports if source.local_name(wanted) is None]
+        end = len(source.lines) + 1
+        missing = [wanted for wanted in imports if source.local_name(wanted) is None]
+        insertions = [source.importing(wanted, before_line=end) for wanted in missing]
         insertions.append(source.at_end(code.rstrip("\n"), len(names)))
         return Registration(what, Outcome.REGISTERED, source.apply(insertions), lines)
     except CannotEditError as error:
@@ -207,10 +209,11 @@ def _register(
             return Registration(what, Outcome.ALREADY, text, lines)
         place = find_place(source)
         lines = (wanted.line, statement(place.app, imported or wanted.name, 0))
+        line = source.top_level_line(place.after)
         insertions: list[Insertion] = []
         if imported is None:
-            insertions.append(source.importing(wanted))
-        insertions += [source.importing(other) for other in extra]
+            insertions.append(source.importing(wanted, before_line=line))
+        insertions += [source.importing(other, before_line=line) for other in extra]
         indent = place.block[0].col_offset
         code = statement(place.app, imported or wanted.name, indent)
         insertions.append(source.after(place.after, place.block, code))
@@ -226,6 +229,8 @@ def _routes_place(source: Source) -> _Place:
     named = [f for f in functions if f.name == "add_routes"]
     if len(candidates) > 1:
         candidates = [scope for scope in candidates if scope in named]
+        if len(candidates) != 1:
+            raise CannotEditError("routes are added in several functions")
     if len(candidates) == 1:
         block = candidates[0].body
         last = [statement for statement in block if _route_calls(statement)][-1]
@@ -236,8 +241,6 @@ def _routes_place(source: Source) -> _Place:
         if not isinstance(call.func.value, (ast.Name, ast.Attribute)) or app.split(".")[0] in bound:
             raise CannotEditError(f"line {call.lineno} adds its route to something without a lasting name")
         return _Place(block, last, app)
-    if candidates:
-        raise CannotEditError("routes are added in several functions")
     if len(named) != 1 or not named[0].args.args:
         raise CannotEditError("it has no function add_routes(app) and adds no routes")
     function = named[0]

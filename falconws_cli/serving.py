@@ -52,7 +52,8 @@ def first_conversation(port: int) -> str:
     """Return what to paste into a second terminal, and into a browser, to see a message echoed."""
     script = (
         "from websockets.sync.client import connect; "
-        f"ws = connect('ws://127.0.0.1:{port}/echo'); ws.send('hello'); print(ws.recv()); ws.close()"
+        # Not in a `with`, which no line can hold behind an import.
+        f"ws = connect('ws://127.0.0.1:{port}/echo').__enter__(); ws.send('hello'); print(ws.recv()); ws.close()"
     )
     page = (
         f'ws = new WebSocket("ws://127.0.0.1:{port}/echo"); '

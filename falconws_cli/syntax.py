@@ -111,6 +111,10 @@ class Source:
                 return True
         return False
 
+    def top_level_line(self, statement: ast.stmt) -> int:
+        """Return the line of the module's own statement that *statement* is, or is in."""
+        return max(s.lineno for s in self.tree.body if s.lineno <= statement.lineno)
+
     def after(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Insertion:
         """Return *text*, indented as *block* is, as an insertion after *statement*'s last line."""
         position = next(i for i, other in enumerate(block) if other is statement)
@@ -128,8 +132,8 @@ class Source:
         gap = self.newline * 2
         return Insertion(len(self.lines), gap + self._with_newlines(text), statements)
 
-    def importing(self, wanted: Import) -> Insertion:
-        """Return the import of *wanted*, where isort would put it.
+    def importing(self, wanted: Import, *, before_line: int) -> Insertion:
+        """Return the import of *wanted*, where isort would put it above the line that uses it.
 
         Raises:
             CannotEditError: The name already means something else in this module.
@@ -138,7 +142,7 @@ class Source:
             raise CannotEditError(f'"{wanted.name}" already means something else in it')
         line = self._with_newlines(wanted.line)
         key = self._import_key(wanted.module)
-        imports = [s for s in self.tree.body if isinstance(s, (ast.Import, ast.ImportFrom))]
+        imports = [s for s in self.tree.body if isinstance(s, (ast.Import, ast.ImportFrom)) and s.lineno < before_line]
         same = [s for s in imports if self._key_of(s)[0] == key[0]]
         smaller = [s for s in same if self._key_of(s) < key]
         if smaller:

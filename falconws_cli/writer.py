@@ -69,9 +69,10 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
             where = error.filename2 or error.filename or root
             raise CommandError(f"Cannot write {where}: {what}. Nothing was changed.") from error
         raise
-    for temporary, _ in staged:
-        with suppress(OSError):
-            _backup_of(temporary).unlink()
+    with _undisturbed():
+        for temporary, _ in staged:
+            with suppress(OSError):
+                _backup_of(temporary).unlink()
 
 
 def _stage(root: Path, file: PlannedFile, undo: list[Callable[[], None]]) -> tuple[Path, Path]:
@@ -94,19 +95,18 @@ def _stage(root: Path, file: PlannedFile, undo: list[Callable[[], None]]) -> tup
 def _move_into_place(temporary: Path, target: Path, undo: list[Callable[[], None]]) -> None:
     if target.exists():
         backup = _backup_of(temporary)
-        undo.append(lambda: _restore(backup, target))
+        undo.append(lambda: backup.unlink(missing_ok=True))
         backup.write_bytes(target.read_bytes())
         backup.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
+        # Only a backup that is complete may ever take the target's place.
+        undo.append(lambda: _rename(backup, target))
     else:
         undo.append(lambda: target.unlink(missing_ok=True))
-        temporary.replace(target)
+    _rename(temporary, target)
 
 
-def _restore(backup: Path, target: Path) -> None:
-    # Without a backup the target was not touched yet.
-    if backup.exists():
-        backup.replace(target)
+def _rename(source: Path, target: Path) -> None:
+    source.replace(target)
 
 
 def _backup_of(temporary: Path) -> Path:

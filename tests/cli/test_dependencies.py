@@ -1,0 +1,65 @@
+import tomllib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falconws_cli.dependencies import edit_pyproject
+from falconws_cli.errors import CommandError
+
+TEXT = """\
+# The project.
+[project]
+name = "demo"   # its name
+dependencies = [
+    "falconws>=0.1",  # the runtime
+]
+
+[tool.ruff]
+line-length = 100
+"""
+
+
+def test_a_dependency_is_added_once_and_everything_else_stays() -> None:
+    edited = edit_pyproject(TEXT, dependencies=["orjson>=3.10"])
+    assert edited == TEXT.replace("  # the runtime\n", '  # the runtime\n    "orjson>=3.10",\n')
+    assert edit_pyproject(edited, dependencies=["orjson>=3.10"]) == edited
+
+
+@pytest.mark.parametrize("present", ["msgpack==1.0", "MsgPack", "msgpack [x] ; python_version > '3'"])
+def test_a_requirement_that_the_project_has_is_left_alone(present: str) -> None:
+    text = TEXT.replace("falconws>=0.1", present)
+    assert edit_pyproject(text, dependencies=["msgpack>=1.0.8"]) == text
+
+
+def test_what_a_compiled_module_needs_is_configured_once() -> None:
+    def edit(text: str) -> str:
+        return edit_pyproject(
+            text,
+            dependencies=["protobuf>=5"],
+            dev_dependencies=["types-protobuf"],
+            untyped_modules=["msgpack"],
+            unformatted_files=["*_pb2.py*"],
+        )
+
+    document = tomllib.loads(edit(TEXT))
+    assert document["project"]["dependencies"] == ["falconws>=0.1", "protobuf>=5"]
+    assert document["project"]["optional-dependencies"] == {"dev": ["types-protobuf"]}
+    assert document["tool"]["ruff"] == {"line-length": 100, "extend-exclude": ["*_pb2.py*"]}
+    assert document["tool"]["mypy"]["overrides"] == [{"module": "msgpack", "ignore_missing_imports": True}]
+    assert edit(edit(TEXT)) == edit(TEXT)
+
+
+@pytest.mark.parametrize(("text", "problem"), [("[project", "Cannot edit"), ("", "no \\[project\\] table")])
+def test_a_file_that_is_no_pyproject_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(CommandError, match=problem):
+        edit_pyproject(text, dependencies=["x"])
+
+
+@given(st.lists(st.sampled_from(["a", "b>=1", "c-d", "C_D", "e[f]"]), max_size=6))
+def test_editing_is_idempotent_and_keeps_what_was_there(requirements: list[str]) -> None:
+    edited = edit_pyproject(TEXT, dependencies=requirements)
+    assert edit_pyproject(edited, dependencies=requirements) == edited
+    names = tomllib.loads(edited)["project"]["dependencies"]
+    assert names[0] == "falconws>=0.1"
+    assert len(names) == len({name.lower().replace("_", "-") for name in names})
