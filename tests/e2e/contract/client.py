@@ -192,6 +192,10 @@ class Peer:
                     await connection.wait_closed()
 
 
+INVALID_UTF8 = bytes((0x81, 0x82, 0, 0, 0, 0, 0xFF, 0xFF))
+"""A TEXT message of two bytes that are no UTF-8, masked with zeros."""
+
+
 # Ways to leave
 
 

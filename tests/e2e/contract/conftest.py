@@ -23,12 +23,23 @@ _PATIENCE_WITH_LIMIT_S = 1.5
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "bare: without falconws, on the servers that cannot keep the promise, and ours")
     config.addinivalue_line("markers", "promise(id): the promise of promises.py that this test proves")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "engine" in metafunc.fixturenames:
-        metafunc.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+    if "engine" not in metafunc.fixturenames:
+        return
+    engines = ENGINES
+    if metafunc.definition.get_closest_marker("bare") is not None:
+        engines = tuple(engine for engine in ENGINES if _is_for_bare(engine, metafunc.definition))
+    metafunc.parametrize("engine", engines, ids=lambda engine: engine.name)
+
+
+def _is_for_bare(engine: Engine, item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("promise")
+    assert marker is not None
+    return engine.name == "falconws" or (engine.name, marker.args[0]) in EXCEPTIONS
 
 
 def _limit(item: pytest.Item) -> Limit | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[3]
-APP = "tests.e2e.contract.app:app"
+APP = "tests.e2e.contract.served.app:app"
 
 _START_S = 30.0
 _STOP_S = 8.0

@@ -15,7 +15,8 @@ _HEAD = """\
 A falconws application runs on any ASGI server, but not every server can keep every promise. Each line below is a
 promise that the contract suite (`tests/e2e/contract`) proves over a real socket with a real client, on every server:
 **yes** means that the tests pass there. A number means that they must fail there, in the way that the note with that
-number tells; should a new version of the server keep the promise, the suite says so.
+number tells; should a new version of the server keep the promise, the suite says so. Each of them fails on a bare ASGI
+application too: it is a limit of the server.
 
 The first column is uvicorn with falconws' own WebSocket engine, which is what `falconws serve` runs
 (`--ws falconws.server:WebSocketProtocol`); the next three are uvicorn with its own engines (`--ws websockets-sansio`,

@@ -6,10 +6,7 @@ import re
 
 import pytest
 
-from .client import Peer, reset
-
-INVALID_UTF8 = bytes((0x81, 0x82, 0, 0, 0, 0, 0xFF, 0xFF))
-"""A TEXT message of two bytes that are no UTF-8, masked with zeros."""
+from .client import INVALID_UTF8, Peer, reset
 
 
 def names_the_client(peer: Peer, address: tuple[str, int]) -> bool:

@@ -100,3 +100,12 @@ async def test_a_refusal_runs_no_application_code_and_logs_one_line(peer: Peer) 
     assert "allowed_origins" in lines[0]["message"]
     assert "same-origin" in lines[0]["message"]
     assert peer.log == [("WARNING", False)]
+
+
+@pytest.mark.promise("origins-unset")
+async def test_without_the_setting_everybody_is_let_in_and_one_warning_says_so(peer: Peer) -> None:
+    for origin in ("http://evil.example", "http://evil.example"):
+        assert await status_of(peer, "no-origins-set", f"Origin: {origin}") == 101
+    await peer.all_left()
+    assert peer.log == [("WARNING", False)]
+    assert "allowed_origins" in peer.all("log")[0]["message"]

@@ -71,6 +71,13 @@ class LogToJournal(logging.Handler):
             )
 
 
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return what a test wants to know of an error, fit for JSON."""
+    kinds = [kind.__name__ for kind in type(error).__mro__[:-3]]
+    details = {name: getattr(error, name) for name in ("code", "reason") if hasattr(error, name)}
+    return {"kinds": kinds, "text": str(error), **details}
+
+
 class JournalResource:
     """``GET /journal/{run}?after=N&wait=S``: the notes after the first N, as soon as there is one."""
 

@@ -1,0 +1,1 @@
+"""The server's side of the contract suite; runs in the server processes, never in the tests'."""
