@@ -57,8 +57,14 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
     undo: list[Callable[[], None]] = []
     try:
         staged = [_stage(root, file, undo) for file, status in statuses if status is not Status.IDENTICAL]
-        for temporary, target in staged:
-            _move_into_place(temporary, target, undo)
+        # From here on the end is a few renames away: Ctrl+C no longer stops it.
+        with _undisturbed():
+            for temporary, target in staged:
+                _move_into_place(temporary, target, undo)
+            for temporary, _ in staged:
+                # All is in place: a backup that cannot be removed must not undo that.
+                with suppress(Exception):
+                    _backup_of(temporary).unlink(missing_ok=True)
     except BaseException as error:
         with _undisturbed():
             for step in reversed(undo):
@@ -69,10 +75,6 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
             where = error.filename2 or error.filename or root
             raise CommandError(f"Cannot write {where}: {what}. Nothing was changed.") from error
         raise
-    with _undisturbed():
-        for temporary, _ in staged:
-            with suppress(OSError):
-                _backup_of(temporary).unlink()
 
 
 def _stage(root: Path, file: PlannedFile, undo: list[Callable[[], None]]) -> tuple[Path, Path]:
@@ -121,7 +123,7 @@ def _umask() -> int:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let a second Ctrl+C wait until what was done is taken back."""
+    """Ignore Ctrl+C: what runs here must come to its end."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

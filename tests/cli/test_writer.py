@@ -1,5 +1,6 @@
 import errno
 import os
+import signal
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -51,6 +52,8 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
     if _failure is None or not event.startswith(("open", "os.", "tempfile.", "shutil.")):
         return
     _countdown -= 1
+    if _failure is KeyboardInterrupt and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        return
     if _countdown < 0:
         failure, _failure = _failure, None
         raise failure()
@@ -150,7 +153,8 @@ def test_a_failure_at_any_step_leaves_the_disk_as_it_was(
             failures += 1
             assert snapshot(root) == before, f"step {step}"
         else:
+            # Past the last rename nothing can fail the whole any more.
             break
-    # Reading and comparing, folders, temporary files, modes, backups, renames: many steps, each failed once.
-    assert failures > 20
+    # Comparing, folders, temporary files and modes; without Ctrl+C, backups and renames too.
+    assert failures > 15
     assert snapshot(root)["changed.py"][1] == b"after\n"
