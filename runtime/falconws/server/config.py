@@ -39,7 +39,7 @@ class ServerConfig(uvicorn.Config):
         self.app_is_factory = factory
         self.connection_settings = connection_settings
         self.gate_settings = gate_settings
-        self.engine_has_small_head = not engine.fast
+        self.engine_is_fast = engine.fast
         self.drain_s = drain_s
         self.gate: Gate | None = None
         options.setdefault("log_config", log_config(log_level))
@@ -54,7 +54,7 @@ class ServerConfig(uvicorn.Config):
         except StartError as error:
             _logger.error("%s", error)
             sys.exit(STARTUP_FAILURE)
-        self.gate = Gate(application, self.gate_settings)
+        self.gate = Gate(application, self.gate_settings, quiet=not self.engine_is_fast)
         return lambda: self.gate
 
     def load(self) -> None:

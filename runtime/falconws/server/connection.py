@@ -54,6 +54,9 @@ _COPIED_BYTES = 8192
 """Up to here picows copies header and payload into one buffer and sends it at once."""
 _COPIED_CHARACTERS = _COPIED_BYTES // 4
 
+_TOO_SLOW = 1013
+"""Try again later: concurrent senders have more to say than the client takes."""
+
 _logger = logging.getLogger("falconws.server")
 
 
@@ -77,6 +80,7 @@ class Connection(WSListener):
         "_inbox_bytes",
         "_keepalive",
         "_late_pong",
+        "_line_bytes",
         "_loop",
         "_on_lost",
         "_peer",
@@ -118,6 +122,7 @@ class Connection(WSListener):
         self._blocked = False
         self._fragmenting = False
         self._drain_waiters: list[asyncio.Future[None]] = []
+        self._line_bytes = 0
         self._late_pong: bytes | None = None
         # What watches.
         self._keepalive: Keepalive | None = None
@@ -278,11 +283,27 @@ class Connection(WSListener):
             raise RuntimeError(f"Unexpected ASGI event {kind!r} on an accepted WebSocket.")
 
     async def _send_waiting(self, opcode: int, payload: bytes) -> None:
-        await self._until_writable()
+        if self._blocked and self._state == OPEN:
+            await self._wait_in_line(len(payload))
+        elif self._state != OPEN:
+            raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
         if len(payload) <= self._settings.high_water_bytes:
             self._write_message(opcode, payload)
         else:
             await self._send_in_fragments(opcode, payload)
+
+    async def _wait_in_line(self, size: int) -> None:
+        """Wait for the turn of a message of *size* bytes; a line that grows too long ends the connection."""
+        if self._line_bytes and self._line_bytes + size > self._settings.max_buffered_bytes:
+            _logger.info(
+                "%s - WebSocket closed with %d: %d bytes wait in line", self._peer, _TOO_SLOW, self._line_bytes
+            )
+            self.close(_TOO_SLOW, "client too slow")
+        self._line_bytes += size
+        try:
+            await self._until_writable()
+        finally:
+            self._line_bytes -= size
 
     async def _until_writable(self) -> None:
         while self._blocked and self._state == OPEN:

@@ -18,8 +18,6 @@ import logging
 from collections.abc import Collection
 from typing import Any
 
-from falconws.server.protocol import WebSocketProtocol
-
 CLOSING_S = 1.0
 """For closing handshakes, and again for cancelled tasks to end."""
 _TICK_S = 0.02
@@ -98,8 +96,10 @@ class Drain:
             await self._pause(max(_TICK_S, self._seconds / total))
 
     def _ask(self, connection: Any, remaining_s: float) -> None:
-        if isinstance(connection, WebSocketProtocol) and connection.is_open:
-            self._guard(connection.close_when_idle, 1012, _REASON, min(1.0, max(0.0, remaining_s / 10)))
+        # uvicorn's own engines can only close at once.
+        patient = getattr(connection, "close_when_idle", None)
+        if patient is not None and connection.is_open:
+            self._guard(patient, 1012, _REASON, min(1.0, max(0.0, remaining_s / 10)))
         else:
             self._guard(connection.shutdown)
 

@@ -48,12 +48,19 @@ class GateSettings:
 class Gate:
     """An ASGI app around the application.
 
+    Args:
+        app: The application.
+        settings: What it lets through.
+        quiet: Keep the cancellation of responders at shutdown from an engine that would log it with a
+            traceback.
+
     Calling it is no coroutine function, and for most connections returns the application's own
     coroutine: an idle connection should not pay for a frame that does nothing.
     """
 
-    def __init__(self, app: Any, settings: GateSettings) -> None:
-        self._app = app
+    def __init__(self, app: Any, settings: GateSettings, *, quiet: bool = False) -> None:
+        self._app = self._without_cancellation if quiet else app
+        self._inner = app
         self._settings = settings
         self._connections = 0
         self._by_ip: Counter[str] = Counter()
@@ -71,6 +78,13 @@ class Gate:
     def _pass(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         result: Awaitable[None] = self._app(scope, receive, send)
         return result
+
+    async def _without_cancellation(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._inner(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.going_away.is_set():
+                raise
 
     def _websocket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._settings.only == "http":

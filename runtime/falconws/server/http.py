@@ -91,7 +91,7 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             sizes = [len(name) + len(value) for name, value in self.headers]
             total = sum(sizes) + len(self.url)
             if total > MAX_HEAD_BYTES or (
-                self.config.engine_has_small_head
+                not self.config.engine_is_fast
                 and self.parser.should_upgrade()
                 and (max(sizes, default=0) + 4 > _MAX_LINE_BYTES or len(sizes) > _MAX_LINES)
             ):

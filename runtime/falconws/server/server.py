@@ -9,16 +9,18 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from falconws.server.config import ServerConfig
 from falconws.server.drain import Drain
 
 _LIFESPAN_S = 1.5
 _WATCHDOG_S = 4.5
-"""Past the drain; what hangs then (a thread, a task that ignores its cancellation) is left behind."""
+"""After the signal and the drain; what hangs then (a thread, a task that ignores its cancellation) is left behind."""
 
 _logger = logging.getLogger("falconws.server")
 
@@ -32,10 +34,19 @@ class Server(uvicorn.Server):
 
     config: ServerConfig
 
-    def __init__(self, config: ServerConfig) -> None:
+    def __init__(self, config: ServerConfig, *, on_ready: Callable[[], object] | None = None) -> None:
         super().__init__(config)
+        self._on_ready = on_ready
+        self.forced_by: int | None = None
         self._forced: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 after a drain, 128 and the number of the second signal after one, 3 when it never served."""
+        if self.forced_by is not None:
+            return 128 + self.forced_by
+        return 0 if self.started else STARTUP_FAILURE
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Note the signal; unlike uvicorn's own, never raise it again after a shutdown that went well."""
@@ -43,8 +54,11 @@ class Server(uvicorn.Server):
             return
         if not self.should_exit:
             self.should_exit = True
+            # Now, not when the shutdown begins: a responder may block the event loop.
+            _leave_within(self.config.drain_s + _WATCHDOG_S, 0)
             return
         self.force_exit = True
+        self.forced_by = sig
         _leave_within(0.5, 128 + sig)
         if self._loop is not None and self._forced is not None:
             self._loop.call_soon_threadsafe(self._forced.set)
@@ -53,12 +67,13 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         self._forced = asyncio.Event()
         await super().startup(sockets=sockets)
+        if self._on_ready is not None:
+            self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, end the lifespan; bounded by the drain and 5 seconds."""
         assert self._forced is not None
         seconds = self.config.drain_s
-        _leave_within(seconds + _WATCHDOG_S, 0)
         for server in self.servers:
             server.close()
         for listener in sockets or []:

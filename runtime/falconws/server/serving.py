@@ -6,10 +6,11 @@ import socket
 import ssl
 import sys
 from collections.abc import Sequence
+from typing import Literal
 
 import uvicorn
-from uvicorn.config import LOG_LEVELS, STARTUP_FAILURE
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.config import LOG_LEVELS
+from uvicorn.supervisors import ChangeReload
 
 from falconws.server.application import load_application
 from falconws.server.config import ServerConfig
@@ -20,6 +21,7 @@ from falconws.server.gate import GateSettings
 from falconws.server.listening import bind_tcp, bind_unix, url_of
 from falconws.server.server import Server
 from falconws.server.settings import ConnectionSettings
+from falconws.server.supervisor import Supervisor
 
 _RELOAD_DRAIN_S = 0.5
 
@@ -41,6 +43,7 @@ def run(
     ssl_keyfile: str | None = None,
     ssl_keyfile_password: str | None = None,
     root_path: str = "",
+    lifespan: Literal["auto", "on", "off"] = "auto",
     forwarded_allow_ips: str | None = None,
     engine: str = "auto",
     ws_max_size: int = 1024 * 1024,
@@ -73,6 +76,7 @@ def run(
         ssl_certfile: PEM file of the certificate chain; serves https and wss.
         ssl_keyfile: PEM file of the private key; None when the certificate file holds it.
         ssl_keyfile_password: Password of the private key.
+        lifespan: "on" makes an app that fails to start up an error; "auto" serves apps without lifespan too.
         root_path: Prefix that a proxy has stripped (ASGI "root_path").
         forwarded_allow_ips: Proxies whose X-Forwarded-* headers are believed, separated by commas;
             "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback.
@@ -144,6 +148,7 @@ def run(
         ssl_keyfile=ssl_keyfile,
         ssl_keyfile_password=ssl_keyfile_password,
         root_path=root_path,
+        lifespan=lifespan,
         forwarded_allow_ips=forwarded_allow_ips,
     )
     if not reload:
@@ -171,11 +176,11 @@ def _serve(config: ServerConfig, listener: socket.socket) -> None:
         if config.should_reload:
             ChangeReload(config, target=server.run, sockets=[listener]).run()
         elif config.workers > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            Supervisor(config, listener).run()
         else:
             server.run(sockets=[listener])
-            if not server.started:
-                sys.exit(STARTUP_FAILURE)
+            if server.exit_code:
+                sys.exit(server.exit_code)
 
 
 def _check_tls(certfile: str | None, keyfile: str | None, password: str | None) -> None:

@@ -28,7 +28,8 @@ class ConnectionSettings:
         high_water_bytes: Sending waits while more than this waits for the client. Bytes.
         low_water_bytes: Sending goes on when no more than this waits. Bytes.
         max_buffered_bytes: Most that ever waits for the client; a larger message goes out in
-            fragments. Bytes.
+            fragments. Messages of concurrent senders that wait for their turn are counted against it
+            as well; over it, the connection is closed with 1013. Bytes.
         ping_interval_s: Seconds between keepalive pings; None sends none.
         ping_timeout_s: Seconds for the answer to a ping, after which the connection is cut; None
             waits for ever.

@@ -74,9 +74,7 @@ def test_reload_serves_the_changed_app(serve, tmp_path: Path):
     server.wait_for_line("Finished server process|Started server process", timeout=20)
     with httpx.Client(transport=httpx.HTTPTransport(retries=3), timeout=20) as client:
         # The old process may take one last request of the shared socket.
-        assert any(
-            client.get(server.url, headers={"connection": "close"}).text == "changed" for _ in range(50)
-        )
+        assert any(client.get(server.url, headers={"connection": "close"}).text == "changed" for _ in range(50))
 
 
 def test_tls_serves_https_and_wss(serve, tmp_path: Path):
@@ -126,9 +124,7 @@ def test_a_missing_attribute_is_one_line(serve):
 
 
 def test_an_error_in_the_users_module_names_its_line(serve):
-    assert 'Cannot import "served": ZeroDivisionError: division by zero' in (
-        line := refuses(serve("\n1 / 0\n"))
-    )
+    assert 'Cannot import "served": ZeroDivisionError: division by zero' in (line := refuses(serve("\n1 / 0\n")))
     assert line.endswith("served.py, line 2)")
 
 
@@ -147,10 +143,6 @@ def test_a_file_at_the_unix_path_is_kept(serve, tmp_path: Path):
 
 
 def test_importing_the_package_loads_neither_uvicorn_nor_picows():
-    code = (
-        "import sys, falconws.server; print(sorted({'uvicorn', 'picows', 'websockets'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
-    )
+    code = "import sys, falconws.server; print(sorted({'uvicorn', 'picows', 'websockets'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "[]\n"

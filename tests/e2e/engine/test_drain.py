@@ -1,0 +1,280 @@
+"""What happens on a signal: who is closed when and how, and that the process always ends."""
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+import time
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+APP = """
+    import asyncio
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            while True:
+                event = await receive()
+                if event["type"] == "lifespan.shutdown":
+                    print("lifespan ends", flush=True)
+                await send({"type": event["type"] + ".complete"})
+                if event["type"] == "lifespan.shutdown":
+                    return
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body"})
+            return
+        path = scope["path"]
+        await receive()
+        if path == "/slow-handshake":
+            await asyncio.Event().wait()
+        await send({"type": "websocket.accept"})
+        if path == "/awaits-something-else":
+            await asyncio.Event().wait()
+        if path == "/ignores-cancellation":
+            while True:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    pass
+        if path == "/blocks":
+            import time
+            await receive()
+            while True:
+                time.sleep(1)
+        if path == "/floods":
+            while True:
+                await send({"type": "websocket.send", "bytes": bytes(100_000)})
+        if path == "/going":
+            going = scope["extensions"]["falconws.going_away"]
+            assert not going.is_set()
+            await send({"type": "websocket.send", "text": "waiting"})
+            await going.wait()
+            await send({"type": "websocket.send", "text": "bye"})
+            await send({"type": "websocket.close", "code": 4000})
+            return
+        if path == "/answers-slowly":
+            received = []
+            while (event := await receive())["type"] == "websocket.receive":
+                await asyncio.sleep(0.05)
+                await send({**event, "type": "websocket.send"})
+            return
+        while (event := await receive())["type"] == "websocket.receive":
+            await send({**event, "type": "websocket.send"})
+"""
+
+
+@pytest.fixture
+def join():
+    """Return a function that opens a connection which stays until the test ends."""
+    with contextlib.ExitStack() as stack:
+        yield lambda url: stack.enter_context(connect(url, ping_interval=None, close_timeout=1))
+
+
+def closes_of(clients) -> list[tuple[float, int, str]]:
+    """Return when (monotonic) and how each client was closed, waiting for all of them at once."""
+    ends: list[tuple[float, int, str] | None] = [None] * len(clients)
+
+    def watch(number, client):
+        try:
+            while True:
+                client.recv(timeout=20)
+        except ConnectionClosed as closed:
+            received = closed.rcvd
+            ends[number] = (time.monotonic(), received.code if received else 1006, received.reason if received else "")
+
+    threads = [threading.Thread(target=watch, args=item) for item in enumerate(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert None not in ends
+    return [end for end in ends if end is not None]
+
+
+def test_clients_are_closed_evenly_over_the_drain(serve, join):
+    server = serve(APP, drain=2).wait_until_ready()
+    clients = [join(server.ws_url) for _ in range(20)]
+    server.signal()
+    ends = closes_of(clients)
+    assert {end[1:] for end in ends} == {(1012, "server is restarting")}
+    assert server.wait() == 0
+    times = sorted(end[0] for end in ends)
+    # Even distances would be 0.1 s; what must not be is everybody at once, or a gap as long as half the drain.
+    assert times[-1] - times[0] > 1.0
+    assert max(b - a for a, b in itertools.pairwise(times)) < 1.0
+
+
+def test_without_connections_the_drain_is_over_at_once(serve):
+    server = serve(APP, drain=60).wait_until_ready()
+    server.signal()
+    assert server.wait(10) == 0
+    assert "lifespan ends" in server.output
+
+
+def test_messages_already_received_are_answered(serve):
+    server = serve(APP, drain=5).wait_until_ready()
+    with connect(server.ws_url + "/answers-slowly", ping_interval=None) as client:
+        for number in range(10):
+            client.send(str(number))
+        assert client.recv(timeout=10) == "0"
+        server.signal()
+        assert [client.recv(timeout=10) for _ in range(9)] == [str(number) for number in range(1, 10)]
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=10)
+        assert closed.value.rcvd.code == 1012
+    assert server.wait() == 0
+
+
+def test_a_responder_learns_that_the_server_is_going(serve, join):
+    server = serve(APP, drain=5).wait_until_ready()
+    others = [join(server.ws_url) for _ in range(20)]
+    with connect(server.ws_url + "/going", ping_interval=None) as client:
+        assert client.recv(timeout=10) == "waiting"
+        server.signal()
+        # The first in line is closed at once; those who come later have time to say something.
+        assert client.recv(timeout=10) == "bye"
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=10)
+        assert closed.value.rcvd.code == 4000
+    assert len(closes_of(others)) == 20
+    assert server.wait() == 0
+
+
+def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, join):
+    server = serve(APP, drain=3).wait_until_ready()
+    clients = [join(server.ws_url) for _ in range(3)]
+    with httpx.Client() as http:
+        assert http.get(server.url + "/readyz").text == "ready\n"
+        assert http.get(server.url + "/elsewhere").status_code == 404
+        server.signal()
+        server.wait_for_line("Draining")
+        with pytest.raises(httpx.TransportError):
+            http.get(server.url + "/readyz", headers={"connection": "close"})
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    assert server.wait() == 0
+
+
+def test_a_second_signal_ends_it_at_once(serve, join):
+    server = serve(APP, drain=60).wait_until_ready()
+    clients = [join(server.ws_url) for _ in range(5)]
+    server.signal()
+    server.wait_for_line("Draining")
+    server.signal()
+    assert server.wait(10) == 128 + signal.SIGTERM
+    for client in clients:
+        client.socket.close()
+
+
+MIX = ["/", "/awaits-something-else", "/floods", "/ignores-cancellation"]
+
+
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
+def test_shutdown_always_finishes(serve, dial, engine, join):
+    """200 clients: receiving, awaiting something else, stalled, mid-handshake, malformed."""
+    server = serve(APP, drain=1, engine=engine, handshake_timeout=None).wait_until_ready()
+    healthy = [join(server.ws_url) for _ in range(60)]
+    waiting = [join(server.ws_url + "/awaits-something-else") for _ in range(60)]
+    for _ in range(20):
+        stalled = dial(server.port, receive_buffer=4096)
+        assert b" 101 " in stalled.handshake("/floods")
+    for _ in range(20):
+        dial(server.port).request("/slow-handshake")
+    for _ in range(20):
+        dial(server.port).send(b"GET / HTTP/1.1\r\nhost: x\r\n")
+    for _ in range(20):
+        dial(server.port).request(x_long="x" * 9000)
+    signalled = time.monotonic()
+    server.signal()
+    assert {end[1] for end in closes_of(healthy + waiting)} == {1012}
+    assert server.wait(10) == 0
+    assert time.monotonic() - signalled < 1 + 5
+    assert "lifespan ends" in server.output
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("path", ["/ignores-cancellation", "/blocks"])
+def test_a_responder_that_never_ends_does_not_keep_the_process(serve, path):
+    server = serve(APP, drain=0).wait_until_ready()
+    with connect(server.ws_url + path, ping_interval=None) as client:
+        client.send("go")
+        server.signal()
+        assert server.wait(10) == 0
+        client.socket.close()
+
+
+def test_reload_drains_in_under_a_second(serve, tmp_path, join):
+    server = serve(APP, reload=True, reload_dirs=[str(tmp_path)], drain=60).wait_until_ready()
+    clients = [join(server.ws_url) for _ in range(10)]
+    source = tmp_path / "served.py"
+    source.write_text(source.read_text() + "\n# changed\n")
+    server.wait_for_line("Reloading")
+    server.wait_for_line(r"Draining 10 connection\(s\) within 0.5 s")
+    assert {end[1] for end in closes_of(clients)} == {1012}
+
+
+def worker_pids(server) -> set[int]:
+    """Return the processes that answer, asked over many connections."""
+    pids = set()
+    for _ in range(60):
+        with connect(server.ws_url + "/pid", open_timeout=20) as client:
+            pids.add(int(client.recv(timeout=10)))
+    return pids
+
+
+PID_APP = APP.replace(
+    '        if path == "/slow-handshake":',
+    """        if path == "/pid":
+            import os
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": str(os.getpid())})
+            return
+        if path == "/slow-handshake":""",
+)
+
+
+def test_workers_drain_and_the_parent_ends_with_0(serve, join):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    assert len(worker_pids(server)) == 2
+    clients = [join(server.ws_url) for _ in range(20)]
+    server.signal()
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    assert server.wait(15) == 0
+    assert server.output.count("lifespan ends") == 2
+
+
+def test_hangup_replaces_every_worker_in_turn(serve, join):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    before = worker_pids(server)
+    client = join(server.ws_url)
+    server.signal(signal.SIGHUP)
+    assert closes_of([client])[0][1] == 1012
+    server.wait_for_line("Rolling restart finished")
+    after = worker_pids(server)
+    assert len(after) == 2
+    assert not before & after
+    server.signal()
+    assert server.wait(15) == 0
+
+
+def test_a_worker_that_dies_is_replaced(serve):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    victim, *_ = worker_pids(server)
+    os.kill(victim, signal.SIGKILL)
+    server.wait_for_line(f"Worker {victim} died")
+    server.wait_for_line("replaced")
+    assert victim not in worker_pids(server)
+
+
+def test_workers_that_cannot_start_end_the_parent(serve):
+    broken = "async def app(scope, receive, send):\n    raise RuntimeError('no')\n"
+    server = serve(broken, workers=2, lifespan="on")
+    assert server.wait() == 3
+    assert "did not start" in server.output

@@ -1,0 +1,333 @@
+"""What a hostile, broken or unlucky client can do to a server: nothing that outlasts it."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+MIB = 1024 * 1024
+
+APP = """
+    import asyncio, json, gc
+
+    live = 0
+    ended = asyncio.Event()
+
+    async def app(scope, receive, send):
+        global live
+        if scope["type"] == "lifespan":
+            while True:
+                event = await receive()
+                await send({"type": event["type"] + ".complete"})
+                if event["type"] == "lifespan.shutdown":
+                    return
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": scope["path"].encode()})
+            return
+        path = scope["path"]
+        await receive()
+        if path == "/stats":
+            gc.collect()
+            await send({"type": "websocket.accept"})
+            stats = {"tasks": len(asyncio.all_tasks()), "live": live, "objects": len(gc.get_objects())}
+            await send({"type": "websocket.send", "text": json.dumps(stats)})
+            return
+        if path == "/all-ended":
+            await send({"type": "websocket.accept"})
+            while live:
+                ended.clear()
+                await ended.wait()
+            await send({"type": "websocket.send", "text": "all"})
+            return
+        if path == "/never-accepts":
+            await receive()
+            return
+        live += 1
+        try:
+            await send({"type": "websocket.accept"})
+            if path == "/floods":
+                while True:
+                    await send({"type": "websocket.send", "bytes": bytes(MIB)})
+            if path == "/many-senders":
+                await asyncio.gather(
+                    *(send({"type": "websocket.send", "bytes": bytes(MIB)}) for _ in range(200))
+                )
+            if path == "/tries":
+                connection = scope["extensions"]["falconws.connection"]
+                while connection.try_send_bytes(bytes(50_000)):
+                    pass
+                refused_at = connection.buffered_amount
+                assert not connection.try_send_text("one more")
+                print("refused at", refused_at, flush=True)
+            if path == "/reads-nothing":
+                connection = scope["extensions"]["falconws.connection"]
+                gone = asyncio.Event()
+                connection.add_disconnect_callback(gone.set)
+                await gone.wait()
+            while (event := await receive())["type"] == "websocket.receive":
+                await send({**event, "type": "websocket.send"})
+        except OSError as error:
+            print("send ended:", error, flush=True)
+        finally:
+            live -= 1
+            ended.set()
+""".replace("MIB", str(MIB))
+
+
+def memory_of(server) -> int:
+    """Return the resident memory of the server, in bytes."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
+
+
+def wait_until_all_have_ended(server) -> None:
+    with connect(server.ws_url + "/all-ended") as client:
+        assert client.recv(timeout=30) == "all"
+
+
+def stats_of(server) -> dict[str, int]:
+    import json
+
+    with connect(server.ws_url + "/stats") as client:
+        return json.loads(client.recv(timeout=10))
+
+
+def test_a_stalled_reader_is_cut_off_by_the_send_timeout(serve, dial):
+    server = serve(APP, ws_send_timeout=1, ws_ping_interval=None).wait_until_ready()
+    client = dial(server.port, receive_buffer=4096)
+    client.handshake("/floods")
+    server.wait_for_line("WebSocket cut off: it took nothing of .* for 1 s")
+    server.wait_for_line("send ended: .* 1006")
+    wait_until_all_have_ended(server)
+
+
+def test_a_client_that_answers_no_ping_is_cut_off(serve, dial):
+    server = serve(APP, ws_ping_interval=0.5, ws_ping_timeout=0.5).wait_until_ready()
+    client = dial(server.port)
+    client.handshake()
+    assert client.read_frame()[0] == 9
+    server.wait_for_line("WebSocket cut off: no answer to a ping")
+    wait_until_all_have_ended(server)
+
+
+def test_a_client_that_sends_but_answers_no_ping_is_cut_off(serve, dial):
+    server = serve(APP, ws_ping_interval=0.5, ws_ping_timeout=0.5).wait_until_ready()
+    client = dial(server.port)
+    client.handshake()
+    with contextlib.suppress(ConnectionError):
+        for _ in range(100_000):
+            client.send_frame(10, b"unasked")
+            if "cut off" in server.output:
+                break
+            server_has_closed = threading.Event().wait(0.005)
+            assert not server_has_closed
+    server.wait_for_line("WebSocket cut off: no answer to a ping")
+
+
+def test_a_client_that_answers_pings_stays(serve):
+    server = serve(APP, ws_ping_interval=0.2, ws_ping_timeout=0.2).wait_until_ready()
+    with connect(server.ws_url, ping_interval=None) as client, pytest.raises(TimeoutError):
+        client.recv(timeout=1.5)
+
+
+def test_a_client_that_is_not_read_is_not_blamed_for_missing_pongs(serve, dial):
+    server = serve(APP, ws_ping_interval=0.2, ws_ping_timeout=0.2).wait_until_ready()
+    with connect(server.ws_url + "/reads-nothing", ping_interval=None) as client:
+        for _ in range(200):
+            client.send("x")
+        with pytest.raises(TimeoutError):
+            client.recv(timeout=1.5)
+    assert "cut off" not in server.output
+
+
+def test_what_waits_for_a_client_is_bounded(serve, dial):
+    server = serve(APP, ws_send_timeout=None, ws_ping_interval=None).wait_until_ready()
+    wait_until_all_have_ended(server)
+    before = memory_of(server)
+    clients = [dial(server.port, receive_buffer=4096) for _ in range(10)]
+    for client in clients:
+        client.handshake("/floods")
+    stats_of(server)
+    # A message each of 1 MiB in the application's hands, and 1 MiB that waits.
+    assert memory_of(server) - before < 10 * 3 * MIB
+
+
+def test_concurrent_senders_that_wait_are_bounded_too(serve, dial):
+    server = serve(APP, ws_send_timeout=1, ws_ping_interval=None).wait_until_ready()
+    client = dial(server.port)
+    client.handshake("/many-senders")
+    server.wait_for_line("WebSocket closed with 1013")
+    assert client.read_close() == (1013, "client too slow")
+    wait_until_all_have_ended(server)
+
+
+def test_try_send_refuses_before_the_bound(serve, dial):
+    server = serve(APP, ws_ping_interval=None).wait_until_ready()
+    client = dial(server.port, receive_buffer=4096)
+    client.handshake("/tries")
+    refused_at = int(server.wait_for_line(r"refused at (\d+)").group(1))
+    assert 128 * 1024 < refused_at <= MIB
+
+
+def test_a_hundred_megabytes_of_pings_unread_cost_little(serve, dial):
+    server = serve(APP, ws_ping_interval=None, ws_send_timeout=None).wait_until_ready()
+    wait_until_all_have_ended(server)
+    before = memory_of(server)
+    client = dial(server.port, receive_buffer=4096)
+    client.handshake()
+    burst = client.frame(9, bytes(125)) * 8000
+    for _ in range(100):
+        client.send(burst)
+    stats_of(server)
+    assert memory_of(server) - before < 5 * MIB
+
+
+def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, dial):
+    server = serve(APP, ws_ping_interval=None).wait_until_ready()
+    wait_until_all_have_ended(server)
+    before = memory_of(server)
+    client = dial(server.port)
+    client.handshake("/reads-nothing")
+    client.socket.settimeout(1)
+    burst = client.frame(1) * 10_000
+    with pytest.raises(TimeoutError):
+        for _ in range(2000):
+            client.send(burst)
+    assert memory_of(server) - before < 5 * MIB
+
+
+def test_silent_and_dripping_clients_are_cut_off(serve, dial):
+    server = serve(APP, handshake_timeout=1).wait_until_ready()
+    silent = [dial(server.port) for _ in range(50)]
+    dripping = dial(server.port)
+    dripping.send(b"GET / HT")
+    for client in silent:
+        assert client.at_end()
+    assert dripping.read_head().startswith(b"HTTP/1.1 408 ")
+    assert dripping.at_end()
+
+
+def test_an_application_that_never_accepts_is_answered_for(serve, dial):
+    server = serve(APP, handshake_timeout=0.5).wait_until_ready()
+    client = dial(server.port)
+    head = client.handshake("/never-accepts")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after" in head
+
+
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio", "wsproto"])
+def test_an_oversized_header_is_431(serve, dial, engine):
+    server = serve(APP, engine=engine).wait_until_ready()
+    for value in ("x" * 70_000, *(["y" * 9000] if engine != "picows" else [])):
+        client = dial(server.port)
+        assert client.handshake(x_long=value).startswith(b"HTTP/1.1 431 ")
+        assert client.at_end()
+    client = dial(server.port)
+    assert b" 101 " in client.handshake(x_long="z" * 8000)
+
+
+def test_connection_limits_count_websockets(serve):
+    server = serve(APP, limit_connections=5).wait_until_ready()
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connect(server.ws_url))
+        with pytest.raises(InvalidStatus) as refused, connect(server.ws_url):
+            pass
+        assert refused.value.response.status_code == 503
+        assert refused.value.response.headers["retry-after"] == "5"
+        assert httpx.get(server.url + "/x").status_code == 503
+        assert httpx.get(server.url + "/healthz").status_code == 200
+    wait_until_all_have_ended(server)
+
+
+def test_connection_limits_count_clients_behind_a_proxy(serve):
+    server = serve(APP, limit_connections_per_ip=1).wait_until_ready()
+    first = {"X-Forwarded-For": "10.0.0.1"}
+    with (
+        connect(server.ws_url, additional_headers=first),
+        connect(server.ws_url, additional_headers={"X-Forwarded-For": "10.0.0.2"}),
+        pytest.raises(InvalidStatus) as refused,
+        connect(server.ws_url, additional_headers=first),
+    ):
+        pass
+    assert refused.value.response.status_code == 503
+
+
+def test_an_instance_for_http_denies_websockets(serve):
+    server = serve(APP, only="http").wait_until_ready()
+    assert httpx.get(server.url + "/page").text == "/page"
+    with pytest.raises(InvalidStatus) as refused, connect(server.ws_url):
+        pass
+    assert refused.value.response.status_code == 421
+
+
+def test_an_instance_for_websockets_denies_http_but_for_its_health(serve):
+    server = serve(APP, only="ws").wait_until_ready()
+    with connect(server.ws_url) as client:
+        client.send("x")
+        assert client.recv(timeout=10) == "x"
+    assert httpx.get(server.url + "/page").status_code == 421
+    assert httpx.get(server.url + "/healthz").status_code == 200
+    assert httpx.get(server.url + "/readyz").status_code == 200
+
+
+def test_bombs_are_stopped_at_the_limit(serve, dial):
+    import zlib
+
+    server = serve(APP, ws_deflate=True).wait_until_ready()
+    wait_until_all_have_ended(server)
+    before = memory_of(server)
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    payload = (bomb.compress(bytes(512 * MIB)) + bomb.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    client = dial(server.port)
+    client.handshake(sec_websocket_extensions="permessage-deflate")
+    client.send_frame(2, payload, rsv=4)
+    assert client.read_close()[0] == 1009
+    assert memory_of(server) - before < 5 * MIB
+
+
+@pytest.mark.parametrize("leave", ["clean", "reset"])
+def test_connections_leave_nothing_behind(serve, dial, leave):
+    server = serve(APP).wait_until_ready()
+
+    def come_and_go(times: int) -> None:
+        for _ in range(times):
+            client = dial(server.port)
+            client.handshake()
+            client.send_frame(1, b"hello")
+            assert client.read_frame() == (1, b"hello")
+            if leave == "reset":
+                client.reset()
+            else:
+                client.send_frame(8, b"\x03\xe8")
+                assert client.read_close() == (1000, "")
+                client.socket.close()
+        wait_until_all_have_ended(server)
+
+    come_and_go(200)
+    before, memory = stats_of(server), memory_of(server)
+    come_and_go(2000)
+    after = stats_of(server)
+    assert after["tasks"] == before["tasks"]
+    assert after["live"] == 0
+    assert abs(after["objects"] - before["objects"]) < 100
+    assert memory_of(server) - memory < MIB
+
+
+def test_a_thousand_concurrent_sends_arrive(serve):
+    source = APP.replace('if path == "/floods":', 'if path == "/thousand":', 1).replace(
+        "while True:\n                    await send({",
+        'for number in range(1000):\n                    await send({"type": "websocket.send", "text": str(number)})\n'
+        "                while False:\n                    await send({",
+        1,
+    )
+    server = serve(source).wait_until_ready()
+    with connect(server.ws_url + "/thousand", compression=None) as client:
+        assert [client.recv(timeout=10) for _ in range(1000)] == [str(number) for number in range(1000)]
+        with pytest.raises((ConnectionClosed, TimeoutError)):
+            client.recv(timeout=0.2)
