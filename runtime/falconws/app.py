@@ -21,6 +21,7 @@ from falcon.util.misc import _has_arg_name
 from .closecodes import CloseCode, http_status_to_close_code
 from .errors import PayloadTypeError, WebSocketDisconnected
 from .inbox import Event
+from .lingering import LingerLimit
 from .options import WebSocketOptions
 from .request import Request
 from .websocket import WebSocket, supports_reason
@@ -96,7 +97,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
-                await self._respond(scope, receive, ws)
+                with LingerLimit(ws, self.ws_options.linger):
+                    await self._respond(scope, receive, ws)
             elif ws.supports_denial:
                 await ws.deny(403, text="Origin not allowed")
             else:

@@ -30,11 +30,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 from .closecodes import CloseCode
-from .errors import OperationNotAllowed
+from .errors import OperationNotAllowed, PayloadTypeError
 
-__all__ = ("End", "Event", "Inbox")
+__all__ = ("End", "Event", "Inbox", "Payload", "payload_of")
 
 Event = Mapping[str, Any]
+Payload = str | bytes
 
 _logger = logging.getLogger("falconws")
 
@@ -42,10 +43,15 @@ _IDLE_S = 0.02
 """Seconds without a receiver before the watch starts. Short against what people notice, long against the time between
 two messages of a busy connection."""
 
+SECOND_RECEIVER = (
+    "Another task is already receiving from this WebSocket. "
+    "Let one task receive, and pass the messages on to the others."
+)
+
 _LEARN_END_S = 1.0
 """Seconds to wait for the server to say how a connection ended, once a send has failed."""
 
-_EVENT_BYTES = 64
+_PAYLOAD_OVERHEAD_BYTES = 64
 """Counted on top of each held payload, so that empty messages are not free."""
 
 
@@ -72,7 +78,7 @@ class Inbox:
         "_cancellable",
         "_end_seen",
         "_end_waiters",
-        "_events",
+        "_held",
         "_held_bytes",
         "_idle_timer",
         "_loop",
@@ -86,6 +92,7 @@ class Inbox:
         "_watch_stays",
         "end",
         "news_wanted",
+        "on_end",
     )
 
     def __init__(
@@ -103,7 +110,7 @@ class Inbox:
         self._max_queue = max_queue
         self._max_read_ahead = max_read_ahead
         self._loop = asyncio.get_running_loop()
-        self._events: deque[Event] = deque()
+        self._held: deque[Payload] = deque()
         self._held_bytes = 0
         self._receiving = False
         self._waiter: asyncio.Future[None] | None = None
@@ -116,23 +123,23 @@ class Inbox:
         """How the connection ended, or None while it is open or its end is not known yet."""
         self.news_wanted = False
         """Whether the watch may read past unread messages; see ``want_news()``."""
+        self.on_end: Callable[[], object] | None = None
+        """Called once, when the end becomes known."""
 
-    async def get(self, timeout: float | None = None) -> Event | None:
-        """Return the next ``websocket.receive`` event, or None when the connection is over and all have been returned.
+    async def get(self, timeout: float | None = None) -> Payload | None:
+        """Return the payload of the next message, or None when the connection is over and all have been returned.
 
         A *timeout* (seconds) that runs out raises TimeoutError; the message it waited for stays for the next call, as
         it does when the caller is cancelled.
 
         Raises:
             OperationNotAllowed: Another task is receiving already.
+            PayloadTypeError: The server's event carries no payload.
         """
         if self._receiving:
-            raise OperationNotAllowed(
-                "Another task is already receiving from this WebSocket. "
-                "Let one task receive, and pass the messages on to the others."
-            )
+            raise OperationNotAllowed(SECOND_RECEIVER)
         self.news_wanted = False
-        if self._events:
+        if self._held:
             return self._take()
         if self.end is not None:
             return None
@@ -141,7 +148,7 @@ class Inbox:
             if self._watch is None and timeout is None and self._cancellable:
                 event = await self._receive()
                 if event["type"] == "websocket.receive":
-                    return event
+                    return payload_of(event)
                 self._end_by(event)
                 return None
             return await self._get_from_watch(timeout)
@@ -151,7 +158,7 @@ class Inbox:
                 self._arm()
 
     def start(self) -> None:
-        """Begin to look out for the end; called once the connection is accepted."""
+        """Begin to look out for the end."""
         self._arm()
 
     def want_news(self) -> None:
@@ -196,6 +203,8 @@ class Inbox:
         """
         if self.end is None:
             self.end = End(code, reason)
+            if self.on_end is not None:
+                self.on_end()
         if self._end_seen is not None:
             self._end_seen.set()
         if self._waiter is not None and not self._waiter.done():
@@ -226,7 +235,7 @@ class Inbox:
             self._watch = self._loop.create_task(self._run_watch())
 
     def _has_room(self) -> bool:
-        if len(self._events) < self._max_queue or (self._waiter is not None and not self._waiter.done()):
+        if len(self._held) < self._max_queue or (self._waiter is not None and not self._waiter.done()):
             return True
         if (self.news_wanted and self._max_queue) or self._end_waiters:
             return self._held_bytes < self._max_read_ahead
@@ -239,8 +248,9 @@ class Inbox:
                 if event["type"] != "websocket.receive":
                     self._end_by(event)
                     return
-                self._events.append(event)
-                self._held_bytes += _size(event)
+                payload = payload_of(event)
+                self._held.append(payload)
+                self._held_bytes += _PAYLOAD_OVERHEAD_BYTES + len(payload)
                 if self._waiter is not None and not self._waiter.done():
                     self._waiter.set_result(None)
                     if not self._watch_stays:
@@ -255,7 +265,7 @@ class Inbox:
                 # The watch was stopped: nobody would wake the receiver any more.
                 self._waiter.set_result(None)
 
-    async def _get_from_watch(self, timeout: float | None) -> Event | None:
+    async def _get_from_watch(self, timeout: float | None) -> Payload | None:
         self._waiter = self._loop.create_future()
         self._watch_stays = timeout is not None or not self._cancellable
         self._start_watch()
@@ -266,18 +276,18 @@ class Inbox:
             raise TimeoutError(f"No message within {timeout} s") from None
         finally:
             self._waiter = None
-        if self._events:
+        if self._held:
             return self._take()
         if self.end is None:
             self.finish(CloseCode.ABNORMAL, "")
         return None
 
-    def _take(self) -> Event:
-        event = self._events.popleft()
-        self._held_bytes -= _size(event)
+    def _take(self) -> Payload:
+        payload = self._held.popleft()
+        self._held_bytes -= _PAYLOAD_OVERHEAD_BYTES + len(payload)
         if self._idle_timer is None:
             self._arm()
-        return event
+        return payload
 
     def _end_by(self, event: Event) -> None:
         code = event.get("code")
@@ -291,7 +301,15 @@ class Inbox:
         self.finish(code, reason or "")
 
 
-def _size(event: Event) -> int:
-    text = event.get("text")
-    payload = text if text is not None else event.get("bytes")
-    return _EVENT_BYTES + (len(payload) if payload is not None else 0)
+def payload_of(event: Event) -> Payload:
+    """Return the payload of a ``websocket.receive`` event.
+
+    Source: ASGI "Receive - receive event": one of the two keys holds it, the other is absent or None.
+    """
+    text: str | None = event.get("text")
+    if text is not None:
+        return text
+    data: bytes | None = event.get("bytes")
+    if data is None:
+        raise PayloadTypeError("Message did not contain either a TEXT (0x01) or BINARY (0x02) payload")
+    return data

@@ -1,7 +1,7 @@
 """The sending half of one connection: one message at a time, and what a failed send means.
 
 Of two sends at once, granian may swap the messages and uvicorn's websockets engine fails on one. So senders take turns,
-first come, first served. Knows nothing of payload types, media or the application.
+first come, first served. Knows nothing of media or the application.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import falcon
 
 from .closecodes import CloseCode
 from .errors import WebSocketDisconnected
-from .inbox import Inbox
+from .inbox import Inbox, Payload
 
 __all__ = ("Outbox",)
 
@@ -36,8 +36,8 @@ class Outbox:
         self._sending = False
         self._waiting: deque[asyncio.Future[None]] | None = None
 
-    async def put(self, event: dict[str, Any]) -> None:
-        """Send *event*, after those of other tasks that came first.
+    async def put(self, payload: Payload) -> None:
+        """Send *payload* as one message, TEXT or BINARY by its type, after those of other tasks that came first.
 
         Raises:
             WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
@@ -52,7 +52,10 @@ class Outbox:
         try:
             if inbox.end is not None:
                 raise WebSocketDisconnected(*inbox.end)
-            await self._send(event)
+            if payload.__class__ is bytes:
+                await self._send({"type": "websocket.send", "bytes": payload})
+            else:
+                await self._send({"type": "websocket.send", "text": payload})
         except WebSocketDisconnected:
             raise
         except (OSError, RuntimeError) as error:

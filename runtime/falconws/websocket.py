@@ -19,6 +19,7 @@ import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .closecodes import CloseCode, check_close, http_status_to_close_code
+from .direct import CONNECTION, Connection, DirectInbox, DirectOutbox
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .inbox import Event, Inbox
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
@@ -63,6 +64,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_asgi",
         "_binary",
         "_denial",
+        "_going_away",
         "_inbox",
         "_options",
         "_outbox",
@@ -92,16 +94,26 @@ class WebSocket(falcon.asgi.WebSocket):
         self._options = options
         self._phase = _HANDSHAKE
         self._accepted_subprotocol: str | None = None
-        self._denial = "websocket.http.response" in (scope.get("extensions") or ())
         self._spec_version = spec_version
-        self._inbox = Inbox(
-            receive,
-            options.max_receive_queue,
-            options.max_read_ahead,
-            cancellable=cancellable,
-            reason_given=_version(spec_version) >= (2, 4),
-        )
-        self._outbox = Outbox(send, self._inbox)
+        extensions = scope.get("extensions") or {}
+        self._denial = "websocket.http.response" in extensions
+        self._going_away: asyncio.Event | None = extensions.get("falconws.going_away")
+        connection: Connection | None = extensions.get(CONNECTION)
+        self._inbox: Inbox | DirectInbox
+        self._outbox: Outbox | DirectOutbox
+        if connection is None:
+            self._inbox = Inbox(
+                receive,
+                options.max_receive_queue,
+                options.max_read_ahead,
+                cancellable=cancellable,
+                reason_given=_version(spec_version) >= (2, 4),
+            )
+            self._outbox = Outbox(send, self._inbox)
+        else:
+            self._inbox = DirectInbox(connection, receive)
+            self._outbox = DirectOutbox(connection, send, self._inbox)
+        self._inbox.start()
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -198,7 +210,6 @@ class WebSocket(falcon.asgi.WebSocket):
             raise
         self._phase = _OPEN
         self._accepted_subprotocol = subprotocol
-        self._inbox.start()
 
     def _accept_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         if not self.supports_accept_headers:
@@ -356,6 +367,27 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         return TaskScope(self.wait_disconnected)
 
+    @property
+    def going_away(self) -> asyncio.Event:
+        """An event that is set when the server begins to shut down; clients will then soon be closed with 1012.
+
+        Wait for it to end a long conversation in good time. On servers that do not tell it is never set.
+        """
+        if self._going_away is None:
+            self._going_away = asyncio.Event()
+        return self._going_away
+
+    def when_lost(self, callback: Callable[[], object]) -> None:
+        """Call *callback* once the peer is known to be gone, but not when this side closes; for ``App``."""
+
+        def on_end() -> None:
+            if self._phase is not _CLOSED:
+                callback()
+
+        self._inbox.on_end = on_end
+        if self._inbox.end is not None:
+            on_end()
+
     def release(self) -> None:
         """Stop what still runs in the background; called by ``App`` when the responder has ended."""
         self._inbox.stop()
@@ -376,7 +408,7 @@ class WebSocket(falcon.asgi.WebSocket):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
-        await self._outbox.put({"type": "websocket.send", "text": payload})
+        await self._outbox.put(payload)
 
     async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
         """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
@@ -385,7 +417,7 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._phase is not _OPEN:
             raise self._not_open()
         # bytes() of bytes is free; of the others it makes the copy that lets the caller reuse its buffer.
-        await self._outbox.put({"type": "websocket.send", "bytes": bytes(payload)})
+        await self._outbox.put(bytes(payload))
 
     async def send_media(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
         """Send *media* as one message of *payload_type*, serialized by the handler configured for that type.
@@ -396,9 +428,9 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._phase is not _OPEN:
             raise self._not_open()
         if payload_type is WebSocketPayloadType.TEXT:
-            await self._outbox.put({"type": "websocket.send", "text": self._text.serialize(media)})
+            await self._outbox.put(self._text.serialize(media))
         else:
-            await self._outbox.put({"type": "websocket.send", "bytes": bytes(self._binary.serialize(media))})
+            await self._outbox.put(bytes(self._binary.serialize(media)))
 
     # Receiving
 
@@ -418,25 +450,23 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        event = await self._inbox.get(timeout)
-        if event is None:
+        payload = await self._inbox.get(timeout)
+        if isinstance(payload, str):
+            return payload
+        if payload is None:
             raise self._over()
-        text: str | None = event.get("text")
-        if text is None:
-            raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
-        return text
+        raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
         """Return the payload of the next BINARY message. Everything else is as for ``receive_text()``."""
         if self._phase is not _OPEN:
             raise self._not_open()
-        event = await self._inbox.get(timeout)
-        if event is None:
+        payload = await self._inbox.get(timeout)
+        if payload is None:
             raise self._over()
-        data: bytes | None = event.get("bytes")
-        if data is None:
+        if isinstance(payload, str):
             raise PayloadTypeError("Expected BINARY payload but got TEXT instead")
-        return data
+        return payload
 
     async def receive_media(self, timeout: float | None = None) -> Any:
         """Return the object in the next message, deserialized by the handler configured for its payload type.
@@ -449,17 +479,13 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        event = await self._inbox.get(timeout)
-        if event is None:
+        payload = await self._inbox.get(timeout)
+        if payload is None:
             raise self._over()
-        text = event.get("text")
         try:
-            if text is not None:
-                return self._text.deserialize(text)
-            data = event.get("bytes")
-            if data is None:
-                raise PayloadTypeError("Message did not contain either a TEXT (0x01) or BINARY (0x02) payload")
-            return self._binary.deserialize(data)
+            if isinstance(payload, str):
+                return self._text.deserialize(payload)
+            return self._binary.deserialize(payload)
         except ValueError as error:
             self.undecodable = error
             raise

@@ -19,23 +19,19 @@ async def outbox(server: ScriptedServer) -> Outbox:
     return Outbox(server.send, Inbox(server.receive, 4, 0, cancellable=True, reason_given=True))
 
 
-def message(text: object) -> dict[str, object]:
-    return {"type": "websocket.send", "text": str(text)}
-
-
 async def test_concurrent_senders_take_turns_first_come_first_served(server: ScriptedServer, outbox: Outbox) -> None:
     server.gate.clear()
-    senders = [asyncio.create_task(outbox.put(message(number))) for number in range(20)]
+    senders = [asyncio.create_task(outbox.put(str(number))) for number in range(20)]
     await asyncio.sleep(0)
     server.gate.set()
-    latecomer = asyncio.create_task(outbox.put(message("last")))
+    latecomer = asyncio.create_task(outbox.put("last"))
     await asyncio.gather(*senders, latecomer)
     assert [event["text"] for event in server.sent] == [*map(str, range(20)), "last"]
 
 
 async def test_a_cancelled_sender_gives_its_turn_away(server: ScriptedServer, outbox: Outbox) -> None:
     server.gate.clear()
-    senders = [asyncio.create_task(outbox.put(message(number))) for number in range(4)]
+    senders = [asyncio.create_task(outbox.put(str(number))) for number in range(4)]
     await asyncio.sleep(0)
     senders[1].cancel()
     await asyncio.sleep(0)
@@ -54,7 +50,7 @@ async def test_after_a_failure_the_next_sender_is_told_too(server: ScriptedServe
     server.gate.clear()
     server.failure = OSError("gone")
     server.disconnect(code=4000, reason="enough")
-    senders = [asyncio.create_task(outbox.put(message(number))) for number in range(3)]
+    senders = [asyncio.create_task(outbox.put(str(number))) for number in range(3)]
     await asyncio.sleep(0)
     server.gate.set()
     for error in await asyncio.gather(*senders, return_exceptions=True):
@@ -73,7 +69,7 @@ async def test_a_failed_send_tells_how_the_connection_ended(
     server.put(*"unread messages")
     server.disconnect(code=1001, reason="closed the tab")
     with pytest.raises(WebSocketDisconnected) as caught:
-        await outbox.put(message("x"))
+        await outbox.put("x")
     assert (caught.value.code, caught.value.reason) == (1001, "closed the tab")
     assert caught.value.__cause__ is failure
 
@@ -84,7 +80,7 @@ async def test_an_oserror_without_news_is_1006(
     monkeypatch.setattr("falconws.inbox._LEARN_END_S", 0.01)
     server.failure = ConnectionResetError()
     with pytest.raises(WebSocketDisconnected) as caught:
-        await outbox.put(message("x"))
+        await outbox.put("x")
     assert caught.value.code == 1006
 
 
@@ -94,11 +90,11 @@ async def test_a_runtimeerror_on_a_living_connection_is_what_it_is(
     monkeypatch.setattr("falconws.inbox._LEARN_END_S", 0.01)
     server.failure = RuntimeError("server bug")
     with pytest.raises(RuntimeError, match="server bug"):
-        await outbox.put(message("x"))
+        await outbox.put("x")
 
 
 async def test_falcons_test_client_says_it_with_its_own_error(server: ScriptedServer, outbox: Outbox) -> None:
     server.failure = falcon.WebSocketDisconnected(4001)
     with pytest.raises(WebSocketDisconnected) as caught:
-        await outbox.put(message("x"))
+        await outbox.put("x")
     assert caught.value.code == 4001

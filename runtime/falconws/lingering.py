@@ -1,0 +1,64 @@
+"""Responders that go on after their client has left: how long they may."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import TracebackType
+
+from .websocket import WebSocket
+
+__all__ = ("LingerLimit",)
+
+_logger = logging.getLogger("falconws")
+
+
+class LingerLimit:
+    """A block that is cancelled, with a line in the log, when it still runs some time after the peer has left.
+
+    A responder that waits for the socket learns of the end by itself. One that waits for anything else would wait for
+    ever, and with it everything that it holds; asyncio knows no gentler way to end it.
+
+    Args:
+        ws: The connection. Its end counts from either side, but not when the application itself has closed it.
+        seconds: How long the block may go on; None lets it run.
+    """
+
+    __slots__ = ("_expired", "_seconds", "_task", "_timer", "_ws")
+
+    def __init__(self, ws: WebSocket, seconds: float | None) -> None:
+        self._ws = ws
+        self._seconds = seconds
+        self._task: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._expired = False
+
+    def __enter__(self) -> None:
+        if self._seconds is not None:
+            self._task = asyncio.current_task()
+            self._ws.when_lost(self._lost)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._expired or self._task is None or self._task.uncancel():
+            return False
+        # A responder may also have turned the cancellation into an end of its own.
+        return kind is None or issubclass(kind, asyncio.CancelledError)
+
+    def _lost(self) -> None:
+        assert self._seconds is not None
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+
+    def _expire(self) -> None:
+        assert self._task is not None
+        self._expired = True
+        _logger.warning(
+            "The responder of WebSocket client %s still ran %g s after the client had left, and was cancelled "
+            "(ws_options.linger)",
+            self._ws.client,
+            self._seconds,
+        )
+        self._task.cancel()
