@@ -60,6 +60,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "wait-while-receiving": "`wait_disconnected()` beside a receiver takes no message from it",
         "parallel-loops": "A receiving and a sending loop side by side",
         "task-scope": "`task_scope()` ends all when one ends, fails, or the client leaves",
+        "send-cancelled": "A cancelled send leaves no half message behind",
         "concurrent-sends": "1,000 concurrent sends arrive whole and in order",
     },
     "The end of a connection": {
@@ -74,12 +75,13 @@ SECTIONS: dict[str, dict[str, str]] = {
         "no-status": "A close without a code is 1005",
         "lost": "A lost connection is 1006",
         "close-is-answered": "The closing handshake is completed even while the responder does something else",
+        "linger": "A responder that goes on without its client is cancelled after `ws_options.linger`",
         "learns-of-disconnect": "A responder that receives, sends, waits or polls learns of a disconnect",
         "learns-behind-unread": "So does one that leaves 500 small messages unread",
     },
     "Faults": {
         "application-fault": "A fault of the application is 1011 and one traceback",
-        "error-close-code": "`error_close_code` takes the place of 1011",
+        "error-close-code": "`error_close_code` takes the place of 1011, and 3011 that of a code that cannot be sent",
         "http-error-after-accept": "An `HTTPError` or `HTTPStatus` after accept is 3000 + status",
         "error-handlers": "Error handlers work with and without the `ws` argument",
         "undecodable-unhandled": "An undecodable payload left unhandled is 1007 and one log line",

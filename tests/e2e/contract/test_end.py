@@ -170,6 +170,21 @@ async def test_a_responder_learns_of_a_disconnect_behind_unread_messages(peer: P
         await end_seen(peer, doing)
 
 
+@pytest.mark.promise("linger")
+@pytest.mark.parametrize("leave", ["close", "reset"])
+async def test_a_responder_that_goes_on_without_its_client_is_cancelled(peer: Peer, leave: str) -> None:
+    connection = await peer.connect("custom-linger")
+    await peer.saw("waiting")
+    if leave == "reset":
+        reset(connection)
+        assert (await peer.left())["kinds"] == []
+    else:
+        async with leaving(connection.close()):
+            assert (await peer.left())["kinds"] == []
+    assert peer.log == [("WARNING", False)]
+    assert "ws_options.linger" in peer.all("log")[0]["message"]
+
+
 @pytest.mark.promise("close-is-answered")
 async def test_the_closing_handshake_is_answered_while_the_responder_is_busy(peer: Peer) -> None:
     connection = await peer.connect("busy")

@@ -28,6 +28,12 @@ async def test_the_code_for_faults_can_be_set(peer: Peer) -> None:
     assert (await peer.closed(connection))[0] == 4500
 
 
+@pytest.mark.promise("error-close-code")
+async def test_3011_stands_in_for_a_code_for_faults_that_cannot_be_sent(peer: Peer) -> None:
+    connection = await peer.connect("unusable-error-code")
+    assert (await peer.closed(connection))[0] == 3011
+
+
 @pytest.mark.promise("http-error-after-accept")
 @pytest.mark.parametrize(("kind", "code"), [("404", 3404), ("status", 3204), ("kettle", 3409)])
 async def test_an_http_error_after_accept_is_3000_plus_its_status(peer: Peer, kind: str, code: int) -> None:

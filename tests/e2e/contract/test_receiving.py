@@ -153,6 +153,19 @@ async def test_an_error_in_a_scope_ends_it_and_reaches_the_error_handler(peer: P
     await peer.saw("teapot handled")
 
 
+@pytest.mark.promise("send-cancelled")
+async def test_a_cancelled_send_leaves_no_half_message_behind(peer: Peer) -> None:
+    connection = await peer.connect("cancelled-sends")
+    numbers: list[int] = []
+    while (message := await peer.receive(connection)) != "end":
+        head, _, body = str(message).partition(":")
+        numbers.append(int(head))
+        assert body == "x" * 40_000
+    assert numbers == sorted(set(numbers))
+    assert (await peer.saw("cancelled"))["count"] > 0
+    assert (await peer.closed(connection))[0] == 1000
+
+
 @pytest.mark.promise("concurrent-sends")
 async def test_a_thousand_concurrent_sends_arrive_whole_and_in_order(peer: Peer) -> None:
     connection = await peer.connect("concurrent-sends")

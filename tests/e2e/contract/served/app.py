@@ -17,7 +17,7 @@ from falconws import Request
 
 from . import bare, ending, handshake, messages, tasks
 from .apps import app_for, main
-from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe
+from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe, run_of_client
 
 RESPONDERS = (handshake, messages, tasks, ending)
 """Importing them has added their routes."""
@@ -43,6 +43,8 @@ async def dispatch(scope: dict[str, Any], receive: Any, send: Any) -> None:
     _, name, *_, run_id = scope["path"].split("/")
     run = RUNS[run_id]
     current_run.set(run_id)
+    host, port = scope["client"]
+    run_of_client[f"{host}:{port}"] = run_id
     run.note("entered the app")
     try:
         if name in bare.RESPONDERS:

@@ -120,11 +120,16 @@ class KindOfBytesHandler(falconws.BinaryBaseHandlerWS):
         return type(payload).__name__ + ":" + payload.decode()
 
 
-custom_media: falconws.App[Any, Any] = falconws.App()
-custom_media.ws_options.allowed_origins = "*"
-custom_media.ws_options.media_handlers[WebSocketPayloadType.TEXT] = ShoutHandler()
-custom_media.ws_options.media_handlers[WebSocketPayloadType.BINARY] = KindOfBytesHandler()
-custom_media.ws_options.error_close_code = 4500
+customized: falconws.App[Any, Any] = falconws.App()
+customized.ws_options.allowed_origins = "*"
+customized.ws_options.media_handlers[WebSocketPayloadType.TEXT] = ShoutHandler()
+customized.ws_options.media_handlers[WebSocketPayloadType.BINARY] = KindOfBytesHandler()
+customized.ws_options.error_close_code = 4500
+customized.ws_options.linger = 0.1
+
+unusable_code: falconws.App[Any, Any] = falconws.App()
+unusable_code.ws_options.allowed_origins = "*"
+unusable_code.ws_options.error_close_code = 1006
 
 
 class OriginWitness:
@@ -166,7 +171,9 @@ def app_for(name: str, run: str) -> falconws.App[Any, Any]:
     """Return the application that serves ``/name/{run}``."""
     if name in _ORIGINS:
         return _restricted(name, run)
-    return custom_media if name.startswith("custom-") else main
+    if name == "unusable-error-code":
+        return unusable_code
+    return customized if name.startswith("custom-") else main
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ import falcon.asgi
 
 from falconws import Request, WebSocket, WebSocketDisconnected
 
-from .apps import KettleError, TeapotError, custom_media, websocket
+from .apps import KettleError, TeapotError, customized, unusable_code, websocket
 from .journal import Run, describe
 
 
@@ -93,10 +93,19 @@ async def wait_only(req: Request, ws: WebSocket, run: Run) -> None:
     run.note("state", code=ws.close_code, reason=ws.close_reason, closed=ws.closed, ready=ws.ready)
 
 
-@websocket("custom-error-code", app=custom_media)
+@websocket("unusable-error-code", app=unusable_code)
+@websocket("custom-error-code", app=customized)
 async def custom_error_code(req: Request, ws: WebSocket, run: Run) -> None:
     await ws.accept()
     raise RuntimeError("a fault of the application")
+
+
+@websocket("custom-linger", app=customized)
+async def linger(req: Request, ws: WebSocket, run: Run) -> None:
+    """Waits for what never comes."""
+    await ws.accept()
+    run.note("waiting")
+    await run.gate("never opened")
 
 
 @websocket("busy")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import defaultdict
 from contextvars import ContextVar
 from typing import Any
@@ -52,6 +53,11 @@ class Run:
 
 RUNS: defaultdict[str, Run] = defaultdict(Run)
 
+run_of_client: dict[str, str] = {}
+"""The run of each client by its address and port: a server may log outside of the context of the connection's task."""
+
+_ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
+
 
 class LogToJournal(logging.Handler):
     """Writes every record of level INFO and above that a run's connection causes into the run's journal."""
@@ -61,6 +67,8 @@ class LogToJournal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         run = current_run.get()
+        if run is None and (address := _ADDRESS.search(record.getMessage())) is not None:
+            run = run_of_client.get(address[0])
         if run is not None:
             RUNS[run].note(
                 "log",

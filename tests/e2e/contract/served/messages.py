@@ -7,7 +7,7 @@ from typing import Any
 
 from falconws import Request, WebSocket, WebSocketDisconnected, WebSocketPayloadType
 
-from .apps import custom_media, websocket
+from .apps import customized, websocket
 from .journal import Run, describe
 
 TEXT, BINARY = WebSocketPayloadType.TEXT, WebSocketPayloadType.BINARY
@@ -72,7 +72,7 @@ async def send_media(req: Request, ws: WebSocket, run: Run) -> None:
         await ws.send_media("NaN is not JSON")
 
 
-@websocket("custom-media", app=custom_media)
+@websocket("custom-media", app=customized)
 async def custom(req: Request, ws: WebSocket, run: Run) -> None:
     await ws.accept()
     await ws.send_media("loud")

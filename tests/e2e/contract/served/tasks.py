@@ -65,6 +65,25 @@ async def concurrent_sends(req: Request, ws: WebSocket, run: Run) -> None:
     await ws.close()
 
 
+@websocket("cancelled-sends")
+async def cancelled_sends(req: Request, ws: WebSocket, run: Run) -> None:
+    """Cancel sends at every point of their life."""
+    await ws.accept()
+    luck = random.Random(3)
+    cancelled = 0
+    for number in range(200):
+        sending = asyncio.create_task(ws.send_text(f"{number}:" + "x" * 40_000))
+        for _ in range(luck.randrange(4)):
+            await asyncio.sleep(0)
+        sending.cancel()
+        try:
+            await sending
+        except asyncio.CancelledError:
+            cancelled += 1
+    await ws.send_text("end")
+    run.note("cancelled", count=cancelled)
+
+
 @websocket("parallel-loops")
 async def parallel_loops(req: Request, ws: WebSocket, run: Run) -> None:
     """The proposal's pair of loops, with ``create_task``."""
