@@ -54,6 +54,10 @@ _COPIED_BYTES = 8192
 """Up to here picows copies header and payload into one buffer and sends it at once."""
 _COPIED_CHARACTERS = _COPIED_BYTES // 4
 
+_CORKED_BYTES = 1024
+_CORKED_MESSAGES = 64
+_SHORT_HEADS = {opcode: [frame_header(opcode | FIN, size) for size in range(126)] for opcode in (TEXT, BINARY)}
+
 _TOO_SLOW = 1013
 """Try again later: concurrent senders have more to say than the client takes."""
 
@@ -72,6 +76,7 @@ class Connection(WSListener):
         "_carrier",
         "_close_timer",
         "_connect_told",
+        "_corked",
         "_deflate",
         "_drain_waiters",
         "_ended",
@@ -122,6 +127,7 @@ class Connection(WSListener):
         self._blocked = False
         self._fragmenting = False
         self._drain_waiters: list[asyncio.Future[None]] = []
+        self._corked: list[bytes] | None = None
         self._line_bytes = 0
         self._late_pong: bytes | None = None
         # What watches.
@@ -171,7 +177,10 @@ class Connection(WSListener):
         if self._blocked or self._state != OPEN:
             return False
         if len(text) <= _COPIED_CHARACTERS and self._deflate is None:
-            self._carrier.send(TEXT, text)
+            if self._inbox or self._corked is not None:
+                self._cork(TEXT, text.encode())
+            else:
+                self._carrier.send(TEXT, text)
             return True
         return self._try_send_large(TEXT, text.encode())
 
@@ -179,9 +188,40 @@ class Connection(WSListener):
         if self._blocked or self._state != OPEN:
             return False
         if len(data) <= _COPIED_BYTES and self._deflate is None:
-            self._carrier.send(BINARY, data)
+            if self._inbox or self._corked is not None:
+                self._cork(BINARY, bytes(data))
+            else:
+                self._carrier.send(BINARY, data)
             return True
         return self._try_send_large(BINARY, bytes(data))
+
+    def _cork(self, opcode: int, payload: bytes) -> None:
+        """Gather a small message with those that follow it at once.
+
+        More messages wait to be answered, so more answers will come before the event loop turns. One
+        write for all of them is cheaper than one each; the loop's next turn sends them in any case.
+        """
+        corked = self._corked
+        size = len(payload)
+        if size > _CORKED_BYTES:
+            self._uncork()
+            self._carrier.send(opcode, payload)
+            return
+        frame = (_SHORT_HEADS[opcode][size] if size < 126 else frame_header(opcode | FIN, size)) + payload
+        if corked is None:
+            self._corked = [frame]
+            self._loop.call_soon(self._uncork)
+        else:
+            corked.append(frame)
+            if not self._inbox or len(corked) >= _CORKED_MESSAGES:
+                self._uncork()
+
+    def _uncork(self) -> None:
+        corked = self._corked
+        if corked is not None:
+            self._corked = None
+            if not self._transport.is_closing():
+                self._transport.write(b"".join(corked))
 
     def _try_send_large(self, opcode: int, payload: bytes) -> bool:
         # Compression cannot be undone when it turns out too large: judge what would go in.
@@ -255,22 +295,13 @@ class Connection(WSListener):
         if kind == "websocket.send" and self._state != CONNECTING:
             text = event.get("text")
             if text is not None:
-                if (
-                    len(text) <= _COPIED_CHARACTERS
-                    and self._state == OPEN
-                    and not self._blocked
-                    and self._deflate is None
-                ):
-                    self._carrier.send(TEXT, text)
-                else:
+                if not self.try_send_text(text):
                     await self._send_waiting(TEXT, text.encode())
                 return
             data = event.get("bytes")
             if data is None:
                 raise RuntimeError("A websocket.send event needs text or bytes.")
-            if len(data) <= _COPIED_BYTES and self._state == OPEN and not self._blocked and self._deflate is None:
-                self._carrier.send(BINARY, data)
-            else:
+            if not self.try_send_bytes(data):
                 await self._send_waiting(BINARY, bytes(data))
         elif self._state == CONNECTING:
             await self._answer_handshake(event)
@@ -299,14 +330,16 @@ class Connection(WSListener):
                 "%s - WebSocket closed with %d: %d bytes wait in line", self._peer, _TOO_SLOW, self._line_bytes
             )
             self.close(_TOO_SLOW, "client too slow")
-        self._line_bytes += size
+        # An empty message stands in line too.
+        self._line_bytes += size + 1
         try:
             await self._until_writable()
         finally:
-            self._line_bytes -= size
+            self._line_bytes -= size + 1
+            self._blocked = self._must_wait()
 
     async def _until_writable(self) -> None:
-        while self._blocked and self._state == OPEN:
+        while (self._fragmenting or self._stall_watch is not None) and self._state == OPEN:
             waiter = self._loop.create_future()
             self._drain_waiters.append(waiter)
             await waiter
@@ -355,6 +388,8 @@ class Connection(WSListener):
             self._write_frame(opcode | FIN, payload)
 
     def _write_frame(self, first_byte: int, payload: bytes) -> None:
+        if self._corked is not None:
+            self._uncork()
         # picows would lend the event loop its own buffer for the header of a large frame, and
         # overwrite it with the next frame while it waits.
         self._transport.writelines((frame_header(first_byte, len(payload)), payload))
@@ -548,8 +583,8 @@ class Connection(WSListener):
         self._unblock()
 
     def _unblock(self) -> None:
-        self._blocked = self._fragmenting or self._stall_watch is not None
-        if self._blocked and self._stall_watch is not None:
+        self._blocked = self._must_wait()
+        if self._stall_watch is not None:
             return
         waiters, self._drain_waiters = self._drain_waiters, []
         for waiter in waiters:
@@ -561,6 +596,10 @@ class Connection(WSListener):
         if self._state in (OPEN, CLOSING):
             self._finish(ABNORMAL, "")
             self._shut_transport()
+
+    def _must_wait(self) -> bool:
+        """Whether a new message must wait: for the client, for its turn, or behind those who wait."""
+        return self._fragmenting or self._stall_watch is not None or self._line_bytes > 0
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self.lost()
@@ -588,6 +627,7 @@ class Connection(WSListener):
         linger(self._transport, self._loop, self._settings.close_timeout_s, self.lost)
 
     def _send_close(self, code: int, reason: str) -> None:
+        self._uncork()
         if code == NO_STATUS:
             self._carrier.send(CLOSE, b"")
         else:
