@@ -290,14 +290,13 @@ class Inbox:
         return payload
 
     def _end_by(self, event: Event) -> None:
-        code = event.get("code")
-        if code is None:
-            # ASGI, "Disconnect - receive event".
-            code = CloseCode.NO_STATUS
-        reason = event.get("reason")
+        code, reason = event.get("code"), event.get("reason")
         if code == CloseCode.NO_STATUS and reason is None and self._reason_given:
             # uvicorn says 1005 for a lost connection too, but gives a reason only when there was a close frame.
             code = CloseCode.ABNORMAL
+        elif code is None:
+            # ASGI, "Disconnect - receive event".
+            code = CloseCode.NO_STATUS
         self.finish(code, reason or "")
 
 
