@@ -1,41 +1,77 @@
 """The WebSocket API that Falcon's author proposed by example, as a drop-in for Falcon 4's own.
 
-``falconws.App`` takes the place of ``falcon.asgi.App``; everything else goes on as before.
+``falconws.App`` takes the place of ``falcon.asgi.App``; everything else goes on as before. Names are loaded on first
+use: pytest loads the plugin in ``falconws.testing`` in every project, and must not pay for Falcon there.
 """
 
 from __future__ import annotations
 
-from falcon import WebSocketPayloadType
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from .app import App
-from .closecodes import CloseCode
-from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
-from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
-from .options import WebSocketOptions
-from .request import Request
-from .tasks import TaskScope, create_task
-from .websocket import WebSocket
+if TYPE_CHECKING:
+    from falcon import WebSocketPayloadType
+
+    from .app import App
+    from .closecodes import CloseCode
+    from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
+    from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
+    from .options import WebSocketOptions
+    from .request import Request
+    from .tasks import TaskScope, create_task
+    from .websocket import WebSocket
 
 __version__ = "0.1.0"
 
 __all__ = (
-    # app, request, websocket: what responders work with
+    # What responders work with
     "App",
     "Request",
     "WebSocket",
     "WebSocketOptions",
-    # media
+    # Media
     "BinaryBaseHandlerWS",
     "JSONHandlerWS",
     "MessagePackHandlerWS",
     "TextBaseHandlerWS",
     "WebSocketPayloadType",
-    # errors, closecodes
+    # Errors and close codes
     "CloseCode",
     "OperationNotAllowed",
     "PayloadTypeError",
     "WebSocketDisconnected",
-    # tasks
+    # Tasks
     "TaskScope",
     "create_task",
 )
+
+_OWNERS = {
+    "App": "app",
+    "Request": "request",
+    "WebSocket": "websocket",
+    "WebSocketOptions": "options",
+    "BinaryBaseHandlerWS": "media",
+    "JSONHandlerWS": "media",
+    "MessagePackHandlerWS": "media",
+    "TextBaseHandlerWS": "media",
+    "WebSocketPayloadType": "media",
+    "CloseCode": "closecodes",
+    "OperationNotAllowed": "errors",
+    "PayloadTypeError": "errors",
+    "WebSocketDisconnected": "errors",
+    "TaskScope": "tasks",
+    "create_task": "tasks",
+}
+"""Which module owns each public name."""
+
+
+def __getattr__(name: str) -> Any:
+    owner = _OWNERS.get(name)
+    if owner is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{owner}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,9 +9,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from falcon import WebSocketPayloadType
 from falcon.media import BinaryBaseHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
 
-__all__ = ("BinaryBaseHandlerWS", "JSONHandlerWS", "MessagePackHandlerWS", "TextBaseHandlerWS")
+__all__ = (
+    "BinaryBaseHandlerWS",
+    "JSONHandlerWS",
+    "MessagePackHandlerWS",
+    "TextBaseHandlerWS",
+    "WebSocketPayloadType",
+)
 
 
 def _refuse_constant(name: str) -> object:
