@@ -77,7 +77,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "close-is-answered": "The closing handshake is completed even while the responder does something else",
         "linger": "A responder that goes on without its client is cancelled after `ws_options.linger`",
         "learns-of-disconnect": "A responder that receives, sends, waits or polls learns of a disconnect",
-        "learns-behind-unread": "So does one that leaves 500 small messages unread",
+        "learns-behind-unread": "So does one that leaves 2,000 small messages unread",
     },
     "Faults": {
         "application-fault": "A fault of the application is 1011 and one traceback",

@@ -164,7 +164,7 @@ async def test_a_responder_learns_of_a_disconnect_whatever_it_does(peer: Peer, d
 @pytest.mark.parametrize("doing", ["send-only", "wait-only", "poll-closed"])
 async def test_a_responder_learns_of_a_disconnect_behind_unread_messages(peer: Peer, doing: str) -> None:
     connection = await start(peer, doing)
-    for number in range(500):
+    for number in range(2000):
         await connection.send(f"unread {number}")
     async with leaving(connection.close()):
         await end_seen(peer, doing)
