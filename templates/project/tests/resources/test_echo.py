@@ -21,3 +21,4 @@ async def test_binary_data_is_refused(client: Client) -> None:
 async def test_http_echoes_a_query_parameter(client: Client) -> None:
     response = await client.simulate_get("/echo", params={"text": "hello"})
     assert response.text == "hello"
+    assert response.headers["content-type"].startswith("text/plain")

@@ -1,0 +1,234 @@
+"""Every combination that the templates offer: generated, checked, tested, served, and spoken to."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from falconws_cli.generators.media_handler import CODECS, Payload
+from falconws_cli.generators.middleware import Kind
+from falconws_cli.generators.resource import Pattern
+from falconws_cli.templates import find_root
+from tests.generated.workshop import (
+    START_S,
+    assert_formatted_and_linted,
+    assert_tests_pass,
+    assert_typed,
+    falconws,
+    get,
+    new_project,
+    served,
+)
+
+ROUTES = {
+    "plain": (None, None),
+    "typed": (
+        "{room_id}/{number:int}/{key:uuid}/{share:float}/{when:dt}/{rest:path}",
+        "lobby/7/6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10/1.5/2030-01-31T12:00:00+0000/a/b",
+    ),
+}
+RESOURCES = list(itertools.product(Pattern, (None, "wamp"), (True, False), ROUTES))
+
+# pytest's default of two minutes is for tests, not for whole projects under mypy.
+pytestmark = pytest.mark.timeout(400)
+
+
+def resource_name(pattern: Pattern, subprotocol: str | None, http: bool, route: str) -> str:
+    return "-".join([pattern.value, subprotocol or "any", "http" if http else "ws", route])
+
+
+def add_every_resource(root: Path) -> dict[str, tuple[Pattern, str | None, bool]]:
+    """Add each combination of a resource's options; return what answers on which path."""
+    paths = {}
+    for pattern, subprotocol, http, route in RESOURCES:
+        name = resource_name(pattern, subprotocol, http, route)
+        template, example = ROUTES[route]
+        options = ["--pattern", pattern.value, "--http" if http else "--no-http"]
+        if subprotocol:
+            options += ["--subprotocol", subprotocol]
+        path = f"/{name}"
+        if template:
+            options += ["--route", f"/{name}/{template}"]
+            path = f"/{name}/{example}"
+        falconws(root, "add-resource", name, *options)
+        paths[path] = (pattern, subprotocol, http)
+    return paths
+
+
+def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    paths = add_every_resource(root)
+    assert len(paths) == len(RESOURCES) == 40
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    assert_tests_pass(root, expected=11 + 2 * len(paths))
+    with served(root) as address:
+        for path, (pattern, subprotocol, http) in paths.items():
+            speak(address, path, pattern, subprotocol)
+            if http:
+                status, body = get(address, f"{path}?text=two%20words")
+                assert (status, body) in {
+                    Pattern.ECHO: [(200, "two words")],
+                    Pattern.REQUEST_RESPONSE: [(200, {"words": 2})],
+                    Pattern.DUPLEX: [(200, {"connections": 0}), (200, {"connections": 1})],
+                    Pattern.BLANK: [(204, "")],
+                    Pattern.FEED: [(200, body)],
+                }[pattern]
+
+
+def speak(
+    address: str, path: str, pattern: Pattern, subprotocol: str | None, headers: dict[str, str] | None = None
+) -> None:
+    """Hold the conversation of *pattern* as a real client."""
+    url = f"ws://{address}{path}"
+    if subprotocol:
+        with pytest.raises(InvalidStatus) as refused, connect(url, additional_headers=headers):
+            pass
+        assert refused.value.response.status_code == 400
+    offered = [Subprotocol("other"), Subprotocol(subprotocol)] if subprotocol else None
+    with connect(url, subprotocols=offered, additional_headers=headers) as ws:
+        assert ws.subprotocol == subprotocol
+        converse(ws, pattern)
+
+
+def converse(ws: ClientConnection, pattern: Pattern) -> None:
+    if pattern is Pattern.ECHO:
+        ws.send("hello")
+        assert ws.recv(timeout=START_S) == "hello"
+    elif pattern is Pattern.REQUEST_RESPONSE:
+        ws.send(json.dumps({"id": 1, "text": "two words"}))
+        assert json.loads(ws.recv(timeout=START_S)) == {"id": 1, "words": 2}
+        ws.send("not JSON")
+        assert "error" in json.loads(ws.recv(timeout=START_S))
+    elif pattern is Pattern.FEED:
+        assert "time" in json.loads(ws.recv(timeout=START_S))
+    elif pattern is Pattern.DUPLEX:
+        ws.send("hello")
+        assert json.loads(ws.recv(timeout=START_S)) == {"received": "hello"}
+    else:
+        ws.send("hello")
+        ws.ping().wait(START_S)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_middleware_is_clean_tested_and_served(tmp_path: Path, kind: Kind) -> None:
+    root = new_project(tmp_path)
+    falconws(root, "add-middleware", "gate keeper", "--kind", kind.value)
+    falconws(root, "add-resource", "room", "--pattern", "duplex")
+    assert_formatted_and_linted(root)
+    assert_tests_pass(root, expected=11 + 2 + 3)
+    auth = kind is Kind.TOKEN_AUTH
+    headers = {"Authorization": "Bearer second"} if auth else None
+    with served(root, {"DEMO_GATE_KEEPER_TOKENS": "first,second"} if auth else None) as address:
+        assert get(address, "/healthz")[0] == 200
+        assert get(address, "/echo?text=x", headers) == (200, "x")
+        speak(address, "/room", Pattern.DUPLEX, None, headers)
+        if auth:
+            with pytest.raises(InvalidStatus) as refused, connect(f"ws://{address}/room"):
+                pass
+            assert refused.value.response.status_code == 401
+            assert refused.value.response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Kind.BLANK,
+        Kind.LOGGING,
+        pytest.param(
+            Kind.TOKEN_AUTH,
+            marks=pytest.mark.xfail(
+                strict=False, reason="falconws.testing.Client does not take a falconws.App for mypy"
+            ),
+        ),
+    ],
+)
+def test_each_middleware_is_typed(tmp_path: Path, kind: Kind) -> None:
+    root = new_project(tmp_path)
+    falconws(root, "add-middleware", "gate keeper", "--kind", kind.value)
+    assert_typed(root)
+
+
+def test_all_middleware_works_together_in_any_order(tmp_path: Path) -> None:
+    for number, order in enumerate(itertools.permutations(Kind)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        root = new_project(folder)
+        for kind in order:
+            falconws(root, "add-middleware", f"my {kind.value}", "--kind", kind.value)
+        assert_formatted_and_linted(root)
+        assert_tests_pass(root, expected=11 + 3 * 2)
+
+
+def test_each_media_handler_is_clean_and_tested_with_every_resource(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    for pattern in Pattern:
+        falconws(root, "add-resource", f"a {pattern.value}", "--pattern", pattern.value)
+    app = root / "demo" / "app.py"
+    without_handlers = app.read_text()
+    texts = [codec for codec, facts in CODECS.items() if Payload.TEXT in facts.payloads]
+    binaries = [codec for codec, facts in CODECS.items() if Payload.BINARY in facts.payloads]
+    assert (len(texts), len(binaries)) == (5, 8)
+    kept: set[str] = set()
+    for text, binary in zip(itertools.cycle(texts), binaries, strict=False):
+        # An app has one handler for each kind of message: the next pair takes the place of this one.
+        app.write_text(without_handlers)
+        falconws(root, "add-media-handler", f"{text.value} text", "--payload", "text", "--codec", text.value)
+        falconws(root, "add-media-handler", f"{binary.value} binary", "--payload", "binary", "--codec", binary.value)
+        kept |= {f"test_{text.value}_text", f"test_{binary.value}_binary"}
+        others = [p.name for p in (root / "tests" / "media").iterdir() if p.suffix == ".py" and p.stem not in
+                  (f"test_{text.value}_text", f"test_{binary.value}_binary")]  # fmt: skip
+        ignored = [f"--ignore=tests/media/{name}" for name in others]
+        assert_tests_pass(root, *ignored, expected=11 + 10 + 8)
+    assert {p.stem for p in (root / "tests" / "media").glob("*.py")} == kept
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+
+
+def test_the_longest_names_and_routes_are_still_formatted(tmp_path: Path) -> None:
+    root = new_project(tmp_path, "p" + "q" * 39)
+    name = "n" * 40
+    for pattern, route in itertools.product(Pattern, ("short", "a" * 60, "b" * 200)):
+        letter = pattern.value[0] + route[0]
+        falconws(
+            root, "add-resource", letter * 20, "--pattern", pattern.value, "--route", f"/{letter}{route}/{{x:uuid}}"
+        )
+    for kind in Kind:
+        falconws(root, "add-middleware", name[:-2] + kind.value[:2], "--kind", kind.value)
+    for codec, facts in CODECS.items():
+        for payload in facts.payloads:
+            long_name = (codec.value + payload.value).ljust(40, "x")
+            app = next(root.glob("p*/app.py"))
+            before = app.read_text()
+            falconws(root, "add-media-handler", long_name, "--payload", payload.value, "--codec", codec.value)
+            assert_formatted_and_linted(root)
+            app.write_text(before)
+    assert_formatted_and_linted(root)
+
+
+def test_every_template_is_among_the_combinations() -> None:
+    root = find_root()
+    resources = {path.name for path in (root / "resource").iterdir()}
+    middleware = {path.name for path in (root / "middleware").iterdir()}
+    handlers = {(path.parent.name, path.name) for path in (root / "media_handler").glob("*/*")}
+    assert resources == {pattern.value for pattern in Pattern}
+    assert middleware == {kind.value for kind in Kind}
+    assert handlers == {(c.value, p.value) for c, facts in CODECS.items() for p in facts.payloads}
+
+
+def test_a_served_handler_speaks_its_codec(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    falconws(root, "add-media-handler", "tagged", "--payload", "text", "--codec", "custom")
+    falconws(root, "add-resource", "room", "--pattern", "request-response")
+    # A resource that answers with what only this handler can say.
+    room = root / "demo" / "resources" / "room.py"
+    room.write_text(re.sub(r'return \{"id": request.get\("id"\).*', 'return {"was": request["at"]}', room.read_text()))
+    with served(root) as address, connect(f"ws://{address}/room") as ws:
+        moment = {"$datetime": "2030-01-31T12:00:00+00:00"}
+        ws.send(json.dumps({"text": "", "at": moment}))
+        assert json.loads(ws.recv(timeout=START_S)) == {"was": moment}
