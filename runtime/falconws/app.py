@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from inspect import Parameter, signature
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import falcon
 import falcon.asgi
@@ -28,8 +28,18 @@ from .websocket import WebSocket, supports_reason
 
 __all__ = ("App",)
 
-_ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True)
-_RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True)
+if TYPE_CHECKING:
+    from falcon.routing import CompiledRouter
+    from typing_extensions import TypeVar
+
+    # With defaults, so that `falconws.App` needs no arguments where the usual types are meant.
+    _ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True, default=Request)
+    _RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True, default=falcon.asgi.Response)
+else:
+    from typing import TypeVar
+
+    _ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True)
+    _RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True)
 
 _Receive = Callable[[], Awaitable[Event]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -56,16 +66,30 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     _has_websocket_route: bool
     _origins_warned: bool
 
-    # Falcon's overloads say which request and response types go with which arguments; they hold here too.
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            media_type: str = ...,
+            request_type: type[_ReqT] | None = None,
+            response_type: type[_RespT] | None = None,
+            middleware: object | Iterable[object] | None = None,
+            router: CompiledRouter | None = None,
+            independent_middleware: bool = True,
+            cors_enable: bool = False,
+            sink_before_static_route: bool = True,
+        ) -> None: ...
+
+    else:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._has_websocket_route = False
             self._origins_warned = False
-            arguments = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
-            if arguments.arguments.get("request_type") is None:
-                arguments.arguments["request_type"] = Request
-            super().__init__(*arguments.args[1:], **arguments.kwargs)
+            # Which arguments there are is the installed Falcon's business.
+            bound = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
+            if bound.arguments.get("request_type") is None:
+                bound.arguments["request_type"] = Request
+            super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
