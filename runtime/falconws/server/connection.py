@@ -398,7 +398,7 @@ class Connection(WSListener):
         """Start the closing handshake; nothing happens when the connection is ending already."""
         if self._state != OPEN:
             return
-        if code != NO_STATUS and not is_sendable_close_code(code):
+        if not is_sendable_close_code(code):
             raise ValueError(f"{code} is no close code that may be sent")
         self._send_close(code, reason)
         self._state = CLOSING
@@ -547,20 +547,31 @@ class Connection(WSListener):
         self._state = CLOSED
         self.abort()
 
-    def parser_refuses(self, code: int, reason: str) -> None:
-        """picows cannot parse the next frame, and sends a close frame that says so, unless we do first."""
+    def parser_refuses(self, code: int, reason: str) -> bool:
+        """picows cannot parse the next frame, and will send a close frame that says so.
+
+        Return whether it must not, because the client had closed before and has been answered.
+        """
         handshake = self._carrier.close_handshake
-        if handshake is not None and handshake.recv is not None:
-            # The client has closed before: its close frame is parsed, if not delivered, and decides.
-            if self._state == OPEN:
-                theirs = int(handshake.recv.code)
-                if theirs and not is_sendable_close_code(theirs):
-                    self._fail(1002, f"close code {theirs} must not be sent")
-                else:
-                    self._client_closes(theirs or NO_STATUS, handshake.recv.reason or "")
-        else:
+        if handshake is None or handshake.recv is None:
             # The frame before has not been delivered yet, and is still good.
             self._loop.call_soon(self._parser_failed, code, reason)
+            return False
+        if self._state == OPEN:
+            # Its close frame is parsed, if not delivered.
+            theirs = int(handshake.recv.code)
+            if theirs and not is_sendable_close_code(theirs):
+                self._fail(1002, f"close code {theirs} must not be sent")
+            else:
+                self._client_closes(theirs or NO_STATUS, handshake.recv.reason or "")
+        elif self._state == CLOSING:
+            self._shut_transport()
+        return True
+
+    def discard_input(self) -> None:
+        """The client sends on after its close frame: let nothing of it come in."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _parser_failed(self, code: int, reason: str) -> None:
         if self._state == OPEN:
@@ -619,9 +630,12 @@ class Connection(WSListener):
 
     def _fail(self, code: int, reason: str, *, told: bool = False) -> None:
         """Fail the connection: the client broke the protocol or a limit (RFC 6455 section 7.1.7)."""
-        _logger.info("%s - WebSocket failed with %d: %s", self._peer, code, reason)
         if not told:
             self._send_close(code, reason)
+            # picows may have refused the frame behind this one already, and told the client so.
+            sent = self._carrier.close_handshake.sent
+            code, reason = int(sent.code), sent.reason
+        _logger.info("%s - WebSocket failed with %d: %s", self._peer, code, reason)
         self._finish(code, reason)
         self._state = CLOSED
         linger(self._transport, self._loop, self._settings.close_timeout_s, self.lost)

@@ -45,12 +45,17 @@ class _ParserLog:
 
     def error(self, message: str, *arguments: Any) -> None:
         code, reason = arguments[0]
-        self._connection.parser_refuses(int(code), str(reason))
+        if self._connection.parser_refuses(int(code), str(reason)):
+            raise _AnsweredError
 
     def exception(self, message: str, *_: Any) -> None:
         # Raised by our own callbacks, or for want of memory: it must be seen.
         logging.getLogger("falconws.server").exception("%s", message)
         self._connection.parser_refuses(1011, "")
+
+
+class _AnsweredError(Exception):
+    """Breaks out of picows before it sends a close frame behind ours."""
 
 
 class _Socket:
@@ -112,12 +117,20 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         view: memoryview = _get_buffer(self, size_hint)
         return view[:_MAX_READ_BYTES]
 
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            _buffer_updated(self, nbytes)
+        except _AnsweredError:
+            # Its parser is in no state to go on, and nothing is to come.
+            self.listener.discard_input()
+
     def eof_received(self) -> bool:
         self.listener.end_of_stream()
         return False
 
 
 _get_buffer = WSProtocol.get_buffer
+_buffer_updated = WSProtocol.buffer_updated
 
 
 def switch_protocols(transport: Any, connection: Connection, key: bytes, response: bytes, max_frame_bytes: int) -> None:
