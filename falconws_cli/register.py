@@ -153,7 +153,14 @@ def media_handler_in(text: str, payload: str) -> str | None:
 
 
 def append_functions(
-    text: str, package: str, *, first_party: str, what: str, imports: Iterable[Import], code: str
+    text: str,
+    package: str,
+    *,
+    first_party: str,
+    what: str,
+    imports: Iterable[Import],
+    code: str,
+    needs: Iterable[str] = (),
 ) -> Registration:
     """Append the functions and constants of *code* to a module, unless it has them already.
 
@@ -162,8 +169,9 @@ def append_functions(
         package: The package that the module is in.
         first_party: The project's package, whose imports come last too.
         what: What the registration is called in reports.
-        imports: What *code* needs.
+        imports: What *code* needs and is imported for it.
         code: Functions and assignments.
+        needs: What *code* needs the module to have.
     """
     names = [
         node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else _target_name(node)
@@ -177,6 +185,9 @@ def append_functions(
         for name in names:
             if source.binds(name):
                 raise CannotEditError(f'"{name}" already means something else in it')
+        for name in needs:
+            if not source.binds(name):
+                raise CannotEditError(f'it has no "{name}"')
         end = len(source.lines) + 1
         missing = [wanted for wanted in imports if source.local_name(wanted) is None]
         insertions = [source.importing(wanted, before_line=end) for wanted in missing]

@@ -8,7 +8,7 @@ import click
 _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobuf", "custom")
 
 
-@click.command("add-media-handler")
+@click.command("add-media-handler", short_help="Add a media handler and its tests.")
 @click.argument("name")
 @click.option("--payload", type=click.Choice(("text", "binary")), required=True, help="The messages that it is for.")
 @click.option("--codec", type=click.Choice(_CODECS), required=True, help="What makes the payloads.")

@@ -8,7 +8,7 @@ import click
 _KINDS = ("blank", "logging", "token-auth")
 
 
-@click.command("add-middleware")
+@click.command("add-middleware", short_help="Add a middleware and its tests.")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")

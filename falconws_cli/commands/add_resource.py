@@ -8,7 +8,7 @@ import click
 _PATTERNS = ("echo", "request-response", "feed", "duplex", "blank")
 
 
-@click.command("add-resource")
+@click.command("add-resource", short_help="Add a resource, its tests and its route.")
 @click.argument("name")
 @click.option("--route", metavar="TEMPLATE", help="URI template of Falcon's.  [default: the name]")
 @click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 
-@click.command("new")
+@click.command("new", short_help="Make a project.")
 @click.argument("name")
 @click.option(
     "--in",

@@ -8,7 +8,7 @@ import click
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 
 
-@click.command("serve")
+@click.command("serve", short_help="Serve the project's app.")
 @click.argument("target", metavar="[MODULE:ATTR]", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command("test", context_settings={"ignore_unknown_options": True})
+@click.command("test", short_help="Run the project's tests.", context_settings={"ignore_unknown_options": True})
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- PYTEST ARGS]")
 def command(pytest_args: tuple[str, ...]) -> None:
     """Run the project's tests with pytest, from any folder of the project.

@@ -117,17 +117,17 @@ def plan_media_handler(
     edits, registered = planned_edit(app_path, app, registration)
     notes = []
     pyproject_path = PurePosixPath("pyproject.toml")
-    before = read_text(project, pyproject_path) or ""
-    after = edit_pyproject(
-        before,
-        dependencies=dependencies,
-        dev_dependencies=dev_dependencies,
-        untyped_modules=facts.untyped_modules,
-        unformatted_files=unformatted,
-    )
-    if after != before:
-        edits.append(PlannedFile(pyproject_path, after.encode(), before=before.encode()))
     if dependencies:
+        before = read_text(project, pyproject_path) or ""
+        after = edit_pyproject(
+            before,
+            dependencies=dependencies,
+            dev_dependencies=dev_dependencies,
+            untyped_modules=facts.untyped_modules,
+            unformatted_files=unformatted,
+        )
+        if after != before:
+            edits.append(PlannedFile(pyproject_path, after.encode(), before=before.encode()))
         notes.append(
             f'{dependencies[0]} is a dependency of the project now; install it with `pip install -e ".[dev]"`.'
         )

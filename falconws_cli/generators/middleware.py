@@ -1,6 +1,7 @@
 """`falconws add-middleware`: a middleware, its tests, its place in the app."""
 
 from enum import Enum
+from pathlib import PurePosixPath
 
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.target import initial_packages, planned_edit, read_text, refuse_existing
@@ -65,9 +66,7 @@ def plan_middleware(project: Project, text: str, *, kind: Kind) -> Plan:
 
 def _authenticate_tests(project: Project, snippet: str, variable: str) -> tuple[list[PlannedFile], PlannedRegistration]:
     """Give the project's tests a token, without which every one of them would be refused."""
-    path = project.package_path.parent / "tests" / "conftest.py"
-    if project.import_root != project.root:
-        path = project.package_path.parent.parent / "tests" / "conftest.py"
+    path = PurePosixPath("tests/conftest.py")
     conftest = read_text(project, path) or ""
     if variable not in conftest and "accepted_token" in conftest:
         raise RefusedError(
@@ -81,5 +80,6 @@ def _authenticate_tests(project: Project, snippet: str, variable: str) -> tuple[
         what="a token for the tests",
         imports=[Import("collections.abc", "AsyncIterator"), Import("falconws.testing", "Client")],
         code=snippet,
+        needs=("pytest", "falconws", "Response", "app"),
     )
     return planned_edit(path, conftest, registration)

@@ -223,6 +223,17 @@ def test_where_no_place_is_found_the_files_are_written_and_the_lines_printed(run
     assert '    app.add_route("/chat", ChatResource())\n' in result.output
 
 
+def test_without_a_fixture_app_the_tests_token_is_left_to_the_user(run: Run, demo: Path) -> None:
+    conftest = demo / "tests" / "conftest.py"
+    conftest.unlink()
+    result = run("add-middleware", "auth", "--kind", "token-auth", cwd="demo")
+    assert result.exit_code == ExitCode.REGISTER_BY_HAND
+    assert 'Cannot register a token for the tests in tests/conftest.py: it has no "pytest".' in result.output
+    assert "    async def client(\n" in result.output
+    assert (demo / "demo" / "middleware" / "auth.py").is_file()
+    assert not conftest.exists()
+
+
 def test_the_source_layout_and_line_ends_of_a_project_are_kept(run: Run, demo: Path) -> None:
     (demo / "src").mkdir()
     (demo / "demo").rename(demo / "src" / "demo")

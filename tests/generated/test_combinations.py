@@ -184,7 +184,11 @@ def test_each_media_handler_is_clean_and_tested_with_every_resource(tmp_path: Pa
         others = [p.name for p in (root / "tests" / "media").iterdir() if p.suffix == ".py" and p.stem not in
                   (f"test_{text.value}_text", f"test_{binary.value}_binary")]  # fmt: skip
         ignored = [f"--ignore=tests/media/{name}" for name in others]
-        assert_tests_pass(root, *ignored, expected=11 + 10 + 8)
+        if len(kept) <= 2 * len(texts):
+            assert_tests_pass(root, *ignored, expected=11 + 10 + 8)
+        else:
+            # Every TEXT handler has met every resource by now; no resource sends BINARY.
+            assert_tests_pass(root, "tests/media", *ignored, expected=8)
     assert {p.stem for p in (root / "tests" / "media").glob("*.py")} == kept
     assert_formatted_and_linted(root)
     assert_typed(root)
