@@ -310,6 +310,9 @@ class Connection(WSListener):
                 raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
             code = event.get("code")
             self.close(1000 if code is None else code, event.get("reason") or "")
+        elif self._state != OPEN:
+            # An answer to a handshake that the client did not wait for, above all.
+            raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
         else:
             raise RuntimeError(f"Unexpected ASGI event {kind!r} on an accepted WebSocket.")
 

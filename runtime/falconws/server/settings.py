@@ -23,7 +23,9 @@ class ConnectionSettings:
     Attributes:
         max_message_bytes: Largest message taken from a client, all fragments together and inflated;
             a larger one ends the connection with 1009. Bytes.
-        max_queued_messages: Reading pauses when so many messages wait for the application.
+        max_queued_messages: Reading pauses when so many messages wait for the application. Far above what
+            is useful in a queue, since a client that leaves is noticed only while its socket is read; it
+            bounds what empty messages cost.
         max_queued_bytes: Reading pauses when the waiting messages have so many bytes. Bytes.
         high_water_bytes: Sending waits while more than this waits for the client. Bytes.
         low_water_bytes: Sending goes on when no more than this waits. Bytes.
@@ -42,7 +44,7 @@ class ConnectionSettings:
     """
 
     max_message_bytes: int = MIB
-    max_queued_messages: int = 64
+    max_queued_messages: int = 8192
     max_queued_bytes: int = MIB
     high_water_bytes: int = 512 * KIB
     low_water_bytes: int = 128 * KIB
@@ -77,7 +79,6 @@ def settings_of(config: Any) -> ConnectionSettings:
         return settings
     return ConnectionSettings(
         max_message_bytes=config.ws_max_size,
-        max_queued_messages=config.ws_max_queue,
         ping_interval_s=config.ws_ping_interval or None,
         ping_timeout_s=config.ws_ping_timeout or None,
     )
