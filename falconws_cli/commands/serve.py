@@ -1,11 +1,28 @@
 """`falconws serve`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
+
+
+_ENGINES = ("auto", "picows", "websockets-sansio", "websockets", "wsproto")
+
+
+def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return an option for a time in seconds, which gives None for 0."""
+    return click.option(
+        name,
+        type=click.FloatRange(0),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        callback=lambda _context, _parameter, value: value or None,
+        help=f"{what}; 0 turns it off.",
+    )
 
 
 @click.command("serve", short_help="Serve the project's app.")
@@ -31,6 +48,47 @@ _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
     "--forwarded-allow-ips",
     metavar="ADDRESSES",
     help="Proxies whose X-Forwarded-* headers are believed, separated by commas; * for all.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(_ENGINES),
+    default="auto",
+    show_default=True,
+    help="WebSocket engine; auto is picows where it can be imported.",
+)
+@click.option("--only", type=click.Choice(("http", "ws")), help="Answer the other kind of traffic with 421.")
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time over which clients are closed after Ctrl+C or SIGTERM.",
+)
+@click.option(
+    "--ws-max-size",
+    type=click.IntRange(1),
+    default=1024 * 1024,
+    show_default=True,
+    metavar="BYTES",
+    help="Largest message from a client.",
+)
+@_seconds("--ws-ping-interval", 20.0, "Time between keepalive pings")
+@_seconds("--ws-ping-timeout", 20.0, "Time for the answer to a ping")
+@_seconds("--ws-send-timeout", 10.0, "Time for which a client may take nothing of what it is sent")
+@_seconds("--handshake-timeout", 10.0, "Time for a request to come, and to be accepted")
+@click.option("--deflate", "ws_deflate", is_flag=True, help="Compress messages (permessage-deflate).")
+@click.option(
+    "--limit-connections",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="Most WebSockets and HTTP requests at a time in one process; more get 503.",
+)
+@click.option(
+    "--limit-connections-per-ip",
+    type=click.IntRange(1),
+    metavar="NUMBER",
+    help="The same for one client address.",
 )
 def command(target: str | None, **options: Any) -> None:
     """Serve the project's app, from any folder of the project, or the app MODULE:ATTR.
