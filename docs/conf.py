@@ -1,0 +1,45 @@
+"""How Sphinx builds the documentation: `python -m sphinx -W -n docs docs/_build`."""
+
+import sys
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+
+project = "falconws"
+copyright = "the falconws authors"  # noqa: A001 (Sphinx's name for it)
+version = release = version_of("falconws")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "from_source",
+]
+exclude_patterns = ["_build", "snippets", "sessions"]
+html_theme = "furo"
+html_title = f"falconws {version}"
+html_copy_source = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+napoleon_use_rtype = False
+
+nitpicky = True
+# The inventories of other projects' documentation are not at hand at build time: their names are shown, not linked.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(falcon|uvicorn|collections|asyncio|types|typing|http|socket|contextlib|pytest|click|enum)\..*"),
+    (r"py:class", r"(int|str|bytes|bytearray|memoryview|float|bool|dict|object|tuple|list|type|None)"),
+    (r"py:.*", r"(Any|Self|Callable|Awaitable|Coroutine|AsyncIterator|Mapping|Sequence|Iterable|Task|HTTPStatus)"),
+    (r"py:class", r"(_asyncio\.Task|falconws\.tasks\._T)"),
+    (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
+]
+
+# `make linkcheck` has no network to rely on; links within the documentation are checked by `-n -W`.
+linkcheck_ignore = [r"https?://.*"]

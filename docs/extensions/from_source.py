@@ -1,0 +1,175 @@
+"""Directives that take a page's tables from the source, so that the page cannot say something else."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from falconws.server import run
+from falconws.server.settings import ConnectionSettings
+from falconws_cli.commands.serve import command as serve
+
+ROOT = Path(__file__).parents[2]
+DIFFERENCES_AT = "tests/runtime/test_falcon_contract.py"
+
+LIMITS = (
+    "ws_max_size",
+    "ws_ping_interval",
+    "ws_ping_timeout",
+    "ws_send_timeout",
+    "handshake_timeout",
+    "ws_deflate",
+    "drain",
+    "only",
+    "limit_connections",
+    "limit_connections_per_ip",
+)
+"""The arguments of falconws.server.run that limit something."""
+FIXED = (
+    "max_queued_messages",
+    "max_queued_bytes",
+    "high_water_bytes",
+    "low_water_bytes",
+    "max_buffered_bytes",
+    "close_timeout_s",
+)
+"""The limits of a connection that run has no argument for."""
+
+
+def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
+    """Return the literal table DIFFERENCES of the contract suite: a name and a sentence for each difference."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "DIFFERENCES" for target in targets):
+            assert isinstance(node, ast.Assign | ast.AnnAssign)
+            assert node.value is not None
+            table: dict[str, str] = ast.literal_eval(node.value)
+            return table
+    raise LookupError(f"{path} has no table DIFFERENCES")
+
+
+def read_arguments(docstring: str, heading: str) -> dict[str, str]:
+    """Return what a docstring says of each argument below *heading*."""
+    texts: dict[str, str] = {}
+    inside = False
+    for line in inspect.cleandoc(docstring).splitlines():
+        if not line.startswith(" "):
+            inside = line == heading
+        elif inside and (begin := re.match(r"    (\w+): (.*)", line)):
+            texts[begin[1]] = begin[2]
+        elif inside and texts:
+            texts[next(reversed(texts))] += " " + line.strip()
+    return texts
+
+
+def server_limits() -> list[tuple[str, str, str, str]]:
+    """Return argument, option, default and effect of each limit of ``falconws.server.run``."""
+    texts = read_arguments(run.__doc__ or "", "Args:")
+    options = {parameter.name: parameter for parameter in serve.params}
+    rows = []
+    for name, parameter in inspect.signature(run).parameters.items():
+        if name in LIMITS:
+            option = options.get(name)
+            rows.append((name, option.opts[0] if option else "", default_of(parameter.default), texts[name]))
+    return rows
+
+
+def connection_limits() -> list[tuple[str, str, str]]:
+    """Return name, default and effect of the connection's limits that ``run`` has no argument for."""
+    texts = read_arguments(ConnectionSettings.__doc__ or "", "Attributes:")
+    return [(f.name, default_of(f.default), texts[f.name]) for f in fields(ConnectionSettings) if f.name in FIXED]
+
+
+def default_of(value: object) -> str:
+    """Return a default as a reader writes it."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "none" if value is None else f"{value:,}" if isinstance(value, int) and value > 1 else str(value).lower()
+
+
+class FromSource(SphinxDirective):
+    """A directive whose content is Markdown that the source gives."""
+
+    reads: Path
+
+    def markdown(self) -> list[str]:
+        """Return the lines."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(self.reads))
+        container = nodes.Element()
+        self.state.nested_parse(StringList(self.markdown(), source=str(self.reads)), 0, container)
+        return container.children
+
+
+class Differences(FromSource):
+    """``{differences}``: every deliberate difference to Falcon, as a bullet list."""
+
+    reads = ROOT / DIFFERENCES_AT
+
+    def markdown(self) -> list[str]:
+        return [f"- {sentence}" for sentence in read_differences().values()]
+
+
+class Limits(FromSource):
+    """``{limits}``: the limits that the server can be started with, as a table."""
+
+    reads = Path(inspect.getfile(run))
+
+    def markdown(self) -> list[str]:
+        rows = [(f"`{n}`", f"`{o}`" if o else "", d, cell(t)) for n, o, d, t in server_limits()]
+        return table(("Argument", "Option", "Default", "What it does, and the unit"), rows)
+
+
+class ConnectionLimits(FromSource):
+    """``{connection-limits}``: the fixed limits of one connection, as a table."""
+
+    reads = Path(inspect.getfile(ConnectionSettings))
+
+    def markdown(self) -> list[str]:
+        return table(
+            ("Name", "Value", "What it does, and the unit"), [(f"`{n}`", d, t) for n, d, t in connection_limits()]
+        )
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return a Markdown table."""
+    return [f"| {' | '.join(row)} |" for row in (head, tuple("---" for _ in head), *rows)]
+
+
+class AttributeDocstrings:
+    """Keeps napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def keep(self, app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+        self._lines = list(lines)
+
+    def restore(self, app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+        if what in ("attribute", "data", "property"):
+            lines[:] = self._lines
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives."""
+    app.add_directive("differences", Differences)
+    app.add_directive("limits", Limits)
+    app.add_directive("connection-limits", ConnectionLimits)
+    docstrings = AttributeDocstrings()
+    napoleon_s = 500
+    app.connect("autodoc-process-docstring", docstrings.keep, priority=napoleon_s - 1)
+    app.connect("autodoc-process-docstring", docstrings.restore, priority=napoleon_s + 1)
+    return {"parallel_read_safe": True}

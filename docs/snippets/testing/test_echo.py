@@ -1,0 +1,48 @@
+import falconws
+import pytest
+from falconws.testing import Client, HandshakeDenied, LiveServer
+from websockets.asyncio.client import connect
+
+
+# start: echo
+async def test_each_text_comes_back(client: Client) -> None:
+    async with client.websocket("/echo") as ws:
+        await ws.send_text("hello")
+        assert await ws.receive_text() == "hello"
+        # end: echo
+
+
+# start: close
+async def test_bye_closes_with_a_code(client: Client) -> None:
+    async with client.websocket("/echo") as ws:
+        await ws.send_text("bye")
+        with pytest.raises(falconws.WebSocketDisconnected) as closed:
+            await ws.receive_text()
+        assert (closed.value.code, closed.value.reason) == (4000, "Goodbye")
+        # end: close
+
+
+# start: refused
+async def test_other_origins_are_refused(client: Client) -> None:
+    with pytest.raises(HandshakeDenied) as denied:
+        async with client.websocket("/echo", origin="https://elsewhere.example"):
+            pass
+    assert denied.value.status == 403
+    # end: refused
+
+
+# start: gone
+async def test_a_client_that_vanishes_ends_the_responder(client: Client) -> None:
+    async with client.websocket("/echo") as ws:
+        await ws.drop()
+    # Leaving the block waits for the responder, and fails when it does not end.
+    # end: gone
+
+
+# start: live
+async def test_the_subprotocol_is_chosen_on_a_real_server(live_server: LiveServer) -> None:
+    async with connect(f"{live_server.ws_url}/echo", subprotocols=["echo"]) as ws:
+        assert ws.subprotocol == "echo"
+        await ws.send("hello")
+        assert await ws.recv() == "hello"
+        # end: live

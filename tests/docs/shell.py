@@ -1,0 +1,144 @@
+"""Plays the sessions of the documentation: runs each command, and compares what it prints with what the page shows.
+
+A session is a transcript: lines that begin with "$ " are commands, the others their output, in which "..." stands for
+anything. Servers get a free port; in what is compared it is 8000 again.
+"""
+
+import doctest
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS = 60.0
+_PYTHON = re.compile(r"^(  )\S+/python\S*( -c )")
+"""The line to paste that `falconws new --serve` prints; it names this machine's Python."""
+_PORT = re.compile(r"http://[\d.]+:(\d+)")
+
+
+def read_session(text: str) -> list[tuple[str, str]]:
+    """Return the commands of a transcript, each with the output it shows."""
+    steps: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            steps.append((line[2:], ""))
+        else:
+            command, output = steps[-1]
+            steps[-1] = (command, f"{output}{line}\n")
+    return steps
+
+
+def assert_shows(want: str, got: str, command: str) -> None:
+    """Fail, showing both, when *got* is not what the page shows."""
+    checker = doctest.OutputChecker()
+    # The empty lines of a transcript are lines; doctest would end the example there.
+    if not checker.check_output(want, got, doctest.ELLIPSIS | doctest.DONT_ACCEPT_BLANKLINE):
+        raise AssertionError(f"$ {command}\nThe page shows:\n{want}\nIt prints:\n{got}")
+
+
+class Shell:
+    """A reader's terminal: one folder, one environment, servers on ports of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = "8000"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV_"))}
+        self._environ = {**kept, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        self._cwd = folder
+        self._status = 0
+
+    def play(self, text: str) -> None:
+        """Run every command of the transcript."""
+        for command, want in read_session(text):
+            assert_shows(want, self.run(command), command)
+
+    def run(self, command: str) -> str:
+        """Return what *command* prints; `cd` and `$?` work as in a terminal."""
+        state = self.folder / ".cwd"
+        script = f"(exit {self._status})\n{self._on_port(command)}\nstatus=$?; pwd > {state}; exit $status"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=self._cwd,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        self._status = done.returncode
+        self._cwd = Path(state.read_text().strip())
+        return done.stdout.replace(f":{self.port}/", ":8000/")
+
+    @contextmanager
+    def serving(self, text: str) -> Iterator[subprocess.Popen[str]]:
+        """Run the transcript's one command, a server, for the length of the block; it must end with exit code 0."""
+        [(command, want)] = read_session(text)
+        # `falconws new --serve` chooses a free port by itself.
+        anywhere = re.sub(r"falconws serve\b", "falconws serve --port 0", command)
+        server = subprocess.Popen(
+            # In place of the shell, which would not pass a signal on.
+            ["bash", "-c", f"exec env {anywhere}"],
+            cwd=self._cwd,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        lines: queue.Queue[str | None] = queue.Queue()
+        reader = threading.Thread(target=_read, args=(server, lines))
+        reader.start()
+        try:
+            got = self._read_until(lines, want.rstrip("\n").splitlines()[-1], command)
+            assert_shows(want, got, command)
+            yield server
+        finally:
+            if server.poll() is None:
+                server.send_signal(signal.SIGTERM)
+            try:
+                code = server.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
+            finally:
+                reader.join()
+                assert server.stdout is not None
+                server.stdout.close()
+        assert code == 0, f"$ {command}\nended with exit code {code} after SIGTERM"
+
+    def _read_until(self, lines: "queue.Queue[str | None]", last: str, command: str) -> str:
+        got: list[str] = []
+        end = re.compile(re.escape(last.strip()).replace(r"\.\.\.", ".*"))
+        while True:
+            try:
+                line = lines.get(timeout=SECONDS)
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"$ {command}\nhas not printed {last!r}, but:\n{''.join(got)}")
+            if found := _PORT.search(line):
+                self.port = found[1]
+            line = _PYTHON.sub(r"\1/home/ada/falconws/.venv/bin/python\2", line.replace(f":{self.port}", ":8000"))
+            # The one line that a session may show or not: whether 8000 was free.
+            if not line.startswith("Port 8000 is taken"):
+                got.append(line)
+            if end.fullmatch(line.strip()):
+                return "".join(got)
+
+    def _on_port(self, command: str) -> str:
+        return command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
+
+
+def _read(server: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:
+    assert server.stdout is not None
+    for line in server.stdout:
+        lines.put(line)
+    lines.put(None)

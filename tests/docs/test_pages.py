@@ -1,0 +1,88 @@
+"""The pages say what the source says, and lead somewhere."""
+
+import importlib.util
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import falconws
+import falconws.testing
+from falconws.server import run
+from falconws.server.settings import ConnectionSettings
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def from_source() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("from_source", DOCS / "extensions" / "from_source.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_documents_exactly_what_is_public() -> None:
+    for module, page in ((falconws, "api.md"), (falconws.testing, "testing.md")):
+        pages = "".join((DOCS / "reference" / name).read_text() for name in (page, "options.md", "close-codes.md"))
+        documented = set(re.findall(rf"\.\. \w+:: {re.escape(module.__name__)}\.(\w+)\b(?!\.)", pages))
+        assert {name for name in module.__all__ if not name.startswith("_")} <= documented
+        assert documented <= set(dir(module))
+
+
+def test_every_limit_of_a_connection_is_in_one_of_the_tables(from_source: ModuleType) -> None:
+    by_argument = {
+        "max_message_bytes": "ws_max_size",
+        "ping_interval_s": "ws_ping_interval",
+        "ping_timeout_s": "ws_ping_timeout",
+        "send_timeout_s": "ws_send_timeout",
+        "handshake_timeout_s": "handshake_timeout",
+        "deflate": "ws_deflate",
+    }
+    names = {field.name for field in fields(ConnectionSettings)}
+    assert names == set(by_argument) | set(from_source.FIXED)
+    assert set(by_argument.values()) <= set(from_source.LIMITS)
+    assert set(from_source.LIMITS) <= set(inspect.signature(run).parameters)
+
+
+def test_each_limit_has_its_default_and_what_it_does(from_source: ModuleType) -> None:
+    rows = {row[0]: row for row in from_source.server_limits()}
+    assert set(rows) == set(from_source.LIMITS)
+    assert rows["ws_max_size"][2] == "1,048,576"
+    assert "bytes" in rows["ws_max_size"][3]
+    assert rows["drain"][2] == "10"
+    assert all(text for *_, text in rows.values())
+    assert {row[0] for row in from_source.connection_limits()} == set(from_source.FIXED)
+
+
+def test_the_differences_are_those_of_the_contract_suite(from_source: ModuleType) -> None:
+    differences = from_source.read_differences()
+    assert "http_error_before_accept" in differences
+    assert all(sentence.endswith(".") for sentence in differences.values())
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_to_files_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_snippet_is_shown_on_a_page() -> None:
+    pages = "".join(path.read_text() for path in DOCS.rglob("*.md"))
+    for path in (DOCS / "snippets").rglob("*.py"):
+        name = path.relative_to(DOCS / "snippets").as_posix()
+        # The app under test in the example tests is the tutorial's echo.
+        if name != "testing/service.py":
+            assert f"snippets/{name}" in pages, f"no page shows {name}"
+
+
+def test_close_codes_of_the_explanation_are_registered() -> None:
+    page = (DOCS / "explanation" / "errors-and-close-codes.md").read_text()
+    codes = {int(code) for code in re.findall(r"\b10[01]\d\b", page)}
+    assert codes <= {int(code) for code in falconws.CloseCode}

@@ -1,0 +1,88 @@
+"""The sessions that the pages show happen like that."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.docs.shell import Shell, assert_shows, read_session
+
+ROOT = Path(__file__).parents[2]
+SESSIONS = ROOT / "docs" / "sessions"
+
+
+def session(name: str) -> str:
+    return (SESSIONS / f"{name}.console").read_text()
+
+
+def readme_sessions() -> list[str]:
+    return re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_first_session_of_the_readme(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    start, hello, *grow = readme_sessions()
+    with shell.serving(start):
+        shell.play(hello)
+    for text in grow:
+        shell.play(text)
+
+
+def test_the_tutorial(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    with shell.serving(session("serve")):
+        shell.play(session("hello"))
+    shell.play(session("test"))
+    shell.play(session("add-feed"))
+    resource = tmp_path / "demo" / "demo" / "resources" / "load.py"
+    edited = ROOT / "docs" / "snippets" / "tutorial" / "load.py"
+    assert unedited(edited.read_text()) == resource.read_text()
+    shutil.copy(edited, resource)
+    with shell.serving(session("serve")):
+        shell.play(session("listen"))
+    shell.play(session("test-feed"))
+
+
+def unedited(text: str) -> str:
+    """Take back the three edits that the tutorial tells."""
+    for after, before in {
+        "import os\n": "",
+        '"load": os.getloadavg()[0]': "",
+        "the machine's load average as it changes": "events to the client as they happen",
+        "the time, and the load average of the last minute": "the time, where your source of events comes in",
+        ".isoformat(), }": ".isoformat()}",
+    }.items():
+        text = text.replace(after, before)
+    return text
+
+
+def test_growing_a_project(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-auth"))
+    with shell.serving(session("serve-token")):
+        shell.play(session("hello-token"))
+    shell.play(session("add-media"))
+
+
+def test_a_name_that_is_refused(tmp_path: Path) -> None:
+    Shell(tmp_path).play(session("refused"))
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+
+
+def test_every_session_is_played_and_shown() -> None:
+    names = {path.stem for path in SESSIONS.iterdir()}
+    played = set(re.findall(r'session\("([a-z-]+)"\)', Path(__file__).read_text()))
+    pages = "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
+    shown = set(re.findall(r"sessions/([a-z-]+)\.console", pages))
+    assert names == played == shown
+
+
+def test_a_transcript_that_lies_is_noticed(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="It prints:\nhello"):
+        Shell(tmp_path).play("$ echo hello\ngoodbye\n")
+    with pytest.raises(AssertionError, match="goodbye"):
+        assert_shows("hello\n", "hello\ngoodbye\n", "x")
+    assert read_session("$ a\nb\n\nc\n$ d\n") == [("a", "b\n\nc\n"), ("d", "")]

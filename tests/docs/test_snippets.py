@@ -1,0 +1,210 @@
+"""What the pages say about a snippet holds when it runs."""
+
+import asyncio
+import difflib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import cbor2
+import pytest
+
+from falconws.testing import Client, HandshakeDenied
+
+Load = Callable[[str], ModuleType]
+
+SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
+
+
+async def denied(client: Client, path: str, **options: object) -> HandshakeDenied:
+    with pytest.raises(HandshakeDenied) as denial:
+        async with client.websocket(path, **options):  # type: ignore[arg-type]
+            pass
+    return denial.value
+
+
+class TestRejectAClient:
+    async def test_close_before_accept_is_a_bare_403(self, snippet: Load) -> None:
+        async with Client(snippet("reject_a_client").app) as client:
+            denial = await denied(client, "/bare")
+            assert (denial.status, denial.body) == (403, b"")
+            async with client.websocket("/bare", headers={"X-Invitation": "1"}) as ws:
+                assert ws.close_code is None
+
+    async def test_an_http_error_is_the_response(self, snippet: Load) -> None:
+        async with Client(snippet("reject_a_client").app) as client:
+            denial = await denied(client, "/error")
+        assert denial.status == 401
+        assert denial.headers["www-authenticate"] == "Bearer"
+        assert denial.media == {"title": "401 Unauthorized", "description": "A token is needed."}
+
+    async def test_deny_says_all_of_it(self, snippet: Load) -> None:
+        async with Client(snippet("reject_a_client").app) as client:
+            denial = await denied(client, "/deny")
+        assert (denial.status, denial.headers["retry-after"]) == (503, "30")
+        assert denial.media == {"error": "The queue is full."}
+
+    async def test_a_missing_subprotocol_is_a_400(self, snippet: Load) -> None:
+        async with Client(snippet("reject_a_client").app) as client:
+            assert (await denied(client, "/subprotocol")).status == 400
+            async with client.websocket("/subprotocol", subprotocols=["soap", "wamp"]) as ws:
+                assert ws.subprotocol == "wamp"
+
+    async def test_after_accept_a_close_code_says_why(self, snippet: Load) -> None:
+        async with Client(snippet("reject_a_client").app) as client:
+            async with client.websocket("/late") as ws:
+                await ws.send_text("guess")
+                assert await ws.wait_closed() == 4401
+                assert ws.close_reason == "Wrong password"
+            async with client.websocket("/late") as ws:
+                await ws.send_text("password")
+                assert await ws.receive_text() == "Welcome"
+
+    async def test_middleware_refuses_before_routing(self, snippet: Load) -> None:
+        async with Client(snippet("reject_a_client").guarded_app) as client:
+            assert (await denied(client, "/no/such/route")).status == 401
+            headers = {"Authorization": "Bearer secret", "X-Invitation": "1"}
+            async with client.websocket("/bare", headers=headers) as ws:
+                assert not ws.closed
+
+    @pytest.mark.parametrize(
+        ("origin", "allowed"),
+        [
+            ("https://example.com", True),
+            ("https://shop.example.com", True),
+            ("http://example.com", False),
+            ("https://example.com.evil.example", False),
+            (None, True),
+        ],
+    )
+    async def test_origins(self, snippet: Load, origin: str | None, allowed: bool) -> None:
+        async with Client(snippet("reject_a_client").app) as client:
+            if not allowed:
+                assert (await denied(client, "/subprotocol", origin=origin)).status == 403
+                return
+            async with client.websocket("/subprotocol", origin=origin, subprotocols=["wamp"]) as ws:
+                assert not ws.closed
+
+
+class TestStreamEvents:
+    async def test_every_client_gets_each_event(self, snippet: Load) -> None:
+        module = snippet("stream_events")
+        async with (
+            Client(module.app) as client,
+            client.websocket("/price") as one,
+            client.websocket("/price") as other,
+        ):
+            for ws in (one, other):
+                assert await ws.receive_media() == {"price": 0.0}
+            await module.prices.publish(1.5)
+            for ws in (one, other):
+                assert await ws.receive_media() == {"price": 1.5}
+            assert (await client.simulate_get("/price")).json == {"price": 1.5}
+
+    async def test_the_responder_ends_with_its_client_though_no_event_comes(self, snippet: Load) -> None:
+        async with Client(snippet("stream_events").app) as client, client.websocket("/price") as ws:
+            await ws.receive_media()
+            await ws.drop()
+
+
+class TestTwoWayStreams:
+    async def test_both_directions_run(self, snippet: Load) -> None:
+        async with Client(snippet("two_way_streams").app) as client, client.websocket("/chat") as ws:
+            for line in ("one", "two"):
+                await ws.send_text(line)
+            assert [await ws.receive_text() for _ in range(2)] == ["you said: one", "you said: two"]
+
+    async def test_each_request_has_its_answer(self, snippet: Load) -> None:
+        async with Client(snippet("two_way_streams").app) as client, client.websocket("/words") as ws:
+            await ws.send_media({"id": 7, "text": "two words"})
+            assert await ws.receive_media() == {"id": 7, "words": 2}
+
+    async def test_a_silent_client_is_closed(self, snippet: Load) -> None:
+        async with Client(snippet("two_way_streams").app) as client, client.websocket("/patient") as ws:
+            await ws.send_text("here")
+            assert await ws.receive_text() == "here"
+            assert await ws.wait_closed() == 4408
+
+
+class TestCustomMedia:
+    async def test_orjson_in_and_cbor_out(self, snippet: Load) -> None:
+        async with Client(snippet("custom_media").app) as client, client.websocket("/mirror") as ws:
+            await ws.send_text(json.dumps({"id": 7}))
+            assert cbor2.loads(await ws.receive_data()) == {"id": 7}
+            await ws.send_data(cbor2.dumps([1, 2]))
+            assert cbor2.loads(await ws.receive_data()) == [1, 2]
+
+    @pytest.mark.parametrize("payload", ["{", b"\xff"])
+    async def test_what_cannot_be_decoded_closes_with_1007(self, snippet: Load, payload: str | bytes) -> None:
+        async with Client(snippet("custom_media").app) as client, client.websocket("/mirror") as ws:
+            await (ws.send_text(payload) if isinstance(payload, str) else ws.send_data(payload))
+            assert await ws.wait_closed() == 1007
+
+
+class TestMigrate:
+    @pytest.mark.parametrize("name", ["falcon_app", "migrated_app"])
+    async def test_the_app_answers_alike(self, snippet: Load, name: str) -> None:
+        async with Client(snippet(name).app) as client, client.websocket("/echo") as ws:
+            await ws.send_text("hello")
+            assert await ws.receive_text() == "hello"
+
+    def test_one_import_is_new_and_one_line_changed(self) -> None:
+        before, after = ((SNIPPETS / f"{name}.py").read_text().split("\n") for name in ("falcon_app", "migrated_app"))
+        changed = [line for line in difflib.ndiff(before, after) if line[0] in "+-" and line[1:].strip()]
+        assert changed == ["+ import falconws", "- app = falcon.asgi.App()", "+ app = falconws.App()"]
+
+
+async def test_lifespan_state_is_on_the_request(snippet: Load) -> None:
+    async with Client(snippet("lifespan_state").app) as client, client.websocket("/greeting") as ws:
+        assert await ws.receive_text() == "hello"
+
+
+async def test_an_error_handler_decides_the_close_code(snippet: Load) -> None:
+    async with Client(snippet("error_handler").app) as client, client.websocket("/count") as ws:
+        await ws.send_text("1")
+        assert await ws.wait_closed() == 4429
+        assert ws.close_reason == "Quota exceeded"
+
+
+async def test_the_life_of_a_connection_happens_in_the_order_of_its_page(snippet: Load) -> None:
+    module = snippet("life_of_a_connection")
+    async with Client(module.app) as client, client.websocket("/rooms/7") as ws:
+        await ws.send_text("hello")
+        assert await ws.receive_text() == "hello"
+    assert module.steps == [
+        "process_startup",
+        "process_request_ws /rooms/7",
+        "process_resource_ws {'room_id': 7}",
+        "on_websocket",
+        "accepted",
+        "received hello",
+        "closed 1000",
+        "process_shutdown",
+    ]
+
+
+def test_the_example_tests_pass() -> None:
+    """They run as a reader would run them, in a pytest of their own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"],
+        cwd=SNIPPETS / "testing",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 passed" in done.stdout
+
+
+async def test_a_background_task_outlives_its_connection(snippet: Load) -> None:
+    module = snippet("background_task")
+    async with Client(module.app) as client:
+        async with client.websocket("/orders") as ws:
+            await ws.send_text("tea")
+            assert await ws.receive_text() == "accepted"
+        async with asyncio.timeout(5):
+            assert await module.delivered.get() == "tea"
