@@ -1,0 +1,20 @@
+"""Starlette."""
+
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+
+
+async def echo(websocket: WebSocket) -> None:
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(text)
+
+
+async def media(websocket: WebSocket) -> None:
+    await websocket.accept()
+    async for value in websocket.iter_json():
+        await websocket.send_json(value)
+
+
+app = Starlette(routes=[WebSocketRoute("/echo", echo), WebSocketRoute("/media", media)])
