@@ -1,10 +1,14 @@
 """The sessions that the pages show happen like that."""
 
+import json
 import re
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from tests.docs.shell import Shell, assert_shows, read_session
 
@@ -65,6 +69,30 @@ def test_growing_a_project(tmp_path: Path) -> None:
     with shell.serving(session("serve-token")):
         shell.play(session("hello-token"))
     shell.play(session("add-media"))
+
+
+def test_clients_are_told_before_the_server_goes(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docs" / "snippets" / "going_away.py", tmp_path)
+    shell = Shell(tmp_path)
+    started = "INFO:     Application startup complete."
+    with shell.serving(f"$ falconws serve going_away:app\n...\n{started}\n") as server, ExitStack() as stack:
+        clients = [stack.enter_context(connect(f"ws://127.0.0.1:{shell.port}/news")) for _ in range(3)]
+        for ws in clients:
+            ws.send('"hello"')
+            assert ws.recv(timeout=60) == '"hello"'
+        server.terminate()
+        last_words = [last_word(ws) for ws in clients]
+    # The first to be closed may be closed before its responder knows.
+    assert last_words.count({"restarting": True}) >= 2
+    assert [word for word in last_words if word not in ({"restarting": True}, 1012)] == []
+
+
+def last_word(ws: ClientConnection) -> object:
+    """Return what the server says next, or the code that it closes with."""
+    try:
+        return json.loads(ws.recv(timeout=60))
+    except ConnectionClosed as closed:
+        return closed.rcvd.code if closed.rcvd else None
 
 
 def test_a_name_that_is_refused(tmp_path: Path) -> None:
