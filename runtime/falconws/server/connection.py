@@ -58,6 +58,9 @@ _CORKED_BYTES = 1024
 _CORKED_MESSAGES = 64
 _SHORT_HEADS = {opcode: [frame_header(opcode | FIN, size) for size in range(126)] for opcode in (TEXT, BINARY)}
 
+_NO_INBOX: deque[Message] = deque(maxlen=0)
+"""Until the first message comes: a deque of one's own costs 0.6 kB."""
+
 _TOO_SLOW = 1013
 """Try again later: concurrent senders have more to say than the client takes."""
 
@@ -115,7 +118,7 @@ class Connection(WSListener):
         self._callbacks: list[Callable[[], object]] = []
         self._on_lost: Callable[[], object] | None = None
         # What came in.
-        self._inbox: deque[Message] = deque()
+        self._inbox: deque[Message] = _NO_INBOX
         self._inbox_bytes = 0
         self._receiver: asyncio.Future[None] | None = None
         self._reading_paused = False
@@ -477,6 +480,8 @@ class Connection(WSListener):
 
     def _deliver(self, message: Message) -> None:
         inbox = self._inbox
+        if inbox is _NO_INBOX:
+            inbox = self._inbox = deque()
         inbox.append(message)
         self._inbox_bytes += len(message.payload) if message.__class__ is Compressed else len(message)
         receiver = self._receiver
@@ -557,7 +562,9 @@ class Connection(WSListener):
         """
         handshake = self._carrier.close_handshake
         if handshake is None or handshake.recv is None:
-            # The frame before has not been delivered yet, and is still good.
+            # The frame before has not been delivered yet, and is still good; but picows would take
+            # up a frame that is too large where it has left it, and deliver it after all.
+            self.discard_input()
             self._loop.call_soon(self._parser_failed, code, reason)
             return False
         if self._state == OPEN:
@@ -572,7 +579,7 @@ class Connection(WSListener):
         return True
 
     def discard_input(self) -> None:
-        """The client sends on after its close frame: let nothing of it come in."""
+        """Let nothing more come in that picows would parse."""
         if not self._transport.is_closing():
             self._transport.pause_reading()
 

@@ -17,7 +17,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]
 if TYPE_CHECKING:
     from falconws.server.connection import Connection
 
-_READ_BUFFER_BYTES = 4096
+_READ_BUFFER_BYTES = 2048
 _MAX_READ_BYTES = 65_536
 """picows doubles its buffer when a read fills it. A bound on the read bounds the buffer, and the
 number of tiny messages that one read can bring."""
@@ -100,6 +100,8 @@ class _Carrier:
 class _Response:
     """The 101 response, already rendered."""
 
+    __slots__ = ("_rendered", "headers")
+
     status = HTTPStatus.SWITCHING_PROTOCOLS
 
     def __init__(self, rendered: bytes) -> None:
@@ -107,7 +109,8 @@ class _Response:
         self.headers: dict[str, str] = {}
 
     def to_bytes(self) -> bytearray:
-        return bytearray(self._rendered)
+        rendered, self._rendered = self._rendered, b""
+        return bytearray(rendered)
 
 
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
@@ -158,13 +161,15 @@ def switch_protocols(transport: Any, connection: Connection, key: bytes, respons
         b"GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
         b"sec-websocket-version: 13\r\nsec-websocket-key: %b\r\n\r\n" % key,
     )
+    # picows keeps both as long as the connection lives; nobody reads them.
+    protocol.transport.request.headers = protocol.transport.response.headers = None
     transport.set_protocol(protocol)
 
 
 def feed(protocol: Any, data: bytes) -> None:
-    """Give *data* to a buffered protocol as if it had been read."""
+    """Give *data* to *protocol* as if it had been read, up to where the conversation ends."""
     view = memoryview(data)
-    while view:
+    while view and not protocol.transport.is_close_frame_sent:
         buffer = protocol.get_buffer(len(view))
         size = min(len(buffer), len(view))
         buffer[:size] = view[:size]

@@ -23,6 +23,17 @@ _RESERVED = frozenset(
     {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"}
 )
 
+# One object for all connections: a connection keeps its headers as long as it lives.
+_COMMON_NAMES = {
+    name: name
+    for name in (
+        *(b"host", b"upgrade", b"connection", b"origin", b"cookie", b"user-agent", b"authorization", b"accept"),
+        *(b"accept-encoding", b"accept-language", b"cache-control", b"pragma"),
+        *(b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"),
+    )
+}
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -81,7 +92,8 @@ def parse_request(data: bytes) -> HandshakeRequest:
         name, colon, value = line.partition(b":")
         if not colon or not _TOKEN.fullmatch(name):
             raise HandshakeError(400, "Malformed header line.")
-        headers.append((name.lower(), value.strip(b" \t")))
+        name = name.lower()
+        headers.append((_COMMON_NAMES.get(name, name), value.strip(b" \t")))
     key = _check(headers)
     raw_path, path, query_string = _split_target(target)
     subprotocols = [

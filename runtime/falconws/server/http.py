@@ -68,6 +68,7 @@ def http_protocol_class() -> type[asyncio.Protocol]:
 
 def _on_httptools(base: Any) -> type[asyncio.Protocol]:
     class HttpProtocol(_HeadDeadline, base):  # type: ignore[misc]
+        parser: Any
         _head_bytes = 0
         _in_head = True
         _rejected = False
@@ -112,6 +113,8 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
         def handle_websocket_upgrade(self, *event: Any) -> None:
             if not self._rejected:
                 super().handle_websocket_upgrade(*event)
+                # Parser and protocol hold each other, and nobody parts them after an upgrade.
+                self.parser = None
 
         def _reject(self) -> None:
             self._rejected = True
