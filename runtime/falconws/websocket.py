@@ -310,7 +310,7 @@ class WebSocket(falcon.asgi.WebSocket):
         check_close(code, reason)
         if self._phase is _CLOSED:
             return
-        if self._phase is _OPEN:
+        if self._phase is _OPEN and isinstance(self._inbox, Inbox):
             # Falcon's close() lets other tasks run first, and tests with Falcon's client lean on that: one that opens a
             # WebSocket which is closed at once has to find it open.
             for _ in range(_YIELDS_BEFORE_CLOSE):
@@ -391,6 +391,8 @@ class WebSocket(falcon.asgi.WebSocket):
     def release(self) -> None:
         """Stop what still runs in the background; called by ``App`` when the responder has ended."""
         self._inbox.stop()
+        # Without it, the socket and its inbox would refer to each other until the garbage collector finds them.
+        self._inbox.on_end = None
 
     # Sending
 
