@@ -75,13 +75,16 @@ def test_clients_are_told_before_the_server_goes(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "snippets" / "going_away.py", tmp_path)
     shell = Shell(tmp_path)
     started = "INFO:     Application startup complete."
-    with shell.serving(f"$ falconws serve going_away:app\n...\n{started}\n") as server, ExitStack() as stack:
+    with shell.serving(f"$ falconws serve going_away:app --drain 2\n...\n{started}\n") as server, ExitStack() as stack:
         clients = [stack.enter_context(connect(f"ws://127.0.0.1:{shell.port}/news")) for _ in range(3)]
         for ws in clients:
             ws.send('"hello"')
             assert ws.recv(timeout=60) == '"hello"'
         server.terminate()
         last_words = [last_word(ws) for ws in clients]
+        for ws in clients:
+            ws.close()
+        server.wait(60)
     # The first to be closed may be closed before its responder knows.
     assert last_words.count({"restarting": True}) >= 2
     assert [word for word in last_words if word not in ({"restarting": True}, 1012)] == []
