@@ -1,6 +1,5 @@
 """picows' own server with its async API, without compression."""
 
-import asyncio
 import json
 import sys
 
