@@ -80,6 +80,6 @@ def _authenticate_tests(project: Project, snippet: str, variable: str) -> tuple[
         what="a token for the tests",
         imports=[Import("collections.abc", "AsyncIterator"), Import("falconws.testing", "Client")],
         code=snippet,
-        needs=("pytest", "falconws", "Response", "app"),
+        needs=("pytest", "falconws", "app"),
     )
     return planned_edit(path, conftest, registration)

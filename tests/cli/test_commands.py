@@ -229,7 +229,7 @@ def test_without_a_fixture_app_the_tests_token_is_left_to_the_user(run: Run, dem
     result = run("add-middleware", "auth", "--kind", "token-auth", cwd="demo")
     assert result.exit_code == ExitCode.REGISTER_BY_HAND
     assert 'Cannot register a token for the tests in tests/conftest.py: it has no "pytest".' in result.output
-    assert "    async def client(\n" in result.output
+    assert "    async def client(app: falconws.App)" in result.output
     assert (demo / "demo" / "middleware" / "auth.py").is_file()
     assert not conftest.exists()
 

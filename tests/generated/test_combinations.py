@@ -140,12 +140,7 @@ def test_each_middleware_is_clean_tested_and_served(tmp_path: Path, kind: Kind) 
     [
         Kind.BLANK,
         Kind.LOGGING,
-        pytest.param(
-            Kind.TOKEN_AUTH,
-            marks=pytest.mark.xfail(
-                strict=False, reason="falconws.testing.Client does not take a falconws.App for mypy"
-            ),
-        ),
+        Kind.TOKEN_AUTH,
     ],
 )
 def test_each_middleware_is_typed(tmp_path: Path, kind: Kind) -> None:

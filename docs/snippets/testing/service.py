@@ -1,7 +1,6 @@
 """The application that the example tests are about."""
 
 import falconws
-from falcon.asgi import Response
 
 
 class EchoResource:
@@ -14,9 +13,9 @@ class EchoResource:
             await ws.send_text(text)
 
 
-def create_app() -> falconws.App[falconws.Request, Response]:
+def create_app() -> falconws.App:
     """Return a new application."""
-    app: falconws.App[falconws.Request, Response] = falconws.App()
+    app = falconws.App()
     app.ws_options.allowed_origins = "same-origin"
     app.add_route("/echo", EchoResource())
     return app
