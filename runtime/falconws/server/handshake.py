@@ -35,6 +35,7 @@ _COMMON_NAMES = {
 }
 
 Headers = list[tuple[bytes, bytes]]
+_Values = dict[bytes, list[bytes]]
 
 
 class HandshakeError(Exception):
@@ -86,6 +87,7 @@ def parse_request(data: bytes) -> HandshakeRequest:
     if not version.startswith(b"HTTP/1.") or version == b"HTTP/1.0":
         raise HandshakeError(400, "A WebSocket handshake needs HTTP/1.1.")
     headers: Headers = []
+    values: _Values = {}
     for line in lines[1:]:
         if not line:
             break
@@ -93,37 +95,40 @@ def parse_request(data: bytes) -> HandshakeRequest:
         if not colon or not _TOKEN.fullmatch(name):
             raise HandshakeError(400, "Malformed header line.")
         name = name.lower()
-        headers.append((_COMMON_NAMES.get(name, name), value.strip(b" \t")))
-    key = _check(headers)
+        name = _COMMON_NAMES.get(name, name)
+        value = value.strip(b" \t")
+        headers.append((name, value))
+        values.setdefault(name, []).append(value)
+    key = _check(values)
     raw_path, path, query_string = _split_target(target)
     subprotocols = [
         token.strip().decode("latin-1")
-        for value in _values(headers, b"sec-websocket-protocol")
+        for value in values.get(b"sec-websocket-protocol", ())
         for token in value.split(b",")
         if token.strip()
     ]
-    extensions = b", ".join(_values(headers, b"sec-websocket-extensions")).decode("latin-1")
+    extensions = b", ".join(values.get(b"sec-websocket-extensions", ())).decode("latin-1")
     return HandshakeRequest(raw_path, path, query_string, headers, key, subprotocols, extensions)
 
 
-def _check(headers: Headers) -> bytes:
+def _check(values: _Values) -> bytes:
     """Return the key of a handshake whose headers are right (RFC 6455 section 4.2.1)."""
-    if b"websocket" not in _tokens(headers, b"upgrade"):
+    if b"websocket" not in _tokens(values, b"upgrade"):
         raise HandshakeError(426, "Only an upgrade to websocket is possible.", [(b"upgrade", b"websocket")])
-    if b"upgrade" not in _tokens(headers, b"connection"):
+    if b"upgrade" not in _tokens(values, b"connection"):
         raise HandshakeError(400, "The Connection header lacks Upgrade.")
-    if len(_values(headers, b"host")) != 1:
+    if len(values.get(b"host", ())) != 1:
         raise HandshakeError(400, "A handshake needs one Host header.")
-    if _values(headers, b"sec-websocket-version") != [b"13"]:
+    if values.get(b"sec-websocket-version") != [b"13"]:
         raise HandshakeError(
             426,
             "Only version 13 of the WebSocket protocol is spoken here.",
             [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")],
         )
-    keys = _values(headers, b"sec-websocket-key")
+    keys = values.get(b"sec-websocket-key", [])
     if len(keys) != 1 or not _is_key(keys[0]):
         raise HandshakeError(400, "Sec-WebSocket-Key is not the base64 form of 16 bytes.")
-    if b"transfer-encoding" in dict(headers) or _values(headers, b"content-length") not in ([], [b"0"]):
+    if b"transfer-encoding" in values or values.get(b"content-length", [b"0"]) != [b"0"]:
         raise HandshakeError(400, "A handshake has no body.")
     return keys[0]
 
@@ -135,12 +140,8 @@ def _is_key(value: bytes) -> bool:
         return False
 
 
-def _values(headers: Headers, name: bytes) -> list[bytes]:
-    return [value for header, value in headers if header == name]
-
-
-def _tokens(headers: Headers, name: bytes) -> set[bytes]:
-    return {token.strip().lower() for value in _values(headers, name) for token in value.split(b",")}
+def _tokens(values: _Values, name: bytes) -> set[bytes]:
+    return {token.strip().lower() for value in values.get(name, ()) for token in value.split(b",")}
 
 
 def _split_target(target: bytes) -> tuple[bytes, str, bytes]:

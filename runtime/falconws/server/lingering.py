@@ -14,6 +14,9 @@ from typing import Any
 
 def linger(transport: Any, loop: asyncio.AbstractEventLoop, seconds: float, on_lost: Callable[[], object]) -> None:
     """Close *transport* after the client's end of stream, or after *seconds*; then call *on_lost*."""
+    if transport.is_closing():
+        # The protocol that is there will hear of the end.
+        return
     transport.set_protocol(_Lingering(transport, loop, seconds, on_lost))
     if transport.can_write_eof():
         transport.write_eof()

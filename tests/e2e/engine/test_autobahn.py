@@ -72,8 +72,10 @@ def judge(results) -> None:
     bad = {
         case: (result["behavior"], result["behaviorClose"], result["remoteCloseCode"])
         for case, result in results.items()
-        if (result["behavior"] not in ("OK", "INFORMATIONAL")
-        and not (result["behavior"] == "NON-STRICT" and case in NON_STRICT))
+        if (
+            result["behavior"] not in ("OK", "INFORMATIONAL")
+            and not (result["behavior"] == "NON-STRICT" and case in NON_STRICT)
+        )
         or result["behaviorClose"] not in ("OK", "INFORMATIONAL")
     }
     assert not bad
