@@ -41,5 +41,5 @@ nitpick_ignore_regex = [
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 
-# `make linkcheck` has no network to rely on; links within the documentation are checked by `-n -W`.
+# `-b linkcheck` has no network to rely on; links within the documentation are checked by `-n -W`.
 linkcheck_ignore = [r"https?://.*"]
