@@ -4,7 +4,7 @@ import importlib
 
 import click
 
-_COMMANDS = ("new", "add-resource", "add-middleware", "add-media-handler", "serve", "test")
+_COMMANDS = ("new", "add-resource", "add-middleware", "add-media-handler", "serve", "test", "bench")
 
 
 class LazyGroup(click.Group):

@@ -1,0 +1,76 @@
+"""`falconws bench`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("bench")
+@click.argument("where", metavar="[URL|PATH]", default="/echo")
+@click.option(
+    "--connections", type=click.IntRange(1, 20_000), default=32, show_default=True, help="Number of connections."
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Messages of each connection that wait for their answer.",
+)
+@click.option(
+    "--size", type=click.IntRange(0, 16 * 1024 * 1024), default=32, show_default=True, help="Bytes of a message."
+)
+@click.option("--message", metavar="TEXT", help="Message to send instead of --size bytes of x.")
+@click.option("--binary", is_flag=True, help="Send BINARY messages instead of TEXT.")
+@click.option("--header", "headers", multiple=True, metavar='"NAME: VALUE"', help="Add a header to the handshake.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, help="Length of the test."
+)
+@click.option(
+    "--warm-up", type=click.FloatRange(0, 60), default=0.5, show_default=True, help="Seconds of load before it."
+)
+@click.option("--allow-remote", is_flag=True, help="Let URL be another machine.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
+def command(
+    where: str,
+    connections: int,
+    in_flight: int,
+    size: int,
+    message: str | None,
+    binary: bool,
+    headers: tuple[str, ...],
+    seconds: float,
+    warm_up: float,
+    allow_remote: bool,
+    as_json: bool,
+) -> None:
+    """Put a WebSocket route under load, and show its rate, latency and CPU time a message.
+
+    PATH (/echo by default) is a route of the project's app, which is served for the test on a free port; URL is a
+    route of a server that runs already. The route must answer each message with one message, as an echo does.
+    The server's CPU time is shown on Linux, when it runs on this machine as the same user. Ctrl+C ends the test with
+    a summary. On this machine, TLS certificates are not verified.
+
+    \b
+    Examples:
+      falconws bench
+      falconws bench /rooms/1/chat --connections 500 --message '{"text": "hello"}'
+      falconws bench ws://127.0.0.1:8000/echo --in-flight 16 --size 4096 --seconds 30
+      falconws bench /echo --json --seconds 5 > bench.json
+    """
+    from falconws_cli.bench.run import bench
+
+    bench(
+        where,
+        Path.cwd(),
+        connections=connections,
+        in_flight=in_flight,
+        size=size,
+        message=message,
+        binary=binary,
+        headers=headers,
+        seconds=seconds,
+        warm_up=warm_up,
+        allow_remote=allow_remote,
+        as_json=as_json,
+    )
