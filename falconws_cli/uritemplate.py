@@ -32,7 +32,7 @@ CONVERTERS = {
     "int": FieldType("int", "7"),
     "float": FieldType("float", "1.5"),
     "uuid": FieldType("UUID", "6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10", "uuid"),
-    "dt": FieldType("datetime", "2030-01-31T12:00:00+0000", "datetime"),
+    "dt": FieldType("datetime", "2030-01-31T12:00:00Z", "datetime"),
     "path": FieldType("str", "lobby/door"),
 }
 

@@ -3,7 +3,7 @@
 Timeline, with D the seconds to drain:
 
     0         nothing new is accepted, /readyz fails, `going_away` is set, idle HTTP connections close
-    0 .. D    WebSockets are asked to close with 1012 at even distances, each when it has answered
+    0.1 .. D  WebSockets are asked to close with 1012 at even distances, each when it has answered
               what it had received; handshakes under way are refused with 503
     D         the rest is closed with 1012 whether it has answered or not
     D + 1 s   what has not closed is cut off, and responders that still run are cancelled
@@ -20,6 +20,8 @@ from typing import Any
 
 CLOSING_S = 1.0
 """For closing handshakes, and again for cancelled tasks to end."""
+_GOODBYE_S = 0.1
+"""Between `going_away` and the first close, for responders that have something to say before."""
 _TICK_S = 0.02
 _REASON = "server is restarting"
 
@@ -61,10 +63,10 @@ class Drain:
             if not self._is_websocket(connection):
                 self._guard(connection.shutdown)
         await self._spread(websockets, end)
-        await self._until(lambda: not self._connections, end)
+        await self._until(self._all_closed, end)
         for connection in list(self._connections):
             self._guard(connection.shutdown)
-        await self._until(lambda: not self._connections, self._loop.time() + CLOSING_S)
+        await self._until(self._all_closed, self._loop.time() + CLOSING_S)
         if self._connections:
             _logger.info("Cutting off %d connection(s) that did not close", len(self._connections))
         for connection in list(self._connections):
@@ -84,16 +86,22 @@ class Drain:
 
     async def _spread(self, websockets: list[Any], end: float) -> None:
         start = self._loop.time()
+        await self._until(self._all_closed, start + min(_GOODBYE_S, self._seconds / 10))
         total = len(websockets)
         closed = 0
         while closed < total and not self._forced.is_set():
-            share = 1.0 if end <= start else (self._loop.time() - start) / (end - start)
+            now = self._loop.time()
+            share = 1.0 if end <= now else (now - start) / (end - start)
             due = min(total, int(share * total) + 1)
             for connection in websockets[closed:due]:
                 if connection in self._connections:
                     self._ask(connection, end - self._loop.time())
             closed = due
-            await self._pause(max(_TICK_S, self._seconds / total))
+            if closed < total:
+                await self._until(self._all_closed, min(end, now + max(_TICK_S, self._seconds / total)))
+
+    def _all_closed(self) -> bool:
+        return not self._connections
 
     def _ask(self, connection: Any, remaining_s: float) -> None:
         # uvicorn's own engines can only close at once.
