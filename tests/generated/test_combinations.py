@@ -29,7 +29,7 @@ ROUTES = {
     "plain": (None, None),
     "typed": (
         "{room_id}/{number:int}/{key:uuid}/{share:float}/{when:dt}/{rest:path}",
-        "lobby/7/6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10/1.5/2030-01-31T12:00:00+0000/a/b",
+        "lobby/7/6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10/1.5/2030-01-31T12:00:00Z/a/b",
     ),
 }
 RESOURCES = list(itertools.product(Pattern, (None, "wamp"), (True, False), ROUTES))
