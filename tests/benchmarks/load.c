@@ -195,8 +195,9 @@ static struct connection *open_all(int count) {
 }
 
 static void report(const char *unit, long count, double elapsed, double cpu) {
+    if (!count) die("no %s within %.2f s", unit, elapsed);
     printf("{\"%s\": %ld, \"seconds\": %.6f, \"rate\": %.2f, \"cpu_us\": %.4f, \"busy\": %.4f", unit, count, elapsed,
-           count / elapsed, count ? cpu / count * 1e6 : 0, cpu / elapsed);
+           count / elapsed, cpu / count * 1e6, cpu / elapsed);
 }
 
 static void run_echo(int count, int in_flight, double warm_up, double seconds) {
