@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH = 760
-_LABEL_WIDTH = 230
+_LABEL_WIDTH = 250
 _VALUE_WIDTH = 90
 _BAR = 16
 _GAP = 6

@@ -78,6 +78,7 @@ def machine() -> str:
 
 def _run_section(command: str, rounds: int, seconds: float, generator: str) -> str:
     return (
+        "# Results\n\nWritten by the benchmark; [performance](index.md) says how to read it.\n\n"
         f"Measured on {datetime.now(UTC).date().isoformat()} with `{command}`: {rounds} rounds of {seconds:g} s, "
         f"servers on core {SERVER_CORE}, load ({generator}) on core {LOAD_CORE}.\n\n{machine()}.\n"
     )
