@@ -1,17 +1,17 @@
 """picows' protocol, put on a transport that has spoken HTTP so far. All that is peculiar to picows is here.
 
-picows expects to read the handshake itself from a TCP socket of its own. Here it reads a plain one
-written for it, its response is replaced by ours, and the transport that it sees is a stand-in:
-`close` is ours to decide, and TCP options are not set on what may be a Unix socket.
+picows expects to read the handshake itself from a TCP socket of its own. Here the request that it reads is a
+stand-in, its response is replaced by ours, and so is the transport: `close` is ours to decide, and TCP
+options are not set on what may be a Unix socket.
 """
 
 from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from picows import WSAutoPingStrategy, WSUpgradeResponseWithListener
+from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
 if TYPE_CHECKING:
@@ -79,17 +79,18 @@ class _Socket:
 class _Carrier:
     """The transport as picows sees it: it writes, and cannot close."""
 
-    __slots__ = ("_transport", "get_write_buffer_size", "write", "writelines")
+    __slots__ = ("_is_tls", "_socket", "get_write_buffer_size", "write", "writelines")
 
     def __init__(self, transport: Any) -> None:
-        self._transport = transport
+        self._socket = _Socket(transport.get_extra_info("socket").fileno())
+        self._is_tls = transport.get_extra_info("ssl_object")
         self.write = transport.write
         self.writelines = transport.writelines
         self.get_write_buffer_size = transport.get_write_buffer_size
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        value = self._transport.get_extra_info(name, default)
-        return _Socket(value.fileno()) if name == "socket" else value
+        # The addresses, which picows only logs, are not worth finding out.
+        return self._socket if name == "socket" else self._is_tls if name == "ssl_object" else default
 
     def close(self) -> None:
         pass
@@ -100,13 +101,14 @@ class _Carrier:
 class _Response:
     """The 101 response, already rendered."""
 
-    __slots__ = ("_rendered", "headers")
+    __slots__ = ("_rendered",)
 
     status = HTTPStatus.SWITCHING_PROTOCOLS
+    headers: ClassVar[dict[str, str]] = {}
+    """picows writes its answer to the stand-in's key here, always the same one; nobody reads it."""
 
     def __init__(self, rendered: bytes) -> None:
         self._rendered = rendered
-        self.headers: dict[str, str] = {}
 
     def to_bytes(self) -> bytearray:
         rendered, self._rendered = self._rendered, b""
@@ -115,6 +117,8 @@ class _Response:
 
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
     """picows' parser and writer for one accepted connection."""
+
+    __slots__ = ()
 
     def get_buffer(self, size_hint: int) -> memoryview:
         view: memoryview = _get_buffer(self, size_hint)
@@ -136,13 +140,29 @@ _get_buffer = WSProtocol.get_buffer
 _buffer_updated = WSProtocol.buffer_updated
 
 
-def switch_protocols(transport: Any, connection: Connection, key: bytes, response: bytes, max_frame_bytes: int) -> None:
+_STAND_IN = b"GET / HTTP/1.1\r\n\r\n"
+_STAND_IN_HEADERS = {
+    "upgrade": "websocket",
+    "connection": "upgrade",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+"""picows parses a request before it asks for the listener, and judges it after: so what it parses is
+empty, and what it judges is given to it in between."""
+
+
+def switch_protocols(transport: Any, connection: Connection, response: bytes, max_frame_bytes: int) -> None:
     """Send *response* on *transport* and let picows feed *connection* with what comes from now on."""
+
+    def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        request.headers = cast(Any, _STAND_IN_HEADERS)
+        return WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection)
+
     protocol = FrameProtocol(
         None,
         None,
         False,
-        lambda _: WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection),
+        listen,
         _ParserLog(connection),
         True,
         None,
@@ -156,13 +176,8 @@ def switch_protocols(transport: Any, connection: Connection, key: bytes, respons
         _READ_BUFFER_BYTES,
     )
     protocol.connection_made(_Carrier(transport))
-    feed(
-        protocol,
-        b"GET / HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-        b"sec-websocket-version: 13\r\nsec-websocket-key: %b\r\n\r\n" % key,
-    )
-    # picows keeps both as long as the connection lives; nobody reads them.
-    protocol.transport.request.headers = protocol.transport.response.headers = None
+    _get_buffer(protocol, -1)[: len(_STAND_IN)] = _STAND_IN
+    _buffer_updated(protocol, len(_STAND_IN))
     transport.set_protocol(protocol)
 
 

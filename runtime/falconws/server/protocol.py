@@ -131,11 +131,18 @@ class WebSocketProtocol(asyncio.Protocol):
     def _begin(self, data: bytes) -> None:
         head, separator, rest = data.partition(b"\r\n\r\n")
         try:
-            self._request = request = parse_request(head + separator)
+            request = parse_request(head + separator)
         except HandshakeError as refusal:
             self._refuse(refusal.status, refusal.message, refusal.headers)
-            return
-        self._early = rest
+        else:
+            self.begin(request, rest)
+
+    def begin(self, request: HandshakeRequest, early: bytes) -> None:
+        """Run the application for *request*; *early* is what the client has sent behind it."""
+        self._request = request
+        self._early = early
+        if len(early) > _MAX_EARLY_BYTES:
+            self._transport.pause_reading()
         if self._settings.deflate is not None and request.extensions:
             self._agreement = negotiate(request.extensions, self._settings.deflate)
         self._scope = scope = self._make_scope(request)
@@ -241,7 +248,7 @@ class WebSocketProtocol(asyncio.Protocol):
             assert self._settings.deflate is not None
             deflate = PerMessageDeflate(agreement, self._settings.deflate)
         connection.opened(self._transport, deflate, self._lost)
-        switch_protocols(self._transport, connection, request.key, response, self._settings.max_message_bytes)
+        switch_protocols(self._transport, connection, response, self._settings.max_message_bytes)
         early, self._early = self._early, b""
         # What the scope holds is the application's now.
         self._scope = {}

@@ -73,7 +73,7 @@ class Conversation:
         self.transport = MemoryTransport()
         self.connection = Connection(settings, asyncio.get_running_loop(), "peer", self._no_handshake)
         self.connection.opened(self.transport, None, lambda: None)
-        switch_protocols(self.transport, self.connection, b"dGhlIHNhbXBsZSBub25jZQ==", b"", settings.max_message_bytes)
+        switch_protocols(self.transport, self.connection, b"", settings.max_message_bytes)
 
     async def _no_handshake(self, event: dict[str, Any]) -> None:
         raise AssertionError(event)
