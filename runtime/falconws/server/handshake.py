@@ -6,7 +6,6 @@ handshake (RFC 6455 section 4.2). Knows no transport and no application.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import http
@@ -17,6 +16,9 @@ from urllib.parse import unquote
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_REQUEST_LINE = re.compile(rb"([^ \r\n]+) ([!-~]+) (HTTP/1\.[0-9])\r\n")
+_HEADER_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*\r\n")
+_HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # The handshake itself writes these; an application that does too would break it.
 _RESERVED = frozenset(
@@ -35,7 +37,7 @@ _COMMON_NAMES = {
 }
 
 Headers = list[tuple[bytes, bytes]]
-_Values = dict[bytes, list[bytes]]
+_Values = dict[bytes, bytes]
 
 
 class HandshakeError(Exception):
@@ -77,71 +79,68 @@ def parse_request(data: bytes) -> HandshakeRequest:
     Raises:
         HandshakeError: 400, 405 or 426, with a sentence for the client.
     """
-    lines = data.split(b"\r\n")
-    request_line = lines[0].split(b" ")
-    if len(request_line) != 3:
+    request_line = _REQUEST_LINE.match(data)
+    if request_line is None:
         raise HandshakeError(400, "Malformed request line.")
-    method, target, version = request_line
+    method, target, version = request_line.groups()
     if method != b"GET":
         raise HandshakeError(405, "A WebSocket handshake is a GET request.", [(b"allow", b"GET")])
-    if not version.startswith(b"HTTP/1.") or version == b"HTTP/1.0":
+    if version == b"HTTP/1.0":
         raise HandshakeError(400, "A WebSocket handshake needs HTTP/1.1.")
+    if not _HEADER_LINES.fullmatch(data, request_line.end()):
+        raise HandshakeError(400, "Malformed header line.")
     headers: Headers = []
     values: _Values = {}
-    for line in lines[1:]:
-        if not line:
-            break
-        name, colon, value = line.partition(b":")
-        if not colon or not _TOKEN.fullmatch(name):
-            raise HandshakeError(400, "Malformed header line.")
+    for name, value in _HEADER.findall(data, request_line.end()):
         name = name.lower()
         name = _COMMON_NAMES.get(name, name)
-        value = value.strip(b" \t")
+        value = value.rstrip(b" \t")
         headers.append((name, value))
-        values.setdefault(name, []).append(value)
-    key = _check(values)
+        # As one list (RFC 9110 section 5.3). Of what is no list, two make no valid value; but see _check.
+        values[name] = b"%b, %b" % (values[name], value) if name in values else value
+    key = _check(values, headers)
     raw_path, path, query_string = _split_target(target)
     subprotocols = [
         token.strip().decode("latin-1")
-        for value in values.get(b"sec-websocket-protocol", ())
-        for token in value.split(b",")
+        for token in values.get(b"sec-websocket-protocol", b"").split(b",")
         if token.strip()
     ]
-    extensions = b", ".join(values.get(b"sec-websocket-extensions", ())).decode("latin-1")
+    extensions = values.get(b"sec-websocket-extensions", b"").decode("latin-1")
     return HandshakeRequest(raw_path, path, query_string, headers, key, subprotocols, extensions)
 
 
-def _check(values: _Values) -> bytes:
+def _check(values: _Values, headers: Headers) -> bytes:
     """Return the key of a handshake whose headers are right (RFC 6455 section 4.2.1)."""
-    if b"websocket" not in _tokens(values, b"upgrade"):
+    if not _has_token(values, b"upgrade", b"websocket"):
         raise HandshakeError(426, "Only an upgrade to websocket is possible.", [(b"upgrade", b"websocket")])
-    if b"upgrade" not in _tokens(values, b"connection"):
+    if not _has_token(values, b"connection", b"upgrade"):
         raise HandshakeError(400, "The Connection header lacks Upgrade.")
-    if len(values.get(b"host", ())) != 1:
+    if b"host" not in values or (len(values) != len(headers) and [name for name, _ in headers].count(b"host") != 1):
         raise HandshakeError(400, "A handshake needs one Host header.")
-    if values.get(b"sec-websocket-version") != [b"13"]:
+    if values.get(b"sec-websocket-version") != b"13":
         raise HandshakeError(
             426,
             "Only version 13 of the WebSocket protocol is spoken here.",
             [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")],
         )
-    keys = values.get(b"sec-websocket-key", [])
-    if len(keys) != 1 or not _is_key(keys[0]):
+    key = values.get(b"sec-websocket-key", b"")
+    if not _is_key(key):
         raise HandshakeError(400, "Sec-WebSocket-Key is not the base64 form of 16 bytes.")
-    if b"transfer-encoding" in values or values.get(b"content-length", [b"0"]) != [b"0"]:
+    if b"transfer-encoding" in values or values.get(b"content-length", b"0") != b"0":
         raise HandshakeError(400, "A handshake has no body.")
-    return keys[0]
+    return key
 
 
 def _is_key(value: bytes) -> bool:
     try:
-        return len(base64.b64decode(value, validate=True)) == 16
+        return len(binascii.a2b_base64(value, strict_mode=True)) == 16
     except binascii.Error:
         return False
 
 
-def _tokens(values: _Values, name: bytes) -> set[bytes]:
-    return {token.strip().lower() for value in values.get(name, ()) for token in value.split(b",")}
+def _has_token(values: _Values, name: bytes, token: bytes) -> bool:
+    value = values.get(name, b"").lower()
+    return value == token or token in [one.strip() for one in value.split(b",")]
 
 
 def _split_target(target: bytes) -> tuple[bytes, str, bytes]:
@@ -155,12 +154,13 @@ def _split_target(target: bytes) -> tuple[bytes, str, bytes]:
         if target.startswith(b"?"):
             target = b"/" + target
     raw_path, _, query_string = target.partition(b"?")
-    return raw_path, unquote(raw_path.decode("latin-1")), query_string
+    path = raw_path.decode("latin-1")
+    return raw_path, unquote(path) if "%" in path else path, query_string
 
 
 def accept_value(key: bytes) -> bytes:
     """Return the Sec-WebSocket-Accept that answers *key* (RFC 6455 section 4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    return binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
 
 
 def upgrade_response(
