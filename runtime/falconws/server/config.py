@@ -10,6 +10,7 @@ from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
 from falconws.server.application import load_application
 from falconws.server.engine import Engine
+from falconws.server.entrance import entrance_class
 from falconws.server.errors import StartError
 from falconws.server.gate import Gate, GateSettings
 from falconws.server.http import http_protocol_class
@@ -59,7 +60,8 @@ class ServerConfig(uvicorn.Config):
 
     def load(self) -> None:
         """Load what cannot be pickled, in the process that serves."""
-        self.http = http_protocol_class()
+        http_class = http_protocol_class()
+        self.http = entrance_class(http_class) if self.engine_is_fast else http_class
         super().load()
 
 

@@ -25,6 +25,8 @@ class _HeadDeadline:
     loop: asyncio.AbstractEventLoop
     transport: Any
     config: Any
+    head_due: float | None = None
+    """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -42,7 +44,8 @@ class _HeadDeadline:
     def _start_deadline(self) -> None:
         seconds = self.config.connection_settings.handshake_timeout_s
         if self._deadline is None and seconds is not None:
-            self._deadline = self.loop.call_later(seconds, self._cut_off)
+            due, self.head_due = self.head_due, None
+            self._deadline = self.loop.call_at(due or self.loop.time() + seconds, self._cut_off)
 
     def _stop_deadline(self) -> None:
         if self._deadline is not None:
@@ -50,11 +53,16 @@ class _HeadDeadline:
             self._deadline = None
 
     def _cut_off(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
-            self.transport.write(plain_denial(408, "The request did not come in time."))
-            self.transport.close()
-            self._deadline = self.loop.call_later(1.0, self.transport.abort)
+        self._deadline = cut_off(self.transport, self.loop)
+
+
+def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:
+    """Answer a request that does not come with 408 and close; return the timer of the abort that follows."""
+    if transport.is_closing():
+        return None
+    transport.write(plain_denial(408, "The request did not come in time."))
+    transport.close()
+    return loop.call_later(1.0, transport.abort)
 
 
 def http_protocol_class() -> type[asyncio.Protocol]:
