@@ -33,7 +33,11 @@ class _ParserLog:
     __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection: Connection | None = connection
+
+    def forget(self) -> None:
+        """Let go of the connection, which holds this log by way of picows' transport."""
+        self._connection = None
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of logging.Logger's method
         return False
@@ -45,13 +49,14 @@ class _ParserLog:
 
     def error(self, message: str, *arguments: Any) -> None:
         code, reason = arguments[0]
-        if self._connection.parser_refuses(int(code), str(reason)):
+        if self._connection is not None and self._connection.parser_refuses(int(code), str(reason)):
             raise _AnsweredError
 
     def exception(self, message: str, *_: Any) -> None:
         # Raised by our own callbacks, or for want of memory: it must be seen.
         logging.getLogger("falconws.server").exception("%s", message)
-        self._connection.parser_refuses(1011, "")
+        if self._connection is not None:
+            self._connection.parser_refuses(1011, "")
 
 
 class _AnsweredError(Exception):
@@ -118,7 +123,9 @@ class _Response:
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
     """picows' parser and writer for one accepted connection."""
 
-    __slots__ = ()
+    __slots__ = ("log",)
+
+    log: _ParserLog
 
     def get_buffer(self, size_hint: int) -> memoryview:
         view: memoryview = _get_buffer(self, size_hint)
@@ -135,9 +142,14 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         self.listener.end_of_stream()
         return False
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        _connection_lost(self, exc)
+        self.log.forget()
+
 
 _get_buffer = WSProtocol.get_buffer
 _buffer_updated = WSProtocol.buffer_updated
+_connection_lost = WSProtocol.connection_lost
 
 
 _STAND_IN = b"GET / HTTP/1.1\r\n\r\n"
@@ -158,12 +170,13 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
         request.headers = cast(Any, _STAND_IN_HEADERS)
         return WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection)
 
+    log = _ParserLog(connection)
     protocol = FrameProtocol(
         None,
         None,
         False,
         listen,
-        _ParserLog(connection),
+        log,
         True,
         None,
         False,
@@ -175,6 +188,7 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
         None,
         _READ_BUFFER_BYTES,
     )
+    protocol.log = log
     protocol.connection_made(_Carrier(transport))
     _get_buffer(protocol, -1)[: len(_STAND_IN)] = _STAND_IN
     _buffer_updated(protocol, len(_STAND_IN))

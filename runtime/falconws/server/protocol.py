@@ -101,6 +101,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server_state.connections.discard(self)
         if self._connection is not None and self._connection.connecting:
             self._connection.denied()
+        self._forget()
 
     # uvicorn.
 
@@ -258,8 +259,14 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _lost(self) -> None:
+        self._forget()
         self._server_state.connections.discard(self)
         self._server_state.total_requests += 1
+
+    def _forget(self) -> None:
+        """Let go of the connection, which holds this object too: so neither waits for the garbage collector."""
+        self._connection = None
+        self._scope = {}
 
     def _start_denial(self, event: dict[str, Any]) -> None:
         try:
