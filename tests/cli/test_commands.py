@@ -14,7 +14,7 @@ from falconws_cli.main import cli
 
 Run = Callable[..., click.testing.Result]
 
-COMMANDS = ["new", "add-resource", "add-middleware", "add-media-handler", "serve", "test"]
+COMMANDS = ["new", "add-resource", "add-middleware", "add-media-handler", "serve", "test", "bench"]
 
 
 @pytest.fixture
