@@ -75,6 +75,17 @@ class ServerProcess:
                     raise AssertionError(f"no line matches {pattern!r} in:\n" + "\n".join(self._lines))
                 self._changed.wait(remaining)
 
+    def write_until_it_reloads(self, source: Path, text: str) -> None:
+        """Write *text* to *source*; again, while uvicorn has not taken its first look at the files yet."""
+        for attempt in range(1, 11):
+            source.write_text(text)
+            try:
+                self.wait_for_line("Reloading", timeout=2)
+                return
+            except AssertionError:
+                if attempt == 10:
+                    raise
+
     @property
     def url(self) -> str:
         return self.wait_for_line(r"serves (\S+) ").group(1)

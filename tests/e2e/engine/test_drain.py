@@ -211,8 +211,7 @@ def test_reload_drains_in_under_a_second(serve, tmp_path, join):
     server = serve(APP, reload=True, reload_dirs=[str(tmp_path)], drain=60).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(10)]
     source = tmp_path / "served.py"
-    source.write_text(source.read_text() + "\n# changed\n")
-    server.wait_for_line("Reloading")
+    server.write_until_it_reloads(source, source.read_text() + "\n# changed\n")
     server.wait_for_line(r"Draining 10 connection\(s\) within 0.5 s")
     assert {end[1] for end in closes_of(clients)} == {1012}
 

@@ -69,8 +69,7 @@ def test_reload_serves_the_changed_app(serve, tmp_path: Path):
     with urllib.request.urlopen(server.url, timeout=20) as response:
         assert response.read() == b"hello"
     source = tmp_path / "served.py"
-    source.write_text(source.read_text().replace('b"hello"', 'b"changed"'))
-    server.wait_for_line("Reloading")
+    server.write_until_it_reloads(source, source.read_text().replace('b"hello"', 'b"changed"'))
     server.wait_for_line("Finished server process|Started server process", timeout=20)
     with httpx.Client(transport=httpx.HTTPTransport(retries=3), timeout=20) as client:
         # The old process may take one last request of the shared socket.
