@@ -1,0 +1,107 @@
+"""What a subscriber is told: a message, a gap, who came and who left. Plain values; nothing here sends or receives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .broker import Payload, Publication
+from .position import Position
+
+__all__ = ("Event", "Gap", "Joined", "Left", "Message")
+
+_UNSET: Any = object()
+
+
+class Message:
+    """A message of a room."""
+
+    __slots__ = ("_decode", "_media", "key", "payload", "position", "room")
+
+    room: str
+    payload: Payload
+    """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
+    position: Position
+    """Where it stands; give it back as ``since=`` to go on behind it."""
+    key: str | None
+    """What ``publish(key=...)`` was given."""
+
+    def __init__(self, publication: Publication, decode: Callable[[Payload], Any]) -> None:
+        self.room = publication.room
+        self.payload = publication.payload
+        self.position = publication.position
+        self.key = publication.key
+        self._decode = decode
+        self._media = _UNSET
+
+    @property
+    def media(self) -> Any:
+        """The object in the payload, decoded once, by the hub's media handler for its type.
+
+        Raises:
+            ValueError: The payload cannot be decoded.
+        """
+        if self._media is _UNSET:
+            self._media = self._decode(self.payload)
+        return self._media
+
+    def __repr__(self) -> str:
+        return f"Message(room={self.room!r}, payload={self.payload!r}, position='{self.position}', key={self.key!r})"
+
+
+class Gap:
+    """Messages of a room are missing here, and cannot be had any more: reload what depends on them."""
+
+    __slots__ = ("position", "reason", "room")
+
+    room: str
+    position: Position
+    """Where the room goes on: what comes next is behind it."""
+    reason: str
+    """Why, in one line for the log."""
+
+    def __init__(self, room: str, position: Position, reason: str) -> None:
+        self.room = room
+        self.position = position
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"Gap(room={self.room!r}, position='{self.position}', reason={self.reason!r})"
+
+
+class Joined:
+    """A member is present in a room who was not before."""
+
+    __slots__ = ("info", "member", "room")
+
+    room: str
+    member: str
+    info: Any
+    """What ``subscribe(info=...)`` was given, after a trip through JSON; ``None`` by default."""
+
+    def __init__(self, room: str, member: str, info: Any) -> None:
+        self.room = room
+        self.member = member
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"Joined(room={self.room!r}, member={self.member!r}, info={self.info!r})"
+
+
+class Left:
+    """The last device of a member has left a room, or its lease has run out."""
+
+    __slots__ = ("member", "room")
+
+    room: str
+    member: str
+
+    def __init__(self, room: str, member: str) -> None:
+        self.room = room
+        self.member = member
+
+    def __repr__(self) -> str:
+        return f"Left(room={self.room!r}, member={self.member!r})"
+
+
+Event = Message | Gap | Joined | Left

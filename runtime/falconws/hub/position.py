@@ -1,0 +1,46 @@
+"""Where in a room's sequence of messages somebody stands. Pure; knows neither brokers nor connections."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+__all__ = ("Position",)
+
+_MAX_EPOCH_CHARACTERS = 64
+_MAX_OFFSET = 2**63 - 1
+_OFFSET_DIGITS = len(str(_MAX_OFFSET))
+
+
+class Position(NamedTuple):
+    """The place of a message in its room: everything up to *offset* has been seen.
+
+    ``str(position)`` is text that a client can carry and hand back when it reconnects; ``Position.parse()`` reads it.
+    Clients should treat it as opaque.
+    """
+
+    epoch: str
+    """Names the sequence. It changes when the broker has lost what it knew, and offsets of another epoch mean
+    nothing."""
+
+    offset: int
+    """Grows with every message of the room; 0 is before the first."""
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the position that ``str()`` has made *text* of.
+
+        Raises:
+            ValueError: *text* is no position. It may come from a client, so the message does not repeat it.
+        """
+        epoch, colon, digits = text.rpartition(":")
+        if not (colon and 0 < len(epoch) <= _MAX_EPOCH_CHARACTERS and epoch.isascii() and epoch.isprintable()):
+            raise ValueError("Not a position: expected 'epoch:offset', as the server has sent it.")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= _OFFSET_DIGITS):
+            raise ValueError("Not a position: the offset is not a number, or too large.")
+        offset = int(digits)
+        if offset > _MAX_OFFSET:
+            raise ValueError("Not a position: the offset is not a number, or too large.")
+        return cls(epoch, offset)
