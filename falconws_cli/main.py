@@ -1,10 +1,29 @@
-"""The `falconws` command: a group whose commands are loaded when they are needed."""
+"""The `falconws` command: a group whose commands are loaded when they are needed.
+
+Whoever asks for the list of commands pays for click and this file: each command's one line of help stands here, and
+a test holds it against the command's own.
+"""
+
+from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 import click
 
-_COMMANDS = ("new", "add-resource", "add-middleware", "add-media-handler", "serve", "test", "bench")
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_COMMANDS = {
+    "new": "Make a project.",
+    "add-resource": "Add a resource, its tests and its route.",
+    "add-middleware": "Add a middleware and its tests.",
+    "add-media-handler": "Add a media handler and its tests.",
+    "serve": "Serve the project's app.",
+    "test": "Run the project's tests.",
+    "bench": "Put a WebSocket route under load.",
+}
+"""The commands in the order in which a newcomer needs them, each with its short help."""
 
 
 class LazyGroup(click.Group):
@@ -21,6 +40,32 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"falconws_cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* begin with; where there is none, suggest one that is spelled alike."""
+        name = args[0]
+        if name not in _COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
+            from falconws_cli.suggestions import did_you_mean
+
+            ctx.fail(f'There is no command "{name}".{did_you_mean(name, _COMMANDS)}')
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Return the commands, and the group's own options, that begin with *incomplete*, without loading them."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in _COMMANDS if name.startswith(incomplete)]
+        return [
+            *(CompletionItem(name, help=_COMMANDS[name]) for name in names),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

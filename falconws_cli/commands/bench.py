@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command("bench")
+@click.command("bench", short_help="Put a WebSocket route under load.")
 @click.argument("where", metavar="[URL|PATH]", default="/echo")
 @click.option(
     "--connections", type=click.IntRange(1, 20_000), default=32, show_default=True, help="Number of connections."

@@ -1,0 +1,65 @@
+"""The group of commands: what it lists, what it loads, and what it says of a command that is not there."""
+
+import subprocess
+import sys
+
+import click
+import click.testing
+import pytest
+
+from falconws_cli.main import cli
+
+CONTEXT = click.Context(cli)
+COMMANDS = cli.list_commands(CONTEXT)
+
+
+def run(*arguments: str) -> click.testing.Result:
+    return click.testing.CliRunner().invoke(cli, list(arguments), prog_name="falconws")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_of_each_command_what_its_module_says(name: str) -> None:
+    command = cli.get_command(CONTEXT, name)
+    assert command is not None
+    assert command.name == name
+    [line] = [line for line in run("--help").output.splitlines() if line.startswith(f"  {name} ")]
+    assert line.split(maxsplit=1)[1] == command.get_short_help_str(limit=200)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_the_list_loads_no_command(arguments: list[str]) -> None:
+    script = (
+        "import sys, falconws_cli.main\n"
+        "try:\n"
+        "    falconws_cli.main.cli()\n"
+        "finally:\n"
+        "    print(*sorted(name for name in sys.modules if '.' in name or name.startswith('falcon')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {name for name in loaded if name.startswith("falcon")} == {"falconws_cli", "falconws_cli.main"}
+    assert loaded.isdisjoint({"importlib.metadata", "importlib.resources"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("ad-resource", "add-resource"), ("srve", "serve"), ("Bench", "bench"), ("add-midleware", "add-middleware")],
+)
+def test_a_command_that_is_misspelled_is_suggested(typed: str, meant: str) -> None:
+    result = run(typed)
+    assert result.exit_code == 2
+    assert f'There is no command "{typed}". Did you mean "{meant}"' in result.stderr
+
+
+def test_a_command_like_no_other_is_not_guessed_at() -> None:
+    result = run("xyzzy")
+    assert result.exit_code == 2
+    assert result.stderr.endswith('Error: There is no command "xyzzy".\n')
+
+
+@pytest.mark.parametrize("arguments", [["serve", "--prot", "8000"], ["--versoin"]])
+def test_an_option_that_is_misspelled_is_suggested(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Did you mean" in result.stderr
+    assert {"--prot": "--port", "--versoin": "--version"}[arguments[0 if len(arguments) == 1 else 1]] in result.stderr
