@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cbor2
 import pytest
+from websockets.asyncio.client import connect
 
-from falconws.testing import Client, HandshakeDenied
+from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
 
@@ -208,3 +210,27 @@ async def test_a_background_task_outlives_its_connection(snippet: Load) -> None:
             assert await ws.receive_text() == "accepted"
         async with asyncio.timeout(5):
             assert await module.delivered.get() == "tea"
+
+
+async def test_the_extension_tells_many_and_lets_the_slow_ones_catch_up(snippet: Load) -> None:
+    module = snippet("extension_fan_out")
+    catch_up, behind = module.Member.catch_up, []
+
+    def counted(member: Any) -> None:
+        behind.append(len(member.behind))
+        catch_up(member)
+
+    module.Member.catch_up = counted
+    count = 120
+    with LiveServer(module.app, ws="falconws.server:WebSocketProtocol") as server:
+        async with (
+            asyncio.timeout(20),
+            connect(server.ws_url, max_queue=1) as slow,
+            connect(server.ws_url) as quick,
+        ):
+            for number in range(count):
+                await quick.send(f"{number}:".ljust(100_000, "x"))
+                assert str(await quick.recv()).startswith(f"{number}:")
+            # It has not read so far: more waits than the server holds for a connection.
+            assert [str(await slow.recv()).partition(":")[0] for _ in range(count)] == [str(n) for n in range(count)]
+    assert behind

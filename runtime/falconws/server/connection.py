@@ -45,6 +45,7 @@ from falconws.server.frames import (
 )
 from falconws.server.keepalive import Keepalive
 from falconws.server.lingering import linger
+from falconws.server.prepared import HEAD_ROOM_BYTES, PreparedMessage
 from falconws.server.settings import ConnectionSettings
 from falconws.server.stalling import StallWatch
 
@@ -99,6 +100,7 @@ class Connection(WSListener):
         "_state",
         "_transport",
         "_waiting_for_idle",
+        "_writable_callbacks",
     )
 
     def __init__(
@@ -133,6 +135,7 @@ class Connection(WSListener):
         self._corked: list[bytes] | None = None
         self._line_bytes = 0
         self._late_pong: bytes | None = None
+        self._writable_callbacks: list[Callable[[], object]] | None = None
         # What watches.
         self._keepalive: Keepalive | None = None
         self._stall_watch: StallWatch | None = None
@@ -173,6 +176,23 @@ class Connection(WSListener):
         if callback in self._callbacks:
             self._callbacks.remove(callback)
 
+    def add_writable_callback(self, callback: Callable[[], object]) -> None:
+        if self._writable_callbacks is None:
+            self._writable_callbacks = []
+        self._writable_callbacks.append(callback)
+        if not self._blocked or self._ended is not None:
+            self._loop.call_soon(self._tell_writable)
+
+    def remove_writable_callback(self, callback: Callable[[], object]) -> None:
+        if self._writable_callbacks is not None and callback in self._writable_callbacks:
+            self._writable_callbacks.remove(callback)
+
+    def _tell_writable(self) -> None:
+        if self._writable_callbacks is not None and (not self._blocked or self._ended is not None):
+            callbacks, self._writable_callbacks = self._writable_callbacks, None
+            for callback in callbacks:
+                callback()
+
     def try_receive(self) -> str | bytes | None:
         return self._take() if self._inbox else None
 
@@ -197,6 +217,27 @@ class Connection(WSListener):
                 self._carrier.send(BINARY, data)
             return True
         return self._try_send_large(BINARY, bytes(data))
+
+    @staticmethod
+    def prepare(payload: str | bytes) -> PreparedMessage:
+        return PreparedMessage(payload)
+
+    def try_send_prepared(self, prepared: PreparedMessage) -> bool:
+        if self._blocked or self._state != OPEN:
+            return False
+        if self._corked is not None:
+            self._uncork()
+        if self._deflate is not None:
+            return self._try_send_large(prepared.opcode, prepared.payload)
+        buffer = prepared.buffer
+        if buffer is not None:
+            # One system call from here: cheaper than the transport's write by 0.3 us of 6.
+            self._carrier.send_reuse_external_bytearray(prepared.opcode, buffer, HEAD_ROOM_BYTES)
+            return True
+        if self._is_too_much(len(prepared.frame)):
+            return False
+        self._transport.write(prepared.frame)
+        return True
 
     def _cork(self, opcode: int, payload: bytes) -> None:
         """Gather a small message with those that follow it at once.
@@ -228,10 +269,14 @@ class Connection(WSListener):
 
     def _try_send_large(self, opcode: int, payload: bytes) -> bool:
         # Compression cannot be undone when it turns out too large: judge what would go in.
-        if self._transport.get_write_buffer_size() + len(payload) > self._settings.max_buffered_bytes:
+        if self._is_too_much(len(payload)):
             return False
         self._write_message(opcode, payload)
         return True
+
+    def _is_too_much(self, size: int) -> bool:
+        waiting: int = self._transport.get_write_buffer_size()
+        return waiting + size > self._settings.max_buffered_bytes
 
     # ASGI.
 
@@ -342,7 +387,7 @@ class Connection(WSListener):
             await self._until_writable()
         finally:
             self._line_bytes -= size + 1
-            self._blocked = self._must_wait()
+            self._judge_turn()
 
     async def _until_writable(self) -> None:
         while (self._fragmenting or self._stall_watch is not None) and self._state == OPEN:
@@ -604,7 +649,7 @@ class Connection(WSListener):
         self._unblock()
 
     def _unblock(self) -> None:
-        self._blocked = self._must_wait()
+        self._judge_turn()
         if self._stall_watch is not None:
             return
         waiters, self._drain_waiters = self._drain_waiters, []
@@ -618,9 +663,12 @@ class Connection(WSListener):
             self._finish(ABNORMAL, "")
             self._shut_transport()
 
-    def _must_wait(self) -> bool:
-        """Whether a new message must wait: for the client, for its turn, or behind those who wait."""
-        return self._fragmenting or self._stall_watch is not None or self._line_bytes > 0
+    def _judge_turn(self) -> None:
+        """Find out whether a new message must wait: for the client, for its turn, or behind those who wait."""
+        self._blocked = self._fragmenting or self._stall_watch is not None or self._line_bytes > 0
+        if self._writable_callbacks is not None and (not self._blocked or self._ended is not None):
+            # Not at once: the transport is in the middle of telling us.
+            self._loop.call_soon(self._tell_writable)
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self.lost()

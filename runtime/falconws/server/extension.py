@@ -6,7 +6,7 @@ Applications and servers that know nothing of falconws' modules need only the ke
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 CONNECTION_KEY = "falconws.connection"
 GOING_AWAY_KEY = "falconws.going_away"
@@ -45,6 +45,31 @@ class ConnectionExtension(Protocol):
 
     def try_send_bytes(self, data: bytes) -> bool:
         """Send a BINARY message if that needs no waiting; as `try_send_text`."""
+
+    def prepare(self, payload: str | bytes) -> object:
+        """Return a message that `try_send_prepared` can send on every connection of this server process.
+
+        A str makes a TEXT message, bytes a BINARY one. Its frame is built once, here.
+        """
+
+    def try_send_prepared(self, prepared: Any) -> bool:
+        """Send what `prepare` has returned; as `try_send_text`, without encoding and without a header to build.
+
+        A connection with compression compresses it for itself.
+        """
+
+    def add_writable_callback(self, callback: Callable[[], object]) -> None:
+        """Call *callback* once, when the `try_` methods may succeed again, or the connection has ended.
+
+        After they have refused a message, that is when no more than the low-water mark waits. On a
+        connection that would take a message now, or has ended, it is called at the next turn of the
+        event loop. When the first message that is tried from within the callback is refused, and the
+        connection has not ended, it is too large for the `try_` methods: `await send(...)` takes it.
+        The callback runs in the event loop, must not block, and must not raise.
+        """
+
+    def remove_writable_callback(self, callback: Callable[[], object]) -> None:
+        """Forget *callback*; nothing happens if it was called or never added."""
 
     def try_receive(self) -> str | bytes | None:
         """Return the next message if one is there, None otherwise.

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from falconws.server.connection import Connection
+from falconws.server.deflate import PerMessageDeflate
 from falconws.server.frameprotocol import feed, switch_protocols
 from falconws.server.settings import ConnectionSettings
 
@@ -69,10 +70,10 @@ class MemoryTransport:
 class Conversation:
     """An accepted connection, fed by hand."""
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, deflate: PerMessageDeflate | None = None) -> None:
         self.transport = MemoryTransport()
         self.connection = Connection(settings, asyncio.get_running_loop(), "peer", self._no_handshake)
-        self.connection.opened(self.transport, None, lambda: None)
+        self.connection.opened(self.transport, deflate, lambda: None)
         switch_protocols(self.transport, self.connection, b"", settings.max_message_bytes)
 
     async def _no_handshake(self, event: dict[str, Any]) -> None:

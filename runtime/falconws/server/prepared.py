@@ -1,0 +1,34 @@
+"""A message for many connections: its frame is built once, and every connection writes it as it is.
+
+Pure; knows no connection.
+"""
+
+from __future__ import annotations
+
+from falconws.server.frames import BINARY, FIN, TEXT, frame_header
+
+HEAD_ROOM_BYTES = 14
+"""picows writes the header of a frame in front of its payload, and asks for this much room."""
+
+_SMALL_BYTES = 8192
+"""Up to here the bytes that a slow client leaves behind are copied; a larger frame is shared by all connections."""
+
+
+class PreparedMessage:
+    """What `try_send_prepared` takes, on any connection of the process.
+
+    Attributes:
+        opcode: TEXT or BINARY.
+        payload: The message, encoded.
+        buffer: Room for a header and the payload, for a small message; None for a large one.
+        frame: The whole frame of a large message, for a connection without compression; b"" for a small one.
+    """
+
+    __slots__ = ("buffer", "frame", "opcode", "payload")
+
+    def __init__(self, message: str | bytes) -> None:
+        self.opcode = TEXT if isinstance(message, str) else BINARY
+        self.payload = message.encode() if isinstance(message, str) else bytes(message)
+        small = len(self.payload) <= _SMALL_BYTES
+        self.buffer = bytearray(HEAD_ROOM_BYTES) + self.payload if small else None
+        self.frame = b"" if small else frame_header(self.opcode | FIN, len(self.payload)) + self.payload
