@@ -8,6 +8,8 @@ ours choke on a long header line.
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 from typing import Any
 
 from falconws.server.handshake import plain_denial
@@ -19,12 +21,16 @@ _MAX_LINES = 128
 """What the websockets package takes of a handshake; it neither answers nor closes above that."""
 
 
-class _HeadDeadline:
-    """Mixed into one of uvicorn's HTTP protocol classes: the deadline for a request's head."""
+class _GuardedHead:
+    """Mixed into one of uvicorn's HTTP protocol classes: the deadline and the limit for a request's head."""
 
     loop: asyncio.AbstractEventLoop
     transport: Any
     config: Any
+    logger: logging.Logger
+    _head_bytes = 0
+    """Received while a head is awaited, and perhaps more."""
+    _rejected = False
     head_due: float | None = None
     """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
     _deadline: asyncio.TimerHandle | None = None
@@ -55,6 +61,23 @@ class _HeadDeadline:
     def _cut_off(self) -> None:
         self._deadline = cut_off(self.transport, self.loop)
 
+    def _is_too_large(self, target: bytes, headers: list[tuple[bytes, bytes]], *, upgrade: bool) -> bool:
+        sizes = [len(name) + len(value) for name, value in headers]
+        if sum(sizes) + len(target) > MAX_HEAD_BYTES:
+            return True
+        return (
+            upgrade
+            and not self.config.engine_is_fast
+            and (max(sizes, default=0) + 4 > _MAX_LINE_BYTES or len(sizes) > _MAX_LINES)
+        )
+
+    def _reject(self) -> None:
+        self._rejected = True
+        self._stop_deadline()
+        self.logger.warning("Request head over its limit refused with 431.")
+        self.transport.write(plain_denial(431, "The head of the request is too large."))
+        linger(self.transport, self.loop, 2.0, lambda: self.connection_lost(None))
+
 
 def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:
     """Answer a request that does not come with 408 and close; return the timer of the abort that follows."""
@@ -75,11 +98,9 @@ def http_protocol_class() -> type[asyncio.Protocol]:
 
 
 def _on_httptools(base: Any) -> type[asyncio.Protocol]:
-    class HttpProtocol(_HeadDeadline, base):  # type: ignore[misc]
+    class HttpProtocol(_GuardedHead, base):  # type: ignore[misc]
         parser: Any
-        _head_bytes = 0
         _in_head = True
-        _rejected = False
 
         def data_received(self, data: bytes) -> None:
             if self._rejected:
@@ -97,13 +118,7 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
         def on_headers_complete(self) -> None:
             self._in_head = False
             self._stop_deadline()
-            sizes = [len(name) + len(value) for name, value in self.headers]
-            total = sum(sizes) + len(self.url)
-            if total > MAX_HEAD_BYTES or (
-                not self.config.engine_is_fast
-                and self.parser.should_upgrade()
-                and (max(sizes, default=0) + 4 > _MAX_LINE_BYTES or len(sizes) > _MAX_LINES)
-            ):
+            if self._is_too_large(self.url, self.headers, upgrade=self.parser.should_upgrade()):
                 self._reject()
             else:
                 super().on_headers_complete()
@@ -124,27 +139,47 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
                 # Parser and protocol hold each other, and nobody parts them after an upgrade.
                 self.parser = None
 
-        def _reject(self) -> None:
-            self._rejected = True
-            self._stop_deadline()
-            self.logger.warning("Request head over its limit refused with 431.")
-            self.transport.write(plain_denial(431, "The head of the request is too large."))
-            linger(self.transport, self.loop, 2.0, lambda: self.connection_lost(None))
-
     return HttpProtocol
 
 
 def _on_h11() -> type[asyncio.Protocol]:
+    import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    class HttpProtocol(_HeadDeadline, H11Protocol):
-        # h11 itself refuses a head over 64 kB.
+    class HttpProtocol(_GuardedHead, H11Protocol):
         def data_received(self, data: bytes) -> None:
+            if self._rejected:
+                return
+            if self.conn.their_state is h11.IDLE:
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD_BYTES and self._head_size(data) > MAX_HEAD_BYTES:
+                    self._reject()
+                    return
             before = self.scope
             if before is not None:
                 self._start_deadline()
             super().data_received(data)
             if self.scope is not before:
                 self._stop_deadline()
+                self._head_bytes = 0
+
+        def _head_size(self, data: bytes) -> int:
+            """Return how long the head is, or how much of it is there with *data*."""
+            received = self.conn.trailing_data[0] + data
+            end = received.find(b"\r\n\r\n")
+            return len(received) if end < 0 else end
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            if self._is_too_large(event.target, self.headers, upgrade=True):
+                self._reject()
+            else:
+                super().handle_websocket_upgrade(event)
+
+        def send_400_response(self, msg: str) -> None:
+            # Called where h11's error is handled: a head that came while another request was served.
+            if getattr(sys.exception(), "error_status_hint", 400) == 431:
+                self._reject()
+            else:
+                super().send_400_response(msg)
 
     return HttpProtocol

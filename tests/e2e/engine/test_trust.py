@@ -220,15 +220,45 @@ def test_an_application_that_never_accepts_is_answered_for(serve, dial):
     assert b"retry-after" in head
 
 
+WITHOUT_HTTPTOOLS = "import sys\nsys.modules['httptools'] = None\n"
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
 @pytest.mark.parametrize("engine", ["picows", "websockets-sansio", "wsproto"])
-def test_an_oversized_header_is_431(serve, dial, engine):
-    server = serve(APP, engine=engine).wait_until_ready()
+def test_an_oversized_head_is_431(serve, dial, engine, parser):
+    prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
+    server = serve(APP, engine=engine, prelude=prelude).wait_until_ready()
     for value in ("x" * 70_000, *(["y" * 9000] if engine != "picows" else [])):
         client = dial(server.port)
         assert client.handshake(x_long=value).startswith(b"HTTP/1.1 431 ")
         assert client.at_end()
     client = dial(server.port)
     assert b" 101 " in client.handshake(x_long="z" * 8000)
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_an_oversized_head_is_431_however_it_comes(serve, dial, parser):
+    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    plain = b"GET /page HTTP/1.1\r\nHost: localhost\r\n"
+    for pieces in (
+        [plain + b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n"],
+        [plain, *[b"X-%d: y\r\n" % number for number in range(20_000)]],
+        [plain + b"\r\n", b"GET /", b"x" * 700_000],
+        [b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    ):
+        client = dial(server.port)
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                client.send(piece)
+        heads = [client.read_head()]
+        if heads[0].startswith(b"HTTP/1.1 200 "):
+            # The answer to the small request in front; chunks end like a head does.
+            heads = [client.read_head() for _ in range(4)]
+        assert any(b"HTTP/1.1 431 " in head for head in heads), heads
+        assert client.at_end()
+    upload = dial(server.port)
+    upload.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000))
+    assert upload.read_head().startswith(b"HTTP/1.1 200 ")
 
 
 def test_connection_limits_count_websockets(serve):
