@@ -18,3 +18,9 @@ class RefusedError(CommandError):
     """What was typed cannot be carried out; nothing has been written."""
 
     exit_code = ExitCode.USAGE
+
+
+class ConflictError(CommandError):
+    """Files are in the way, and nobody was there to ask; nothing has been written."""
+
+    exit_code = ExitCode.CONFLICT

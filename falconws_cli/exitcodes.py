@@ -17,3 +17,5 @@ class ExitCode(IntEnum):
     """The command line cannot be carried out as typed: an option, a name or a route that is refused."""
     REGISTER_BY_HAND = 3
     """The files are written, but a registration found no safe place; its lines were printed to add by hand."""
+    CONFLICT = 4
+    """Files are in the way, and nobody was there to ask; nothing is written. --force, --skip and --merge decide."""

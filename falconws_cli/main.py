@@ -80,7 +80,8 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 it could not be done; 2 refused as typed, nothing written; 3 written, but "
-    "lines are left for you to add (they were printed). `falconws test` passes on pytest's.",
+    "something is left for you to do (it was printed); 4 files are in the way, nothing written. `falconws test` passes "
+    "on pytest's.",
 )
 @click.option(
     "--version",

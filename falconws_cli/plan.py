@@ -4,12 +4,28 @@ Templates and a context go in, planned files come out; writer.py compares them w
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from falconws_cli import layout
-from falconws_cli.register import Registration
+
+if TYPE_CHECKING:
+    from falconws_cli.register import Registration
+    from falconws_cli.wiring import Wiring
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a project remembers of a generating command: enough to render the same files again."""
+
+    generator: str
+    """"project", "resource", "middleware", "media-handler", or the name of an entry point."""
+    name: str
+    """What was made, in the spelling "chat-room"."""
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -20,14 +36,49 @@ class PlannedFile:
     data: bytes
     mode: int = 0o644
     before: bytes | None = None
+    delete: bool = False
+    """The file goes away; *data* is empty then, and *before* what it must contain to go."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What generated code needs in pyproject.toml."""
+
+    dependencies: tuple[str, ...] = ()
+    """Requirements of [project], such as "orjson>=3.10"."""
+    dev_dependencies: tuple[str, ...] = ()
+    """Requirements of the extra "dev"."""
+    untyped_modules: tuple[str, ...] = ()
+    """Modules without types, which mypy is to accept."""
+    unformatted_files: tuple[str, ...] = ()
+    """Patterns of files that ruff leaves alone."""
+    modules: tuple[str, ...] = ()
+    """Modules that the dependencies bring: whoever imports one needs them too."""
+
+    def __bool__(self) -> bool:
+        return bool(self.dependencies or self.dev_dependencies or self.untyped_modules or self.unformatted_files)
+
+
+NOTHING = Requirements()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
+
+    files: tuple[PlannedFile, ...]
+    wirings: "tuple[Wiring, ...]" = ()
+    requirements: Requirements = NOTHING
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class PlannedRegistration:
-    """A registration and the file it is for."""
+    """A registration, the file it is for, and how to make or unmake it again."""
 
     path: PurePosixPath
-    registration: Registration
+    registration: "Registration"
+    wiring: "Wiring | None" = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +88,12 @@ class Plan:
     files: tuple[PlannedFile, ...]
     registrations: tuple[PlannedRegistration, ...] = ()
     notes: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    """What the project shall remember; None for a command that makes nothing."""
+    generated: frozenset[PurePosixPath] = frozenset()
+    """Those of *files* that the recipe renders; the others are edits, and empty `__init__.py`s."""
+    requirements: Requirements = NOTHING
+    """What the command added to pyproject.toml, without what was there."""
 
 
 def render_tree(tree: Mapping[str, str], context: Mapping[str, Any]) -> list[PlannedFile]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, ConflictError
 from falconws_cli.plan import PlannedFile
 
 
@@ -50,7 +50,7 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
     statuses = [(file, compare(root, file)) for file in files]
     conflicts = [str(file.path) for file, status in statuses if status is Status.CONFLICT]
     if conflicts:
-        raise CommandError(
+        raise ConflictError(
             f"{', '.join(conflicts)}: in the way, and not ours to overwrite; "
             "move it away or choose another name. Nothing was written."
         )

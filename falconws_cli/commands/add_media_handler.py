@@ -26,12 +26,11 @@ def command(name: str, payload: str, codec: str, dry_run: bool) -> None:
       falconws add-media-handler fast-json --payload text --codec orjson
       falconws add-media-handler orders --payload binary --codec protobuf
     """
-    from falconws_cli.generators.media_handler import Codec, Payload, plan_media_handler
+    from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
-    from falconws_cli.protoc import compile_proto
     from falconws_cli.report import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)
-    plan = plan_media_handler(project, name, payload=Payload(payload), codec=Codec(codec), compile_proto=compile_proto)
-    sys.exit(carry_out(project.root, plan, dry_run=dry_run))
+    options = {"payload": payload, "codec": codec}
+    sys.exit(carry_out(project.root, plan(project, "media-handler", name, options), dry_run=dry_run))

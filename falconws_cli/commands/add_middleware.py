@@ -26,10 +26,11 @@ def command(name: str, kind: str, dry_run: bool) -> None:
       falconws add-middleware access-log --kind logging
       falconws add-middleware auth --kind token-auth
     """
-    from falconws_cli.generators.middleware import Kind, plan_middleware
+    from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
     from falconws_cli.report import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)
-    sys.exit(carry_out(project.root, plan_middleware(project, name, kind=Kind(kind)), dry_run=dry_run))
+    options = {"kind": kind}
+    sys.exit(carry_out(project.root, plan(project, "middleware", name, options), dry_run=dry_run))

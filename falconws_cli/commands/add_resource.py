@@ -38,11 +38,11 @@ def command(name: str, route: str | None, pattern: str, subprotocol: str | None,
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
-    from falconws_cli.generators.resource import Pattern, plan_resource
+    from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
     from falconws_cli.report import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)
-    plan = plan_resource(project, name, route=route, pattern=Pattern(pattern), subprotocol=subprotocol, http=http)
-    sys.exit(carry_out(project.root, plan, dry_run=dry_run))
+    options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
+    sys.exit(carry_out(project.root, plan(project, "resource", name, options), dry_run=dry_run))

@@ -1,1 +1,80 @@
-"""One module a generator: from options and a project to a plan. They read; only writer.py writes."""
+"""One module a generator: from options and a project to a recipe, from a recipe to a piece. They read, and never write.
+
+A recipe is checked once, when the user types it; a recorded recipe is rendered again without a question, even where
+its files, its route and its name are taken by what it made the first time.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from falconws_cli.errors import CommandError
+from falconws_cli.plan import JsonValue, Piece, Plan, PlannedFile, Recipe
+from falconws_cli.project import Project
+
+
+class Generator(Protocol):
+    """Makes one kind of thing. Built in: "resource", "middleware" and "media-handler"."""
+
+    def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
+        """Return what the user asks for, once it is sure that it can be had; defaults are filled in.
+
+        Raises:
+            RefusedError: The name or an option cannot be used in the project, or what it stands for is taken.
+        """
+        ...
+
+    def make(self, project: Project, recipe: Recipe) -> Piece:
+        """Return what *recipe* makes; never refuses one that was checked once.
+
+        Raises:
+            CommandError: Something that rendering needs is not installed.
+        """
+        ...
+
+
+def find_generator(kind: str) -> Generator:
+    """Return the generator that recipes call *kind*.
+
+    Raises:
+        CommandError: There is none.
+    """
+    if kind == "resource":
+        from falconws_cli.generators.resource import ResourceGenerator
+
+        return ResourceGenerator()
+    if kind == "middleware":
+        from falconws_cli.generators.middleware import MiddlewareGenerator
+
+        return MiddlewareGenerator()
+    if kind == "media-handler":
+        from falconws_cli.generators.media_handler import MediaHandlerGenerator
+
+        return MediaHandlerGenerator()
+    raise CommandError(f'There is no generator "{kind}"; install the package that it came with.')
+
+
+def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue]) -> Plan:
+    """Return the plan of one thing in *project*.
+
+    Raises:
+        RefusedError: It cannot be made as typed.
+        CommandError: There is no such generator, or pyproject.toml cannot be edited.
+    """
+    from falconws_cli.generators.target import plan_piece
+
+    generator = find_generator(kind)
+    recipe = generator.recipe(project, name, options)
+    return plan_piece(project, recipe, generator.make(project, recipe))
+
+
+def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:
+    """Return the pristine files of a recorded recipe, as the installed templates make them; nothing is refused.
+
+    Raises:
+        CommandError: There is no such generator any more, or something that it needs.
+    """
+    if recipe.generator == "project":
+        from falconws_cli.generators.new_project import render_project
+
+        return render_project(recipe)
+    return find_generator(recipe.generator).make(project, recipe).files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from falconws_cli.errors import RefusedError
 from falconws_cli.names import Name, parse_name, refuse_as_package
-from falconws_cli.plan import Plan, render_tree
+from falconws_cli.plan import Plan, PlannedFile, Recipe, render_tree
 from falconws_cli.templates import load_tree
 
 
@@ -32,13 +32,21 @@ def plan_project(text: str, parent: Path) -> tuple[Path, Name, Plan]:
             raise RefusedError(f"{root} exists and is a file; choose another name.")
         if any(root.iterdir()):
             raise RefusedError(f"{root} exists and is not empty; choose another name, or empty the folder first.")
+    recipe = Recipe("project", name.kebab)
+    files = render_project(recipe)
+    return root, name, Plan(files, recipe=recipe, generated=frozenset(file.path for file in files))
+
+
+def render_project(recipe: Recipe) -> tuple[PlannedFile, ...]:
+    """Return the pristine files of a project, as the installed templates make them; refuses nothing."""
+    name = parse_name(recipe.name)
     context = {
         "distribution": name.kebab,
         "package": name.module,
         "env": name.constant,
         "falconws_version": version("falconws"),
     }
-    return root, name, Plan(tuple(render_tree(load_tree("project"), context)))
+    return tuple(render_tree(load_tree("project"), context))
 
 
 def _refuse_installed(name: Name) -> None:

@@ -1,17 +1,20 @@
 """`falconws add-resource`: a resource, its tests, its route."""
 
 import re
+from collections.abc import Mapping
 from enum import Enum
+from pathlib import PurePosixPath
 
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.target import initial_packages, planned_edit, read_text, refuse_existing
-from falconws_cli.names import parse_name
-from falconws_cli.plan import Plan, merge, render_tree
+from falconws_cli.generators.target import read_text
+from falconws_cli.names import Name, parse_name
+from falconws_cli.plan import JsonValue, Piece, Recipe, render_tree
 from falconws_cli.project import Project
-from falconws_cli.register import register_route, routes_in
+from falconws_cli.register import routes_in
 from falconws_cli.syntax import Import
 from falconws_cli.templates import load_tree
 from falconws_cli.uritemplate import find_conflict, parse_uri_template
+from falconws_cli.wiring import route
 
 # RFC 9110 section 5.6.2, "token"; RFC 6455 section 4.1 asks for it.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -27,52 +30,62 @@ class Pattern(Enum):
     BLANK = "blank"
 
 
-def plan_resource(
-    project: Project, text: str, *, route: str | None, pattern: Pattern, subprotocol: str | None, http: bool
-) -> Plan:
-    """Return the plan of a resource.
+class ResourceGenerator:
+    """Makes resources. Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http"."""
 
-    Args:
-        project: Where it goes.
-        text: Its name, as typed.
-        route: Its URI template; None makes one of the name.
-        pattern: The conversation it holds.
-        subprotocol: What a client must offer; None for none.
-        http: Whether it answers GET too.
+    def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
+        """Return the recipe of a resource; without a route it gets one of its name.
 
-    Raises:
-        RefusedError: The name, the route or the subprotocol cannot be used, or is taken.
-    """
-    name = parse_name(text, suffix="resource")
-    template = parse_uri_template(route if route is not None else f"/{name.kebab}")
-    if subprotocol is not None and not _TOKEN.fullmatch(subprotocol):
-        raise RefusedError(
-            f'"{subprotocol}" cannot be a subprotocol: use letters, digits and - . _ only, such as "wamp".'
-        )
-    class_name = f"{name.class_prefix}Resource"
-    routes_path = project.package_path / "routes.py"
-    routes = read_text(project, routes_path)
-    _refuse_taken_route(routes or "", template.text, class_name)
-    context = {
-        "package": project.package,
-        "package_dir": str(project.package_path),
-        "module": name.module,
-        "class_name": class_name,
-        "route": template.text,
-        "path": template.example,
-        "parameters": [f"{field.name}: {field.type.annotation}" for field in template.fields],
-        "parameter_imports": [
-            f"{field.type.import_from}.{field.type.annotation}" for field in template.fields if field.type.import_from
-        ],
-        "subprotocol": subprotocol,
-        "http": http,
-    }
-    files = render_tree(load_tree("resource", pattern.value), context)
-    refuse_existing(project, files, f"a resource {name.module}")
-    resource = Import(f"{project.package}.resources.{name.module}", class_name)
-    registration = register_route(routes or "", project.package, template=template.text, resource=resource)
-    edits, registered = planned_edit(routes_path, routes or "", registration)
-    return Plan(merge(initial_packages(project, "resources"), files, edits), (registered,))
+        Raises:
+            RefusedError: The name, the route or the subprotocol cannot be used, or is taken.
+        """
+        parsed = parse_name(name, suffix="resource")
+        typed = options.get("route")
+        template = parse_uri_template(f"/{parsed.kebab}" if typed is None else str(typed))
+        subprotocol = options.get("subprotocol")
+        if subprotocol is not None and not _TOKEN.fullmatch(str(subprotocol)):
+            raise RefusedError(
+                f'"{subprotocol}" cannot be a subprotocol: use letters, digits and - . _ only, such as "wamp".'
+            )
+        routes = read_text(project, _routes_path(project)) or ""
+        _refuse_taken_route(routes, template.text, _class_name(parsed))
+        chosen: dict[str, JsonValue] = {
+            "route": template.text,
+            "pattern": Pattern(options.get("pattern", "echo")).value,
+            "subprotocol": subprotocol,
+            "http": bool(options.get("http", True)),
+        }
+        return Recipe("resource", parsed.kebab, chosen)
+
+    def make(self, project: Project, recipe: Recipe) -> Piece:
+        """Return the resource, its tests, and its route."""
+        name = parse_name(recipe.name)
+        template = parse_uri_template(str(recipe.options["route"]))
+        types = [field.type for field in template.fields]
+        context = {
+            "package": project.package,
+            "package_dir": str(project.package_path),
+            "module": name.module,
+            "class_name": _class_name(name),
+            "route": template.text,
+            "path": template.example,
+            "parameters": [f"{field.name}: {field.type.annotation}" for field in template.fields],
+            "parameter_imports": [f"{t.import_from}.{t.annotation}" for t in types if t.import_from],
+            "subprotocol": recipe.options["subprotocol"],
+            "http": recipe.options["http"],
+        }
+        files = render_tree(load_tree("resource", str(recipe.options["pattern"])), context)
+        resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
+        wiring = route(_routes_path(project), project.package, template=template.text, resource=resource)
+        return Piece(tuple(files), (wiring,))
+
+
+def _class_name(name: Name) -> str:
+    return f"{name.class_prefix}Resource"
+
+
+def _routes_path(project: Project) -> PurePosixPath:
+    return project.package_path / "routes.py"
 
 
 def _refuse_taken_route(routes: str, template: str, class_name: str) -> None:

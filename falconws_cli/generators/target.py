@@ -1,27 +1,46 @@
-"""What generators of single pieces share: the project's files as text, and new files that must not exist."""
+"""What a piece means for a project: new files, edits of the project's own files, packages that are not there yet."""
 
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import PurePosixPath
 
-from falconws_cli.errors import RefusedError
-from falconws_cli.plan import PlannedFile, PlannedRegistration
+from falconws_cli.plan import NOTHING, Piece, Plan, PlannedFile, PlannedRegistration, Recipe, Requirements, merge
 from falconws_cli.project import Project
-from falconws_cli.register import Outcome, Registration
+
+PYPROJECT = PurePosixPath("pyproject.toml")
 
 
-def refuse_existing(project: Project, files: Iterable[PlannedFile], what: str) -> None:
-    """Refuse to generate what is there.
+def plan_piece(project: Project, recipe: Recipe, piece: Piece) -> Plan:
+    """Return the plan that puts *piece* into *project*.
 
     Raises:
-        RefusedError: One of *files* exists with other content; the message names it.
+        CommandError: pyproject.toml has to be edited, and cannot be.
     """
-    for file in files:
-        current = project.read(file.path)
-        if current is not None and current != file.data:
-            raise RefusedError(
-                f"There is already {what}: {file.path} exists and differs from what would be generated; "
-                "choose another name, or remove the file first."
-            )
+    texts: dict[PurePosixPath, str] = {}
+    registrations = []
+    for wiring in piece.wirings:
+        text = texts.get(wiring.path) or read_text(project, wiring.path) or ""
+        registration = wiring.register(text)
+        texts[wiring.path] = registration.text
+        registrations.append(PlannedRegistration(wiring.path, registration, wiring))
+    added, pyproject = _require(project, piece.requirements)
+    if pyproject is not None:
+        texts[PYPROJECT] = pyproject
+    notes = piece.notes
+    if added.dependencies:
+        names = " and ".join(added.dependencies)
+        notes = (
+            *notes,
+            f'{names} is a dependency of the project now; install it with `pip install -e ".[dev]"`.',
+        )
+    return Plan(
+        files=merge(piece.files, _edits(project, texts), _packages(project, piece.files)),
+        registrations=tuple(registrations),
+        notes=notes,
+        recipe=recipe,
+        generated=frozenset(file.path for file in piece.files),
+        requirements=added,
+    )
 
 
 def read_text(project: Project, path: PurePosixPath) -> str | None:
@@ -33,17 +52,41 @@ def read_text(project: Project, path: PurePosixPath) -> str | None:
         return None
 
 
-def planned_edit(
-    path: PurePosixPath, before: str, registration: Registration
-) -> tuple[list[PlannedFile], PlannedRegistration]:
-    """Return the edit that a registration means for its file, if any, and the registration."""
-    files = []
-    if registration.outcome is Outcome.REGISTERED:
-        files.append(PlannedFile(path, registration.text.encode(), before=before.encode()))
-    return files, PlannedRegistration(path, registration)
+def _edits(project: Project, texts: dict[PurePosixPath, str]) -> list[PlannedFile]:
+    before = {path: (read_text(project, path) or "").encode() for path in texts}
+    after = {path: text.encode() for path, text in texts.items()}
+    return [PlannedFile(path, after[path], before=before[path]) for path in texts if after[path] != before[path]]
 
 
-def initial_packages(project: Project, *names: str) -> list[PlannedFile]:
-    """Return an `__init__.py` for each subpackage of the project's package that has none."""
-    paths = [project.package_path / name / "__init__.py" for name in names]
-    return [PlannedFile(path, b"") for path in paths if not project.exists(path)]
+def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str | None]:
+    """Return what *wanted* adds to pyproject.toml, and its text then, or None when it has everything."""
+    if not wanted:
+        return NOTHING, None
+    # tomlkit costs a third of what the whole command may.
+    from falconws_cli.dependencies import edit_pyproject
+
+    text = read_text(project, PYPROJECT) or ""
+    added = {}
+    for field in fields(wanted):
+        values = getattr(wanted, field.name)
+        if field.name == "modules":
+            continue
+        kept = []
+        for value in values:
+            edited = edit_pyproject(text, **{field.name: (value,)})
+            if edited != text:
+                kept.append(value)
+            text = edited
+        added[field.name] = tuple(kept)
+    return Requirements(**added, modules=wanted.modules), text
+
+
+def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:
+    """Return an `__init__.py` for each folder of *files* in the project's package that has none."""
+    paths = {file.path for file in files}
+    missing = set()
+    for path in paths:
+        for folder in path.parents:
+            if project.package_path in folder.parents:
+                missing.add(folder / "__init__.py")
+    return [PlannedFile(path, b"") for path in sorted(missing - paths) if not project.exists(path)]

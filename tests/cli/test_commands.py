@@ -1,6 +1,7 @@
 """The commands as a user sees them: output, exit codes, and the disk afterwards."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,7 +77,7 @@ def test_the_help_lists_every_command_and_exit_code(run: Run) -> None:
     for command in COMMANDS:
         assert f"\n  {command} " in output
     for code in ExitCode:
-        assert f"{code.value} " in output.partition("Exit codes:")[2]
+        assert re.search(rf"\b{code.value}\s", output.partition("Exit codes:")[2])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,6 @@ def test_the_same_command_twice_changes_nothing_the_second_time(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("add-resource", "echo"), "exists and differs"),
         (("add-resource", "class"), 'try "my-class"'),
         (("add-resource", "x", "--route", "/echo"), "is taken by EchoResource()"),
         (("add-resource", "x", "--route", "noslash"), 'try "/noslash"'),
@@ -187,6 +187,14 @@ def test_what_cannot_be_generated_is_refused_before_anything_is_written(
     result = run(*arguments, cwd="demo")
     assert result.exit_code == ExitCode.USAGE
     assert problem in one_line_error(result)
+    assert tree(demo) == before
+
+
+def test_what_is_in_the_way_is_a_conflict_before_anything_is_written(run: Run, demo: Path) -> None:
+    before = tree(demo)
+    result = run("add-resource", "echo", cwd="demo")
+    assert result.exit_code == ExitCode.CONFLICT
+    assert "demo/resources/echo.py" in one_line_error(result)
     assert tree(demo) == before
 
 

@@ -1,0 +1,84 @@
+"""Recipes: checked once, rendered as often as one likes."""
+
+from pathlib import Path, PurePosixPath
+
+import click.testing
+import pytest
+
+from falconws_cli import generators
+from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.main import cli
+from falconws_cli.plan import JsonValue, Recipe
+from falconws_cli.project import Project, require_project
+from falconws_cli.register import Outcome
+from falconws_cli.writer import Status, commit, compare
+
+RECIPES: list[tuple[str, dict[str, JsonValue]]] = [
+    ("resource", {"route": "/rooms/{room_id}", "pattern": "duplex", "subprotocol": "chat", "http": False}),
+    ("middleware", {"kind": "token-auth"}),
+    ("media-handler", {"payload": "binary", "codec": "msgpack"}),
+    ("media-handler", {"payload": "binary", "codec": "protobuf"}),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.chdir(tmp_path)
+    assert click.testing.CliRunner().invoke(cli, ["new", "demo"]).exit_code == 0
+    return require_project(tmp_path / "demo")
+
+
+@pytest.mark.parametrize(("kind", "options"), RECIPES)
+def test_a_recipe_renders_again_what_is_there(project: Project, kind: str, options: dict[str, JsonValue]) -> None:
+    plan = generators.plan(project, kind, "chat room", options)
+    commit(project.root, plan.files)
+    assert plan.recipe is not None
+    assert (plan.recipe.generator, plan.recipe.name) == (kind, "chat-room")
+    again = generators.render(project, plan.recipe)
+    assert {file.path for file in again} == plan.generated
+    assert {compare(project.root, file) for file in again} == {Status.IDENTICAL}
+    # A recorded recipe is not asked whether its name, its route or its payload is taken.
+    other = Recipe(kind, "other-room", plan.recipe.options)
+    assert generators.render(project, other)
+
+
+def test_the_project_itself_has_a_recipe(project: Project) -> None:
+    again = generators.render(project, Recipe("project", "demo"))
+    assert PurePosixPath("demo/app.py") in {file.path for file in again}
+    assert {compare(project.root, file) for file in again} == {Status.IDENTICAL}
+
+
+@pytest.mark.parametrize("name", ["chat room resource resource", "ChatRoom2", "a 2"])
+def test_a_recorded_name_means_the_files_of_the_typed_one(project: Project, name: str) -> None:
+    plan = generators.plan(project, "resource", name, {})
+    assert plan.recipe is not None
+    assert {file.path for file in generators.render(project, plan.recipe)} == plan.generated
+
+
+@pytest.mark.parametrize(("kind", "options"), RECIPES)
+def test_a_wiring_registers_once(project: Project, kind: str, options: dict[str, JsonValue]) -> None:
+    plan = generators.plan(project, kind, "chat room", options)
+    commit(project.root, plan.files)
+    for planned in plan.registrations:
+        assert planned.registration.outcome is Outcome.REGISTERED
+        assert planned.wiring is not None
+        text = (project.root / planned.path).read_text()
+        assert planned.wiring.register(text).outcome is Outcome.ALREADY
+
+
+def test_only_what_was_missing_in_pyproject_counts_as_added(project: Project) -> None:
+    pyproject = project.root / "pyproject.toml"
+    text = pyproject.read_text()
+    pyproject.write_text(text.replace("dependencies = [", 'dependencies = [\n    "protobuf",', 1))
+    plan = generators.plan(project, "media-handler", "orders", {"payload": "binary", "codec": "protobuf"})
+    assert plan.requirements.dependencies == ()
+    assert plan.requirements.dev_dependencies == ("types-protobuf",)
+    assert plan.requirements.unformatted_files == ("*_pb2.py*",)
+    assert plan.notes == ()
+
+
+def test_an_unknown_generator_and_a_bad_option_are_refused(project: Project) -> None:
+    with pytest.raises(CommandError, match="install the package"):
+        generators.find_generator("graphql")
+    with pytest.raises(RefusedError, match="cannot be a subprotocol"):
+        generators.plan(project, "resource", "chat", {"subprotocol": "a b"})
