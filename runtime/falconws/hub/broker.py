@@ -10,8 +10,8 @@ connections nor subscriptions.
 
 What holds for every method: it is called in the event loop in which ``start()`` was awaited; a cancelled call leaves
 the broker usable; an error of the network is raised as ``BrokerUnavailable``, never as the client library's own.
-Room names are any non-empty ``str`` that can be encoded as UTF-8; whatever a broker's server cannot take as a name
-(NATS: dots, spaces, wildcards) the broker has to escape.
+Names of rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8 (the hub sees to that); whatever a
+broker's server cannot take as a name (NATS: dots, spaces, wildcards) the broker has to escape.
 
 The brokers that come with falconws are made as ``RedisBroker(url, history=HistoryLimits(...), timeout_s=5.0)``: the
 timeout bounds every call. The hub makes them from its URL; one of your own is given to it: ``Hub(MyBroker(...))``.
@@ -83,7 +83,8 @@ class History(NamedTuple):
     """What of a room's past is left."""
 
     publications: Sequence[Publication]
-    """In order."""
+    """In order: what is kept of those after the position asked for. When that position is of another epoch or lies in
+    the future, all that is kept."""
     top: Position
     """The newest position of the room; that of the last of *publications* if there are any."""
     complete: bool
@@ -142,7 +143,11 @@ class Broker(Protocol):
         """
 
     async def stop(self) -> None:
-        """End everything that runs in the background, whatever state the server is in. Never hangs, never raises."""
+        """End everything that runs in the background, whatever state the server is in. Never hangs, never raises.
+
+        Does nothing when it is not started. It can be started again afterwards, with another sink and in another
+        event loop; nothing is subscribed then.
+        """
 
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
         """Append a message to *room*, have it delivered to every process that follows it, and return its position.

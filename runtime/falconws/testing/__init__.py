@@ -1,5 +1,7 @@
 """Tests of WebSocket APIs: an in-process client, a live server, and a pytest plugin with both as fixtures.
 
+``check_broker`` is for those who write a broker for the hub.
+
 Names are loaded on first use, so that pytest can load the plugin without paying for Falcon and uvicorn.
 """
 
@@ -8,13 +10,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .brokers import BROKER_CHECKS, check_broker
     from .client import Client, ClientWebSocket, HandshakeDenied
     from .lifespan import LifespanError
     from .live import LiveServer
 
-__all__ = ("Client", "ClientWebSocket", "HandshakeDenied", "LifespanError", "LiveServer")
+__all__ = (
+    "BROKER_CHECKS",
+    "Client",
+    "ClientWebSocket",
+    "HandshakeDenied",
+    "LifespanError",
+    "LiveServer",
+    "check_broker",
+)
 
 _MODULES = {
+    "BROKER_CHECKS": "brokers",
+    "check_broker": "brokers",
     "Client": "client",
     "ClientWebSocket": "client",
     "HandshakeDenied": "client",

@@ -1,0 +1,198 @@
+"""``memory://``: the broker of a single process, and the default. Nothing leaves the process, nothing outlives it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from time import monotonic
+
+from .broker import Entry, Health, History, HistoryLimits, Payload, Publication, Sink
+from .history import Log
+from .leases import Leases
+from .position import Position
+
+__all__ = ("MemoryBroker",)
+
+
+class _Store:
+    """What brokers share that stand for several processes on one server."""
+
+    __slots__ = ("brokers", "dormant", "epoch", "forgotten", "presence", "rooms")
+
+    def __init__(self) -> None:
+        self.epoch = secrets.token_hex(4)
+        self.rooms: dict[str, Log] = {}
+        self.dormant: dict[str, float] = {}
+        """When each room with kept messages got its newest, the longest quiet first."""
+        self.forgotten = 0
+        """The highest offset of a room that was forgotten. New rooms begin there, so that a position in a room that is
+        gone never passes for one in its successor, unless it was its very end."""
+        self.presence: dict[str, Leases] = {}
+        self.brokers: list[MemoryBroker] = []
+
+    def log(self, room: str) -> Log:
+        log = self.rooms.get(room)
+        if log is None:
+            log = self.rooms[room] = Log(self.forgotten)
+        return log
+
+    def followed(self, room: str) -> bool:
+        return any(room in broker.subscribed for broker in self.brokers)
+
+    def forget(self, room: str) -> None:
+        log = self.rooms.pop(room)
+        self.forgotten = max(self.forgotten, log.offset)
+
+
+class MemoryBroker:
+    """A broker in this process's memory; see ``falconws.hub.Broker`` for its methods.
+
+    Args:
+        url: ``memory://``; it says nothing more.
+        history: How much of each room is kept.
+        timeout_s: Without effect: nothing here waits.
+        shares: Another one whose rooms it takes part in, as two processes do with one server. For tests.
+    """
+
+    def __init__(
+        self,
+        url: str = "memory://",
+        *,
+        history: HistoryLimits | None = None,
+        timeout_s: float = 5.0,
+        shares: MemoryBroker | None = None,
+    ) -> None:
+        if url != "memory://":
+            raise ValueError(f"{url!r}: the memory broker's URL is just 'memory://'.")
+        self._limits = history or HistoryLimits()
+        self._store: _Store = _Store() if shares is None else shares._store
+        self._sink: Sink | None = None
+        self.subscribed: set[str] = set()
+        """The rooms whose publications go to the sink."""
+
+    async def start(self, sink: Sink) -> None:
+        self._sink = sink
+        self._store.brokers.append(self)
+
+    async def stop(self) -> None:
+        if self._sink is not None:
+            self._sink = None
+            self._store.brokers.remove(self)
+            rooms, self.subscribed = self.subscribed, set()
+            for room in rooms:
+                self._forget_if_unused(room)
+
+    async def health(self) -> Health:
+        return Health(True, "memory: the messages of this process only")
+
+    async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
+        store = self._store
+        log = store.log(room)
+        position = Position(store.epoch, log.offset + 1)
+        publication = Publication(room, payload, position, log.offset, key)
+        now = monotonic()
+        log.append(publication, now, self._limits)
+        store.dormant.pop(room, None)
+        store.dormant[room] = now
+        self._forget_dormant(now)
+        for broker in store.brokers:
+            if room in broker.subscribed and broker._sink is not None:
+                broker._sink.deliver(publication)
+        return position
+
+    async def subscribe(self, room: str) -> Position:
+        self.subscribed.add(room)
+        return Position(self._store.epoch, self._store.log(room).offset)
+
+    async def unsubscribe(self, room: str) -> None:
+        if room in self.subscribed:
+            self.subscribed.remove(room)
+            self._forget_if_unused(room)
+
+    async def history(self, room: str, since: Position) -> History:
+        store = self._store
+        now = monotonic()
+        self._forget_dormant(now)
+        log = store.rooms.get(room)
+        if log is None:
+            log = Log(store.forgotten)
+        else:
+            log.expire(now, self._limits)
+        same_epoch = since.epoch == store.epoch
+        publications, complete = log.after(since.offset if same_epoch else -1)
+        return History(publications, Position(store.epoch, log.offset), complete and same_epoch)
+
+    def _forget_dormant(self, now: float) -> None:
+        """Let go of rooms in which nothing was published for as long as messages are kept."""
+        dormant = self._store.dormant
+        while dormant:
+            room, quiet_since = next(iter(dormant.items()))
+            if quiet_since > now - self._limits.age_s:
+                return
+            del dormant[room]
+            self._store.rooms[room].expire(now, self._limits)
+            self._forget_if_unused(room)
+
+    def _forget_if_unused(self, room: str) -> None:
+        store = self._store
+        if room not in store.dormant and room in store.rooms and not store.followed(room):
+            store.forget(room)
+
+    # Presence
+
+    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
+        leases = self._store.presence.setdefault(room, Leases())
+        now = monotonic()
+        self._tell_left(room, leases.expire(now))
+        first = leases.join(member, device, info, now + lease_s)
+        # The last leases may just have run out, and the room's entry with them.
+        self._store.presence[room] = leases
+        if first:
+            for sink in self._sinks(room):
+                sink.joined(room, member, info)
+        return first
+
+    async def leave(self, room: str, member: str, device: str) -> bool:
+        leases = self._store.presence.get(room)
+        if leases is None:
+            return False
+        last = leases.leave(member, device)
+        if last:
+            self._tell_left(room, [member])
+        return last
+
+    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
+        deadline = monotonic() + lease_s
+        lost = []
+        for entry in entries:
+            leases = self._store.presence.get(entry.room)
+            if leases is None or not leases.renew(entry.member, entry.device, deadline):
+                lost.append(entry)
+        return lost
+
+    async def members(self, room: str) -> dict[str, bytes]:
+        leases = self._store.presence.get(room)
+        return {} if leases is None else leases.members(monotonic())
+
+    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
+        now = monotonic()
+        gone = []
+        for room in rooms:
+            leases = self._store.presence.get(room)
+            if leases is not None:
+                members = leases.expire(now)
+                gone += [(room, member) for member in members]
+                self._tell_left(room, members)
+        return gone
+
+    def _sinks(self, room: str) -> list[Sink]:
+        return [
+            broker._sink for broker in self._store.brokers if room in broker.subscribed and broker._sink is not None
+        ]
+
+    def _tell_left(self, room: str, members: Sequence[str]) -> None:
+        for member in members:
+            for sink in self._sinks(room):
+                sink.left(room, member)
+        if not self._store.presence[room]:
+            del self._store.presence[room]
