@@ -64,11 +64,41 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._forced.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the lifespan, and listen on *sockets*.
+
+        Written anew: uvicorn's own cannot tell the event loop how long a TLS handshake may take.
+        """
         self._loop = asyncio.get_running_loop()
         self._forced = asyncio.Event()
-        await super().startup(sockets=sockets)
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        self.servers = [await self._listen(listener) for listener in sockets or []]
+        self.started = True
         if self._on_ready is not None:
             self._on_ready()
+
+    async def _listen(self, listener: socket.socket) -> asyncio.Server:
+        config = self.config
+        if config.workers > 1 and sys.platform == "win32":
+            # A socket that came with the start of this process has to be opened anew there.
+            listener = socket.fromshare(listener.share(os.getpid()))
+
+        def begin() -> asyncio.Protocol:
+            protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return protocol
+
+        assert self._loop is not None
+        return await self._loop.create_server(
+            begin,
+            sock=listener,
+            backlog=config.backlog,
+            ssl=config.ssl,
+            # Without a limit of ours the event loop has its own, a minute.
+            ssl_handshake_timeout=config.connection_settings.handshake_timeout_s if config.ssl else None,
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, end the lifespan; bounded by the drain and 5 seconds."""

@@ -87,8 +87,8 @@ def run(
         ws_ping_timeout: Seconds for the answer to a ping; None waits for ever.
         ws_send_timeout: Seconds for which a client may take nothing of what waits for it; None waits
             for ever. Picows only.
-        handshake_timeout: Seconds for a client to send its request, and again for the app to accept or
-            deny it; None waits for ever.
+        handshake_timeout: Seconds for a client to complete the TLS handshake, again to send its request,
+            and again for the app to accept or deny it; None waits for ever, for TLS a minute.
         ws_deflate: Offer permessage-deflate; costs about 40 kB of memory a connection.
         drain: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at
             most half a second when reloading.

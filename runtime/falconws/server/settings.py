@@ -35,8 +35,9 @@ class ConnectionSettings:
         ping_interval_s: Seconds between keepalive pings; None sends none.
         ping_timeout_s: Seconds for the answer to a ping, after which the connection is cut; None
             waits for ever.
-        handshake_timeout_s: Seconds for a client to send its request, and again for the application
-            to accept or deny it; None waits for ever.
+        handshake_timeout_s: Seconds for a client to complete the TLS handshake, again to send its
+            request, and again for the application to accept or deny it; None waits for ever, for TLS
+            a minute.
         send_timeout_s: Seconds for which a client may take nothing of what waits for it, before the
             connection is cut; None waits for ever.
         close_timeout_s: Seconds for the client's part of the closing handshake.

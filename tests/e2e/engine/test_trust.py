@@ -1,11 +1,13 @@
 """What a hostile, broken or unlucky client can do to a server: nothing that outlasts it."""
 
 import contextlib
+import ssl
 import threading
 from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -210,6 +212,50 @@ def test_silent_and_dripping_clients_are_cut_off(serve, dial):
         assert client.at_end()
     assert dripping.read_head().startswith(b"HTTP/1.1 408 ")
     assert dripping.at_end()
+
+
+@pytest.fixture
+def tls(tmp_path):
+    """Return the path of a server's certificate, and the context of a client that trusts it."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return str(tmp_path / "server.pem"), context
+
+
+def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, dial, tls):
+    certificate, context = tls
+    # Shorter than the client's patience, which is shorter than the event loop's own minute.
+    server = serve(APP, ssl_certfile=certificate, handshake_timeout=1).wait_until_ready()
+    silent = [dial(server.port) for _ in range(50)]
+    begun = dial(server.port)
+    begun.send(b"\x16\x03\x01\x02\x00\x01")
+    for client in [*silent, begun]:
+        assert client.at_end()
+    encrypted = dial(server.port)
+    encrypted.socket = context.wrap_socket(encrypted.socket, server_hostname="127.0.0.1")
+    encrypted.send(b"GET / HT")
+    assert encrypted.read_head().startswith(b"HTTP/1.1 408 ")
+    with connect(server.ws_url, ssl=context) as client:
+        client.send("to the point")
+        assert client.recv(timeout=10) == "to the point"
+
+
+def test_a_tls_port_with_silent_clients_shuts_down(serve, dial, tls):
+    certificate, context = tls
+    server = serve(APP, ssl_certfile=certificate, handshake_timeout=None, drain=0.5).wait_until_ready()
+    silent = [dial(server.port) for _ in range(20)]
+    with connect(server.ws_url, ssl=context) as client:
+        client.send("here")
+        assert client.recv(timeout=10) == "here"
+        server.signal()
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=10)
+        assert client.close_code == 1012
+    assert server.wait() == 0
+    assert all(client.at_end() for client in silent)
+    assert "Traceback" not in server.output
 
 
 def test_an_application_that_never_accepts_is_answered_for(serve, dial):
