@@ -46,7 +46,8 @@ def render_project(recipe: Recipe) -> tuple[PlannedFile, ...]:
         "env": name.constant,
         "falconws_version": version("falconws"),
     }
-    return tuple(render_tree(load_tree("project"), context))
+    tree = {**load_tree("project", "base"), **load_tree("project", "full")}
+    return tuple(render_tree(tree, context))
 
 
 def _refuse_installed(name: Name) -> None:
