@@ -1,20 +1,30 @@
 """`falconws new`: a whole project."""
 
 import importlib.util
+from collections.abc import Iterable
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from falconws_cli.errors import RefusedError
 from falconws_cli.names import Name, parse_name, refuse_as_package
+from falconws_cli.parts import BROKERS, Part, parse_parts, refuse_contradiction
 from falconws_cli.plan import Plan, PlannedFile, Recipe, render_tree
 from falconws_cli.templates import load_tree
 
 
-def plan_project(text: str, parent: Path) -> tuple[Path, Name, Plan]:
+def plan_project(
+    text: str, parent: Path, *, minimal: bool = False, parts: Iterable[str] = ()
+) -> tuple[Path, Name, Plan]:
     """Return the folder of the project called *text* below *parent*, its name, and its files.
 
+    Args:
+        text: The project's name, as typed.
+        parent: The folder that its folder goes into.
+        minimal: One module and one test, in place of the full layout.
+        parts: Names of optional parts.
+
     Raises:
-        RefusedError: The name cannot be a package's, or the folder is in use.
+        RefusedError: The name cannot be a package's, the folder is in use, or the parts do not go together.
     """
     if "/" in text or "\\" in text:
         folder, _, last = text.replace("\\", "/").rstrip("/").rpartition("/")
@@ -24,6 +34,8 @@ def plan_project(text: str, parent: Path) -> tuple[Path, Name, Plan]:
     name = parse_name(text)
     refuse_as_package(name)
     _refuse_installed(name)
+    chosen = parse_parts(parts)
+    refuse_contradiction(chosen, minimal=minimal)
     if not parent.is_dir():
         raise RefusedError(f"There is no folder {parent} to make the project in; create it first.")
     root = parent / name.kebab
@@ -32,22 +44,44 @@ def plan_project(text: str, parent: Path) -> tuple[Path, Name, Plan]:
             raise RefusedError(f"{root} exists and is a file; choose another name.")
         if any(root.iterdir()):
             raise RefusedError(f"{root} exists and is not empty; choose another name, or empty the folder first.")
-    recipe = Recipe("project", name.kebab)
+    recipe = Recipe("project", name.kebab, {"minimal": minimal, "with": [part.value for part in chosen]})
     files = render_project(recipe)
     return root, name, Plan(files, recipe=recipe, generated=frozenset(file.path for file in files))
 
 
 def render_project(recipe: Recipe) -> tuple[PlannedFile, ...]:
-    """Return the pristine files of a project, as the installed templates make them; refuses nothing."""
+    """Return the pristine files of a project, as the installed templates make them; refuses nothing.
+
+    A recipe without options is that of a full project without optional parts.
+    """
     name = parse_name(recipe.name)
+    minimal = bool(recipe.options.get("minimal", False))
+    recorded = recipe.options.get("with", [])
+    assert isinstance(recorded, list)
+    parts = parse_parts(str(part) for part in recorded)
+    broker = next((part.value for part in parts if part in BROKERS), None)
     context = {
         "distribution": name.kebab,
         "package": name.module,
         "env": name.constant,
         "falconws_version": version("falconws"),
+        "minimal": minimal,
+        "broker": broker,
+        **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
-    tree = {**load_tree("project", "base"), **load_tree("project", "full")}
+    tree = {}
+    for folder in _folders(parts, minimal=minimal):
+        tree.update(load_tree("project", *folder))
     return tuple(render_tree(tree, context))
+
+
+def _folders(parts: Iterable[Part], *, minimal: bool) -> list[tuple[str, ...]]:
+    """Return the folders below templates/project/ that the project is made of."""
+    folders = {part.value for part in parts if part not in BROKERS}
+    if any(part in BROKERS for part in parts):
+        # A broker is a service of compose.yaml, with or without the project's own.
+        folders |= {"hub", "compose"}
+    return [("base",), ("minimal" if minimal else "full",), *(("with", folder) for folder in sorted(folders))]
 
 
 def _refuse_installed(name: Name) -> None:

@@ -1,0 +1,76 @@
+"""What `falconws new --with` offers: the optional parts of a project, and which of them go together. Pure.
+
+Knows no template; a part's files are below templates/project/with/.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from falconws_cli.errors import RefusedError
+
+
+class Part(Enum):
+    """An optional part of a project, in the order in which parts are listed and asked for."""
+
+    DOCKER = "docker"
+    COMPOSE = "compose"
+    REDIS = "redis"
+    NATS = "nats"
+    GITHUB_CI = "github-ci"
+    PRE_COMMIT = "pre-commit"
+    AGENTS_MD = "agents-md"
+
+
+WHAT = {
+    Part.DOCKER: "a Dockerfile: multi-stage, not root, with a health check",
+    Part.COMPOSE: "a compose.yaml that runs the image; brings docker",
+    Part.REDIS: "a hub for fan-out on Redis or Valkey",
+    Part.NATS: "a hub for fan-out on NATS JetStream",
+    Part.GITHUB_CI: "a GitHub workflow that checks and tests",
+    Part.PRE_COMMIT: "git hooks that check before a commit",
+    Part.AGENTS_MD: "an AGENTS.md for coding agents",
+}
+"""Each part in a few words, for the help and for questions."""
+
+BROKERS = (Part.REDIS, Part.NATS)
+
+
+def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
+    """Return the parts that *names* stand for, in their order, each once, with those that they bring.
+
+    Args:
+        names: Names of parts, as typed: "docker", or several as "docker,compose".
+
+    Raises:
+        RefusedError: There is no such part.
+    """
+    chosen = {_parse(name.strip()) for listed in names for name in listed.split(",") if name.strip()}
+    if Part.COMPOSE in chosen:
+        chosen.add(Part.DOCKER)
+    return tuple(part for part in Part if part in chosen)
+
+
+def refuse_contradiction(parts: Iterable[Part], *, minimal: bool) -> None:
+    """Refuse parts that cannot be had together.
+
+    Raises:
+        RefusedError: Two brokers are asked for, or a broker for a minimal project.
+    """
+    brokers = [part.value for part in parts if part in BROKERS]
+    if len(brokers) > 1:
+        raise RefusedError(f"A project has one hub: choose {' or '.join(brokers)}.")
+    if brokers and minimal:
+        raise RefusedError(
+            f"A minimal project has no settings for the address of {brokers[0]}; leave out --minimal or {brokers[0]}."
+        )
+
+
+def _parse(name: str) -> Part:
+    try:
+        return Part(name.lower())
+    except ValueError:
+        from falconws_cli.suggestions import did_you_mean
+
+        names = [part.value for part in Part]
+        hint = did_you_mean(name, names) or f" There are {', '.join(names[:-1])} and {names[-1]}."
+        raise RefusedError(f'There is no part "{name}" for --with.{hint}') from None
