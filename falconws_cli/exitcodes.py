@@ -15,7 +15,8 @@ class ExitCode(IntEnum):
     """The world refused: a port in use, an app that does not import, a file that cannot be written."""
     USAGE = 2
     """The command line cannot be carried out as typed: an option, a name or a route that is refused."""
-    REGISTER_BY_HAND = 3
-    """The files are written, but a registration found no safe place; its lines were printed to add by hand."""
+    LEFT_TO_DO = 3
+    """Done, and something is left for the user, which was printed: lines to add, a merge to settle, an edited file
+    that was kept."""
     CONFLICT = 4
     """Files are in the way, and nobody was there to ask; nothing is written. --force, --skip and --merge decide."""

@@ -1,50 +1,156 @@
-"""What a generating command says: one line for each file and registration, then what is left to do."""
+"""What a writing command says: one line for each path and registration, then what is left to do; or one JSON object."""
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from falconws_cli.choices import Choices
 from falconws_cli.exitcodes import ExitCode
-from falconws_cli.plan import Plan
-from falconws_cli.register import Outcome
-from falconws_cli.writer import Status, commit, compare
+from falconws_cli.memory import FOLDER
+from falconws_cli.plan import PlannedRegistration
+from falconws_cli.preview import Change, counts
+from falconws_cli.writer import Status
 
-_COLORS = {Status.CREATE: "green", Status.UPDATE: "yellow", Status.CONFLICT: "red"}
+_COLORS = {
+    Status.CREATE: "green",
+    Status.UPDATE: "yellow",
+    Status.DELETE: "yellow",
+    Status.CONFLICT: "red",
+    Status.SKIP: "cyan",
+}
+_VERBS = {"REGISTERED": "register", "ALREADY": "already", "REMOVED": "unregister", "ABSENT": "already"}
+_GREEN = ("REGISTERED", "REMOVED")
 
 
-def carry_out(root: Path, plan: Plan, *, dry_run: bool, quiet: bool = False) -> ExitCode:
-    """Write the plan below *root*, or only show it, and say what happened; return how it went.
+@dataclass(frozen=True)
+class Report:
+    """What there is to say about one command."""
 
-    Raises:
-        CommandError: The plan cannot be written; the disk is as it was.
-    """
-    statuses = [(file, compare(root, file)) for file in plan.files]
-    if not dry_run:
-        commit(root, plan.files)
-    if not quiet or dry_run:
-        for file, status in statuses:
-            _line(status.value, str(file.path), _COLORS.get(status))
-    left_to_do = [entry for entry in plan.registrations if entry.registration.outcome is Outcome.CANNOT]
-    for entry in plan.registrations:
-        registration = entry.registration
-        if registration.outcome is Outcome.REGISTERED:
-            _line("register", f"{registration.what} in {entry.path}", "green")
-        elif registration.outcome is Outcome.ALREADY:
-            _line("already", f"{registration.what} in {entry.path}", None)
-    for entry in left_to_do:
-        registration = entry.registration
-        click.echo()
-        click.echo(f"Cannot register {registration.what} in {entry.path}: {registration.reason}.")
-        click.echo("Add these lines yourself:\n")
-        for line in registration.lines:
-            click.echo(f"    {line}".rstrip())
-    if dry_run:
-        click.echo("\nNothing was written: this was a dry run.")
-    elif plan.notes:
-        click.echo()
-        for note in plan.notes:
-            click.echo(note)
-    return ExitCode.REGISTER_BY_HAND if left_to_do else ExitCode.OK
+    changes: Sequence[Change]
+    registrations: Sequence[PlannedRegistration] = ()
+    notes: Sequence[str] = ()
+    memory: Status = Status.IDENTICAL
+    """What becomes of `.falconws/`, which is one line whatever is in it."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a command ends that could do all of this."""
+        if any(change.status is Status.CONFLICT for change in self.changes):
+            return ExitCode.CONFLICT
+        by_hand = [change for change in self.changes if change.left_to_do]
+        return ExitCode.LEFT_TO_DO if by_hand or self._cannot() else ExitCode.OK
+
+    def show(self, choices: Choices) -> None:
+        """Print it."""
+        if choices.json:
+            self._print_json(choices)
+            return
+        for change in self.changes:
+            _line(change.status.value, f"{change.file.path}{_aside(change.note)}", _COLORS.get(change.status))
+            if choices.diff:
+                show_diff(change.diff())
+        if self.memory is not Status.IDENTICAL:
+            _line(self.memory.value, f"{FOLDER}/", _COLORS.get(self.memory))
+        for planned in self.registrations:
+            name = planned.registration.outcome.name
+            if name in _VERBS:
+                where = "from" if name == "REMOVED" else "not in" if name == "ABSENT" else "in"
+                what = f"{planned.registration.what} {where} {planned.path}"
+                _line(_VERBS[name], what, "green" if name in _GREEN else None)
+        for planned in self._cannot():
+            registration = planned.registration
+            verb, where, add = ("register", "in", "Add")
+            if not isinstance(registration, _registration_type()):
+                verb, where, add = ("remove", "from", "Remove")
+            click.echo(f"\nCannot {verb} {registration.what} {where} {planned.path}: {registration.reason}.")
+            click.echo(f"{add} these lines yourself:\n")
+            for line in registration.lines:
+                click.echo(f"    {line}".rstrip())
+        if choices.dry_run:
+            click.echo(f"\nNothing was written: this was a dry run. {self._summary()}")
+        elif self.notes:
+            click.echo()
+            for note in self.notes:
+                click.echo(note)
+
+    def _cannot(self) -> list[PlannedRegistration]:
+        return [planned for planned in self.registrations if planned.registration.outcome.name == "CANNOT"]
+
+    def _summary(self) -> str:
+        """Return "3 files to create, 1 to update." """
+        found = [(name, count) for name, count in counts(self.changes).items() if count]
+        parts = [
+            f"{count} {'file ' if i == 0 and count == 1 else 'files ' if i == 0 else ''}{_COUNTED[name]}"
+            for i, (name, count) in enumerate(found)
+        ]
+        return f"{', '.join(parts)}." if parts else "There is nothing to do."
+
+    def _print_json(self, choices: Choices) -> None:
+        import json
+
+        files: list[dict[str, Any]] = []
+        for change in self.changes:
+            entry = {"path": str(change.file.path), "status": change.status.value}
+            if change.note:
+                entry["note"] = change.note
+            if choices.diff:
+                entry["diff"] = change.diff()
+            files.append(entry)
+        document = {
+            "command": choices.command,
+            "written": not choices.dry_run and self.exit_code is not ExitCode.CONFLICT,
+            "exit_code": int(self.exit_code),
+            "counts": counts(self.changes),
+            "files": files,
+            "memory": self.memory.value,
+            "registrations": [
+                {
+                    "what": planned.registration.what,
+                    "path": str(planned.path),
+                    "outcome": planned.registration.outcome.value,
+                    "reason": planned.registration.reason,
+                    "lines": list(planned.registration.lines),
+                }
+                for planned in self.registrations
+            ],
+            "notes": list(self.notes),
+        }
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+_COUNTED = {
+    "create": "to create",
+    "update": "to update",
+    "identical": "identical",
+    "delete": "to delete",
+    "conflict": "in conflict",
+    "skip": "to skip",
+}
+
+
+def memory_status(changes: Sequence[Change]) -> Status:
+    """Return what becomes of the memory as a whole."""
+    manifest = [change.status for change in changes if change.file.path.name == "manifest.json"]
+    return manifest[0] if manifest else Status.IDENTICAL
+
+
+def show_diff(diff: str) -> None:
+    """Print a unified diff, in the colors of git where there are any."""
+    for line in diff.splitlines():
+        color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+        click.echo(click.style(line, bold=True) if line.startswith(("+++", "---")) else click.style(line, fg=color))
+
+
+def _registration_type() -> type:
+    from falconws_cli.register import Registration
+
+    return Registration
+
+
+def _aside(note: str) -> str:
+    return f" ({note})" if note else ""
 
 
 def _line(verb: str, what: str, color: str | None) -> None:

@@ -1,9 +1,17 @@
 """`falconws add-media-handler`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from falconws_cli.commands.options import generating
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
 
 _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobuf", "custom")
 
@@ -12,8 +20,8 @@ _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobu
 @click.argument("name")
 @click.option("--payload", type=click.Choice(("text", "binary")), required=True, help="The messages that it is for.")
 @click.option("--codec", type=click.Choice(_CODECS), required=True, help="What makes the payloads.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-def command(name: str, payload: str, codec: str, dry_run: bool) -> None:
+@generating()
+def command(name: str, payload: str, codec: str, choices: Choices) -> None:
     """Add a media handler with its tests, register it in app.py, and add its dependency.
 
     \b
@@ -28,9 +36,9 @@ def command(name: str, payload: str, codec: str, dry_run: bool) -> None:
     """
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
-    from falconws_cli.report import carry_out
+    from falconws_cli.transaction import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)
     options = {"payload": payload, "codec": codec}
-    sys.exit(carry_out(project.root, plan(project, "media-handler", name, options), dry_run=dry_run))
+    sys.exit(carry_out(project.root, plan(project, "media-handler", name, options), choices))

@@ -1,9 +1,17 @@
 """`falconws add-middleware`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from falconws_cli.commands.options import generating
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
 
 _KINDS = ("blank", "logging", "token-auth")
 
@@ -11,8 +19,8 @@ _KINDS = ("blank", "logging", "token-auth")
 @click.command("add-middleware", short_help="Add a middleware and its tests.")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-def command(name: str, kind: str, dry_run: bool) -> None:
+@generating()
+def command(name: str, kind: str, choices: Choices) -> None:
     """Add a middleware with its tests, and register it in app.py.
 
     \b
@@ -28,9 +36,9 @@ def command(name: str, kind: str, dry_run: bool) -> None:
     """
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
-    from falconws_cli.report import carry_out
+    from falconws_cli.transaction import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)
     options = {"kind": kind}
-    sys.exit(carry_out(project.root, plan(project, "middleware", name, options), dry_run=dry_run))
+    sys.exit(carry_out(project.root, plan(project, "middleware", name, options), choices))

@@ -1,9 +1,17 @@
 """`falconws add-resource`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from falconws_cli.commands.options import generating
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
 
 _PATTERNS = ("echo", "request-response", "feed", "duplex", "blank")
 
@@ -20,8 +28,8 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "blank")
 )
 @click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
 @click.option("--http/--no-http", default=True, show_default=True, help="Answer GET on the same route too.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-def command(name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, dry_run: bool) -> None:
+@generating()
+def command(name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, choices: Choices) -> None:
     """Add a resource with its tests, and its route to routes.py.
 
     \b
@@ -40,9 +48,9 @@ def command(name: str, route: str | None, pattern: str, subprotocol: str | None,
     """
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
-    from falconws_cli.report import carry_out
+    from falconws_cli.transaction import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
-    sys.exit(carry_out(project.root, plan(project, "resource", name, options), dry_run=dry_run))
+    sys.exit(carry_out(project.root, plan(project, "resource", name, options), choices))

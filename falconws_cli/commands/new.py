@@ -1,9 +1,17 @@
 """`falconws new`."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from falconws_cli.commands.options import generating
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
 
 
 @click.command("new", short_help="Make a project.")
@@ -17,8 +25,8 @@ import click
     help="Where to make the project's folder.  [default: here]",
 )
 @click.option("--serve", is_flag=True, help="Serve the project afterwards, on port 8000 or a free one.")
-@click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing.")
-def command(name: str, parent: Path, serve: bool, dry_run: bool) -> None:
+@generating(unrecorded=("parent", "serve"))
+def command(name: str, parent: Path, serve: bool, choices: Choices) -> None:
     """Make a project: an app with tests, ready to serve.
 
     NAME is a word or several: demo, chat-room, "chat room" and ChatRoom all work.
@@ -30,12 +38,12 @@ def command(name: str, parent: Path, serve: bool, dry_run: bool) -> None:
       falconws new demo --dry-run
     """
     from falconws_cli.generators.new_project import plan_project
-    from falconws_cli.report import carry_out
+    from falconws_cli.transaction import carry_out
 
     root, _, plan = plan_project(name, parent)
-    carry_out(root, plan, dry_run=dry_run)
-    if dry_run:
-        return
+    code = carry_out(root, plan, choices)
+    if choices.dry_run or choices.json:
+        sys.exit(code)
     click.echo(f"\nMade {root}.")
     if serve:
         from falconws_cli.serving import serve_new_project

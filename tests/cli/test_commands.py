@@ -135,10 +135,14 @@ def test_a_dry_run_shows_what_the_real_run_does_and_writes_nothing(
     assert preview.exit_code == 0
     assert tree(demo) == before
     done = run(*arguments, cwd="demo/tests")
-    shown = preview.output.replace("\nNothing was written: this was a dry run.\n", "")
+    shown, _, summary = preview.output.partition("\nNothing was written: this was a dry run. ")
     assert done.output.startswith(shown)
     changed = {path for path, data in tree(demo).items() if before.get(path) != data}
-    assert changed == {line.split()[1] for line in shown.splitlines() if line.split()[0] in ("create", "update")}
+    # One line for all that the project remembers, and the others for what the user should look at.
+    memory = {path for path in changed if path.startswith(".falconws/")}
+    lines = {line.split()[1] for line in shown.splitlines() if line.split()[0] in ("create", "update")}
+    assert lines == {*(changed - memory), ".falconws/"}
+    assert summary.startswith("2 files to create, ")
 
 
 def test_new_as_a_dry_run_writes_nothing(run: Run, tmp_path: Path) -> None:
@@ -223,7 +227,7 @@ def test_where_no_place_is_found_the_files_are_written_and_the_lines_printed(run
     routes = demo / "demo" / "routes.py"
     routes.write_text("ROUTES = []\n")
     result = run("add-resource", "chat", cwd="demo")
-    assert result.exit_code == ExitCode.REGISTER_BY_HAND
+    assert result.exit_code == ExitCode.LEFT_TO_DO
     assert (demo / "demo" / "resources" / "chat.py").is_file()
     assert routes.read_text() == "ROUTES = []\n"
     assert "Cannot register the route /chat in demo/routes.py: it has no function add_routes(app)" in result.output
@@ -235,7 +239,7 @@ def test_without_a_fixture_app_the_tests_token_is_left_to_the_user(run: Run, dem
     conftest = demo / "tests" / "conftest.py"
     conftest.unlink()
     result = run("add-middleware", "auth", "--kind", "token-auth", cwd="demo")
-    assert result.exit_code == ExitCode.REGISTER_BY_HAND
+    assert result.exit_code == ExitCode.LEFT_TO_DO
     assert 'Cannot register a token for the tests in tests/conftest.py: it has no "pytest".' in result.output
     assert "    async def client(app: falconws.App)" in result.output
     assert (demo / "demo" / "middleware" / "auth.py").is_file()

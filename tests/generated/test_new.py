@@ -32,7 +32,9 @@ GOLDEN = Path(__file__).with_name("golden")
 
 
 def files(root: Path) -> dict[str, str]:
-    return {path.relative_to(root).as_posix(): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
+    """The text of each file, without what the project remembers of its making."""
+    found = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    return {name: path.read_text() for name, path in found.items() if not name.startswith(".falconws/")}
 
 
 @pytest.mark.parametrize("name", ["demo", "chat-room"])

@@ -1,0 +1,99 @@
+"""The options that every command which writes to a project shares, and the command line as it is remembered."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
+
+_POLICIES = ("force", "skip", "merge")
+
+
+def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a generating command `--dry-run`, `--diff`, `--json`, `--force`, `--skip` and `--merge`.
+
+    The command gets them as one argument, `choices`.
+
+    Args:
+        unrecorded: Parameters that are not part of what the project remembers.
+    """
+    return _writing(
+        [
+            *_PREVIEW,
+            click.option("--force", is_flag=True, help="Overwrite files that are in the way."),
+            click.option("--skip", is_flag=True, help="Keep files that are in the way as they are."),
+            click.option("--merge", is_flag=True, help="Merge with files that are in the way, as git would."),
+        ],
+        frozenset(unrecorded),
+    )
+
+
+def removing() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that takes things away its options: as `generating`, without `--skip` and `--merge`."""
+    force = click.option("--force", is_flag=True, help="Take away edited files too.")
+    return _writing([*_PREVIEW, force], frozenset())
+
+
+_PREVIEW = (
+    click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
+    click.option("--diff", is_flag=True, help="Show each change as a unified diff."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines."),
+)
+
+
+def _writing(
+    options: Iterable[Callable[[Callable[..., None]], Callable[..., None]]], unrecorded: frozenset[str]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def wrapper(**arguments: Any) -> None:
+            chosen = {name: arguments.pop(name, False) for name in ("dry_run", "diff", "as_json", *_POLICIES)}
+            function(choices=_choices(chosen, unrecorded), **arguments)
+
+        decorated: Callable[..., None] = wrapper
+        for option in reversed(list(options)):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+def _choices(chosen: dict[str, bool], unrecorded: frozenset[str]) -> "Choices":
+    from falconws_cli.choices import Choices, Policy
+
+    policies = [name for name in _POLICIES if chosen[name]]
+    if len(policies) > 1:
+        raise click.UsageError(f"--{policies[0]} and --{policies[1]} exclude each other; choose one.")
+    return Choices(
+        dry_run=chosen["dry_run"],
+        diff=chosen["diff"],
+        json=chosen["as_json"],
+        policy=Policy(f"--{policies[0]}") if policies else Policy.ASK,
+        command=command_line(click.get_current_context(), unrecorded),
+    )
+
+
+def command_line(context: click.Context, unrecorded: Iterable[str] = ()) -> str:
+    """Return what was typed, in one spelling: arguments first, then the options, without those of this module."""
+    from shlex import quote
+
+    hidden = {"dry_run", "diff", "as_json", *_POLICIES, *unrecorded}
+    words = []
+    options = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params.get(name)
+        typed = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if name in hidden or not typed:
+            continue
+        values = value if isinstance(value, tuple) else (value,)
+        if isinstance(parameter, click.Argument):
+            words += [str(item) for item in values]
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            options.append(parameter.opts[0] if value or not parameter.secondary_opts else parameter.secondary_opts[0])
+        else:
+            options += [word for item in values for word in (parameter.opts[0], str(item))]
+    return " ".join([context.command_path, *map(quote, [*words, *options])])

@@ -1,0 +1,138 @@
+"""A writing command from plan to disk: preview, settle conflicts, remember, commit, report. One transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from falconws_cli.choices import Choices, Policy
+from falconws_cli.exitcodes import ExitCode
+from falconws_cli.manifest import Edit, Made, Manifest, Operation
+from falconws_cli.memory import Memory, read_memory, sha256
+from falconws_cli.plan import Plan, PlannedFile, PlannedRegistration
+from falconws_cli.preview import Change, preview
+from falconws_cli.report import Report, memory_status
+from falconws_cli.version import VERSION
+from falconws_cli.writer import Status, commit
+
+Remember = Callable[[Memory, Sequence[Change]], list[PlannedFile]]
+"""From the changes that are about to be made to the planned files of the memory."""
+
+
+def carry_out(root: Path, plan: Plan, choices: Choices) -> ExitCode:
+    """Write the plan below *root* and remember it, or only show it; say what happened; return how it went.
+
+    Raises:
+        ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
+        CommandError: The plan cannot be written; the disk is as it was.
+    """
+
+    def remember(memory: Memory, changes: Sequence[Change]) -> list[PlannedFile]:
+        return _remembering(memory, plan, changes, choices.command)
+
+    return transact(root, plan.files, choices, remember, registrations=plan.registrations, notes=plan.notes)
+
+
+def transact(
+    root: Path,
+    files: Sequence[PlannedFile],
+    choices: Choices,
+    remember: Remember,
+    *,
+    memory: Memory | None = None,
+    kept: Sequence[Change] = (),
+    registrations: Sequence[PlannedRegistration] = (),
+    notes: Sequence[str] = (),
+) -> ExitCode:
+    """Write *files* and what *remember* makes of them, all or nothing, or only show it; return how it went.
+
+    Args:
+        root: Where the paths begin.
+        files: What shall be written or deleted.
+        choices: Whether to write, how to say it, what becomes of conflicts.
+        remember: What the project remembers of it.
+        memory: What it remembers now, when the caller has read it already.
+        kept: What the caller decided to leave alone, to be reported only.
+        registrations: To be reported only; their edits are among *files*.
+        notes: To be reported after writing.
+
+    Raises:
+        ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
+        CommandError: The files cannot be written; the disk is as it was.
+    """
+    from falconws_cli.conflicts import refusal, settle
+
+    memory = memory or read_memory(root)
+    changes = preview(root, files)
+    open_conflicts = any(change.status is Status.CONFLICT for change in changes)
+    if open_conflicts and choices.json and choices.policy is Policy.ASK:
+        Report(changes, registrations, notes).show(choices)
+        raise refusal(changes)
+    changes = settle(root, changes, choices, memory)
+    remembered = preview(root, remember(memory, changes))
+    shown = sorted([*changes, *kept], key=lambda change: change.file.path)
+    report = Report(shown, registrations, notes, memory_status(remembered))
+    if choices.dry_run:
+        report.show(choices)
+        if report.exit_code is ExitCode.CONFLICT:
+            raise refusal(changes)
+        return report.exit_code
+    commit(root, [change.file for change in changes if change.writes] + [change.file for change in remembered])
+    report.show(choices)
+    return report.exit_code
+
+
+def _remembering(memory: Memory, plan: Plan, changes: Sequence[Change], command: str) -> list[PlannedFile]:
+    """Return what makes *memory* remember the plan, once for every time that it did something."""
+    if plan.recipe is None or any(change.status is Status.CONFLICT for change in changes):
+        return []
+    operation, texts = _operation(plan, changes, command)
+    if not any(change.writes for change in changes) and _is_known(memory.manifest, operation):
+        return []
+    return memory.changes(memory.manifest.adding(operation), texts)
+
+
+def _is_known(manifest: Manifest, operation: Operation) -> bool:
+    return any(
+        operation.files.items() <= known.files.items()
+        for known in manifest.operations
+        if (known.recipe.generator, known.recipe.name) == (operation.recipe.generator, operation.recipe.name)
+    )
+
+
+def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Operation, list[bytes]]:
+    """Return what the project shall remember of the plan, and the texts that it names."""
+    assert plan.recipe is not None
+    pristine = {file.path: file.data for file in plan.files if file.path in plan.generated}
+    here = {change.file.path: change for change in changes if change.status is not Status.SKIP}
+    files = {path: data for path, data in pristine.items() if path in here}
+    edits = {
+        path: (change.current, change.file.data)
+        for path, change in here.items()
+        if change.current is not None and (change.writes or path in files)
+    }
+    packages = [
+        str(path)
+        for path, change in here.items()
+        if change.status is Status.CREATE and path.name == "__init__.py" and path not in pristine
+    ]
+    operation = Operation(
+        command=command,
+        version=VERSION,
+        recipe=plan.recipe,
+        files=_hashed(files),
+        packages=tuple(packages),
+        edits={str(path): Edit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
+        registrations=tuple(_made(planned) for planned in plan.registrations if planned.wiring is not None),
+        requirements=plan.requirements,
+    )
+    return operation, [*files.values(), *(before for before, _ in edits.values())]
+
+
+def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
+    return {str(path): sha256(data) for path, data in files.items()}
+
+
+def _made(planned: PlannedRegistration) -> Made:
+    wiring = planned.wiring
+    assert wiring is not None
+    outcome = planned.registration.outcome.value
+    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome)
