@@ -1,14 +1,12 @@
 """What a generating command is about to do, worked out in memory. Pure: no file is read or written here.
 
-Templates and a context go in, planned files come out; writer.py compares them with the disk.
+rendering.py and the generators make what is planned; writer.py compares it with the disk.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from falconws_cli import layout
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from falconws_cli.register import Registration
@@ -94,63 +92,6 @@ class Plan:
     """Those of *files* that the recipe renders; the others are edits, and empty `__init__.py`s."""
     requirements: Requirements = NOTHING
     """What the command added to pyproject.toml, without what was there."""
-
-
-def render_tree(tree: Mapping[str, str], context: Mapping[str, Any]) -> list[PlannedFile]:
-    """Return the files that a template tree makes of *context*.
-
-    Args:
-        tree: The templates' text by path inside the tree. `%name%` in a path is the context's value,
-            `dot_` begins a name with a dot, `.jinja` renders and is dropped, other files are copied.
-            Paths that begin with `partials/` can be included, and make no file.
-        context: What templates may name; a name that is missing is an error.
-    """
-    # Jinja2 costs as much start-up time as the rest of the command.
-    from jinja2 import DictLoader, Environment, StrictUndefined
-
-    environment = Environment(
-        loader=DictLoader(dict(tree)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.globals.update(
-        bracketed=layout.bracketed,
-        from_import=layout.from_import,
-        stdlib_imports=layout.stdlib_imports,
-        assignment=layout.assignment,
-    )
-    environment.filters["py"] = python_string
-    files = []
-    for source in sorted(tree):
-        if source.startswith("partials/"):
-            continue
-        text = environment.get_template(source).render(context) if source.endswith(".jinja") else tree[source]
-        files.append(PlannedFile(output_path(source, context), text.encode()))
-    return files
-
-
-def output_path(source: str, context: Mapping[str, Any]) -> PurePosixPath:
-    """Return where the template at *source* goes."""
-    path = PurePosixPath(source.removesuffix(".jinja"))
-    parts = []
-    for part in path.parts:
-        for key, value in context.items():
-            part = part.replace(f"%{key}%", str(value))
-        if "%" in part:
-            raise KeyError(f"the path of the template {source} names a value that it is not given")
-        parts.append("." + part.removeprefix("dot_") if part.startswith("dot_") else part)
-    return PurePosixPath(*parts)
-
-
-def python_string(text: str) -> str:
-    """Return *text* as a Python literal in double quotes where `ruff format` would use them."""
-    literal = repr(text)
-    if literal.startswith("'") and '"' not in text:
-        literal = '"' + literal[1:-1].replace("\\'", "'") + '"'
-    return literal
 
 
 def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:

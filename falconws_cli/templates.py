@@ -1,35 +1,97 @@
-"""The template trees on disk, as text by path. Knows where they are; knows nothing of what they mean."""
+"""Where templates are: ours, the user's, the project's. Of two with one path the one that is nearer to the user wins.
 
+A folder of templates has a subfolder for each tree ("resource/echo"), and "partials", which trees include. Knows
+nothing of what templates mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
 
 from falconws_cli.errors import CommandError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PARTIALS = "partials"
+IN_PROJECT = Path(".falconws", "templates")
 _HERE = Path(__file__).resolve().parent
 
 
-def load_tree(*parts: str) -> dict[str, str]:
-    """Return the tree at templates/`parts`, with the partials that every tree may include.
+@dataclass(frozen=True)
+class Template:
+    """One file of a tree."""
 
-    Raises:
-        CommandError: The installation lacks its templates.
-    """
-    root = find_root()
-    tree = _read(root.joinpath(*parts))
-    partials = root / "partials"
-    return {**tree, **{f"partials/{path}": text for path, text in _read(partials).items()}}
+    path: str
+    """Below the folder of templates: "resource/echo/tests/resources/test_%module%.py.jinja"."""
+    data: bytes
+    file: Path
 
 
 def find_root() -> Path:
-    """Return the folder of all template trees: beside the package in a wheel, one up in a checkout."""
+    """Return the folder of our own templates: beside the package in a wheel, one up in a checkout.
+
+    Raises:
+        CommandError: The installation lacks it.
+    """
     for folder in (_HERE / "templates", _HERE.parent / "templates"):
         if (folder / "project").is_dir():
             return folder
     raise CommandError("The installation of falconws lacks its templates; install falconws again.")
 
 
-def _read(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+def users_folder() -> Path:
+    """Return the folder whose templates win over ours in every project of this user."""
+    return Path(click.get_app_dir("falconws"), "templates")
+
+
+def overriding_folders(root: Path | None, trees: Iterable[str]) -> list[Path]:
+    """Return the folders that have something of *trees* in place of ours, the strongest first.
+
+    Args:
+        root: The project's folder, or None.
+        trees: The trees, such as "resource/echo".
+    """
+    folders = [root / IN_PROJECT] if root is not None else []
+    folders.append(users_folder())
+    parts = [*trees, PARTIALS]
+    return [folder for folder in folders if folder.is_dir() and any((folder / part).is_dir() for part in parts)]
+
+
+def read_templates(folders: Iterable[Path], trees: Iterable[str]) -> dict[str, Template]:
+    """Return the templates of *trees*, and all partials, by path; of two with one path the first folder's.
+
+    Raises:
+        CommandError: A file cannot be read.
+    """
+    found: dict[str, Template] = {}
+    parts = [*trees, PARTIALS]
+    for folder in folders:
+        for part in parts:
+            for file in _files(folder / part):
+                path = file.relative_to(folder).as_posix()
+                if path not in found:
+                    found[path] = Template(path, _read(file), file)
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    # What begins with a dot, or ends with ~, is an editor's or a system's: templates spell a leading dot `dot_`.
+    return [
+        path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not any(part.startswith(".") or part.endswith("~") for part in path.relative_to(folder).parts)
+    ]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"Cannot read the template {file}: {(error.strerror or str(error)).lower()}.") from error

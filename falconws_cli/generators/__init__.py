@@ -76,5 +76,5 @@ def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:
     if recipe.generator == "project":
         from falconws_cli.generators.new_project import render_project
 
-        return render_project(recipe)
+        return render_project(recipe, root=project.root)
     return find_generator(recipe.generator).make(project, recipe).files

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
-from falconws_cli.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements, render_tree
+from falconws_cli.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.project import Project
 from falconws_cli.register import media_handler_in
+from falconws_cli.rendering import render_trees
 from falconws_cli.syntax import Import
-from falconws_cli.templates import load_tree
 from falconws_cli.wiring import media_handler
 
 
@@ -100,7 +100,7 @@ class MediaHandlerGenerator:
             "payload": payload.name,
             "import_folder": str(project.package_path.parent),
         }
-        files = render_tree(load_tree("media_handler", codec.value, payload.value), context)
+        files = render_trees([f"media_handler/{codec.value}/{payload.value}"], context, root=project.root)
         requirements = CODECS[codec].requirements
         if codec is Codec.PROTOBUF:
             files, requirements = _with_compiled(project, files)

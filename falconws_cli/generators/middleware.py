@@ -8,10 +8,10 @@ from falconws_cli import wiring
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
-from falconws_cli.plan import JsonValue, Piece, Recipe, render_tree
+from falconws_cli.plan import JsonValue, Piece, Recipe
 from falconws_cli.project import Project
+from falconws_cli.rendering import render_trees
 from falconws_cli.syntax import Import
-from falconws_cli.templates import load_tree
 
 _CONFTEST = PurePosixPath("tests/conftest.py")
 
@@ -59,7 +59,7 @@ class MiddlewareGenerator:
             "cookie": f"{name.module}_token",
             "origins_variable": f"{project.package.upper()}_ALLOWED_ORIGINS",
         }
-        files = render_tree(load_tree("middleware", kind.value), context)
+        files = render_trees([f"middleware/{kind.value}"], context, root=project.root)
         # Its code for conftest.py is not a file of its own.
         snippet = [file for file in files if file.path.name == "conftest_snippet.py"]
         wirings = [

@@ -8,8 +8,8 @@ from pathlib import Path
 from falconws_cli.errors import RefusedError
 from falconws_cli.names import Name, parse_name, refuse_as_package
 from falconws_cli.parts import BROKERS, Part, parse_parts, refuse_contradiction
-from falconws_cli.plan import Plan, PlannedFile, Recipe, render_tree
-from falconws_cli.templates import load_tree
+from falconws_cli.plan import Plan, PlannedFile, Recipe
+from falconws_cli.rendering import render_trees
 
 
 def plan_project(
@@ -49,10 +49,11 @@ def plan_project(
     return root, name, Plan(files, recipe=recipe, generated=frozenset(file.path for file in files))
 
 
-def render_project(recipe: Recipe) -> tuple[PlannedFile, ...]:
+def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[PlannedFile, ...]:
     """Return the pristine files of a project, as the installed templates make them; refuses nothing.
 
-    A recipe without options is that of a full project without optional parts.
+    A recipe without options is that of a full project without optional parts. *root* is the project's folder, once
+    there is one: its own templates win.
     """
     name = parse_name(recipe.name)
     minimal = bool(recipe.options.get("minimal", False))
@@ -69,10 +70,8 @@ def render_project(recipe: Recipe) -> tuple[PlannedFile, ...]:
         "broker": broker,
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
-    tree = {}
-    for folder in _folders(parts, minimal=minimal):
-        tree.update(load_tree("project", *folder))
-    return tuple(render_tree(tree, context))
+    trees = ["/".join(("project", *folder)) for folder in _folders(parts, minimal=minimal)]
+    return tuple(render_trees(trees, context, root=root))
 
 
 def _folders(parts: Iterable[Part], *, minimal: bool) -> list[tuple[str, ...]]:

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
-from falconws_cli.plan import JsonValue, Piece, Recipe, render_tree
+from falconws_cli.plan import JsonValue, Piece, Recipe
 from falconws_cli.project import Project
 from falconws_cli.register import routes_in
+from falconws_cli.rendering import render_trees
 from falconws_cli.syntax import Import
-from falconws_cli.templates import load_tree
 from falconws_cli.uritemplate import find_conflict, parse_uri_template
 from falconws_cli.wiring import route
 
@@ -74,7 +74,7 @@ class ResourceGenerator:
             "subprotocol": recipe.options["subprotocol"],
             "http": recipe.options["http"],
         }
-        files = render_tree(load_tree("resource", str(recipe.options["pattern"])), context)
+        files = render_trees([f"resource/{recipe.options['pattern']}"], context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
         wiring = route(_routes_path(project), project.package, template=template.text, resource=resource)
         return Piece(tuple(files), (wiring,))
