@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from .app import App
     from .closecodes import CloseCode
     from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
+    from .hub import (
+        BrokerUnavailable,
+        Gap,
+        HistoryLimits,
+        Hub,
+        Joined,
+        Left,
+        ListenerTooSlow,
+        Message,
+        Policy,
+        Position,
+        Subscription,
+    )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
     from .request import Request
@@ -43,6 +56,18 @@ __all__ = (
     # Tasks
     "TaskScope",
     "create_task",
+    # Fan-out
+    "BrokerUnavailable",
+    "Gap",
+    "HistoryLimits",
+    "Hub",
+    "Joined",
+    "Left",
+    "ListenerTooSlow",
+    "Message",
+    "Policy",
+    "Position",
+    "Subscription",
 )
 
 _OWNERS = {
@@ -61,6 +86,17 @@ _OWNERS = {
     "WebSocketDisconnected": "errors",
     "TaskScope": "tasks",
     "create_task": "tasks",
+    "BrokerUnavailable": "hub",
+    "Gap": "hub",
+    "HistoryLimits": "hub",
+    "Hub": "hub",
+    "Joined": "hub",
+    "Left": "hub",
+    "ListenerTooSlow": "hub",
+    "Message": "hub",
+    "Policy": "hub",
+    "Position": "hub",
+    "Subscription": "hub",
 }
 """Which module owns each public name."""
 

@@ -114,11 +114,12 @@ class DirectInbox:
 class DirectOutbox:
     """Passes messages on without awaiting while the server can take them; see ``Outbox``."""
 
-    __slots__ = ("_inbox", "_send", "_try_send_bytes", "_try_send_text")
+    __slots__ = ("_inbox", "_send", "_try_send_bytes", "_try_send_text", "connection")
 
     def __init__(
         self, connection: Connection, send: Callable[[dict[str, Any]], Awaitable[None]], inbox: DirectInbox
     ) -> None:
+        self.connection = connection
         self._send = send
         self._try_send_text = connection.try_send_text
         self._try_send_bytes = connection.try_send_bytes

@@ -152,6 +152,14 @@ class WebSocket(falcon.asgi.WebSocket):
         return self._denial
 
     @property
+    def connection(self) -> Any:
+        """What the ASGI server offers as "falconws.connection", or None; for code that sends to very many.
+
+        Source: docs/reference/asgi-extension.md.
+        """
+        return self._outbox.connection if isinstance(self._outbox, DirectOutbox) else None
+
+    @property
     def subprotocol(self) -> str | None:
         """The subprotocol that was accepted, or None."""
         return self._accepted_subprotocol

@@ -17,9 +17,20 @@ from .broker import (
     Sink,
 )
 from .events import Event, Gap, Joined, Left, Message
+from .hub import Hub
+from .listener import Listener, ListenerTooSlow
+from .policy import Policy
 from .position import Position
+from .stats import Dropped, Stats
+from .subscription import Subscription
 
 __all__ = (
+    # What applications use
+    "Hub",
+    "HistoryLimits",
+    "Listener",
+    "Policy",
+    "Subscription",
     # What subscribers get
     "Event",
     "Gap",
@@ -27,13 +38,16 @@ __all__ = (
     "Left",
     "Message",
     "Position",
+    # What is counted, and what goes wrong
+    "BrokerUnavailable",
+    "Dropped",
+    "Health",
+    "ListenerTooSlow",
+    "Stats",
     # The port
     "Broker",
-    "BrokerUnavailable",
     "Entry",
-    "Health",
     "History",
-    "HistoryLimits",
     "Payload",
     "Publication",
     "Sink",

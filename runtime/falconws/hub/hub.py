@@ -1,0 +1,348 @@
+"""The hub: what applications use to fan out messages.
+
+Owns the choice of a broker, and the life from the application's start to its shutdown; what runs meanwhile is the
+switchboard, and what a room, a subscriber or a policy does is in the modules of that name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import TracebackType
+from typing import Any, Self
+
+from falcon import WebSocketPayloadType
+
+from .broker import Broker, Health, HistoryLimits
+from .listener import Listener
+from .outgoing import Encode, Media
+from .policy import Policy
+from .position import Position
+from .room import Room
+from .stats import Dropped, Stats
+from .subscription import Socket, Subscription
+from .switchboard import Switchboard
+
+__all__ = ("Hub",)
+
+_BROKERS = {
+    "memory": ("memory", "MemoryBroker"),
+    "redis": ("redis", "RedisBroker"),
+    "rediss": ("redis", "RedisBroker"),
+    "redis+cluster": ("redis", "RedisBroker"),
+    "rediss+cluster": ("redis", "RedisBroker"),
+    "nats": ("nats", "NatsBroker"),
+    "tls": ("nats", "NatsBroker"),
+}
+"""The module and the class for each scheme of a URL."""
+
+_MAX_NAME_BYTES = 255
+_SURELY_SHORT_CHARACTERS = _MAX_NAME_BYTES // 4
+
+
+class Hub:
+    """Rooms to which connections subscribe, and everybody may publish.
+
+    Add it to the application as middleware, so that it starts and stops with it::
+
+        hub = falconws.Hub()
+        app = falconws.App(middleware=[hub])
+
+    Without an application, ``async with hub:`` does the same. It belongs to the event loop in which it was started.
+
+    Args:
+        url: Where the messages of several processes meet: ``redis://host:6379/0``, ``nats://host:4222``; or
+            ``memory://``, which stays in the process and needs nothing. A ``Broker`` of your own works too.
+        history: How much of each room is kept for those who come back (default: 100 messages for 300 s).
+        policy: For subscribers that do not keep up, unless ``subscribe()`` says otherwise (default:
+            ``Policy.disconnect()``).
+        lease_s: Seconds within which the members of a process that died are no longer present.
+        timeout_s: Seconds after which a call to the broker is given up with ``BrokerUnavailable``.
+        media_handlers: As in ``app.ws_options.media_handlers`` (default: JSON for TEXT, MessagePack for BINARY).
+        on_drop: Called with a ``Dropped`` whenever a policy drops messages; must not block.
+
+    Raises:
+        ValueError: There is no broker for *url*, or a package that it needs is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str | Broker = "memory://",
+        *,
+        history: HistoryLimits | None = None,
+        policy: Policy | None = None,
+        lease_s: float = 30.0,
+        timeout_s: float = 5.0,
+        media_handlers: Mapping[WebSocketPayloadType, Any] | None = None,
+        on_drop: Callable[[Dropped], object] | None = None,
+    ) -> None:
+        for name, seconds in (("lease_s", lease_s), ("timeout_s", timeout_s)):
+            if not seconds > 0:
+                raise ValueError(f"Hub({name}={seconds:g}): use a positive number of seconds.")
+        self._url = url
+        self._history = history or HistoryLimits()
+        self._policy = policy or Policy.disconnect()
+        self._lease_s = lease_s
+        self._timeout_s = timeout_s
+        self._media = Media(media_handlers)
+        self._on_drop = on_drop
+        self._stats = Stats()
+        self._switchboard: Switchboard | None = None
+        # Made here, so that a URL that cannot work is told at once.
+        self._first_broker: Broker | None = self._make_broker()
+
+    def _make_broker(self) -> Broker:
+        url = self._url
+        if not isinstance(url, str):
+            return url
+        scheme, separator, _ = url.partition("://")
+        if not separator or scheme not in _BROKERS:
+            raise ValueError(
+                f"Hub({url!r}): no broker for this URL; use one of {', '.join(map('{}://'.format, _BROKERS))}."
+            )
+        module, name = _BROKERS[scheme]
+        broker: Broker = getattr(import_module(f".{module}", __package__), name)(
+            url, history=self._history, timeout_s=self._timeout_s
+        )
+        return broker
+
+    # Life
+
+    async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """Start with the application (Falcon's middleware interface)."""
+        await self.start()
+
+    async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """Stop with the application (Falcon's middleware interface)."""
+        await self.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start. A broker that is away is no error: ``health()`` says so, and the hub goes on trying.
+
+        Raises:
+            RuntimeError: It runs already.
+        """
+        if self._switchboard is not None:
+            raise RuntimeError("This hub runs already; a hub is added to one application, once.")
+        # A new broker for each start: what one in memory keeps belongs to one run. Tests start an application often.
+        broker, self._first_broker = self._first_broker or self._make_broker(), None
+        switchboard = self._switchboard = Switchboard(broker, self._media, self._lease_s, self._on_drop)
+        try:
+            await switchboard.start()
+        except BaseException:
+            self._switchboard = None
+            raise
+
+    async def stop(self) -> None:
+        """End all subscriptions and listeners, and let go of the broker, whatever state it is in."""
+        switchboard, self._switchboard = self._switchboard, None
+        if switchboard is not None:
+            self._stats = switchboard.stats
+            await switchboard.stop()
+
+    async def health(self) -> Health:
+        """Return whether the hub can publish and deliver, and in one line what is wrong if not; for readiness probes.
+
+        Returns within ``timeout_s``; never raises.
+        """
+        if self._switchboard is None:
+            return Health(False, "the hub is not running")
+        return await self._switchboard.health()
+
+    @property
+    def stats(self) -> Stats:
+        """What this hub has counted since it was started."""
+        return self._stats if self._switchboard is None else self._switchboard.stats
+
+    def _running(self) -> Switchboard:
+        if self._switchboard is None:
+            raise RuntimeError(
+                "The hub is not running: add it to the app, falconws.App(middleware=[hub]), and let the server run the "
+                "lifespan; or use `async with hub:`."
+            )
+        return self._switchboard
+
+    # Publishing
+
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
+        *,
+        key: str | None = None,
+    ) -> Position:
+        """Send a message to all who follow *room*, in all processes, and return the position that it was given.
+
+        It is encoded once. Messages of one task to one room arrive in order. Returns when the broker has the message,
+        not when clients have it.
+
+        Args:
+            room: Any name, of 1 to 255 bytes of UTF-8. A room exists as long as somebody follows it or something is
+                kept of it.
+            media: ``str`` is sent as TEXT, ``bytes`` as BINARY; anything else is serialized as in ``ws.send_media()``.
+            payload_type: Which media handler serializes.
+            key: What the message is about, for subscribers with the policy ``conflate``.
+
+        Raises:
+            BrokerUnavailable: Whether the message will arrive is not known.
+            RuntimeError: The hub does not run, or belongs to another event loop; or this very task listens to the room
+                with the policy ``block``, and would wait for itself.
+            TypeError, ValueError: *media* cannot be serialized, or *room* is no name.
+        """
+        switchboard = self._running()
+        switchboard.check_loop()
+        _check_name("room", room)
+        payload = self._media.payload(media, payload_type)
+        local = switchboard.rooms.get(room)
+        if local is not None and local.blocking:
+            await self._wait_for_room(local, len(payload) if isinstance(payload, bytes) else len(payload.encode()))
+        position = await switchboard.broker.publish(room, payload, key=key)
+        switchboard.stats.published += 1
+        return position
+
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
+        *,
+        key: str | None = None,
+        timeout: float | None = None,
+    ) -> Position:
+        """Do what ``publish()`` does, from a thread other than the event loop's.
+
+        Args:
+            timeout: Seconds to wait at most for the event loop; TimeoutError says that nobody knows what came of it.
+        """
+        loop = self._running().loop
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is loop:
+            raise RuntimeError("publish_threadsafe() would block its own event loop: await hub.publish(...).")
+        future: concurrent.futures.Future[Position] = asyncio.run_coroutine_threadsafe(
+            self.publish(room, media, payload_type, key=key), loop
+        )
+        return future.result(timeout)
+
+    async def _wait_for_room(self, room: Room, size: int) -> None:
+        """Wait until every subscriber that blocks can take *size* bytes, or has been disconnected for that."""
+        started = asyncio.get_running_loop().time()
+        while True:
+            full = [follower for follower in room.followers if follower.blocks and not follower.has_room(size)]
+            if not full:
+                return
+            for follower in full:
+                if isinstance(follower, Listener) and follower.is_consumed_by(asyncio.current_task()):
+                    raise RuntimeError(
+                        f"This task listens to {room.name!r} with Policy.block(), and its backlog is full: publishing "
+                        "would wait for itself for ever. Publish from another task, or listen with another policy."
+                    )
+                await follower.wait_for_room(size, started)
+
+    # Subscribing
+
+    def subscribe(
+        self,
+        ws: Socket,
+        *rooms: str,
+        policy: Policy | None = None,
+        since: Position | Mapping[str, Position] | None = None,
+        member: str | None = None,
+        info: object = None,
+        encode: Encode | None = None,
+    ) -> Subscription:
+        """Return a context manager that lets the client of *ws* follow *rooms* for the length of the block.
+
+        The responder goes on receiving meanwhile; messages reach the client by themselves::
+
+            async with hub.subscribe(ws, "room:42"):
+                async for message in ws:
+                    await hub.publish("room:42", message)
+
+        Args:
+            ws: An accepted connection.
+            rooms: One or several names; more can be joined later, with ``subscription.join()``.
+            policy: What happens when the client does not keep up (default: the hub's).
+            since: Where a client that comes back stood: what it has missed is sent first, once and in order. For
+                several rooms a mapping. If it is not all there any more, ``subscription.gap`` says so.
+            member: Who this is, to those who ask ``present()``, for the length of the block.
+            info: What others are shown of the member; anything that JSON can express.
+            encode: Makes what the client is sent of an event (``Message``, ``Gap``, ``Joined``, ``Left``): ``str``,
+                ``bytes``, an object for the TEXT media handler, or None for nothing. Called once an event for all
+                subscribers with the same function, so define it once, outside of the responder. By default messages
+                are sent as they were published, and nothing else is.
+
+        Raises:
+            TypeError, ValueError: *rooms*, *member*, *info* or *since* cannot be used.
+        """
+        for room in rooms:
+            _check_name("room", room)
+        if member is not None:
+            _check_name("member", member)
+        elif info is not None:
+            raise ValueError("info is what others are shown of a member: give member too.")
+        return Subscription(
+            self._running(),
+            ws,
+            rooms,
+            policy=policy or self._policy,
+            since=since,
+            member=member,
+            info=b"null" if info is None else json.dumps(info, ensure_ascii=False, allow_nan=False).encode(),
+            encode=encode,
+        )
+
+    def listen(
+        self,
+        *rooms: str,
+        since: Position | Mapping[str, Position] | None = None,
+        policy: Policy | None = None,
+    ) -> Listener:
+        """Return an asynchronous iterator over the messages of *rooms*, for code that has no socket::
+
+            async for event in hub.listen("orders"):
+                match event:
+                    case falconws.Message(): ...
+                    case falconws.Gap(): ...
+
+        Ends when the hub stops. Arguments as in ``subscribe()``; ``disconnect`` means that the loop gets
+        ``ListenerTooSlow``.
+        """
+        for room in rooms:
+            _check_name("room", room)
+        return Listener(self._running(), rooms, policy=policy or self._policy, since=since)
+
+    async def present(self, room: str) -> dict[str, Any]:
+        """Return who is present in *room*, in all processes: the info of each member, by name.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        switchboard = self._running()
+        switchboard.check_loop()
+        _check_name("room", room)
+        return {member: json.loads(info) for member, info in (await switchboard.broker.members(room)).items()}
+
+
+def _check_name(what: str, name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"The name of a {what} is a str, not {type(name).__name__}.")
+    if not name or (len(name) > _SURELY_SHORT_CHARACTERS and len(name.encode()) > _MAX_NAME_BYTES):
+        raise ValueError(f"The name of a {what} has 1 to {_MAX_NAME_BYTES} bytes of UTF-8.")

@@ -1,0 +1,224 @@
+"""What happens to a subscriber that does not keep up. Pure: knows neither connections nor rooms.
+
+A backlog holds what a subscriber could not take at once, within two bounds. The policy says what happens to the
+message that would break a bound, and to those before it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
+
+__all__ = ("Backlog", "Policy", "make_backlog")
+
+_MAX_MESSAGES = 256
+_MAX_BYTES = 256 * 1024
+_BLOCK_TIMEOUT_S = 5.0
+
+
+class Item(Protocol):
+    """What waits in a backlog."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def key(self) -> str | None: ...
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What happens to a subscriber that does not keep up; made by the class methods, each named for what it does.
+
+    What a connection cannot take at once waits in its backlog. The bounds hold for each subscription: *max_messages*
+    messages and *max_bytes* bytes of payload (a message larger than that never waits). What the server's own write
+    buffer holds, 64 KiB by default, comes on top.
+    """
+
+    name: str
+    """That of the class method."""
+    max_messages: int
+    max_bytes: int
+    timeout_s: float = 0.0
+    """Seconds that ``block`` makes a publisher wait."""
+
+    def __post_init__(self) -> None:
+        if self.max_messages < 1:
+            raise ValueError(f"Policy.{self.name}(max_messages={self.max_messages}): use 1 or more.")
+        if self.max_bytes < 1:
+            raise ValueError(f"Policy.{self.name}(max_bytes={self.max_bytes}): use 1 or more.")
+        if self.timeout_s < 0:
+            raise ValueError(f"Policy.{self.name}(timeout_s={self.timeout_s:g}): use 0 or more seconds.")
+
+    @classmethod
+    def drop_oldest(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
+        """Drop what has waited longest: for feeds of which the latest matters."""
+        return cls("drop_oldest", max_messages, max_bytes)
+
+    @classmethod
+    def drop_newest(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
+        """Drop what has just come: for those who must see an unbroken beginning."""
+        return cls("drop_newest", max_messages, max_bytes)
+
+    @classmethod
+    def conflate(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
+        """Of messages with the same ``key``, keep the newest: for state, such as prices or positions on a map.
+
+        It takes the place at the end, so that order is kept. Messages without a key stay; when a bound is reached all
+        the same, what has waited longest is dropped.
+        """
+        return cls("conflate", max_messages, max_bytes)
+
+    @classmethod
+    def disconnect(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
+        """Close the connection with 1013 and the reason "client too slow": the client comes back with ``since=``.
+
+        The default: with a history it is the policy that loses nothing.
+        """
+        return cls("disconnect", max_messages, max_bytes)
+
+    @classmethod
+    def block(
+        cls,
+        *,
+        timeout_s: float = _BLOCK_TIMEOUT_S,
+        max_messages: int = _MAX_MESSAGES,
+        max_bytes: int = _MAX_BYTES,
+    ) -> Self:
+        """Make publishers wait until there is room, for *timeout_s* at most; then disconnect the subscriber.
+
+        Only publishers of the same process can be made to wait. When messages of other processes fill the backlog, the
+        subscriber is disconnected at once.
+        """
+        return cls("block", max_messages, max_bytes, timeout_s)
+
+
+class Backlog(Generic[ItemT]):
+    """What waits for one subscriber, in order, within the bounds of its policy.
+
+    What is replayed to a subscriber that comes back goes first and is not counted: the history bounds it.
+    """
+
+    __slots__ = ("_policy", "_replay", "_waiting", "bytes")
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._replay: deque[ItemT] | None = None
+        self._waiting: deque[ItemT] = deque()
+        self.bytes = 0
+        """The size of all that waits, without what is replayed."""
+
+    def __len__(self) -> int:
+        return self.counted + (len(self._replay) if self._replay else 0)
+
+    def __iter__(self) -> Iterator[ItemT]:
+        yield from self._replay or ()
+        yield from self._items()
+
+    @property
+    def counted(self) -> int:
+        """How many messages wait, without those that are replayed."""
+        return len(self._waiting)
+
+    def replay(self, items: Iterable[ItemT]) -> None:
+        """Put *items* before all that waits, behind what was put there before."""
+        if self._replay is None:
+            self._replay = deque()
+        self._replay.extend(items)
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of *size* bytes would break no bound."""
+        return self.counted < self._policy.max_messages and self.bytes + size <= self._policy.max_bytes
+
+    def add(self, item: ItemT) -> list[ItemT] | None:
+        """Take *item* in, and return what was dropped, which may be *item* itself.
+
+        ``None``: a bound is broken, and the policy does not allow to drop anything. The backlog is as it was.
+        """
+        if self.has_room(item.size):
+            self._append(item)
+            return []
+        name = self._policy.name
+        if name in ("disconnect", "block"):
+            return None
+        if name == "drop_newest" or item.size > self._policy.max_bytes:
+            return [item]
+        dropped: list[ItemT] = []
+        while not self.has_room(item.size):
+            dropped.append(self._pop_counted())
+        self._append(item)
+        return dropped
+
+    def peek(self) -> ItemT:
+        """Return what is to be sent next."""
+        if self._replay:
+            return self._replay[0]
+        return self._first()
+
+    def pop(self) -> ItemT:
+        """Remove and return what is to be sent next."""
+        if self._replay:
+            return self._replay.popleft()
+        return self._pop_counted()
+
+    def _items(self) -> Iterable[ItemT]:
+        return self._waiting
+
+    def _first(self) -> ItemT:
+        return self._waiting[0]
+
+    def _append(self, item: ItemT) -> None:
+        self._waiting.append(item)
+        self.bytes += item.size
+
+    def _pop_counted(self) -> ItemT:
+        item = self._waiting.popleft()
+        self.bytes -= item.size
+        return item
+
+
+class _ConflatingBacklog(Backlog[ItemT]):
+    """A backlog in which the newest message of a key replaces the one that waits."""
+
+    __slots__ = ("_by_key",)
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(policy)
+        # A message without a key is found under itself. A plain dict takes ever longer to find its first entry when
+        # entries are removed at the front.
+        self._by_key: OrderedDict[object, ItemT] = OrderedDict()
+
+    @property
+    def counted(self) -> int:
+        return len(self._by_key)
+
+    def add(self, item: ItemT) -> list[ItemT] | None:
+        superseded = None if item.key is None else self._by_key.pop(item.key, None)
+        if superseded is None:
+            return super().add(item)
+        self.bytes -= superseded.size
+        return [superseded, *(super().add(item) or ())]
+
+    def _items(self) -> Iterable[ItemT]:
+        return self._by_key.values()
+
+    def _first(self) -> ItemT:
+        return next(iter(self._by_key.values()))
+
+    def _append(self, item: ItemT) -> None:
+        self._by_key[item if item.key is None else item.key] = item
+        self.bytes += item.size
+
+    def _pop_counted(self) -> ItemT:
+        _, item = self._by_key.popitem(last=False)
+        self.bytes -= item.size
+        return item
+
+
+def make_backlog(policy: Policy) -> Backlog[ItemT]:
+    """Return an empty backlog for *policy*."""
+    return _ConflatingBacklog(policy) if policy.name == "conflate" else Backlog(policy)

@@ -1,0 +1,100 @@
+"""Who of this process is present where: leases are renewed here, and those of others that ran out are noticed.
+
+A member is gone from everybody's list, and everybody has been told, ``lease_s`` after its process died: the lease in
+the broker is three quarters of that, and every quarter each process renews its own and looks for those that ran out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from .broker import Broker, BrokerUnavailable, Entry
+
+__all__ = ("Membership", "Presence")
+
+_STEPS = 4
+
+_logger = logging.getLogger("falconws.hub")
+
+
+class Membership:
+    """One device of one member in one room, as this process has it."""
+
+    __slots__ = ("entry", "info")
+
+    def __init__(self, entry: Entry, info: bytes) -> None:
+        self.entry = entry
+        self.info = info
+
+
+class Presence:
+    """The members of this process.
+
+    Args:
+        broker: Keeps the list.
+        lease_s: Seconds within which the members of a process that died are gone.
+        watched: Returns the rooms of this process in which somebody wants to be told who leaves.
+    """
+
+    def __init__(self, broker: Broker, lease_s: float, watched: Callable[[], Iterable[str]]) -> None:
+        self._broker = broker
+        self._step_s = lease_s / _STEPS
+        self._watched = watched
+        self._process = secrets.token_hex(8)
+        self._numbers = count()
+        self._memberships: dict[Entry, Membership] = {}
+
+    async def join(self, room: str, member: str, info: bytes) -> Membership:
+        """Add one more device of *member*, and keep it there until ``leave()``. Raises BrokerUnavailable."""
+        entry = Entry(room, member, f"{self._process}-{next(self._numbers)}")
+        membership = Membership(entry, info)
+        await self._add(membership)
+        self._memberships[entry] = membership
+        return membership
+
+    async def _add(self, membership: Membership) -> None:
+        await self._broker.join(*membership.entry, membership.info, self._step_s * (_STEPS - 1))
+
+    async def leave(self, memberships: Iterable[Membership]) -> None:
+        """Remove devices. Where the broker cannot be reached, the lease does it."""
+        for membership in memberships:
+            self._memberships.pop(membership.entry, None)
+            try:
+                await self._broker.leave(*membership.entry)
+            except BrokerUnavailable as error:
+                _logger.info("%s leaves room %r by lease: %s", membership.entry.member, membership.entry.room, error)
+
+    async def leave_all(self) -> None:
+        """Remove all devices of this process."""
+        await self.leave(list(self._memberships.values()))
+
+    async def run(self) -> None:
+        """Renew what is here and notice what has run out elsewhere, for ever."""
+        while True:
+            # At different moments in each process: every one of them looks for the same leases.
+            await asyncio.sleep(self._step_s * random.uniform(0.8, 1.0))
+            try:
+                await self._renew()
+                await self._broker.expire(set(self._watched()))
+            except BrokerUnavailable as error:
+                _logger.info("Leases are not renewed: %s", error)
+            except Exception:
+                _logger.exception("Leases are not renewed")
+
+    async def _renew(self) -> None:
+        entries = list(self._memberships)
+        if not entries:
+            return
+        for entry in await self._broker.renew(entries, self._step_s * (_STEPS - 1)):
+            membership = self._memberships.get(entry)
+            if membership is None:
+                continue
+            # This process was away for so long that the others took it for dead.
+            await self._add(membership)
+            if entry not in self._memberships:
+                await self._broker.leave(*entry)

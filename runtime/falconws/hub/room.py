@@ -1,0 +1,242 @@
+"""One room in this process: who follows it, and that they miss nothing unknowingly.
+
+Theory of operation. The broker delivers publications one by one, and may lose or repeat some. Each says which one it
+follows (``previous``). While that is the last one delivered here, all is well: the room *flows*. Anything else, or the
+broker's word that it was cut off, makes the room *recover*: what comes meanwhile is held back, the history since the
+last delivery is asked for and delivered, then what was held back and is still new. If the history does not reach back,
+everybody is told ``Gap``. So followers see each publication once and in order, or know that they do not.
+
+    OPENING     being subscribed at the broker; deliveries are held back until the position is known
+    FLOWING     publications are delivered as they come
+    RECOVERING  publications are held back until the history has been asked
+    CLOSING     nobody follows; being unsubscribed
+
+Knows nothing of connections; followers are whatever has the members of ``Follower``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from .broker import History, Publication
+from .events import Event, Gap, Message
+from .few import Few
+from .outgoing import Encode, Encoder, Outgoing
+from .position import Position
+from .stats import Stats
+
+__all__ = ("CLOSING", "FLOWING", "OPENING", "RECOVERING", "Follower", "Room", "Surroundings")
+
+OPENING, FLOWING, RECOVERING, CLOSING = range(4)
+
+_MAX_HELD = 1024
+"""Publications held back at most. Of more, the oldest are let go: the history has them, or everybody is told."""
+
+_logger = logging.getLogger("falconws.hub")
+
+
+class Follower(Protocol):
+    """A subscriber as the room, and who publishes to it, sees it."""
+
+    encode: Encode | None
+    try_send: Callable[[object], bool]
+    """Sends a prepared message at once, or returns False."""
+
+    @property
+    def blocks(self) -> bool:
+        """Whether publishers wait for it."""
+
+    @property
+    def watches(self) -> bool:
+        """Whether it wants to be told who leaves."""
+
+    def offer(self, outgoing: Outgoing) -> None:
+        """Take what ``try_send`` has refused."""
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of *size* bytes would find room."""
+
+    async def wait_for_room(self, size: int, started: float) -> None:
+        """Return when one may."""
+
+    def end(self) -> None:
+        """End it because the hub stops."""
+
+
+class Surroundings(Protocol):
+    """What a room needs of the hub."""
+
+    encoder: Encoder
+    stats: Stats
+
+    def message(self, publication: Publication) -> Message: ...
+    def recover(self, room: Room) -> None:
+        """See to it that ``take_history()`` is called soon."""
+
+
+class Room:
+    """See the module's docstring. There may be a hundred thousand of them: what most do not need is made when it is."""
+
+    __slots__ = ("_held", "_hub", "blocking", "epoch", "followers", "name", "offset", "settled", "state", "watchers")
+
+    def __init__(self, hub: Surroundings, name: str) -> None:
+        self._hub = hub
+        self.name = name
+        self.state = OPENING
+        self.epoch = ""
+        self.offset = 0
+        """That of the last publication that was delivered here."""
+        self.blocking = 0
+        """How many followers make publishers wait."""
+        self.watchers = 0
+        """How many followers want to be told who leaves."""
+        self.settled: asyncio.Future[None] | None = None
+        """Set when the state OPENING or CLOSING ends, if somebody waits for it."""
+        self.followers: Few[Follower] = Few()
+        self._held: deque[Publication] | None = None
+
+    @property
+    def position(self) -> Position:
+        """Where everybody here stands."""
+        return Position(self.epoch, self.offset)
+
+    # Followers
+
+    def add(self, follower: Follower) -> None:
+        """Deliver to *follower* from the next publication on."""
+        self.followers.add(follower)
+        self.blocking += follower.blocks
+        self.watchers += follower.watches
+
+    def remove(self, follower: Follower) -> None:
+        """End deliveries to *follower*, which was added."""
+        self.followers.discard(follower)
+        self.blocking -= follower.blocks
+        self.watchers -= follower.watches
+
+    # Continuity
+
+    def opened(self, position: Position) -> None:
+        """Begin behind *position*."""
+        self.epoch, self.offset = position
+        self.state = FLOWING
+        if not self._release():
+            self.interrupted()
+
+    def take(self, publication: Publication) -> None:
+        """Deliver *publication*, or hold it back."""
+        if self.state != FLOWING:
+            self._hold(publication)
+        elif self._continues(publication):
+            self._deliver(publication)
+        else:
+            self._hold(publication)
+            self.interrupted()
+
+    def interrupted(self) -> None:
+        """Look for what was missed."""
+        if self.state == FLOWING:
+            self.state = RECOVERING
+            self._hub.recover(self)
+
+    def take_history(self, history: History) -> bool:
+        """Deliver what was missed, and return whether the room flows again; if not, ask for the history once more."""
+        if self.state != RECOVERING:
+            return True
+        publications = list(history.publications)
+        if not history.complete:
+            offset = history.top.offset
+            if publications:
+                first = publications[0]
+                offset = first.position.offset - 1 if first.previous is None else first.previous
+            self._jump(Position(history.top.epoch, offset), history)
+        for publication in publications:
+            if publication.position.offset > self.offset:
+                self._deliver(publication)
+        self.state = FLOWING
+        if self._release():
+            return True
+        self.state = RECOVERING
+        return False
+
+    def _jump(self, position: Position, history: History) -> None:
+        stats = self._hub.stats
+        if history.top.epoch != self.epoch:
+            reason = "the broker has begun afresh"
+        elif history.top.offset < self.offset:
+            reason = "the broker has lost what it had"
+        else:
+            reason = "the history does not reach back far enough"
+        stats.gaps += 1
+        _logger.warning("Messages of room %r are missing after %s: %s", self.name, self.position, reason)
+        self.epoch, self.offset = position
+        self.tell(Gap(self.name, position, reason))
+
+    def _continues(self, publication: Publication) -> bool:
+        epoch, offset = publication.position
+        previous = publication.previous
+        if epoch != self.epoch:
+            return False
+        return previous == self.offset if previous is not None else offset > self.offset
+
+    def _hold(self, publication: Publication) -> None:
+        if self._held is None:
+            self._held = deque(maxlen=_MAX_HELD)
+        self._held.append(publication)
+
+    def _release(self) -> bool:
+        """Deliver what was held back; False when something is missing between."""
+        held = self._held
+        while held:
+            publication = held[0]
+            if self._continues(publication):
+                self._deliver(publication)
+            elif publication.position.epoch != self.epoch or publication.position.offset > self.offset:
+                return False
+            held.popleft()
+        self._held = None
+        return True
+
+    # Delivery
+
+    def _deliver(self, publication: Publication) -> None:
+        self.epoch, self.offset = publication.position
+        if self.followers:
+            self.tell(self._hub.message(publication), key=publication.key, previous=publication.previous)
+
+    def tell(self, event: Event, *, key: str | None = None, previous: int | None = None) -> None:
+        """Send *event* to all followers: each gets it at once, or has it in its backlog."""
+        made: dict[Encode | None, Outgoing | None] = {}
+        outgoing: Outgoing | None = None
+        prepared: object = None
+        # No follower's encode function equals this one.
+        encode: object = made
+        for follower in self.followers:
+            # The innermost loop: with 500 followers, what stands here is most of what a delivery costs in Python.
+            if follower.encode is not encode:
+                encode = follower.encode
+                if follower.encode in made:
+                    outgoing = made[follower.encode]
+                else:
+                    outgoing = made[follower.encode] = self.encode(follower.encode, event, key=key, previous=previous)
+                prepared = None if outgoing is None else outgoing.prepared
+            if outgoing is not None and not follower.try_send(prepared):
+                follower.offer(outgoing)
+        if isinstance(event, Message):
+            self._hub.stats.delivered += len(self.followers)
+
+    def encode(
+        self, encode: Encode | None, event: Event, *, key: str | None = None, previous: int | None = None
+    ) -> Outgoing | None:
+        """Return what followers with *encode* are sent for *event*; None for nothing."""
+        try:
+            return self._hub.encoder.encode(encode, self.name, event, key=key, previous=previous)
+        except Exception:
+            # The user's function: the others' deliveries must not suffer.
+            _logger.exception("encode() has failed for %r; its subscribers are not sent this event", event)
+            self._hub.stats.failed += 1
+            return None

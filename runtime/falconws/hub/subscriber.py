@@ -1,0 +1,336 @@
+"""What all subscribers have in common: their rooms, where they stand in each, and what waits for them.
+
+Who takes what waits is the subclasses' business: a connection (``subscription.py``) or a loop (``listener.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from .broker import Broker, Publication
+from .events import Gap, Message
+from .few import Few
+from .outgoing import AS_EVENT, Encode, Encoder, Outgoing
+from .policy import Backlog, Policy, make_backlog
+from .position import Position
+from .room import Room
+from .stats import Dropped, Stats
+
+__all__ = ("HubSide", "Subscriber", "refuse", "since_for")
+
+_logger = logging.getLogger("falconws.hub")
+
+
+class HubSide(Protocol):
+    """What a subscriber needs of the hub."""
+
+    broker: Broker
+    encoder: Encoder
+    stats: Stats
+
+    def message(self, publication: Publication) -> Message: ...
+    def note_drop(self, dropped: Dropped) -> None: ...
+    async def open(self, name: str) -> Room: ...
+    def release(self, room: Room) -> None: ...
+
+
+def refuse(prepared: object) -> bool:
+    """Send nothing, and say so: everything goes through the backlog."""
+    return False
+
+
+class Subscriber:
+    """A follower of rooms with a backlog."""
+
+    __slots__ = (
+        "_backlog",
+        "_dropped",
+        "_gaps",
+        "_hub",
+        "_joining",
+        "_over",
+        "_policy",
+        "_rooms",
+        "_seen",
+        "_space_waiters",
+        "encode",
+        "try_send",
+    )
+
+    def __init__(self, hub: HubSide, policy: Policy, encode: Encode | None) -> None:
+        self._hub = hub
+        self._policy = policy
+        self.encode = encode
+        self.try_send: Callable[[object], bool] = refuse
+        self._rooms: Few[Room] = Few()
+        self._over = False
+        self._joining = 0
+        """While it is not 0, what comes is kept: what is replayed has to go before it."""
+        # Most subscribers never need any of these.
+        self._backlog: Backlog[Outgoing] | None = None
+        self._dropped: Counter[str] | None = None
+        self._gaps: set[str] | None = None
+        self._seen: dict[str, int] | None = None
+        self._space_waiters: list[asyncio.Future[None]] | None = None
+
+    # Where it stands
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """Where this subscription stands in each of its rooms: what came before was passed on, or dropped."""
+        positions = {room.name: room.position for room in self._rooms}
+        for outgoing in reversed(list(self._backlog or ())):
+            if outgoing.position is not None and outgoing.room in positions:
+                epoch, offset = outgoing.position
+                before = offset - 1 if outgoing.previous is None else outgoing.previous
+                positions[outgoing.room] = Position(epoch, before)
+        return positions
+
+    @property
+    def position(self) -> Position:
+        """Where this subscription stands in its only room; see ``positions`` for several.
+
+        Raises:
+            RuntimeError: It has no room, or several.
+        """
+        if len(self._rooms) != 1:
+            raise RuntimeError(f"This subscription has {len(self._rooms)} rooms: use positions[room].")
+        (position,) = self.positions.values()
+        return position
+
+    @property
+    def gap(self) -> bool:
+        """Whether ``since=`` lay too far back in any room: messages are missing, and the client should reload."""
+        return bool(self._gaps)
+
+    @property
+    def gaps(self) -> frozenset[str]:
+        """The rooms for which ``gap`` is true."""
+        return frozenset(self._gaps or ())
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """How many messages of each room the policy has dropped; rooms without any are 0."""
+        return Counter() if self._dropped is None else self._dropped.copy()
+
+    # Rooms
+
+    async def _join(self, name: str, since: Position | None) -> Room | None:
+        """Follow a room, from *since* or from now on; None when the subscription is over or has it already."""
+        room = await self._hub.open(name)
+        if self._over or room in self._rooms:
+            self._hub.release(room)
+            return None
+        start = room.position
+        if since is None or since == start:
+            room.add(self)
+            self._rooms.add(room)
+            return room
+        self._joining += 1
+        self.try_send = refuse
+        if since.epoch == start.epoch and since.offset > start.offset:
+            # It was connected to a process that is ahead of this one.
+            if self._seen is None:
+                self._seen = {}
+            self._seen[name] = since.offset
+        room.add(self)
+        self._rooms.add(room)
+        try:
+            await self._catch_up(room, since, start)
+        except BaseException:
+            self._leave(room)
+            raise
+        finally:
+            self._joining -= 1
+            self._flush()
+        return room
+
+    async def _catch_up(self, room: Room, since: Position, start: Position) -> None:
+        """Put before what comes live, which begins behind *start*, what has come since *since*.
+
+        All up to *start* has been delivered here, so the history has it.
+        """
+        history = await self._hub.broker.history(room.name, since)
+        if self._over or room not in self._rooms:
+            return
+        current = history.top.epoch == start.epoch
+        publications = [p for p in history.publications if current and p.position.offset <= start.offset]
+        replay: list[Outgoing | None] = []
+        if not history.complete:
+            if self._seen and self._seen.pop(room.name, None) is not None:
+                # What it has seen there is lost to the broker, and what came here meanwhile was taken for it.
+                start, publications = room.position, []
+            if publications:
+                start = Position(start.epoch, _previous(publications[0]))
+            gap = Gap(room.name, start, "the position given is too old, or of another epoch")
+            self._hub.stats.gaps += 1
+            if self._gaps is None:
+                self._gaps = set()
+            self._gaps.add(room.name)
+            _logger.info("%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason)
+            replay.append(self._encode(room, gap))
+        for publication in publications:
+            message = self._hub.message(publication)
+            replay.append(self._encode(room, message, key=publication.key, previous=publication.previous))
+        self._hub.stats.delivered += len(publications)
+        self._make_backlog().replay(outgoing for outgoing in replay if outgoing is not None)
+
+    def _encode(
+        self, room: Room, event: Message | Gap, *, key: str | None = None, previous: int | None = None
+    ) -> Outgoing | None:
+        return room.encode(self.encode, event, key=key, previous=previous)
+
+    def _leave(self, room: Room) -> None:
+        if room in self._rooms:
+            self._rooms.discard(room)
+            room.remove(self)
+            self._hub.release(room)
+
+    def _detach(self) -> None:
+        """End it: no room, nothing waits, nobody waits for it."""
+        self._over = True
+        self.try_send = refuse
+        for room in self._rooms:
+            self._leave(room)
+        self._backlog = None
+        self._wake_publishers()
+
+    # Deliveries
+
+    @property
+    def client(self) -> str:
+        """Who it is, for logs."""
+        raise NotImplementedError
+
+    @property
+    def blocks(self) -> bool:
+        """Whether publishers wait for it."""
+        return self._policy.name == "block"
+
+    @property
+    def watches(self) -> bool:
+        """Whether it wants to be told who leaves."""
+        return self.encode is not None and self.encode is not AS_EVENT
+
+    def offer(self, outgoing: Outgoing) -> None:
+        """Keep what could not be sent at once, as the policy allows."""
+        if self._over or (self._seen and self._has_seen(outgoing)):
+            return
+        backlog = self._make_backlog()
+        dropped = backlog.add(outgoing)
+        if dropped is None:
+            self._count(outgoing.room, 1)
+            for waiting in backlog:
+                self._count(waiting.room, 1)
+            self._hub.stats.disconnected += 1
+            self._detach()
+            self._evict()
+            return
+        for gone in dropped:
+            self._count(gone.room, 1)
+        self._flush()
+
+    def _make_backlog(self) -> Backlog[Outgoing]:
+        if self._backlog is None:
+            self.try_send = refuse
+            self._backlog = make_backlog(self._policy)
+        return self._backlog
+
+    def _has_seen(self, outgoing: Outgoing) -> bool:
+        assert self._seen is not None
+        seen = self._seen.get(outgoing.room)
+        if seen is None or outgoing.position is None:
+            return False
+        if outgoing.position.offset <= seen:
+            return True
+        del self._seen[outgoing.room]
+        return False
+
+    def _count(self, room: str, count: int) -> None:
+        if self._dropped is None:
+            self._dropped = Counter()
+            _logger.warning(
+                "%s does not keep up with room %r: policy %s (said once; subscription.dropped counts)",
+                self.client,
+                room,
+                self._policy.name,
+            )
+        self._dropped[room] += count
+        self._hub.stats.dropped += count
+        self._hub.note_drop(Dropped(self.client, room, count, self._policy.name))
+
+    def end(self) -> None:
+        """End it because the hub stops."""
+        self._detach()
+
+    def _flush(self) -> None:
+        """Begin to pass on what waits, unless that is under way."""
+        raise NotImplementedError
+
+    def _evict(self) -> None:
+        """Tell the consumer that it was too slow; it is detached already."""
+        raise NotImplementedError
+
+    # Publishers that wait
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of *size* bytes would find room."""
+        return self._over or self._backlog is None or self._backlog.has_room(size)
+
+    async def wait_for_room(self, size: int, started: float) -> None:
+        """Return when a message of *size* bytes may find room; disconnect when that takes too long.
+
+        Args:
+            size: In bytes.
+            started: When the publisher began to wait, by the event loop's clock.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(started + self._policy.timeout_s):
+                while not self.has_room(size):
+                    waiter = loop.create_future()
+                    if self._space_waiters is None:
+                        self._space_waiters = []
+                    self._space_waiters.append(waiter)
+                    await waiter
+        except TimeoutError:
+            if not self._over:
+                for waiting in self._backlog or ():
+                    self._count(waiting.room, 1)
+                self._hub.stats.disconnected += 1
+                self._detach()
+                self._evict()
+
+    def _wake_publishers(self) -> None:
+        waiters, self._space_waiters = self._space_waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _previous(publication: Publication) -> int:
+    return publication.position.offset - 1 if publication.previous is None else publication.previous
+
+
+def since_for(rooms: Sequence[str], since: Position | Mapping[str, Position] | None) -> dict[str, Position | None]:
+    """Return the position for each room.
+
+    Raises:
+        TypeError, ValueError: *since* does not fit the rooms.
+    """
+    if since is None:
+        return dict.fromkeys(rooms)
+    if isinstance(since, Position):
+        if len(rooms) != 1:
+            raise ValueError("One position is for one room: with several, use since={room: position}.")
+        return {rooms[0]: since}
+    if not isinstance(since, Mapping):
+        raise TypeError(f"since is a Position or a mapping of room and Position, not {type(since).__name__}.")
+    unknown = sorted(set(since) - set(rooms))
+    if unknown:
+        raise ValueError(f"since names rooms that are not subscribed: {', '.join(unknown)}.")
+    return {room: since.get(room) for room in rooms}

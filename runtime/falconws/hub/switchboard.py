@@ -1,0 +1,268 @@
+"""What a hub is made of while it runs: the rooms of this process, its broker, presence and background tasks.
+
+One for each run. It is the broker's sink, and what rooms and subscribers need of a hub; applications see ``Hub``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from .broker import Broker, BrokerUnavailable, Health, Publication
+from .events import Joined, Left, Message
+from .outgoing import Encoder, Media
+from .presence import Presence
+from .recovery import backoff
+from .room import CLOSING, OPENING, RECOVERING, Room
+from .stats import Dropped, Stats
+
+__all__ = ("Switchboard",)
+
+_CONCURRENT_RECOVERIES = 16
+_STOP_S = 2.0
+"""Seconds for saying goodbye to the broker; it may be the one that is away."""
+
+_logger = logging.getLogger("falconws.hub")
+
+
+class Switchboard:
+    """See the module's docstring.
+
+    Args:
+        broker: Not started yet.
+        media: Decodes messages, and encodes what ``encode`` functions return.
+        lease_s: For presence.
+        on_drop: Told of dropped messages.
+    """
+
+    def __init__(
+        self, broker: Broker, media: Media, lease_s: float, on_drop: Callable[[Dropped], object] | None
+    ) -> None:
+        self.broker = broker
+        self.stats = Stats()
+        self.encoder = Encoder(media)
+        self.presence = Presence(broker, lease_s, self._watched)
+        self.rooms: dict[str, Room] = {}
+        self._media = media
+        self._on_drop = on_drop
+        self._loop = asyncio.get_running_loop()
+        self._stopped = False
+        self._deserted: dict[Room, None] = {}
+        self._closer: asyncio.Task[None] | None = None
+        self._to_recover: dict[Room, None] = {}
+        self._recoveries = 0
+        self._interruption: str | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Start the broker and what runs in the background."""
+        await self.broker.start(self)
+        self.spawn(self.presence.run())
+
+    async def stop(self) -> None:
+        """End all subscriptions and listeners, and let go of the broker, whatever state it is in."""
+        self._stopped = True
+        for room in self.rooms.values():
+            for follower in room.followers:
+                follower.end()
+            _settle(room)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_S)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self.presence.leave_all()
+        except TimeoutError:
+            _logger.info("The broker is away: who was present here leaves by lease")
+        finally:
+            await self.broker.stop()
+
+    def check_loop(self) -> None:
+        """Raise RuntimeError in another event loop than that of the start."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError(
+                "This hub belongs to another event loop; from another thread use hub.publish_threadsafe(...)."
+            )
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of this belongs to."""
+        return self._loop
+
+    async def health(self) -> Health:
+        """Return whether messages can be published and delivered."""
+        health = await self.broker.health()
+        if health.ok and self._interruption is not None:
+            return Health(False, self._interruption)
+        return health
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run *coroutine* in the background, until the hub stops at the latest; an error in it is logged."""
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _logger.error("A task of the hub has failed", exc_info=task.exception())
+
+    # What subscribers use
+
+    def message(self, publication: Publication) -> Message:
+        """Return what subscribers get of *publication*."""
+        return Message(publication, self._media.decode)
+
+    def note_drop(self, dropped: Dropped) -> None:
+        """Tell whoever wants to know."""
+        if self._on_drop is not None:
+            try:
+                self._on_drop(dropped)
+            except Exception:
+                _logger.exception("on_drop has failed for %r", dropped)
+
+    def _check_open(self) -> None:
+        if self._stopped:
+            raise RuntimeError("The hub has stopped.")
+        self.check_loop()
+
+    async def open(self, name: str) -> Room:
+        """Return the room, subscribed at the broker. Who does not stay calls ``release()``."""
+        self._check_open()
+        while True:
+            room = self.rooms.get(name)
+            if room is None:
+                return await self._open_new(name)
+            if room.state not in (OPENING, CLOSING):
+                return room
+            if room.settled is None:
+                room.settled = asyncio.get_running_loop().create_future()
+            await asyncio.shield(room.settled)
+            self._check_open()
+
+    async def _open_new(self, name: str) -> Room:
+        room = self.rooms[name] = Room(self, name)
+        try:
+            position = await self.broker.subscribe(name)
+        except BaseException as error:
+            self._forget(room, error if isinstance(error, BrokerUnavailable) else None)
+            if not isinstance(error, BrokerUnavailable):
+                # Cancelled at some point: it may be subscribed.
+                self.rooms[name] = room
+                room.state = RECOVERING
+                self.release(room)
+            raise
+        self._check_open()
+        room.opened(position)
+        _settle(room)
+        return room
+
+    def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
+        self.rooms.pop(room.name, None)
+        _settle(room, error)
+
+    def release(self, room: Room) -> None:
+        """Know that somebody has left *room*; if it was the last one, it is closed soon."""
+        if not room.followers and not self._stopped:
+            self._deserted[room] = None
+            if self._closer is None:
+                self._closer = self.spawn(self._close_deserted())
+
+    async def _close_deserted(self) -> None:
+        try:
+            while self._deserted:
+                room = next(iter(self._deserted))
+                del self._deserted[room]
+                if room.followers or self.rooms.get(room.name) is not room:
+                    continue
+                room.state = CLOSING
+                try:
+                    await self.broker.unsubscribe(room.name)
+                finally:
+                    self._forget(room)
+        finally:
+            self._closer = None
+
+    # What the broker tells (see ``Sink``)
+
+    def deliver(self, publication: Publication) -> None:
+        """Take a publication."""
+        room = self.rooms.get(publication.room)
+        if room is not None:
+            room.take(publication)
+
+    def interrupted(self, reason: str) -> None:
+        """Know that deliveries may be missing from now on."""
+        if self._interruption is None:
+            _logger.warning("The broker is cut off: %s", reason)
+        self._interruption = reason
+
+    def restored(self) -> None:
+        """Look in all rooms for what was missed."""
+        if self._interruption is not None:
+            _logger.info("The broker is back")
+        self._interruption = None
+        for room in self.rooms.values():
+            room.interrupted()
+
+    def joined(self, room: str, member: str, info: bytes) -> None:
+        """Tell the room's followers."""
+        local = self.rooms.get(room)
+        if local is not None:
+            local.tell(Joined(room, member, json.loads(info)))
+
+    def left(self, room: str, member: str) -> None:
+        """Tell the room's followers."""
+        local = self.rooms.get(room)
+        if local is not None:
+            local.tell(Left(room, member))
+
+    # Recovery
+
+    def recover(self, room: Room) -> None:
+        """Ask for the history of *room* soon. Not for all rooms at once: the broker has just come back."""
+        self._to_recover[room] = None
+        if self._recoveries < _CONCURRENT_RECOVERIES:
+            self._recoveries += 1
+            self.spawn(self._recover())
+
+    async def _recover(self) -> None:
+        try:
+            while self._to_recover:
+                room = next(iter(self._to_recover))
+                del self._to_recover[room]
+                await self._recover_room(room)
+        finally:
+            self._recoveries -= 1
+
+    async def _recover_room(self, room: Room) -> None:
+        waits = backoff()
+        while room.state == RECOVERING:
+            try:
+                history = await self.broker.history(room.name, room.position)
+            except BrokerUnavailable as error:
+                _logger.debug("Room %r is not recovered yet: %s", room.name, error)
+                await asyncio.sleep(next(waits))
+                continue
+            if room.take_history(history):
+                return
+
+    def _watched(self) -> Iterable[str]:
+        return [room.name for room in self.rooms.values() if room.watchers]
+
+
+def _settle(room: Room, error: BrokerUnavailable | None = None) -> None:
+    settled, room.settled = room.settled, None
+    if settled is not None and not settled.done():
+        if error is None:
+            settled.set_result(None)
+        else:
+            settled.set_exception(error)
+            # It may be that nobody waits any more.
+            settled.exception()
