@@ -1,15 +1,15 @@
-"""Python source as statements with places: the standard library's `ast` says where, text is spliced. Pure.
+"""Python source as text with places: the standard library's `ast` says where, text is spliced. Pure.
 
-An edit inserts whole statements between whole lines and proves itself: the edited text is parsed again, the
-inserted statements are taken out of the tree, and what remains must be the tree of the original. Knows nothing
-of routes or apps.
+An edit says what it does to the text and what that means for the tree, and proves itself: the edited text is parsed
+again, and must be exactly the tree that was meant. Knows nothing of routes or apps.
 """
 
 import ast
 import re
-import sys
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from falconws_cli import layout
 
@@ -17,10 +17,15 @@ from falconws_cli import layout
 # form feed.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class CannotEditError(Exception):
     """The source has no place where the edit is surely right; the message says why."""
+
+
+class DoesNotFitError(CannotEditError):
+    """There is a place, and the line would become longer than a formatter leaves it."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,45 @@ class Import:
 
     @property
     def line(self) -> str:
+        """The statement, laid out as a formatter would."""
         return layout.from_import(self.module, [self.name])
 
 
-@dataclass
-class Insertion:
-    """Lines to insert before the line with this index; *statements* of them are Python statements."""
+@dataclass(frozen=True)
+class Change:
+    """What an edit does to one list of the tree: some nodes go, others come in their place."""
 
-    index: int
+    items: list[Any]
+    position: int
+    inserted: tuple[ast.AST, ...] = ()
+    removed: int = 0
+
+
+@dataclass(frozen=True)
+class Edit:
+    """The text from *start* to *end* becomes *text*."""
+
+    start: int
+    end: int
     text: str
-    statements: int = 1
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sequel:
+    """A bracketed sequence in the text: a list, a tuple, a dict, or the names of an import."""
+
+    spans: tuple[tuple[int, int], ...]
+    """Where each item is, without its comma."""
+    lists: tuple[list[Any], ...]
+    """The lists of the tree that hold the items: one, or the keys and the values of a dict."""
+    start: int
+    """Behind the opening bracket."""
+    end: int
+    """Where the closing bracket is, or the end of the statement."""
+    bracketed: bool = True
+    keeps_comma: bool = False
+    """A tuple: its comma makes it one when it has a single item."""
 
 
 @dataclass
@@ -61,18 +95,34 @@ class Source:
     lines: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._mark = _BYTE_ORDER_MARK if self.text.startswith(_BYTE_ORDER_MARK) else ""
+        self.text = self.text.removeprefix(_BYTE_ORDER_MARK)
         try:
             self.tree = ast.parse(self.text)
         except (SyntaxError, ValueError) as error:
             line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise CannotEditError(f"it is not valid Python{line}") from None
         self.lines = _LINE.findall(self.text)
+        self._starts = [0]
+        for line in self.lines:
+            self._starts.append(self._starts[-1] + len(line))
 
     @property
     def newline(self) -> str:
         """The line end that the first line uses."""
         first = self.lines[0] if self.lines else ""
         return first[len(first.rstrip("\r\n")) :] or "\n"
+
+    @property
+    def quote(self) -> str:
+        """The quotation mark that most of the module's short strings have."""
+        marks = [
+            self.text[self.start_of(node)]
+            for statement in self.tree.body
+            for node in ast.walk(statement)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.lineno == node.end_lineno
+        ]
+        return "'" if marks.count("'") > marks.count('"') else '"'
 
     def blocks(self) -> Iterator[list[ast.stmt]]:
         """Yield every list of statements, outer ones first."""
@@ -81,24 +131,6 @@ class Source:
                 block = getattr(node, name, None)
                 if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
                     yield block
-
-    def local_name(self, wanted: Import) -> str | None:
-        """Return the name under which the module imports *wanted* at its top level, or None."""
-        for statement in self.tree.body:
-            if isinstance(statement, ast.ImportFrom) and self._module_of(statement) == wanted.module:
-                for alias in statement.names:
-                    if alias.name == wanted.name:
-                        return alias.asname or alias.name
-        return None
-
-    def module_alias(self, module: str) -> str | None:
-        """Return the name that `import module` or `import module as name` binds at the top level, or None."""
-        for statement in self.tree.body:
-            if isinstance(statement, ast.Import):
-                for alias in statement.names:
-                    if alias.name == module and (alias.asname or "." not in module):
-                        return alias.asname or alias.name
-        return None
 
     def binds(self, name: str) -> bool:
         """Tell whether anything at the module's top level already has the name."""
@@ -111,138 +143,274 @@ class Source:
                 return True
         return False
 
-    def top_level_line(self, statement: ast.stmt) -> int:
-        """Return the line of the module's own statement that *statement* is, or is in."""
-        return max(s.lineno for s in self.tree.body if s.lineno <= statement.lineno)
+    def top_level_line(self, node: ast.stmt | ast.expr) -> int:
+        """Return the line of the module's own statement that *node* is, or is in."""
+        return max(s.lineno for s in self.tree.body if s.lineno <= node.lineno)
 
-    def after(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Insertion:
+    # Places
+
+    def start_of(self, node: ast.stmt | ast.expr | ast.alias) -> int:
+        """Return where *node* begins in the text."""
+        return self._offset(node.lineno, node.col_offset)
+
+    def end_of(self, node: ast.stmt | ast.expr | ast.alias) -> int:
+        """Return where *node* ends in the text."""
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        return self._offset(node.end_lineno, node.end_col_offset)
+
+    def line_of(self, offset: int) -> int:
+        """Return the index of the line that the character is in."""
+        return min(bisect_right(self._starts, offset), len(self.lines)) - 1
+
+    def line_start(self, index: int) -> int:
+        """Return where the line with this index begins; one behind the last begins at the end."""
+        return self._starts[index]
+
+    def _offset(self, lineno: int, column: int) -> int:
+        # ast counts columns in bytes of UTF-8.
+        line = self.lines[lineno - 1]
+        if not line.isascii():
+            column = len(line.encode()[:column].decode())
+        return self._starts[lineno - 1] + column
+
+    # Whole statements
+
+    def inserting(self, index: int, text: str, block: list[ast.stmt], position: int) -> Edit:
+        """Return the edit that makes *text*, whole lines, the lines at *index* and the statements at *position*."""
+        text = text.replace("\n", self.newline) + self.newline
+        if index == len(self.lines) and self.lines and not self.lines[-1].endswith(("\r", "\n")):
+            # The file keeps ending as it did: without a newline.
+            text = self.newline + text.removesuffix(self.newline)
+        start = self._starts[index]
+        return Edit(start, start, text, (Change(block, position, tuple(ast.parse(text.strip(" \t\r\n")).body)),))
+
+    def after(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Edit:
         """Return *text*, indented as *block* is, as an insertion after *statement*'s last line."""
-        position = next(i for i, other in enumerate(block) if other is statement)
-        # `a(); b()`: the line ends only after the last statement on it.
-        while position + 1 < len(block) and block[position + 1].lineno <= _end(block[position]):
-            position += 1
-        return Insertion(_end(block[position]), self._indented(text, block))
+        position = self._last_on_line(statement, block)
+        return self.inserting(end_line(block[position]), self._indented(text, block), block, position + 1)
 
-    def before(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Insertion:
+    def before(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Edit:
         """Return *text*, indented as *block* is, as an insertion before *statement*'s first line."""
-        return Insertion(_first_line(statement) - 1, self._indented(text, block))
+        position = index_of(statement, block)
+        if position and end_line(block[position - 1]) >= first_line(statement):
+            raise CannotEditError(f"line {statement.lineno} holds more than one statement")
+        return self.inserting(first_line(statement) - 1, self._indented(text, block), block, position)
 
-    def at_end(self, text: str, statements: int) -> Insertion:
+    def at_end(self, text: str) -> Edit:
         """Return *text* as an insertion after the last line, two blank lines below."""
-        gap = self.newline * 2
-        return Insertion(len(self.lines), gap + self._with_newlines(text), statements)
+        return self.inserting(len(self.lines), "\n\n" + text, self.tree.body, len(self.tree.body))
 
-    def importing(self, wanted: Import, *, before_line: int) -> Insertion:
-        """Return the import of *wanted*, where isort would put it above the line that uses it.
+    def after_top_level(self, statement: ast.stmt, text: str) -> Edit:
+        """Return *text* as an insertion after the line on which a statement of the module's own ends."""
+        position = self._last_on_line(statement, self.tree.body)
+        return self.inserting(end_line(self.tree.body[position]), text, self.tree.body, position + 1)
+
+    def above_comments(self, statement: ast.stmt | None, text: str) -> Edit:
+        """Return *text* as an insertion above *statement* and the comments that belong to it, or at the end."""
+        if statement is None:
+            return self.inserting(len(self.lines), text, self.tree.body, len(self.tree.body))
+        index = first_line(statement) - 1
+        while index and self.lines[index - 1].startswith("#") and not self.lines[index - 1].startswith("#!"):
+            index -= 1
+        return self.inserting(index, text, self.tree.body, index_of(statement, self.tree.body))
+
+    def removing(self, statement: ast.stmt, block: list[ast.stmt], *, above: int = 0, below: int = 0) -> Edit:
+        """Return the edit that takes *statement* away, with up to so many blank lines above and below it."""
+        position = index_of(statement, block)
+        start, end = self._offset(first_line(statement), statement.col_offset), self.end_of(statement)
+        indent = self.text[self._starts[first_line(statement) - 1] : start]
+        following = block[position + 1] if position + 1 < len(block) else None
+        shares_end = following is not None and first_line(following) <= end_line(statement)
+        emptied = len(block) == 1 and block is not self.tree.body
+        if emptied:
+            return Edit(start, end, "pass", (Change(block, position, (ast.Pass(),), 1),))
+        if shares_end or indent.strip():
+            if shares_end:
+                assert following is not None
+                span = (start, self.start_of(following))
+            elif position and end_line(block[position - 1]) == first_line(statement):
+                span = (self.end_of(block[position - 1]), end)
+            else:
+                raise CannotEditError(f"line {statement.lineno} holds more than one statement")
+            return Edit(*span, "", (Change(block, position, (), 1),))
+        first, last = first_line(statement) - 1, end_line(statement)
+        while above and first and not self.lines[first - 1].strip():
+            first, above = first - 1, above - 1
+        while below and last < len(self.lines) and not self.lines[last].strip():
+            last, below = last + 1, below - 1
+        start = self._starts[first]
+        if first and last == len(self.lines) and not self.lines[-1].endswith(("\r", "\n")):
+            # The file keeps ending as it did: without a newline.
+            start -= len(_line_end(self.lines[first - 1]))
+        return Edit(start, self._starts[last], "", (Change(block, position, (), 1),))
+
+    def is_blank(self, index: int) -> bool:
+        """Tell whether the line is empty, or there is no such line."""
+        return not 0 <= index < len(self.lines) or not self.lines[index].strip()
+
+    # Items of sequences
+
+    def sequel(self, node: ast.List | ast.Tuple | ast.Set | ast.Dict) -> Sequel:
+        """Return the sequence that a literal is.
 
         Raises:
-            CannotEditError: The name already means something else in this module.
+            CannotEditError: It has no brackets, or an item that is no item (`**other`).
         """
-        if self.binds(wanted.name):
-            raise CannotEditError(f'"{wanted.name}" already means something else in it')
-        line = self._with_newlines(wanted.line)
-        key = self._import_key(wanted.module)
-        imports = [s for s in self.tree.body if isinstance(s, (ast.Import, ast.ImportFrom)) and s.lineno < before_line]
-        same = [s for s in imports if self._key_of(s)[0] == key[0]]
-        smaller = [s for s in same if self._key_of(s) < key]
-        if smaller:
-            return Insertion(_end(self._last_on_line(smaller[-1])), line)
-        if same:
-            return Insertion(self._above_comments(same[0]), line)
-        lower = [s for s in imports if self._key_of(s)[0] < key[0]]
-        if lower:
-            return Insertion(_end(self._last_on_line(lower[-1])), self.newline + line)
-        if imports:
-            return Insertion(self._above_comments(imports[0]), line + self.newline)
-        body = self.tree.body
-        if body and ast.get_docstring(self.tree, clean=False) is not None:
-            return Insertion(_end(self._last_on_line(body[0])), self.newline + line)
-        return Insertion(self._above_comments(body[0]) if body else len(self.lines), line + self.newline)
+        lists: tuple[list[Any], ...]
+        if isinstance(node, ast.Dict):
+            if None in node.keys:
+                raise CannotEditError(f"the dict in line {node.lineno} has others in it")
+            firsts, lasts, lists = [k for k in node.keys if k], node.values, (node.keys, node.values)
+        else:
+            firsts, lasts, lists = node.elts, node.elts, (node.elts,)
+        start, end = self.start_of(node), self.end_of(node)
+        if firsts and self.start_of(firsts[0]) == start:
+            raise CannotEditError(f"the tuple in line {node.lineno} has no brackets")
+        spans = tuple((self.start_of(a), self.end_of(b)) for a, b in zip(firsts, lasts, strict=True))
+        return Sequel(spans, lists, start + 1, end - 1, keeps_comma=isinstance(node, ast.Tuple))
 
-    def apply(self, insertions: Sequence[Insertion]) -> str:
-        """Return the text with the insertions made.
+    def appending(self, sequel: Sequel, code: str, nodes: Sequence[ast.AST]) -> list[Edit]:
+        """Return the edits that make *code* the last item, in the style of the others.
+
+        Args:
+            sequel: The sequence.
+            code: The item, without a comma.
+            nodes: What the item is in each of the sequence's lists.
 
         Raises:
-            CannotEditError: The result would not be the original plus exactly these statements.
+            DoesNotFitError: The line would become too long.
+            CannotEditError: There is no clear place for another item.
         """
-        lines = list(self.lines)
-        if lines and not lines[-1].endswith(("\r", "\n")):
-            for insertion in insertions:
-                if insertion.index == len(lines):
-                    # The file keeps ending as it did: without a newline.
-                    body = insertion.text
-                    insertion.text = self.newline + body.removesuffix(self.newline)
-        # Later lines first, so that indices stay valid; equal ones keep the order they were given in.
-        for _, insertion in sorted(enumerate(insertions), key=lambda pair: (pair[1].index, pair[0]), reverse=True):
-            lines.insert(insertion.index, insertion.text)
-        text = "".join(lines)
-        self._prove(text, insertions)
-        return text
+        changes = tuple(Change(items, len(items), (node,)) for items, node in zip(sequel.lists, nodes, strict=True))
+        if not sequel.spans:
+            if self.text[sequel.start : sequel.end].strip(" \t"):
+                closing = self.line_of(sequel.end)
+                indent = self.text[self._starts[closing] : sequel.end]
+                if indent.strip():
+                    raise CannotEditError(f"line {closing + 1} leaves no clear place for an item")
+                at = self._starts[closing]
+                return [Edit(at, at, f"{indent}    {code},{self.newline}", changes)]
+            return [self._inline(sequel.start, code, changes)]
+        start, _ = sequel.spans[-1]
+        end, comma = self._after_item(sequel, len(sequel.spans) - 1)
+        indent = self.text[self._starts[self.line_of(start)] : start]
+        behind = comma if comma is not None else end
+        last = self.line_of(behind - 1)
+        if indent.strip() or self.line_of(sequel.end) == last:
+            return [self._inline(behind, f", {code}" if comma is None else f" {code},", changes)]
+        if not _is_comment(self.text[behind : self._starts[last + 1]]):
+            raise CannotEditError(f"line {last + 1} leaves no clear place for an item")
+        at = self._starts[last + 1]
+        line = f"{indent}{code}{',' if comma is not None else ''}{self.newline}"
+        separator = [] if comma is not None else [Edit(end, end, ",")]
+        return [*separator, Edit(at, at, line, changes)]
 
-    def _prove(self, text: str, insertions: Sequence[Insertion]) -> None:
+    def dropping(self, sequel: Sequel, position: int) -> list[Edit]:
+        """Return the edits that take one item away, with its comma, and its line where it has lines of its own."""
+        changes = tuple(Change(items, position, (), 1) for items in sequel.lists)
+        start, _ = sequel.spans[position]
+        while self.text[start - 1] == "(" and start > sequel.start:
+            start -= 1
+        end, comma = self._after_item(sequel, position)
+        behind = comma if comma is not None else end
+        first, last = self.line_of(start), self.line_of(behind - 1)
+        own_line = (
+            sequel.bracketed
+            and not self.text[self._starts[first] : start].strip()
+            and sequel.end >= self._starts[last + 1]
+            and _is_comment(self.text[behind : self._starts[last + 1]])
+        )
+        keeps_comma = sequel.keeps_comma and len(sequel.spans) == 2
+        edits = []
+        if own_line:
+            edits.append(Edit(self._starts[first], self._starts[last + 1], "", changes))
+            if position and position == len(sequel.spans) - 1 and comma is None and not keeps_comma:
+                before = self._after_item(sequel, position - 1)[1]
+                assert before is not None
+                edits.append(Edit(before - 1, before, ""))
+        elif position:
+            before_end, before = self._after_item(sequel, position - 1)
+            assert before is not None
+            if comma is not None:
+                edits.append(Edit(before, comma, "", changes))
+            else:
+                edits.append(Edit(before if keeps_comma else before_end, end, "", changes))
+        elif len(sequel.spans) > 1:
+            edits.append(Edit(start, sequel.spans[1][0], "", changes))
+        else:
+            edits.append(Edit(start, behind, "", changes))
+        if keeps_comma and position == 0:
+            other_end, other_comma = self._after_item(sequel, 1)
+            edits += [Edit(other_end, other_end, ",")] if other_comma is None else []
+        return edits
+
+    def _inline(self, at: int, code: str, changes: tuple[Change, ...]) -> Edit:
+        line = self.lines[self.line_of(at - 1)].rstrip("\r\n")
+        if len(line) + len(code) > layout.LINE_LENGTH:
+            raise DoesNotFitError("the line would become too long")
+        return Edit(at, at, code, changes)
+
+    def _after_item(self, sequel: Sequel, position: int) -> tuple[int, int | None]:
+        """Return where an item ends, its brackets included, and the place behind its comma, or None."""
+        end = at = sequel.spans[position][1]
+        limit = sequel.spans[position + 1][0] if position + 1 < len(sequel.spans) else sequel.end
+        while at < limit:
+            character = self.text[at]
+            at += 1
+            if character == ",":
+                return end, at
+            if character == ")":
+                end = at
+            elif character == "#":
+                at = self._starts[self.line_of(at) + 1]
+        return end, None
+
+    # The edit itself
+
+    def apply(self, edits: Iterable[Edit]) -> str:
+        """Return the text with the edits made.
+
+        Raises:
+            CannotEditError: The result would not be the tree that the edits mean.
+        """
+        edits = list(edits)
+        text = self.text
+        # Later places first, so that offsets stay valid; equal ones keep the order they were given in.
+        for _, edit in sorted(enumerate(edits), key=lambda pair: (pair[1].start, pair[0]), reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
+        self._prove(text, [change for edit in edits for change in edit.changes])
+        return self._mark + text
+
+    def _prove(self, text: str, changes: Sequence[Change]) -> None:
         try:
             edited = ast.parse(text)
         except (SyntaxError, ValueError):
             raise CannotEditError("the lines do not fit where they belong") from None
-        inserted: set[int] = set()
-        shift = 0
-        for insertion in sorted(insertions, key=lambda i: i.index):
-            count = len(_LINE.findall(insertion.text))
-            first = insertion.index + shift + 1
-            inserted.update(range(first, first + count))
-            shift += count
-        removed = _remove_statements(edited, inserted)
-        if removed != sum(i.statements for i in insertions) or ast.dump(edited) != ast.dump(self.tree):
+        touched = {id(change.items): (change.items, list(change.items)) for change in changes}
+        try:
+            for _, change in sorted(enumerate(changes), key=lambda pair: (pair[1].position, pair[0]), reverse=True):
+                change.items[change.position : change.position + change.removed] = change.inserted
+            meant = ast.dump(self.tree)
+        finally:
+            for items, before in touched.values():
+                items[:] = before
+        if ast.dump(edited) != meant:
             raise CannotEditError("the lines would change what is around them")
 
     def _indented(self, text: str, block: list[ast.stmt]) -> str:
-        line = self.lines[block[0].lineno - 1]
-        indent = line[: len(line) - len(line.lstrip(" \t"))]
-        if line[: block[0].col_offset].strip():
+        start = self._offset(first_line(block[0]), block[0].col_offset)
+        indent = self.text[self._starts[first_line(block[0]) - 1] : start]
+        if indent.strip():
             raise CannotEditError(f"line {block[0].lineno} holds more than one statement")
-        return self._with_newlines(indent + text)
+        return indent.replace("\x0c", "") + text
 
-    def _with_newlines(self, text: str) -> str:
-        return text.replace("\n", self.newline) + self.newline
-
-    def _module_of(self, statement: ast.ImportFrom) -> str:
-        module = statement.module or ""
-        if statement.level == 1:
-            return f"{self.package}.{module}" if module else self.package
-        return "." * statement.level + module
-
-    def _key_of(self, statement: ast.Import | ast.ImportFrom) -> tuple[int, int, list[tuple[int, int, str]]]:
-        if isinstance(statement, ast.Import):
-            return self._import_key(statement.names[0].name, plain=True)
-        if statement.level:
-            return (4, 1, [])
-        return self._import_key(statement.module or "")
-
-    def _import_key(self, module: str, *, plain: bool = False) -> tuple[int, int, list[tuple[int, int, str]]]:
-        root = module.split(".")[0]
-        if root == "__future__":
-            section = 0
-        elif root in sys.stdlib_module_names:
-            section = 1
-        elif root in (self.package.split(".")[0], *self.first_party):
-            section = 3
-        else:
-            section = 2
-        return (section, 0 if plain else 1, natural_key(module))
-
-    def _last_on_line(self, statement: ast.stmt) -> ast.stmt:
-        body = self.tree.body
-        position = next(i for i, other in enumerate(body) if other is statement)
-        while position + 1 < len(body) and body[position + 1].lineno <= _end(body[position]):
+    def _last_on_line(self, statement: ast.stmt, block: list[ast.stmt]) -> int:
+        # `a(); b()`: the line ends only after the last statement on it.
+        position = index_of(statement, block)
+        while position + 1 < len(block) and first_line(block[position + 1]) <= end_line(block[position]):
             position += 1
-        return body[position]
-
-    def _above_comments(self, statement: ast.stmt) -> int:
-        """Return the line index above *statement* and the comments that belong to it."""
-        index = _first_line(statement) - 1
-        while index and self.lines[index - 1].startswith("#") and not self.lines[index - 1].startswith("#!"):
-            index -= 1
-        return index
+        return position
 
 
 def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
@@ -253,33 +421,56 @@ def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
             yield from walk_scope(child)
 
 
-def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Return a sort key with runs of digits as numbers, as isort sorts modules."""
-    return [
-        (ord(part[0]) if not part.isdigit() else ord("0"), int(part) if part.isdigit() else 0, part)
-        for part in re.findall(r"\d+|\D", text.lower())
-    ]
+def walk_values(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes below *node* that have to do with values: without annotations and base classes."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "bases", "decorator_list"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield child
+                yield from walk_values(child)
 
 
-def _remove_statements(node: ast.AST, lines: set[int]) -> int:
-    """Take out of the tree the outermost statements that begin on one of *lines*; return how many there were."""
-    removed = 0
-    for _, value in ast.iter_fields(node):
-        for child in list(value) if isinstance(value, list) else [value]:
-            if isinstance(child, ast.stmt) and child.lineno in lines:
-                value.remove(child)
-                removed += 1
-            elif isinstance(child, ast.AST):
-                removed += _remove_statements(child, lines)
-    return removed
+def dotted(node: ast.AST) -> str | None:
+    """Return `a.b.c` for names and attributes of names, else None."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        base = dotted(node.value)
+        return None if base is None else f"{base}.{node.attr}"
+    return None
 
 
-def _end(statement: ast.stmt) -> int:
+def last_name(node: ast.AST | None) -> str | None:
+    """Return the name that an expression such as `a.b.c` ends with, else None."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def index_of(item: ast.AST, items: Sequence[ast.AST]) -> int:
+    """Return the position of this very node."""
+    return next(position for position, other in enumerate(items) if other is item)
+
+
+def end_line(statement: ast.stmt) -> int:
+    """Return the number of the statement's last line."""
     assert statement.end_lineno is not None
     return statement.end_lineno
 
 
-def _first_line(statement: ast.stmt) -> int:
+def first_line(statement: ast.stmt) -> int:
+    """Return the number of the statement's first line, decorators included."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return min([statement.lineno, *(decorator.lineno for decorator in statement.decorator_list)])
     return statement.lineno
+
+
+def _is_comment(text: str) -> bool:
+    stripped = text.strip()
+    return not stripped or stripped.startswith("#")
+
+
+def _line_end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]

@@ -1,0 +1,121 @@
+"""Whatever valid Python surrounds it: registering changes nothing else, and taking back leaves no trace."""
+
+import ast
+import difflib
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from falconws_cli.register import (
+    Outcome,
+    Registration,
+    Removal,
+    RemovalOutcome,
+    append_functions,
+    register_media_handler,
+    register_middleware,
+    register_route,
+    remove_functions,
+    unregister_media_handler,
+    unregister_middleware,
+    unregister_route,
+)
+from falconws_cli.syntax import Import
+from tests.cli.register.surroundings import APP_LINES, APPS, ROUTES, modules
+
+RESOURCE = Import("demo.resources.chat", "ChatResource")
+MIDDLEWARE = Import("demo.middleware.auth", "AuthMiddleware")
+HANDLER = Import("demo.media.orders", "OrdersHandler")
+
+_IMPORTS = [
+    "from demo.resources.chat import ChatResource",
+    "from demo.middleware.auth import AuthMiddleware as Auth",
+    "from demo.media import orders",
+]
+_routes = st.lists(ROUTES, max_size=5).map(lambda lines: ["pass", *lines])
+_apps = st.tuples(st.lists(APP_LINES, max_size=1), APPS, st.lists(APP_LINES, max_size=4)).map(
+    lambda parts: ["pass", *parts[0], parts[1], *parts[2]]
+)
+_tests = st.lists(st.sampled_from(["yield 1", "", "# x"]), max_size=2).map(lambda lines: ["pass", *lines])
+_imported = st.sampled_from(["", *_IMPORTS])
+
+
+def check(text: str, register: Callable[[str], Registration], take_back: Callable[..., Removal]) -> None:
+    registration = register(text)
+    if registration.outcome is Outcome.CANNOT:
+        assert registration.text == text
+        assert registration.reason
+        return
+    assert registration.outcome is Outcome.REGISTERED
+    edited = registration.text
+    # Only insertions, character by character.
+    operations = {tag for tag, *_ in difflib.SequenceMatcher(None, text, edited, autojunk=False).get_opcodes()}
+    assert operations <= {"equal", "insert"}
+    assert len(list(ast.walk(_parsed(edited)))) > len(list(ast.walk(_parsed(text))))
+    again = register(edited)
+    assert (again.outcome, again.text) == (Outcome.ALREADY, edited)
+    removal = take_back(edited, registration)
+    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, text), removal.reason
+
+
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text.removeprefix("\ufeff"))
+
+
+@settings(max_examples=100)
+@given(_imported, modules("def add_routes(app):", _routes))
+def test_a_route(imported: str, text: str) -> None:
+    arguments = {"template": "/chat", "resource": RESOURCE}
+    check(
+        _with_import(imported, text),
+        lambda text: register_route(text, "demo", **arguments),
+        lambda text, made: unregister_route(text, "demo", **arguments, added=made.imports),
+    )
+
+
+@settings(max_examples=100)
+@given(_imported, modules("def create_app(x):", _apps), st.sampled_from(["", "from_env"]))
+def test_a_middleware(imported: str, text: str, factory: str) -> None:
+    arguments = {"middleware": MIDDLEWARE, "factory": factory}
+    check(
+        _with_import(imported, text),
+        lambda text: register_middleware(text, "demo", **arguments),
+        lambda text, made: unregister_middleware(text, "demo", **arguments, added=made.imports),
+    )
+
+
+@settings(max_examples=100)
+@given(_imported, modules("def create_app(x):", _apps))
+def test_a_media_handler(imported: str, text: str) -> None:
+    arguments = {"payload": "BINARY", "handler": HANDLER}
+    check(
+        _with_import(imported, text),
+        lambda text: register_media_handler(text, "demo", **arguments),
+        lambda text, made: unregister_media_handler(text, "demo", **arguments, added=made.imports),
+    )
+
+
+@settings(max_examples=60)
+@given(modules("def test():", _tests))
+def test_functions(text: str) -> None:
+    arguments = {
+        "first_party": "demo",
+        "what": "a token",
+        "imports": [Import("collections.abc", "Iterator"), Import("falconws.testing", "Client")],
+        "code": 'TOKEN = "x"\n\n\n@fixture\ndef token() -> Iterator[Client]:\n    """One."""\n\n    yield TOKEN\n',
+    }
+    check(
+        text,
+        lambda text: append_functions(text, "tests", **arguments),
+        lambda text, made: remove_functions(text, "tests", **arguments, added=made.imports),
+    )
+
+
+def _with_import(line: str, text: str) -> str:
+    """The module with an import of what will be registered, where a user may have put it."""
+    if not line:
+        return text
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    newline = "\r\n" if "\r\n" in text else "\r" if "\r" in text else "\n"
+    return f"{mark}{line}{newline}{text.removeprefix(mark)}"
