@@ -14,6 +14,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
+import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .broker import Broker, Health, HistoryLimits
@@ -50,6 +51,8 @@ class Hub:
 
         hub = falconws.Hub()
         app = falconws.App(middleware=[hub])
+
+    Resources find it as ``req.context.hub``, unless you give it to them.
 
     Without an application, ``async with hub:`` does the same. It belongs to the event loop in which it was started.
 
@@ -118,6 +121,14 @@ class Hub:
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
         """Stop with the application (Falcon's middleware interface)."""
         await self.stop()
+
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Be ``req.context.hub`` to resources that are not given the hub (Falcon's middleware interface)."""
+        req.context.hub = self
+
+    async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
+        """Be ``req.context.hub`` to resources that are not given the hub (Falcon's middleware interface)."""
+        req.context.hub = self
 
     async def __aenter__(self) -> Self:
         """Start."""
