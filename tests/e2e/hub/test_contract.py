@@ -1,0 +1,24 @@
+"""Every broker that comes with falconws keeps what the port promises, on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from falconws.hub.redis import RedisBroker
+from falconws.testing.brokers import BROKER_CHECKS, BrokerFactory
+from tests.e2e.hub.servers import Valkey, ValkeyCluster
+
+Check = Callable[[BrokerFactory], Awaitable[None]]
+checks = pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
+
+
+@checks
+async def test_redis(check: Check, valkey: Valkey) -> None:
+    await check(lambda limits: RedisBroker(valkey.url, history=limits))
+
+
+@checks
+async def test_redis_cluster(check: Check, valkey_cluster: ValkeyCluster) -> None:
+    await check(lambda limits: RedisBroker(valkey_cluster.url, history=limits))
