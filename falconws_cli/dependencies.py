@@ -1,7 +1,9 @@
 """Edits of a project's pyproject.toml that keep its formatting and comments. Pure, idempotent."""
 
+import copy
 import re
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tomlkit
@@ -47,6 +49,118 @@ def edit_pyproject(
     for module in untyped_modules:
         _accept_untyped(_table(_table(document, "tool"), "mypy"), module)
     return tomlkit.dumps(document)
+
+
+def remove_from_pyproject(
+    text: str,
+    *,
+    dependencies: Iterable[str] = (),
+    dev_dependencies: Iterable[str] = (),
+    untyped_modules: Iterable[str] = (),
+    unformatted_files: Iterable[str] = (),
+) -> str:
+    """Return *text* without what `edit_pyproject` added, byte for byte as it was; what was changed since stays.
+
+    Raises:
+        CommandError: The text is not a pyproject.toml with a [project] table.
+    """
+    added = {
+        "dependencies": dependencies,
+        "dev_dependencies": dev_dependencies,
+        "unformatted_files": unformatted_files,
+        "untyped_modules": untyped_modules,
+    }
+    edit_pyproject(text)
+    for kind, values in reversed(added.items()):
+        for value in reversed(list(values)):
+            text = _without(text, kind, value)
+    return text
+
+
+def _without(text: str, kind: str, value: str) -> str:
+    """Return *text* without one addition, which was one run of characters wherever it went."""
+    try:
+        wanted = _documents_without(tomllib.loads(text), kind, value)
+    except tomllib.TOMLDecodeError as error:
+        raise CommandError(f"Cannot edit pyproject.toml: {error}.") from error
+    candidates = [text[:start] + text[end:] for start, end in _spans(text, value)]
+    documents = [(candidate, _loads(candidate)) for candidate in candidates]
+    found = [[candidate for candidate, document in documents if document == meant] for meant in wanted]
+    # Of several that would have become this text, the one without loose ends is the likeliest.
+    tidiest = [sorted(set(alike), key=lambda one: (not one.endswith("\n"), len(one), one)) for alike in found]
+    for candidate in (candidate for alike in tidiest for candidate in alike):
+        if edit_pyproject(candidate, **{kind: [value]}) == text:
+            return candidate
+    return next((candidate for alike in found for candidate in alike), text)
+
+
+def _documents_without(document: dict[str, Any], kind: str, value: str) -> list[dict[str, Any]]:
+    """Return what the document may say without the value, the likeliest first.
+
+    An empty table was hardly there before; an empty list of the project's dependencies may have been.
+    """
+    keys, item = {
+        "dependencies": (("project", "dependencies"), value),
+        "dev_dependencies": (("project", "optional-dependencies", "dev"), value),
+        "unformatted_files": (("tool", "ruff", "extend-exclude"), value),
+        "untyped_modules": (("tool", "mypy", "overrides"), {"module": value, "ignore_missing_imports": True}),
+    }[kind]
+    found: list[dict[str, Any]] = []
+    without = copy.deepcopy(document)
+    path: list[Any] = [without]
+    for key in keys:
+        path.append(path[-1].get(key, {}))
+    if not isinstance(path[-1], list) or item not in path[-1]:
+        return []
+    path[-1].remove(item)
+    found.append(copy.deepcopy(without))
+    for key, parent, child in zip(reversed(keys), reversed(path[:-1]), reversed(path[1:]), strict=True):
+        if child:
+            break
+        del parent[key]
+        found.append(copy.deepcopy(without))
+    return found if kind == "dependencies" else found[::-1]
+
+
+def _spans(text: str, value: str) -> Iterator[tuple[int, int]]:
+    """Yield what may have to go with the value: its comma, its line, its key, its table."""
+    for match in re.finditer(rf"""(["']){re.escape(value)}\1""", text):
+        start, end = match.span()
+        line_start = text.rfind("\n", 0, start) + 1
+        line_end = (text.find("\n", end) + 1) or len(text)
+        before = re.search(r",?[ \t]*\Z", text[:start])
+        gap = re.search(r",?\s*\Z", text[:start])
+        after = re.match(r"[ \t]*,[ \t]*", text[end:])
+        assert before is not None
+        assert gap is not None
+        behind = end + (after.end() if after else 0)
+        yield line_start, line_end
+        yield before.start(), end
+        yield gap.start(), end
+        yield start, behind
+        yield before.start(), behind
+        yield start, end
+        if after:
+            yield before.start() + before.group().startswith(","), end + after.group().index(",") + 1
+            yield gap.start() + gap.group().startswith(","), end + after.group().index(",") + 1
+        starts, ends = [line_start], [line_end]
+        while starts[-1] > 0 and len(starts) < 8:
+            starts.append(text.rfind("\n", 0, starts[-1] - 1) + 1)
+        while ends[-1] < len(text) and len(ends) < 5:
+            ends.append((text.find("\n", ends[-1]) + 1) or len(text))
+        for first in starts:
+            for last in ends:
+                yield first, last
+        # A last line without a newline got one.
+        for first in starts:
+            yield first - 1, len(text)
+
+
+def _loads(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def _require(requirements: Any, wanted: str) -> None:

@@ -19,6 +19,7 @@ _COMMANDS = {
     "add-resource": "Add a resource, its tests and its route.",
     "add-middleware": "Add a middleware and its tests.",
     "add-media-handler": "Add a media handler and its tests.",
+    "eject": "Copy a template, to make it your own.",
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
     "bench": "Put a WebSocket route under load.",

@@ -95,3 +95,24 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise CommandError(f"Cannot read the template {file}: {(error.strerror or str(error)).lower()}.") from error
+
+
+def list_trees(folder: Path) -> list[str]:
+    """Return the trees in *folder*, such as "resource/echo", in order.
+
+    A tree is the highest folder that has something of a project in it: a file, or a folder of a project's.
+    """
+    found: list[str] = []
+
+    def visit(place: Path) -> None:
+        inside = [path for path in sorted(place.iterdir()) if path.name != "__pycache__"]
+        if any(path.is_file() or "%" in path.name or path.name.startswith("dot_") for path in inside):
+            found.append(place.relative_to(folder).as_posix())
+            return
+        for path in inside:
+            visit(path)
+
+    for kind in sorted(folder.iterdir()):
+        if kind.is_dir():
+            visit(kind)
+    return found

@@ -1,10 +1,10 @@
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.dependencies import edit_pyproject
+from falconws_cli.dependencies import edit_pyproject, remove_from_pyproject
 from falconws_cli.errors import CommandError
 
 TEXT = """\
@@ -63,3 +63,62 @@ def test_editing_is_idempotent_and_keeps_what_was_there(requirements: list[str])
     names = tomllib.loads(edited)["project"]["dependencies"]
     assert names[0] == "falconws>=0.1"
     assert len(names) == len({name.lower().replace("_", "-") for name in names})
+
+
+_PROJECTS = st.sampled_from(
+    [
+        '[project]\nname = "demo"\ndependencies = []\n',
+        '[project]\nname = "demo"\ndependencies = ["falconws>=0.1"]  # one\n',
+        "[project]\ndependencies = ['falconws>=0.1', 'attrs']\n",
+        '[project]\ndependencies = [\n    "falconws>=0.1",\n    # the end\n]\n',
+        '[project]\ndependencies = [\n  "falconws>=0.1"\n]\n',
+        '[project]\ndependencies = [\n    "falconws>=0.1",  # the runtime\n]\nname = "demo"\n',
+    ]
+)
+_REST = st.lists(
+    st.sampled_from(
+        [
+            '\n[project.optional-dependencies]\ndev = [\n    "mypy>=1.18",\n]\n',
+            "\n[tool.ruff]\nline-length = 100\n",
+            '\n[tool.mypy]\nstrict = true\n\n[[tool.mypy.overrides]]\nmodule = "x"\nignore_missing_imports = true\n',
+            '\n[tool.other]\n# "msgpack"\n',
+        ]
+    ),
+    max_size=4,
+    unique=True,
+)
+_ADDITIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "dependencies": st.just(["msgpack>=1.0.8"]),
+        "dev_dependencies": st.just(["types-protobuf"]),
+        "untyped_modules": st.just(["msgpack"]),
+        "unformatted_files": st.just(["*_pb2.py*"]),
+    },
+)
+
+
+@settings(max_examples=60)
+@given(_PROJECTS, _REST, _ADDITIONS, st.booleans())
+def test_what_was_added_can_be_removed_without_a_trace(
+    project: str, rest: list[str], additions: dict[str, list[str]], windows: bool
+) -> None:
+    text = project + "".join(rest)
+    if windows:
+        text = text.replace("\n", "\r\n")
+    edited = edit_pyproject(text, **additions)
+    assert remove_from_pyproject(edited, **additions) == text
+
+
+def test_what_was_changed_since_stays() -> None:
+    text = edit_pyproject(TEXT, dependencies=["orjson>=3.10"]).replace("orjson>=3.10", "orjson==3.11")
+    assert remove_from_pyproject(text, dependencies=["orjson>=3.10"]) == text
+    assert remove_from_pyproject(TEXT, dependencies=["falconws"], untyped_modules=["x"]) == TEXT
+
+
+def test_what_was_added_is_removed_from_between_the_others() -> None:
+    text = TEXT.replace("  # the runtime\n", '  # the runtime\n    "orjson>=3.10",  # fast\n    "attrs",  # mine\n')
+    expected = TEXT.replace("  # the runtime\n", '  # the runtime\n    "attrs",  # mine\n')
+    assert remove_from_pyproject(text, dependencies=["orjson>=3.10"]) == expected
+    one_line = '[project]\ndependencies = ["a", "orjson>=3.10", "b"]\n'
+    assert remove_from_pyproject(one_line, dependencies=["orjson>=3.10"]) == '[project]\ndependencies = ["a", "b"]\n'

@@ -1,0 +1,63 @@
+"""`falconws eject`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import click
+
+from falconws_cli.commands.options import generating
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
+
+
+def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.ejecting import tree_names
+
+    return [name for name in tree_names() if name.startswith(incomplete)]
+
+
+@click.command("eject", short_help="Copy a template, to make it your own.")
+@click.argument("template", required=False, shell_complete=_complete)
+@click.option("--list", "list_them", is_flag=True, help="List the templates, and which of them are your own.")
+@click.option("--user", is_flag=True, help="Copy for all your projects, into your folder for settings.")
+@generating()
+def command(template: str | None, list_them: bool, user: bool, choices: Choices) -> None:
+    """Copy a template into the project's .falconws/templates/, where it wins over falconws' own.
+
+    TEMPLATE is a name of --list, or one file below it. A file that you do not change can go again: falconws'
+    own then counts.
+
+    \b
+    Examples:
+      falconws eject --list
+      falconws eject resource/echo
+      falconws eject middleware/token-auth --dry-run
+      falconws eject project/base --user
+    """
+    from falconws_cli import ejecting
+    from falconws_cli.project import find_project, require_project
+    from falconws_cli.templates import IN_PROJECT, users_folder
+    from falconws_cli.transaction import transact
+
+    if list_them:
+        project = find_project(Path.cwd())
+        root = project.root if project is not None else None
+        for tree in ejecting.tree_names():
+            own = [str(folder) for folder in ejecting.owners(root, tree)]
+            click.echo(f"{tree}  ({', '.join(own)})" if own else tree)
+        return
+    if template is None:
+        raise click.UsageError("Name a template; `falconws eject --list` shows them all.")
+    templates = ejecting.find_templates(template)
+    if user:
+        root, folder = users_folder(), PurePosixPath()
+    else:
+        root, folder = require_project(Path.cwd()).root, PurePosixPath(*IN_PROJECT.parts)
+    included = ejecting.included_by(templates)
+    notes = [f"Included from falconws' own until you eject them: {', '.join(included)}."] if included else []
+    files = ejecting.copies(templates, folder)
+    sys.exit(transact(root, files, choices, lambda _memory, _changes: [], notes=notes))
