@@ -22,6 +22,7 @@ _COMMANDS = {
     "eject": "Copy a template, to make it your own.",
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
+    "connect": "Talk to a WebSocket, by hand or in scripts.",
     "bench": "Put a WebSocket route under load.",
 }
 """The commands in the order in which a newcomer needs them, each with its short help."""

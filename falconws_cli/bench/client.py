@@ -230,7 +230,7 @@ class Client(asyncio.Protocol):
     def _deny(self, response: Response) -> None:
         body = " ".join(self._body[:_SHOWN_BODY_BYTES].decode(errors="replace").split())
         said = f": {body}" if body else ""
-        hint = " Is the path right?" if response.status == 404 else ""
+        hint = self._settings.not_found_hint if response.status == 404 else ""
         self._fail(f"The server denied the handshake with {response.status} {response.phrase}{said}.{hint}")
 
     def _fail(self, line: str) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from falconws_cli.bench.processes import listening_pids, name_of
 from falconws_cli.bench.serving import served
 from falconws_cli.bench.settings import Measure, Settings
-from falconws_cli.bench.target import Target, is_loopback, parse_path, parse_url, require_loopback
+from falconws_cli.bench.target import Target, is_loopback, parse_header, parse_path, parse_url, require_loopback
 from falconws_cli.bench.view import JsonView, LiveView, PlainView, View
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.project import require_project
+from falconws_cli.routes import suggest_route
 
 _MAX_IN_FLIGHT_BYTES = 1 << 30
 _END_S = 15.0
@@ -44,7 +45,7 @@ def bench(
     sent = "x" * size if message is None else message
     if connections * in_flight * len(sent.encode()) > _MAX_IN_FLIGHT_BYTES:
         raise RefusedError("More than 1 GiB would be in flight: lower --connections, --in-flight or --size.")
-    pairs = [_header(header) for header in headers]
+    pairs = [parse_header(header) for header in headers]
     with contextlib.ExitStack() as stack:
         if "://" in where:
             target = parse_url(where)
@@ -72,15 +73,9 @@ def bench(
             warm_up_s=warm_up,
             seconds=seconds,
             pids=pids,
+            not_found_hint=suggest_route(target.path, start),
         )
         _load(settings, _view(settings, as_json=as_json))
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip() or not text.isprintable() or not text.isascii():
-        raise RefusedError(f'"{text}" is no header; one looks like "Authorization: Bearer token".')
-    return name.strip(), value.strip()
 
 
 def _view(settings: Settings, *, as_json: bool) -> View:

@@ -24,6 +24,8 @@ class Settings:
     seconds: float
     pids: list[int]
     """The server's processes, whose CPU time is read; empty when they are not known."""
+    not_found_hint: str = " Is the path right?"
+    """What to add when the server answers 404."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

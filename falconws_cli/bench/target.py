@@ -1,4 +1,4 @@
-"""Which server is put under load. Knows URLs, and what a loopback address is; connects to nothing."""
+"""Which server is meant, and what it is asked: URLs, paths and headers as they are typed. Connects to nothing."""
 
 import ipaddress
 import socket
@@ -61,6 +61,18 @@ def parse_url(url: str) -> Target:
     tls, usual_port = _SCHEMES[parts.scheme]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.hostname, usual_port if port is None else port, _checked(path), tls)
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """Return name and value of a header that was typed as "Name: value".
+
+    Raises:
+        RefusedError: It is no header.
+    """
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or not text.isprintable() or not text.isascii():
+        raise RefusedError(f'"{text}" is no header; one looks like "Authorization: Bearer token".')
+    return name.strip(), value.strip()
 
 
 def require_loopback(target: Target) -> None:

@@ -188,6 +188,15 @@ def test_a_broken_app_is_told_in_the_servers_words(tmp_path: Path, monkeypatch: 
     assert "not today" in error_of(bench("/echo"))
 
 
+def test_a_route_that_is_misspelled_is_suggested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "app.py").write_text("import falconws\n\napp = falconws.App()\n")
+    (tmp_path / "small" / "routes.py").write_text('app.add_route("/echo", EchoResource())\n')
+    (tmp_path / "pyproject.toml").write_text('[tool.falconws]\napp = "small.app:app"\n')
+    monkeypatch.chdir(tmp_path)
+    assert error_of(bench("/ehco")).endswith(' Did you mean "/echo"?\n')
+
+
 def test_a_path_outside_of_a_project_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "is not in a falconws project" in error_of(bench("/echo"))

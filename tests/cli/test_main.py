@@ -26,6 +26,28 @@ def test_the_list_says_of_each_command_what_its_module_says(name: str) -> None:
     assert line.split(maxsplit=1)[1] == command.get_short_help_str(limit=200)
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_examples(name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Examples:\n" in result.output
+    assert f"  falconws {name}" in result.output
+
+
+def test_the_help_of_a_command_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, contextlib, io\n"
+        "from falconws_cli.main import cli\n"
+        "for name in sys.argv[1:]:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()):\n"
+        "        cli([name, '--help'], standalone_mode=False)\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *COMMANDS], capture_output=True, text=True, check=True)
+    heavy = {"falcon", "falconws", "jinja2", "prompt_toolkit", "pytest", "tomlkit", "uvicorn", "websockets"}
+    assert heavy.isdisjoint(done.stdout.split())
+
+
 @pytest.mark.parametrize("arguments", [["--help"], []])
 def test_the_list_loads_no_command(arguments: list[str]) -> None:
     script = (

@@ -1,0 +1,114 @@
+"""`falconws connect`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+_STEPS = {"sends": "send", "expects": "expect"}
+
+
+class _InOrder(click.Command):
+    """Remembers in which order --send and --expect were typed, which click tells for single options only."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse *args*; the order goes to ``ctx.obj``."""
+        if not ctx.resilient_parsing:
+            _, _, order = self.make_parser(ctx).parse_args(list(args))
+            ctx.obj = [parameter.name for parameter in order if parameter.name in _STEPS]
+        return super().parse_args(ctx, args)
+
+
+@click.command("connect", cls=_InOrder, short_help="Talk to a WebSocket, by hand or in scripts.")
+@click.argument("where", metavar="URL|PATH")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8000,
+    show_default=True,
+    help="Port of this machine that a PATH is on.",
+)
+@click.option("--header", "headers", multiple=True, metavar='"NAME: VALUE"', help="Add a header to the handshake.")
+@click.option(
+    "--subprotocol", "subprotocols", multiple=True, metavar="TOKEN", help="Offer a subprotocol; the best first."
+)
+@click.option("--origin", metavar="ORIGIN", help='Say which page asks, as a browser does: "https://example.com".')
+@click.option("--send", "sends", multiple=True, metavar="TEXT", help="Send a message.")
+@click.option("--expect", "expects", multiple=True, metavar="TEXT|/REGEX/", help="Wait for a message; pass others by.")
+@click.option("--text", "payload", flag_value="text", help="Send TEXT messages; so it is unless said.")
+@click.option("--binary", "payload", flag_value="binary", help="Send the text in BINARY messages.")
+@click.option("--hex", "payload", flag_value="hex", help="Send BINARY messages, typed in hexadecimal.")
+@click.option("--msgpack", "payload", flag_value="msgpack", help="Send MessagePack, typed as JSON.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for the handshake, and for each --expect.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time to stay for answers when there is no --expect.",
+)
+@click.option("--insecure", is_flag=True, help="Trust any TLS certificate.")
+@click.option("--cafile", metavar="FILE", help="Trust the TLS certificates that FILE (PEM) has signed.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    where: str,
+    port: int,
+    headers: tuple[str, ...],
+    subprotocols: tuple[str, ...],
+    origin: str | None,
+    sends: tuple[str, ...],
+    expects: tuple[str, ...],
+    payload: str | None,
+    timeout: float,
+    wait: float,
+    insecure: bool,
+    cafile: str | None,
+) -> None:
+    """Talk to a WebSocket route.
+
+    PATH is a route of the server on this machine, as `falconws serve` starts it. On a terminal, each line that you
+    type is sent, and messages come in above it; JSON and MessagePack are shown readably. Ctrl+D and Ctrl+C close the
+    connection with 1000 and leave.
+
+    With --send, --expect or lines on standard input it is a script: messages go to standard output, one a line
+    (MessagePack as JSON, other BINARY messages in hexadecimal), and the exit code is 0 when every --expect was met.
+    --send and --expect are carried out in the order typed. TEXT is the whole message, or the same JSON value;
+    /REGEX/ is searched for. Lines of standard input are sent when there is no --send. The exit code is 1 when an
+    --expect is not met in time, or when the server refuses, denies or breaks off the connection.
+
+    \b
+    Examples:
+      falconws connect /echo
+      falconws connect wss://example.com/feed --header "Authorization: Bearer token"
+      falconws connect /echo --send ping --expect ping --timeout 2
+      falconws connect /orders --msgpack --send '{"id": 7}' --expect '/"status": *"done"/'
+      tail -f app.log | falconws connect /logs --subprotocol lines
+    """
+    from falconws_cli.connecting.run import connect
+
+    waiting = {"sends": iter(sends), "expects": iter(expects)}
+    sys.exit(
+        connect(
+            where,
+            Path.cwd(),
+            port=port,
+            headers=headers,
+            subprotocols=subprotocols,
+            origin=origin,
+            steps=[(_STEPS[name], next(waiting[name])) for name in ctx.obj],
+            payload=payload or "text",
+            timeout_s=timeout,
+            wait_s=wait,
+            insecure=insecure,
+            cafile=cafile,
+        )
+    )

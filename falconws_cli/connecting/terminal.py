@@ -1,0 +1,128 @@
+"""The conversation that a person holds: a line to type on below the messages, which come while it is typed."""
+
+import asyncio
+import contextlib
+import datetime
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from prompt_toolkit import PromptSession, print_formatted_text
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.patch_stdout import patch_stdout
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from falconws_cli.connecting.ending import Ending, ending_of
+from falconws_cli.connecting.messages import Message, Payload, encode, kind_of, readable
+
+_PING_EVERY_S = 5.0
+_DIM = "fg:ansibrightblack"
+_INDENT = len("00:00:00.000 < ")
+
+
+class Terminal:
+    """One conversation; it ends when the user leaves or the connection ends."""
+
+    def __init__(self, connection: ClientConnection, payload: Payload, history: History) -> None:
+        self._connection = connection
+        self._payload = payload
+        self._scalars = payload is Payload.MSGPACK
+        self._ping_s: float | None = None
+        self._sent = 0
+        self._received = 0
+        self._session: PromptSession[str] = PromptSession(
+            history=history,
+            bottom_toolbar=self._toolbar,
+            # What was typed is shown again with its time.
+            erase_when_done=True,
+            interrupt_exception=EOFError,
+            refresh_interval=1.0,
+        )
+
+    async def hold(self) -> Ending | None:
+        """Converse; return how the connection ended, None when the user has left it open."""
+        with patch_stdout():
+            receiving = asyncio.ensure_future(self._receive())
+            typing = asyncio.ensure_future(self._type())
+            pinging = asyncio.ensure_future(self._ping())
+            try:
+                await asyncio.wait([receiving, typing], return_when=asyncio.FIRST_COMPLETED)
+                if receiving.done():
+                    return receiving.result()
+                typing.result()
+                return None
+            finally:
+                for task in (receiving, typing, pinging):
+                    task.cancel()
+                await asyncio.gather(receiving, typing, pinging, return_exceptions=True)
+
+    async def _type(self) -> None:
+        line = ""
+        while True:
+            try:
+                line = await self._session.prompt_async("> ", default=line)
+            except EOFError:
+                return
+            if not line:
+                continue
+            try:
+                message = encode(line, self._payload)
+            except ValueError as error:
+                await self._show([("fg:ansired", f"What you typed {error}.")])
+                # To be corrected.
+                continue
+            try:
+                await self._connection.send(message)
+            except ConnectionClosed:
+                # Whoever receives knows more.
+                await asyncio.Event().wait()
+            self._sent += 1
+            await self._show_message(">", message)
+            line = ""
+
+    async def _receive(self) -> Ending:
+        try:
+            while True:
+                message = await self._connection.recv()
+                self._received += 1
+                await self._show_message("<", message)
+        except ConnectionClosed as closed:
+            return ending_of(closed)
+
+    async def _ping(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                self._ping_s = await (await self._connection.ping())
+                self._session.app.invalidate()
+                await asyncio.sleep(_PING_EVERY_S)
+
+    async def _show_message(self, direction: str, message: Message) -> None:
+        width = shutil.get_terminal_size().columns - _INDENT
+        kind = kind_of(message, scalars=self._scalars)
+        text = readable(message, width - len(kind) - 1 if kind else width, scalars=self._scalars)
+        time = f"{datetime.datetime.now():%H:%M:%S.%f}"[:-3]
+        parts = [(_DIM, f"{time} {direction} "), ("" if direction == "<" else "fg:ansicyan", text)]
+        await self._show([*parts, (_DIM, f" {kind}")] if kind else parts)
+
+    async def _show(self, parts: Sequence[tuple[str, str]]) -> None:
+        await run_in_terminal(lambda: print_formatted_text(FormattedText(list(parts))))
+
+    def _toolbar(self) -> str:
+        ping = "ping ..." if self._ping_s is None else f"ping {self._ping_s * 1000:.1f} ms"
+        return f" {ping}   sent {self._sent}   received {self._received}   Ctrl+D leaves "
+
+
+def open_history() -> History:
+    """Return what was typed in earlier conversations; nothing where no file can be kept."""
+    path = Path(click.get_app_dir("falconws")) / "connect_history"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # For nobody else's eyes: tokens are typed into it.
+        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600))
+        return FileHistory(str(path))
+    return InMemoryHistory()
