@@ -5,7 +5,7 @@ which they happened, and everything inside of one is sorted, so that two branche
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _ABOUT = "What falconws generated here, for `falconws status`, `undo`, `destroy` and `upgrade`. Commit this folder."
-_LISTS = ("dependencies", "dev_dependencies", "untyped_modules", "unformatted_files", "modules")
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ class Made:
     package: str
     arguments: Mapping[str, JsonValue]
     outcome: str
+    imports: tuple[str, ...] = ()
+    """The imports that were added for it, as "module:name"."""
 
     @property
     def wiring(self) -> "Wiring":
@@ -64,7 +65,9 @@ class Operation:
     """All files that were there before, generated or not: registrations, dependencies, overwritten files."""
     registrations: tuple[Made, ...] = ()
     requirements: Requirements = NOTHING
-    """What was added to pyproject.toml."""
+    """What the files need in pyproject.toml."""
+    added: Requirements = NOTHING
+    """What of it was not there before."""
     taken_back: bool = False
     """Only files that were edited since are left of it."""
 
@@ -178,10 +181,12 @@ def _dump_operation(operation: Operation) -> dict[str, Any]:
                 "package": made.package,
                 "arguments": dict(made.arguments),
                 "outcome": made.outcome,
+                "imports": list(made.imports),
             }
             for made in operation.registrations
         ],
         "requirements": _dump_requirements(operation.requirements),
+        "added": _dump_requirements(operation.added),
         "taken_back": operation.taken_back,
     }
     return {
@@ -202,8 +207,11 @@ def _load_operation(entry: dict[str, Any]) -> Operation:
         files=dict(entry["files"].items()),
         packages=tuple(entry.get("packages", ())),
         edits=_load_edits(entry.get("edits", {})),
-        registrations=tuple(Made(**made) for made in entry.get("registrations", ())),
-        requirements=Requirements(**{key: tuple(value) for key, value in entry.get("requirements", {}).items()}),
+        registrations=tuple(
+            Made(**{**made, "imports": tuple(made["imports"])}) for made in entry.get("registrations", ())
+        ),
+        requirements=_load_requirements(entry.get("requirements", {})),
+        added=_load_requirements(entry.get("added", {})),
         taken_back=entry.get("taken_back", False),
     )
 
@@ -217,5 +225,8 @@ def _load_edits(entries: Mapping[str, Any]) -> dict[str, Edit]:
 
 
 def _dump_requirements(requirements: Requirements) -> dict[str, list[str]]:
-    lists: Iterable[tuple[str, tuple[str, ...]]] = ((name, getattr(requirements, name)) for name in _LISTS)
-    return {name: list(values) for name, values in lists if values} if requirements else {}
+    return {name: list(values) for name, values in vars(requirements).items() if values}
+
+
+def _load_requirements(entry: Mapping[str, Any]) -> Requirements:
+    return Requirements(**{name: tuple(values) for name, values in entry.items()})

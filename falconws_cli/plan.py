@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from falconws_cli.register import Registration
+    from falconws_cli.register import Registration, Removal
     from falconws_cli.wiring import Wiring
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
@@ -72,10 +72,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class PlannedRegistration:
-    """A registration, the file it is for, and how to make or unmake it again."""
+    """A registration, or one that is taken back, the file it is for, and how to make or unmake it again."""
 
     path: PurePosixPath
-    registration: "Registration"
+    registration: "Registration | Removal"
     wiring: "Wiring | None" = None
 
 
@@ -91,7 +91,9 @@ class Plan:
     generated: frozenset[PurePosixPath] = frozenset()
     """Those of *files* that the recipe renders; the others are edits, and empty `__init__.py`s."""
     requirements: Requirements = NOTHING
-    """What the command added to pyproject.toml, without what was there."""
+    """What the files need in pyproject.toml."""
+    added: Requirements = NOTHING
+    """What of it was not there yet."""
 
 
 def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:

@@ -20,8 +20,13 @@ _COLORS = {
     Status.CONFLICT: "red",
     Status.SKIP: "cyan",
 }
-_VERBS = {"REGISTERED": "register", "ALREADY": "already", "REMOVED": "unregister", "ABSENT": "already"}
-_GREEN = ("REGISTERED", "REMOVED")
+_SAID = {
+    "REGISTERED": ("register", "in", "green"),
+    "ALREADY": ("already", "in", None),
+    "REMOVED": ("unregister", "from", "yellow"),
+    "ABSENT": ("already", "not in", None),
+}
+"""What a line says of each outcome of a registration, or of taking one back."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Report:
         if any(change.status is Status.CONFLICT for change in self.changes):
             return ExitCode.CONFLICT
         by_hand = [change for change in self.changes if change.left_to_do]
-        return ExitCode.LEFT_TO_DO if by_hand or self._cannot() else ExitCode.OK
+        return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() else ExitCode.OK
 
     def show(self, choices: Choices) -> None:
         """Print it."""
@@ -54,20 +59,12 @@ class Report:
         if self.memory is not Status.IDENTICAL:
             _line(self.memory.value, f"{FOLDER}/", _COLORS.get(self.memory))
         for planned in self.registrations:
-            name = planned.registration.outcome.name
-            if name in _VERBS:
-                where = "from" if name == "REMOVED" else "not in" if name == "ABSENT" else "in"
-                what = f"{planned.registration.what} {where} {planned.path}"
-                _line(_VERBS[name], what, "green" if name in _GREEN else None)
-        for planned in self._cannot():
-            registration = planned.registration
-            verb, where, add = ("register", "in", "Add")
-            if not isinstance(registration, _registration_type()):
-                verb, where, add = ("remove", "from", "Remove")
-            click.echo(f"\nCannot {verb} {registration.what} {where} {planned.path}: {registration.reason}.")
-            click.echo(f"{add} these lines yourself:\n")
-            for line in registration.lines:
-                click.echo(f"    {line}".rstrip())
+            outcome = planned.registration.outcome
+            if outcome.name in _SAID:
+                verb, where, color = _SAID[outcome.name]
+                _line(verb, f"{planned.registration.what} {where} {planned.path}", color)
+        for planned in self._unsettled():
+            _advise(planned)
         if choices.dry_run:
             click.echo(f"\nNothing was written: this was a dry run. {self._summary()}")
         elif self.notes:
@@ -75,8 +72,14 @@ class Report:
             for note in self.notes:
                 click.echo(note)
 
-    def _cannot(self) -> list[PlannedRegistration]:
-        return [planned for planned in self.registrations if planned.registration.outcome.name == "CANNOT"]
+    def _unsettled(self) -> list[PlannedRegistration]:
+        """Return those that the user has to see to: what cannot be done, and what is still used."""
+        return [
+            planned
+            for planned in self.registrations
+            if planned.registration.outcome.name == "CANNOT"
+            or (planned.registration.outcome.name == "REMOVED" and planned.registration.lines)
+        ]
 
     def _summary(self) -> str:
         """Return "3 files to create, 1 to update." """
@@ -143,10 +146,23 @@ def show_diff(diff: str) -> None:
         click.echo(click.style(line, bold=True) if line.startswith(("+++", "---")) else click.style(line, fg=color))
 
 
-def _registration_type() -> type:
+def _advise(planned: PlannedRegistration) -> None:
+    """Say which lines are left to the user, and why."""
     from falconws_cli.register import Registration
 
-    return Registration
+    entry = planned.registration
+    adds = isinstance(entry, Registration)
+    if entry.outcome.name == "CANNOT":
+        verb, where = ("register", "in") if adds else ("remove", "from")
+        click.echo(f"\nCannot {verb} {entry.what} {where} {planned.path}: {entry.reason}.")
+    else:
+        click.echo(f"\n{planned.path}: {entry.reason}.")
+    if not entry.lines:
+        click.echo("See to it yourself.")
+        return
+    click.echo("Add these lines yourself:\n" if adds else "See to these lines yourself:\n")
+    for line in entry.lines:
+        click.echo(f"    {line}".rstrip())
 
 
 def _aside(note: str) -> str:

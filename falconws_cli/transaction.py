@@ -123,6 +123,7 @@ def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Ope
         edits={str(path): Edit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
         registrations=tuple(_made(planned) for planned in plan.registrations if planned.wiring is not None),
         requirements=plan.requirements,
+        added=plan.added,
     )
     return operation, [*files.values(), *(before for before, _ in edits.values())]
 
@@ -132,7 +133,13 @@ def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
 
 
 def _made(planned: PlannedRegistration) -> Made:
+    from falconws_cli.register import Registration
+    from falconws_cli.wiring import import_text
+
     wiring = planned.wiring
     assert wiring is not None
-    outcome = planned.registration.outcome.value
-    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome)
+    registration = planned.registration
+    assert isinstance(registration, Registration)
+    imports = tuple(import_text(wanted) for wanted in registration.imports)
+    outcome = registration.outcome.value
+    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)

@@ -3,13 +3,13 @@
 Knows which function of register.py is meant, and nothing of how that edits. Pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from falconws_cli import register
 from falconws_cli.plan import JsonValue
-from falconws_cli.register import Registration
+from falconws_cli.register import Registration, Removal
 from falconws_cli.syntax import Import
 
 
@@ -28,9 +28,15 @@ class Wiring:
 
     def register(self, text: str) -> Registration:
         """Return what registering in *text* comes to."""
-        function = getattr(register, _FUNCTIONS[self.kind])
+        function = getattr(register, _FUNCTIONS[self.kind][0])
         registration: Registration = function(text, self.package, **self._arguments())
         return registration
+
+    def unregister(self, text: str, added: Collection[Import] | None = None) -> Removal:
+        """Return what taking it back from *text* comes to; *added* are the imports that registering added, if known."""
+        function = getattr(register, _FUNCTIONS[self.kind][1])
+        removal: Removal = function(text, self.package, **self._arguments(), added=added)
+        return removal
 
     def _arguments(self) -> dict[str, object]:
         return {name: _value(name, value) for name, value in self.arguments.items()}
@@ -38,18 +44,18 @@ class Wiring:
 
 def route(path: PurePosixPath, package: str, *, template: str, resource: Import) -> Wiring:
     """Return the wiring of a resource to a route."""
-    return Wiring("route", path, package, {"template": template, "resource": _import_text(resource)})
+    return Wiring("route", path, package, {"template": template, "resource": import_text(resource)})
 
 
 def middleware(path: PurePosixPath, package: str, *, middleware: Import, factory: str = "") -> Wiring:
     """Return the wiring of a middleware; *factory* is the class method that makes it, if not the class."""
-    arguments: dict[str, JsonValue] = {"middleware": _import_text(middleware)}
+    arguments: dict[str, JsonValue] = {"middleware": import_text(middleware)}
     return Wiring("middleware", path, package, arguments | ({"factory": factory} if factory else {}))
 
 
 def media_handler(path: PurePosixPath, package: str, *, payload: str, handler: Import) -> Wiring:
     """Return the wiring of a handler for *payload*, which is TEXT or BINARY."""
-    return Wiring("media-handler", path, package, {"payload": payload, "handler": _import_text(handler)})
+    return Wiring("media-handler", path, package, {"payload": payload, "handler": import_text(handler)})
 
 
 def functions(
@@ -66,7 +72,7 @@ def functions(
     arguments: dict[str, JsonValue] = {
         "first_party": first_party,
         "what": what,
-        "imports": [_import_text(wanted) for wanted in imports],
+        "imports": [import_text(wanted) for wanted in imports],
         "code": code,
         "needs": list(needs),
     }
@@ -74,15 +80,16 @@ def functions(
 
 
 _FUNCTIONS = {
-    "route": "register_route",
-    "middleware": "register_middleware",
-    "media-handler": "register_media_handler",
-    "functions": "append_functions",
+    "route": ("register_route", "unregister_route"),
+    "middleware": ("register_middleware", "unregister_middleware"),
+    "media-handler": ("register_media_handler", "unregister_media_handler"),
+    "functions": ("append_functions", "remove_functions"),
 }
 _IMPORTS = ("resource", "middleware", "handler", "imports")
 
 
-def _import_text(wanted: Import) -> str:
+def import_text(wanted: Import) -> str:
+    """Return "module:name"."""
     return f"{wanted.module}:{wanted.name}"
 
 
@@ -91,5 +98,10 @@ def _value(name: str, value: JsonValue) -> object:
         return value
     if isinstance(value, list):
         return [_value(name, item) for item in value]
-    module, _, member = str(value).partition(":")
+    return import_from(str(value))
+
+
+def import_from(text: str) -> Import:
+    """Return what "module:name" says."""
+    module, _, member = text.partition(":")
     return Import(module, member)

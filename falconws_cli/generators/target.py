@@ -39,7 +39,8 @@ def plan_piece(project: Project, recipe: Recipe, piece: Piece) -> Plan:
         notes=notes,
         recipe=recipe,
         generated=frozenset(file.path for file in piece.files),
-        requirements=added,
+        requirements=piece.requirements,
+        added=added,
     )
 
 
@@ -70,6 +71,7 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     for field in fields(wanted):
         values = getattr(wanted, field.name)
         if field.name == "modules":
+            # No part of the file, but of what decides whether a dependency may go again.
             continue
         kept = []
         for value in values:
@@ -78,7 +80,7 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
                 kept.append(value)
             text = edited
         added[field.name] = tuple(kept)
-    return Requirements(**added, modules=wanted.modules), text
+    return Requirements(**added), text
 
 
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:

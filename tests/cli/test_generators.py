@@ -71,9 +71,9 @@ def test_only_what_was_missing_in_pyproject_counts_as_added(project: Project) ->
     text = pyproject.read_text()
     pyproject.write_text(text.replace("dependencies = [", 'dependencies = [\n    "protobuf",', 1))
     plan = generators.plan(project, "media-handler", "orders", {"payload": "binary", "codec": "protobuf"})
-    assert plan.requirements.dependencies == ()
-    assert plan.requirements.dev_dependencies == ("types-protobuf",)
-    assert plan.requirements.unformatted_files == ("*_pb2.py*",)
+    assert plan.added.dependencies == ()
+    assert plan.added.dev_dependencies == ("types-protobuf",)
+    assert plan.added.unformatted_files == ("*_pb2.py*",)
     assert plan.notes == ()
 
 

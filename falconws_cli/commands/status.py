@@ -1,0 +1,22 @@
+"""`falconws status`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command("status", short_help="Show what was generated, and what became of it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+def command(as_json: bool) -> None:
+    """Show which commands made the project, and which of their files were edited since, or are missing.
+
+    \b
+    Examples:
+      falconws status
+      falconws status --json
+    """
+    from falconws_cli.memory import read_memory
+    from falconws_cli.project import require_project
+    from falconws_cli.status import show_status
+
+    show_status(read_memory(require_project(Path.cwd()).root), as_json=as_json)

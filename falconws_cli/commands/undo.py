@@ -1,0 +1,33 @@
+"""`falconws undo`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from falconws_cli.commands.options import removing
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
+
+
+@click.command("undo", short_help="Take the last generating command back.")
+@removing()
+def command(choices: Choices) -> None:
+    """Take the last generating command back, or the last `falconws destroy`; again, the one before.
+
+    Files that were edited since are kept and named, unless --force. What cannot be undone: `falconws new`, an undo,
+    what pip has installed.
+
+    \b
+    Examples:
+      falconws undo --dry-run --diff
+      falconws undo
+    """
+    from falconws_cli.project import require_project
+    from falconws_cli.taking_back import undo
+
+    sys.exit(undo(require_project(Path.cwd()).root, choices))
