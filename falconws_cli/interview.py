@@ -1,36 +1,18 @@
 """Asks on a terminal for what `falconws new` could have been told by options. Decides nothing, writes nothing."""
 
-import shlex
 import sys
-from dataclasses import dataclass
 
 import click
 
 from falconws_cli.errors import RefusedError
 from falconws_cli.names import parse_name, refuse_as_package
-from falconws_cli.parts import BROKERS, WHAT, Part, parse_parts
+from falconws_cli.parts import BROKERS, WHAT, Part, ProjectOptions, parse_parts
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What a project is to be."""
+def interview(name: str | None, typed: ProjectOptions) -> tuple[str, ProjectOptions]:
+    """Return the project's name and options, as the user answers; what was typed is what Enter answers.
 
-    name: str
-    minimal: bool
-    parts: tuple[Part, ...]
-
-    def command_line(self, *options: str) -> str:
-        """Return the command that makes the same without asking; *options* are further ones that were typed."""
-        words = ["falconws", "new", self.name, *options]
-        if self.minimal:
-            words.append("--minimal")
-        if self.parts:
-            words += ["--with", ",".join(part.value for part in self.parts)]
-        return shlex.join(words)
-
-
-def interview(name: str | None, *, minimal: bool, parts: tuple[Part, ...]) -> Answers:
-    """Return what the user answers; what was typed already is the default, and a name that was typed is not asked for.
+    A name that was typed is not asked for.
 
     Raises:
         RefusedError: There is no terminal to ask on.
@@ -43,23 +25,23 @@ def interview(name: str | None, *, minimal: bool, parts: tuple[Part, ...]) -> An
         )
     if name is None:
         name = click.prompt("Name of the project", value_proc=_checked_name, err=True)
-    minimal = click.confirm("Only one module and one test?", default=minimal, err=True)
+    minimal = click.confirm("Only one module and one test?", default=typed.minimal, err=True)
     chosen = []
     for part in Part:
         if part in BROKERS:
             continue
         if part is not Part.COMPOSE or Part.DOCKER in chosen:
             question = f"{WHAT[part][0].upper()}{WHAT[part][1:]}?"
-            if click.confirm(question, default=part in parts, err=True):
+            if click.confirm(question, default=part in typed.parts, err=True):
                 chosen.append(part)
     if not minimal:
         names = ["none", *(part.value for part in BROKERS)]
-        default = next((part.value for part in parts if part in BROKERS), "none")
+        default = next((part.value for part in typed.parts if part in BROKERS), "none")
         broker = click.prompt(
             "A hub, to reach many clients at once, over", type=click.Choice(names), default=default, err=True
         )
         chosen += [part for part in BROKERS if part.value == broker]
-    return Answers(name, minimal, parse_parts(part.value for part in chosen))
+    return name, ProjectOptions(minimal, parse_parts(part.value for part in chosen))
 
 
 def _checked_name(text: str) -> str:

@@ -1,9 +1,10 @@
-"""What `falconws new --with` offers: the optional parts of a project, and which of them go together. Pure.
+"""What `falconws new` lets its user choose: the layout and the optional parts, and which of them go together. Pure.
 
 Knows no template; a part's files are below templates/project/with/.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 
 from falconws_cli.errors import RefusedError
@@ -35,6 +36,45 @@ WHAT = {
 BROKERS = (Part.REDIS, Part.NATS)
 
 
+@dataclass(frozen=True)
+class ProjectOptions:
+    """What a project is made of, beside its name."""
+
+    minimal: bool = False
+    """One module and one test, in place of the full layout."""
+    parts: tuple[Part, ...] = ()
+    """In their order, each once, with those that they bring."""
+
+    def __or__(self, other: "ProjectOptions") -> "ProjectOptions":
+        """Return what has everything of both."""
+        names = [part.value for part in (*self.parts, *other.parts)]
+        return ProjectOptions(self.minimal or other.minimal, parse_parts(names))
+
+    @property
+    def words(self) -> list[str]:
+        """The words of a command line that choose the same."""
+        listed = ",".join(part.value for part in self.parts)
+        return [*(["--minimal"] if self.minimal else []), *(["--with", listed] if listed else [])]
+
+    def refuse_contradiction(self) -> None:
+        """Refuse what cannot be had together.
+
+        Raises:
+            RefusedError: Two brokers are asked for, or a broker for a minimal project.
+        """
+        brokers = [part.value for part in self.parts if part in BROKERS]
+        if len(brokers) > 1:
+            raise RefusedError(f"A project has one hub: choose {' or '.join(brokers)}.")
+        if brokers and self.minimal:
+            raise RefusedError(
+                f"A minimal project has no settings for the address of {brokers[0]}: leave out one of both."
+            )
+
+
+PLAIN = ProjectOptions()
+"""The full layout, without optional parts."""
+
+
 def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
     """Return the parts that *names* stand for, in their order, each once, with those that they bring.
 
@@ -48,21 +88,6 @@ def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
     if Part.COMPOSE in chosen:
         chosen.add(Part.DOCKER)
     return tuple(part for part in Part if part in chosen)
-
-
-def refuse_contradiction(parts: Iterable[Part], *, minimal: bool) -> None:
-    """Refuse parts that cannot be had together.
-
-    Raises:
-        RefusedError: Two brokers are asked for, or a broker for a minimal project.
-    """
-    brokers = [part.value for part in parts if part in BROKERS]
-    if len(brokers) > 1:
-        raise RefusedError(f"A project has one hub: choose {' or '.join(brokers)}.")
-    if brokers and minimal:
-        raise RefusedError(
-            f"A minimal project has no settings for the address of {brokers[0]}; leave out --minimal or {brokers[0]}."
-        )
 
 
 def _parse(name: str) -> Part:

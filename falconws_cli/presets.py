@@ -1,24 +1,15 @@
 """The user's presets: choices for `falconws new` under a name, in a file that is read and never written."""
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from falconws_cli.errors import CommandError, RefusedError
-from falconws_cli.parts import Part, parse_parts, refuse_contradiction
+from falconws_cli.parts import ProjectOptions, parse_parts
 from falconws_cli.suggestions import did_you_mean
 
 _KEYS = ("minimal", "with")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """What a preset chooses; what is typed comes on top of it."""
-
-    minimal: bool = False
-    parts: tuple[Part, ...] = ()
 
 
 def presets_file() -> Path:
@@ -26,7 +17,7 @@ def presets_file() -> Path:
     return Path(click.get_app_dir("falconws"), "presets.toml")
 
 
-def read_presets(file: Path) -> dict[str, Preset]:
+def read_presets(file: Path) -> dict[str, ProjectOptions]:
     """Return the presets in *file*, which has a table for each, such as `[service]` with `with = ["docker"]`.
 
     Raises:
@@ -36,7 +27,8 @@ def read_presets(file: Path) -> dict[str, Preset]:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CommandError(
-            f'There are no presets: write them to {file}, as tables such as [service] with lines such as with = ["docker"].'
+            f"There are no presets: {file} does not exist. Give it a table such as [service] with a line such as "
+            'with = ["docker", "github-ci"].'
         ) from None
     except OSError as error:
         raise CommandError(f"Cannot read {file}: {(error.strerror or str(error)).lower()}.") from error
@@ -45,7 +37,7 @@ def read_presets(file: Path) -> dict[str, Preset]:
     return {name: _preset(file, name, table) for name, table in document.items()}
 
 
-def find_preset(name: str, file: Path) -> Preset:
+def find_preset(name: str, file: Path) -> ProjectOptions:
     """Return the preset called *name*.
 
     Raises:
@@ -59,7 +51,7 @@ def find_preset(name: str, file: Path) -> Preset:
     return presets[name]
 
 
-def _preset(file: Path, name: str, table: object) -> Preset:
+def _preset(file: Path, name: str, table: object) -> ProjectOptions:
     if not isinstance(table, dict):
         raise CommandError(f"{file}: {name} stands outside of a preset; put a line such as [service] above it.")
     for key in table:
@@ -72,8 +64,8 @@ def _preset(file: Path, name: str, table: object) -> Preset:
     if not isinstance(names, list) or not all(isinstance(part, str) for part in names):
         raise CommandError(f'{file}: {name}.with must be a list of parts, such as ["docker", "github-ci"].')
     try:
-        parts = parse_parts(names)
-        refuse_contradiction(parts, minimal=minimal)
+        options = ProjectOptions(minimal, parse_parts(names))
+        options.refuse_contradiction()
     except RefusedError as error:
         raise CommandError(f"{file}: {name}.with: {error.message}") from error
-    return Preset(minimal, parts)
+    return options

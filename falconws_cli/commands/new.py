@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,38 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from falconws_cli.choices import Choices
+    from falconws_cli.parts import ProjectOptions
+
+
+def _complete_part(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    from falconws_cli.parts import WHAT
+
+    # "docker,com" goes on with "docker,compose".
+    before, comma, begun = incomplete.rpartition(",")
+    chosen = before.split(",")
+    names = {part.value: what for part, what in WHAT.items() if part.value not in chosen}
+    return [
+        CompletionItem(f"{before}{comma}{name}", help=what) for name, what in names.items() if name.startswith(begun)
+    ]
+
+
+def _complete_preset(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.errors import CommandError
+    from falconws_cli.presets import presets_file, read_presets
+
+    try:
+        return [name for name in read_presets(presets_file()) if name.startswith(incomplete)]
+    except CommandError:
+        return []
 
 
 @click.command("new", short_help="Make a project.")
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option(
     "--in",
     "parent",
@@ -24,29 +53,86 @@ if TYPE_CHECKING:
     default=Path(),
     help="Where to make the project's folder.  [default: here]",
 )
+@click.option("--minimal", is_flag=True, help="One module and one test, in place of the full layout.")
+@click.option(
+    "--with",
+    "with_parts",
+    metavar="PART",
+    multiple=True,
+    shell_complete=_complete_part,
+    help="Add an optional part, or several with commas between; can be repeated.",
+)
+@click.option(
+    "--preset",
+    metavar="NAME",
+    shell_complete=_complete_preset,
+    help="Start from one of your own presets, in presets.toml of the folder for settings.",
+)
+@click.option("--interactive", is_flag=True, help="Ask for everything, and show the options that say the same.")
 @click.option("--serve", is_flag=True, help="Serve the project afterwards, on port 8000 or a free one.")
 @generating(unrecorded=("parent", "serve"))
-def command(name: str, parent: Path, serve: bool, choices: Choices) -> None:
+def command(
+    name: str | None,
+    parent: Path,
+    minimal: bool,
+    with_parts: tuple[str, ...],
+    preset: str | None,
+    interactive: bool,
+    serve: bool,
+    choices: Choices,
+) -> None:
     """Make a project: an app with tests, ready to serve.
 
     NAME is a word or several: demo, chat-room, "chat room" and ChatRoom all work.
 
     \b
+    Parts:
+      docker      a Dockerfile: multi-stage, not root, with a health check
+      compose     a compose.yaml that runs the image; brings docker
+      redis       a hub for fan-out on Redis or Valkey
+      nats        a hub for fan-out on NATS JetStream
+      github-ci   a GitHub workflow that checks and tests
+      pre-commit  git hooks that check before a commit
+      agents-md   an AGENTS.md for coding agents
+
+    \b
     Examples:
       falconws new demo --serve
-      falconws new "chat room" --in ~/src
-      falconws new demo --dry-run
+      falconws new "chat room" --in ~/src --with compose,github-ci
+      falconws new demo --minimal --with docker --with pre-commit
+      falconws new --interactive
+      falconws new demo --preset service --dry-run
     """
     from falconws_cli.generators.new_project import plan_project
+    from falconws_cli.parts import ProjectOptions, parse_parts
     from falconws_cli.transaction import carry_out
 
-    root, _, plan = plan_project(name, parent)
-    code = carry_out(root, plan, choices)
+    if name is None and not interactive:
+        raise click.UsageError("Missing argument 'NAME'.")
+    options = ProjectOptions(minimal, parse_parts(with_parts))
+    if preset is not None:
+        from falconws_cli.presets import find_preset, presets_file
+
+        options |= find_preset(preset, presets_file())
+    if interactive:
+        from falconws_cli.interview import interview
+
+        name, options = interview(name, options)
+    assert name is not None
+    root, _, plan = plan_project(name, parent, options)
+    code = carry_out(root, plan, replace(choices, command=_command_line(name, options)))
     if choices.dry_run or choices.json:
         sys.exit(code)
     click.echo(f"\nMade {root}.")
+    if interactive:
+        where = [] if parent == Path() else ["--in", str(parent)]
+        click.echo(f"The same without questions: {_command_line(name, options, *where)}")
     if serve:
         from falconws_cli.serving import serve_new_project
 
         sys.exit(serve_new_project(root.resolve()))
     click.echo(f"Next: cd {root} && falconws serve")
+
+
+def _command_line(name: str, options: ProjectOptions, *others: str) -> str:
+    return shlex.join(["falconws", "new", name, *others, *options.words])

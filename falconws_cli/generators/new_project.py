@@ -2,26 +2,23 @@
 
 import importlib.util
 from collections.abc import Iterable
-from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from falconws_cli.errors import RefusedError
 from falconws_cli.names import Name, parse_name, refuse_as_package
-from falconws_cli.parts import BROKERS, Part, parse_parts, refuse_contradiction
-from falconws_cli.plan import Plan, PlannedFile, Recipe
+from falconws_cli.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
+from falconws_cli.plan import JsonValue, Plan, PlannedFile, Recipe
 from falconws_cli.rendering import render_trees
+from falconws_cli.version import VERSION
 
 
-def plan_project(
-    text: str, parent: Path, *, minimal: bool = False, parts: Iterable[str] = ()
-) -> tuple[Path, Name, Plan]:
+def plan_project(text: str, parent: Path, options: ProjectOptions = PLAIN) -> tuple[Path, Name, Plan]:
     """Return the folder of the project called *text* below *parent*, its name, and its files.
 
     Args:
         text: The project's name, as typed.
         parent: The folder that its folder goes into.
-        minimal: One module and one test, in place of the full layout.
-        parts: Names of optional parts.
+        options: Its layout and its optional parts.
 
     Raises:
         RefusedError: The name cannot be a package's, the folder is in use, or the parts do not go together.
@@ -34,8 +31,7 @@ def plan_project(
     name = parse_name(text)
     refuse_as_package(name)
     _refuse_installed(name)
-    chosen = parse_parts(parts)
-    refuse_contradiction(chosen, minimal=minimal)
+    options.refuse_contradiction()
     if not parent.is_dir():
         raise RefusedError(f"There is no folder {parent} to make the project in; create it first.")
     root = parent / name.kebab
@@ -44,7 +40,8 @@ def plan_project(
             raise RefusedError(f"{root} exists and is a file; choose another name.")
         if any(root.iterdir()):
             raise RefusedError(f"{root} exists and is not empty; choose another name, or empty the folder first.")
-    recipe = Recipe("project", name.kebab, {"minimal": minimal, "with": [part.value for part in chosen]})
+    parts: list[JsonValue] = [part.value for part in options.parts]
+    recipe = Recipe("project", name.kebab, {"minimal": options.minimal, "with": parts})
     files = render_project(recipe)
     return root, name, Plan(files, recipe=recipe, generated=frozenset(file.path for file in files))
 
@@ -65,22 +62,22 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
         "distribution": name.kebab,
         "package": name.module,
         "env": name.constant,
-        "falconws_version": version("falconws"),
+        "falconws_version": VERSION,
         "minimal": minimal,
         "broker": broker,
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
-    trees = ["/".join(("project", *folder)) for folder in _folders(parts, minimal=minimal)]
-    return tuple(render_trees(trees, context, root=root))
+    return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
 
 
-def _folders(parts: Iterable[Part], *, minimal: bool) -> list[tuple[str, ...]]:
-    """Return the folders below templates/project/ that the project is made of."""
-    folders = {part.value for part in parts if part not in BROKERS}
+def _trees(parts: Iterable[Part], *, minimal: bool) -> list[str]:
+    """Return the trees of templates that the project is made of."""
+    optional = {part.value for part in parts if part not in BROKERS}
     if any(part in BROKERS for part in parts):
         # A broker is a service of compose.yaml, with or without the project's own.
-        folders |= {"hub", "compose"}
-    return [("base",), ("minimal" if minimal else "full",), *(("with", folder) for folder in sorted(folders))]
+        optional |= {"hub", "compose"}
+    layout = "minimal" if minimal else "full"
+    return ["project/base", f"project/{layout}", *(f"project/with/{tree}" for tree in sorted(optional))]
 
 
 def _refuse_installed(name: Name) -> None:
@@ -91,6 +88,9 @@ def _refuse_installed(name: Name) -> None:
     # A spec without an origin is a folder on the import path that happens to have the name.
     if installed is None or installed.origin is None:
         return
+    # It reads the metadata of every installed package: only a refusal may cost that.
+    from importlib.metadata import packages_distributions
+
     owners = packages_distributions().get(name.module)
     owner = f"the installed package {owners[0]}" if owners else installed.origin
     raise RefusedError(f'"{name.module}" is the name of {owner}, which the project would hide; try "my-{name.kebab}".')

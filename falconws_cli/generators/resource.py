@@ -47,8 +47,8 @@ class ResourceGenerator:
             raise RefusedError(
                 f'"{subprotocol}" cannot be a subprotocol: use letters, digits and - . _ only, such as "wamp".'
             )
-        routes = read_text(project, _routes_path(project)) or ""
-        _refuse_taken_route(routes, template.text, _class_name(parsed))
+        path = _routes_path(project)
+        _refuse_taken_route(path.name, read_text(project, path) or "", template.text, _class_name(parsed))
         chosen: dict[str, JsonValue] = {
             "route": template.text,
             "pattern": Pattern(options.get("pattern", "echo")).value,
@@ -85,20 +85,20 @@ def _class_name(name: Name) -> str:
 
 
 def _routes_path(project: Project) -> PurePosixPath:
-    return project.package_path / "routes.py"
+    """Return the module that adds the routes: routes.py, or app.py in a project that has only that."""
+    routes, app = project.package_path / "routes.py", project.package_path / "app.py"
+    return app if project.exists(app) and not project.exists(routes) else routes
 
 
-def _refuse_taken_route(routes: str, template: str, class_name: str) -> None:
+def _refuse_taken_route(module: str, routes: str, template: str, class_name: str) -> None:
     taken = routes_in(routes)
     if template in taken and taken[template].split("(")[0].split(".")[-1] == class_name:
         return
     other = find_conflict(template, taken)
     if other == template:
-        raise RefusedError(
-            f"The route {template} is taken by {taken[other]} in routes.py; choose another with --route."
-        )
+        raise RefusedError(f"The route {template} is taken by {taken[other]} in {module}; choose another with --route.")
     if other is not None:
         raise RefusedError(
-            f"Falcon cannot tell the route {template} from {other}, which {taken[other]} has in routes.py; "
+            f"Falcon cannot tell the route {template} from {other}, which {taken[other]} has in {module}; "
             "give the field the same name and converter, or choose another path with --route."
         )

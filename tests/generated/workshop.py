@@ -29,9 +29,9 @@ def falconws(folder: Path, *arguments: str) -> None:
     assert result.exit_code == 0, f"falconws {' '.join(arguments)}\n{result.output}"
 
 
-def new_project(folder: Path, name: str = "demo") -> Path:
-    """Return the root of a new project in *folder*."""
-    falconws(folder, "new", name)
+def new_project(folder: Path, name: str = "demo", *options: str) -> Path:
+    """Return the root of a new project in *folder*, which has no other."""
+    falconws(folder, "new", name, *options)
     (root,) = (path for path in folder.iterdir() if path.is_dir())
     return root
 
