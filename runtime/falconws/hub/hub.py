@@ -18,6 +18,7 @@ import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .broker import Broker, Health, HistoryLimits
+from .link import redact
 from .listener import Listener
 from .outgoing import Encode, Media
 from .policy import Policy
@@ -31,12 +32,21 @@ __all__ = ("Hub",)
 
 _BROKERS = {
     "memory": ("memory", "MemoryBroker"),
-    "redis": ("redis", "RedisBroker"),
-    "rediss": ("redis", "RedisBroker"),
-    "redis+cluster": ("redis", "RedisBroker"),
-    "rediss+cluster": ("redis", "RedisBroker"),
-    "nats": ("nats", "NatsBroker"),
-    "tls": ("nats", "NatsBroker"),
+    **dict.fromkeys(
+        (
+            "redis",
+            "rediss",
+            "redis+cluster",
+            "rediss+cluster",
+            "valkey",
+            "valkeys",
+            "valkey+cluster",
+            "valkeys+cluster",
+            "unix",
+        ),
+        ("redis", "RedisBroker"),
+    ),
+    **dict.fromkeys(("nats", "tls"), ("nats", "NatsBroker")),
 }
 """The module and the class for each scheme of a URL."""
 
@@ -104,7 +114,7 @@ class Hub:
         scheme, separator, _ = url.partition("://")
         if not separator or scheme not in _BROKERS:
             raise ValueError(
-                f"Hub({url!r}): no broker for this URL; use one of {', '.join(map('{}://'.format, _BROKERS))}."
+                f"Hub: no broker for {redact(url)}; use one of {', '.join(map('{}://'.format, _BROKERS))}."
             )
         module, name = _BROKERS[scheme]
         broker: Broker = getattr(import_module(f".{module}", __package__), name)(
@@ -115,8 +125,14 @@ class Hub:
     # Life
 
     async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        """Start with the application (Falcon's middleware interface)."""
+        """Start with the application (Falcon's middleware interface).
+
+        Where the server keeps a lifespan state, its readiness endpoint asks ``health()`` from now on.
+        """
         await self.start()
+        state = scope.get("state")
+        if state is not None:
+            state.setdefault("falconws.readiness", []).append(self._problem)
 
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
         """Stop with the application (Falcon's middleware interface)."""
@@ -173,6 +189,10 @@ class Hub:
         if self._switchboard is None:
             return Health(False, "the hub is not running")
         return await self._switchboard.health()
+
+    async def _problem(self) -> str | None:
+        health = await self.health()
+        return None if health.ok else f"hub: {health.detail}"
 
     @property
     def stats(self) -> Stats:

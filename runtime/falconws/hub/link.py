@@ -6,7 +6,6 @@ Owns when to try, and tells the hub. What a session is (connections, subscriptio
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
@@ -14,8 +13,6 @@ from .broker import BrokerUnavailable, Sink
 from .recovery import backoff
 
 __all__ = ("Link", "describe", "redact")
-
-_logger = logging.getLogger("falconws.hub")
 
 _LONGEST_PAUSE_S = 3.0
 _START_S = 2.0
@@ -100,7 +97,6 @@ class Link:
         self._tried.set()
         if self._was_down and self._sink is not None:
             self._was_down = False
-            _logger.info("hub: %s answers again", self.name)
             self._sink.restored()
 
     def _is_down(self, reason: str) -> None:
@@ -108,7 +104,6 @@ class Link:
         self.problem = reason
         if not self._was_down and self._sink is not None:
             self._was_down = True
-            _logger.warning("hub: %s is away (%s); trying again", self.name, reason)
             self._sink.interrupted(f"{self.name}: {reason}")
 
 

@@ -79,13 +79,13 @@ class RedisBroker:
 
     async def health(self) -> Health:
         name = self._server.name
+        if not self._link.up:
+            return Health(False, f"{name}: {self._link.problem or 'no answer'}")
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._server.ping()
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
-        if not self._link.up:
-            return Health(False, f"{name}: answers, but deliveries are interrupted ({self._link.problem})")
         return Health(True, name)
 
     # Messages

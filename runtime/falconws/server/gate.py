@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from falconws.server.extension import GOING_AWAY_KEY
 
 READY_PATH = "/readyz"
+READINESS_KEY = "falconws.readiness"
+"""In the lifespan state: a list of coroutine functions, each of which returns what is wrong in a line, or None."""
 HEALTH_PATHS = frozenset({"/healthz", READY_PATH})
 
 Scope = dict[str, Any]
@@ -103,6 +105,9 @@ class Gate:
         if path == READY_PATH:
             if self.going_away.is_set():
                 return _respond(send, 503, "going away")
+            checks = (scope.get("state") or {}).get(READINESS_KEY)
+            if checks:
+                return self._checked(checks, scope, receive, send)
             return self._pass(scope, receive, _Readiness(send))
         if path in HEALTH_PATHS:
             return self._pass(scope, receive, send)
@@ -113,6 +118,15 @@ class Gate:
         if self._is_full(scope):
             return _respond(send, 503, "Too many connections.", retry_after_s=5)
         return self._counted(scope, receive, send)
+
+    async def _checked(
+        self, checks: Iterable[Callable[[], Awaitable[str | None]]], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        problems = [problem for check in checks if (problem := await check()) is not None]
+        if problems:
+            await _respond(send, 503, "\n".join(problems))
+        else:
+            await self._pass(scope, receive, _Readiness(send))
 
     def _is_full(self, scope: Scope) -> bool:
         settings = self._settings
