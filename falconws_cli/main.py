@@ -25,6 +25,7 @@ _COMMANDS = {
     "eject": "Copy a template, to make it your own.",
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
+    "inspect": "Show what the app consists of.",
     "connect": "Talk to a WebSocket, by hand or in scripts.",
     "bench": "Put a WebSocket route under load.",
 }

@@ -303,3 +303,8 @@ def _without_ws(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitab
         await method(req, *resource_and_params)
 
     return call
+
+
+def middleware_of(app: falcon.asgi.App[Any, Any]) -> tuple[object, ...]:
+    """Return the middleware objects of *app*, in the order in which they were added; Falcon's own app will do too."""
+    return tuple(app._unprepared_middleware)

@@ -319,3 +319,18 @@ async def test_a_responder_that_closed_the_socket_itself_may_take_its_time() -> 
     app.ws_options.linger = 0.01
     async with Client(app) as client, client.websocket("/"):
         await asyncio.wait_for(finished.wait(), 5)
+
+
+def test_middleware_is_told_in_its_order_also_for_falcons_own_app() -> None:
+    from falconws.app import middleware_of
+
+    class One:
+        async def process_request_ws(self, req: Any, ws: Any) -> None: ...
+
+    class Two(One): ...
+
+    for kind in (falconws.App, falcon.asgi.App):
+        first, second = One(), Two()
+        app = kind(middleware=[first])
+        app.add_middleware(second)
+        assert middleware_of(app) == (first, second)

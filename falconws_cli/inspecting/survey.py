@@ -1,0 +1,226 @@
+"""Looks into an app: what answers where, and what stands in front of it. Uses Falcon's public inspection."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import falcon.asgi
+import falcon.inspect
+
+import falconws
+from falconws.app import middleware_of
+from falconws_cli.errors import CommandError
+
+_LIFESPAN = ("process_startup", "process_shutdown")
+_STAGES = ("process_request", "process_resource", "process_response")
+_METHODS = tuple(f"{stage}{suffix}" for stage in _STAGES for suffix in ("", "_async", "_ws"))
+
+
+@dataclass(frozen=True)
+class Method:
+    """One function that the app calls, and where it is written: file and line."""
+
+    name: str
+    """What a user calls it by: an HTTP method or WEBSOCKET, or the function's own name."""
+    function: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Component:
+    """One object of the app: a resource, a middleware."""
+
+    name: str
+    """The name of its class."""
+    source: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A URI template, and what answers there."""
+
+    path: str
+    resource: Component
+
+
+@dataclass(frozen=True)
+class Sink:
+    """A function that answers where no route does."""
+
+    pattern: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class StaticRoute:
+    """A folder whose files are served."""
+
+    prefix: str
+    directory: str
+    fallback: str | None
+
+
+@dataclass(frozen=True)
+class MediaHandlers:
+    """Which class serializes what, by media type for HTTP and by payload type for WebSockets."""
+
+    request: dict[str, str]
+    response: dict[str, str]
+    websocket: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All that an app says about itself."""
+
+    target: str
+    kind: str
+    """The class of the app."""
+    routes: tuple[Route, ...]
+    sinks: tuple[Sink, ...]
+    static_routes: tuple[StaticRoute, ...]
+    middleware: tuple[Component, ...]
+    """In the order in which they are asked."""
+    lifespan: tuple[Component, ...]
+    error_handlers: tuple[Sink, ...]
+    """Those that the app has added: the error, and what handles it."""
+    media_handlers: MediaHandlers
+    ws_options: dict[str, Any]
+
+
+def survey(app: object, target: str, root: Path) -> Survey:
+    """Return what *app* consists of; files below *root* are named relative to it.
+
+    Raises:
+        CommandError: It is no ASGI app of Falcon's, or its router cannot be looked into.
+    """
+    if not isinstance(app, falcon.asgi.App):
+        raise CommandError(
+            f'"{target}" is a {_dotted(type(app))}, not an ASGI app of Falcon\'s: name the app itself, or its factory.'
+        )
+    try:
+        routes = falcon.inspect.inspect_routes(app)
+    except TypeError as error:
+        raise CommandError(f'The routes of "{target}" cannot be read: {error}.') from error
+    middleware = middleware_of(app)
+    # Falcon takes the handlers of a subclass for the user's own.
+    ours = str(Path(falconws.__file__).parent)
+    return Survey(
+        target=target,
+        kind=_dotted(type(app)),
+        routes=tuple(_route(route, root) for route in routes),
+        sinks=tuple(
+            Sink(sink.prefix, sink.name, _falcons(sink.source_info, root)) for sink in falcon.inspect.inspect_sinks(app)
+        ),
+        static_routes=tuple(
+            StaticRoute(static.prefix, _relative(str(static.directory), root), static.fallback_filename)
+            for static in falcon.inspect.inspect_static_routes(app)
+        ),
+        middleware=_components(middleware, _METHODS, root),
+        lifespan=_components(middleware, _LIFESPAN, root),
+        error_handlers=tuple(
+            Sink(handler.error, handler.name, _falcons(handler.source_info, root))
+            for handler in falcon.inspect.inspect_error_handlers(app)
+            if not handler.internal and not handler.source_info.startswith(ours)
+        ),
+        media_handlers=MediaHandlers(
+            _classes(app.req_options.media_handlers),
+            _classes(app.resp_options.media_handlers),
+            {kind.name: _dotted(type(handler)) for kind, handler in app.ws_options.media_handlers.items()},
+        ),
+        ws_options=_options(app.ws_options),
+    )
+
+
+def _route(route: falcon.inspect.RouteInfo, root: Path) -> Route:
+    methods = tuple(
+        Method(method.method, method.function_name, _falcons(method.source_info, root))
+        for method in sorted(route.methods, key=lambda method: (method.method == "WEBSOCKET", method.method))
+        if not method.internal
+    )
+    return Route(route.path, Component(route.class_name, _falcons(route.source_info, root), methods))
+
+
+def _components(parts: Iterable[object], names: tuple[str, ...], root: Path) -> tuple[Component, ...]:
+    """Return those of *parts* that have one of the methods *names*."""
+    components = (_component(part, names, root) for part in parts)
+    return tuple(component for component in components if component.methods)
+
+
+def _component(part: object, names: tuple[str, ...], root: Path) -> Component:
+    methods = [(name, getattr(part, name, None)) for name in names]
+    kind = type(part)
+    # A module can be a middleware too.
+    shown = part.__name__ if isinstance(part, ModuleType) else kind.__name__
+    return Component(
+        shown,
+        _source(part if isinstance(part, ModuleType) else kind, root),
+        tuple(Method(name, name, _source(method, root)) for name, method in methods if callable(method)),
+    )
+
+
+@cache
+def _first_line() -> int:
+    """Return what Falcon calls the first line of a file: 0 in Falcon 4.4."""
+
+    async def probe(req: object, resp: object) -> None: ...
+
+    app = falcon.asgi.App()
+    app.add_sink(probe)
+    [sink] = falcon.inspect.inspect_sinks(app)
+    line = sink.source_info.rpartition(":")[2]
+    return int(line) - probe.__code__.co_firstlineno + 1 if line.isdecimal() else 1
+
+
+def _falcons(source_info: str, root: Path) -> str:
+    """Return a place that Falcon tells, with lines that count from 1."""
+    file, _, line = source_info.rpartition(":")
+    if not line.isdecimal():
+        return ""
+    return _relative(f"{file}:{int(line) - _first_line() + 1}", root)
+
+
+def _source(thing: Any, root: Path) -> str:
+    try:
+        thing = inspect.unwrap(thing)
+        file = inspect.getsourcefile(thing)
+        line = inspect.getsourcelines(thing)[1]
+    except (OSError, TypeError, ValueError):
+        return ""
+    # The first line of a module is line 0 to inspect.
+    return _relative(f"{file}:{line or 1}", root)
+
+
+def _relative(path: str, root: Path) -> str:
+    try:
+        return Path(path).relative_to(root).as_posix()
+    except ValueError:
+        return path
+
+
+def _classes(handlers: Mapping[str, object]) -> dict[str, str]:
+    return {kind: _dotted(type(handler)) for kind, handler in sorted(handlers.items())}
+
+
+def _options(options: object) -> dict[str, Any]:
+    """Return the options that are plain values; handlers and compiled forms of others are not."""
+    hidden = ("media_handlers", "origin_policy", "default_close_reasons")
+    names = [name for name in dir(options) if not name.startswith("_") and name not in hidden]
+    found = {name: getattr(options, name) for name in names}
+    return {name: _plain(value) for name, value in found.items() if not callable(value)}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return [str(item) for item in value] if isinstance(value, (list, tuple, set, frozenset)) else str(value)
+
+
+def _dotted(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
