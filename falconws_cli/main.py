@@ -37,12 +37,12 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a newcomer needs them."""
-        return list(_COMMANDS)
+        return list(_all_commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, or None when there is no such command."""
         if cmd_name not in _COMMANDS:
-            return None
+            return _command_of_another_package(ctx, cmd_name)
         module = importlib.import_module(f"falconws_cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
@@ -52,26 +52,56 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that *args* begin with; where there is none, suggest one that is spelled alike."""
         name = args[0]
-        if name not in _COMMANDS and not ctx.resilient_parsing and not name.startswith("-"):
+        if name in _COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        command = self.get_command(ctx, name)
+        if command is None and not ctx.resilient_parsing:
             from falconws_cli.suggestions import did_you_mean
 
-            ctx.fail(f'There is no command "{name}".{did_you_mean(name, _COMMANDS)}')
-        return super().resolve_command(ctx, args)
+            ctx.fail(f'There is no command "{name}".{did_you_mean(name, _all_commands())}')
+        return name if command else None, command, args[1:]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(_all_commands().items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         """Return the commands, and the group's own options, that begin with *incomplete*, without loading them."""
         from click.shell_completion import CompletionItem
 
-        names = [name for name in _COMMANDS if name.startswith(incomplete)]
+        commands = _all_commands()
+        names = [name for name in commands if name.startswith(incomplete)]
         return [
-            *(CompletionItem(name, help=_COMMANDS[name]) for name in names),
+            *(CompletionItem(name, help=commands[name]) for name in names),
             *click.Command.shell_complete(self, ctx, incomplete),
         ]
+
+
+def _all_commands() -> dict[str, str]:
+    """Return our commands and those of other packages' generators, each with its short help; loads none of them."""
+    from falconws_cli.discovery import extension_names
+
+    return {
+        **_COMMANDS,
+        **{f"add-{name}": f"Generate with the package {package}." for name, package in extension_names().items()},
+    }
+
+
+def _command_of_another_package(ctx: click.Context, name: str) -> click.Command | None:
+    if not name.startswith("add-"):
+        return None
+    from falconws_cli.errors import CommandError
+    from falconws_cli.extensions import load_extension
+
+    try:
+        extension = load_extension(name.removeprefix("add-"))
+    except CommandError:
+        # A shell that completes a line has no use for an error.
+        if ctx.resilient_parsing:
+            return None
+        raise
+    return extension.command() if extension is not None else None
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

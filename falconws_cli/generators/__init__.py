@@ -33,10 +33,10 @@ class Generator(Protocol):
 
 
 def find_generator(kind: str) -> Generator:
-    """Return the generator that recipes call *kind*.
+    """Return the generator that recipes call *kind*, which may be another package's.
 
     Raises:
-        CommandError: There is none.
+        CommandError: There is none, or it cannot be loaded.
     """
     if kind == "resource":
         from falconws_cli.generators.resource import ResourceGenerator
@@ -50,7 +50,12 @@ def find_generator(kind: str) -> Generator:
         from falconws_cli.generators.media_handler import MediaHandlerGenerator
 
         return MediaHandlerGenerator()
-    raise CommandError(f'There is no generator "{kind}"; install the package that it came with.')
+    from falconws_cli.extensions import load_extension
+
+    extension = load_extension(kind)
+    if extension is None:
+        raise CommandError(f'There is no generator "{kind}"; install the package that it came with.')
+    return extension
 
 
 def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue]) -> Plan:

@@ -1,0 +1,277 @@
+"""Generators of other packages: the example of the documentation, installed; and packages that are broken."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from falconws_cli import generators
+from falconws_cli.discovery import extension_names
+from falconws_cli.main import cli
+from falconws_cli.memory import read_memory
+from falconws_cli.project import require_project
+
+EXAMPLE = Path(__file__).parent / "falconws-countdown"
+
+Shell = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the example package is installed in, as pip does it."""
+    folder = tmp_path_factory.mktemp("installed")
+    source = shutil.copytree(EXAMPLE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(folder / "site"), str(source)], check=True, timeout=100, capture_output=True)
+    return folder / "site"
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Path:
+    assert click.testing.CliRunner().invoke(cli, ["new", "demo", "--in", str(tmp_path)]).exit_code == 0
+    return tmp_path / "demo"
+
+
+@pytest.fixture
+def shell(site: Path, demo: Path) -> Shell:
+    """Run falconws as a user does who has the package, in the project."""
+
+    def run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "falconws_cli", *words],
+            cwd=demo,
+            env={**os.environ, "PYTHONPATH": str(site), **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_its_command_works_like_the_built_in_ones(shell: Shell, demo: Path, site: Path) -> None:
+    before = tree(demo)
+    dry = shell("add-countdown", "launch", "--start", "5", "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert tree(demo) == before
+
+    done = shell("add-countdown", "launch", "--start", "5")
+    assert done.returncode == 0, done.stderr
+    for line in ("create  demo/resources/launch.py", "create  tests/resources/test_launch.py", "the route /launch"):
+        assert line in dry.stdout
+        assert line in done.stdout
+    assert "range(5, -1, -1)" in (demo / "demo/resources/launch.py").read_text()
+    pytest_run = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "tests/resources",
+    ]
+    tests = subprocess.run(pytest_run, cwd=demo, capture_output=True, text=True, timeout=60, check=False)
+    assert tests.returncode == 0, tests.stdout
+
+    # The manifest has what renders the same files again, for `upgrade`.
+    [operation] = [made for made in read_memory(demo).manifest.operations if made.recipe.generator == "countdown"]
+    assert operation.command == "falconws add-countdown launch --start 5"
+    assert operation.recipe.options == {"start": 5, "route": "/launch"}
+    assert "launch" in shell("status").stdout
+
+    made = tree(demo)
+    assert shell("undo").returncode == 0
+    assert tree(demo) == before
+    assert shell("add-countdown", "launch", "--start", "5").returncode == 0
+    assert {path: data for path, data in tree(demo).items() if ".falconws" not in path} == {
+        path: data for path, data in made.items() if ".falconws" not in path
+    }
+    assert shell("destroy", "countdown", "launch").returncode == 0
+    assert not (demo / "demo/resources/launch.py").exists()
+    assert (demo / "demo/routes.py").read_bytes() == before["demo/routes.py"]
+
+
+def test_what_it_made_can_be_taken_back_without_the_package(shell: Shell, demo: Path) -> None:
+    before = tree(demo)
+    assert shell("add-countdown", "launch").returncode == 0
+    undone = shell("undo", PYTHONPATH="")
+    assert undone.returncode == 0, undone.stderr
+    assert tree(demo) == before
+
+
+def test_a_recorded_recipe_renders_again(shell: Shell, demo: Path, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shell("add-countdown", "launch").returncode == 0
+    monkeypatch.syspath_prepend(site)
+    project = require_project(demo)
+    recipe = read_memory(demo).manifest.operations[-1].recipe
+    for file in generators.render(project, recipe):
+        assert (demo / file.path).read_bytes() == file.data
+
+
+def test_its_templates_can_be_ones_own(shell: Shell, demo: Path) -> None:
+    own = demo / ".falconws/templates/countdown/%package_dir%/resources"
+    own.mkdir(parents=True)
+    (own / "%module%.py.jinja").write_text("# {{ start }}, my own way\n")
+    assert shell("add-countdown", "launch").returncode == 0
+    assert (demo / "demo/resources/launch.py").read_text() == "# 3, my own way\n"
+    assert (demo / "tests/resources/test_launch.py").exists()
+
+
+def test_it_is_listed_helped_completed_and_suggested(shell: Shell) -> None:
+    [line] = [line for line in shell("--help").stdout.splitlines() if "add-countdown" in line]
+    assert "falconws-countdown" in line
+    about = shell("add-countdown", "--help").stdout
+    assert "Add a resource that counts down" in about
+    for option in ("--start", "--route", "--dry-run", "--diff", "--json", "--force"):
+        assert option in about
+    assert "add-countdown" in completions(shell, "falconws add-c", 1)
+    assert "--start" in completions(shell, "falconws add-countdown --st", 2)
+    misspelled = shell("add-countdwn", "launch")
+    assert misspelled.returncode == 2
+    assert 'Did you mean "add-countdown"' in misspelled.stderr
+    option = shell("add-countdown", "launch", "--strat", "3")
+    assert option.returncode == 2
+    assert "--start" in option.stderr
+
+
+def completions(shell: Shell, line: str, position: int) -> str:
+    return shell(COMP_WORDS=line, COMP_CWORD=str(position), _FALCONWS_COMPLETE="bash_complete").stdout
+
+
+def test_a_refusal_is_one_line_and_writes_nothing(shell: Shell, demo: Path) -> None:
+    before = tree(demo)
+    refused = shell("add-countdown", "launch", "--start", "0")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert refused.stderr == "Error: A countdown from 0 has no numbers; give --start 1 or more.\n"
+    assert tree(demo) == before
+
+
+def test_json_names_what_it_makes(shell: Shell) -> None:
+    said = json.loads(shell("add-countdown", "launch", "--dry-run", "--json").stdout)
+    assert "demo/resources/launch.py" in json.dumps(said)
+
+
+BROKEN = {
+    "no module": ("missing:Generator", "", "cannot be loaded: ModuleNotFoundError: No module named 'missing'. Update"),
+    "no attribute": ("{module}:Nobody", "", "AttributeError"),
+    "syntax": ("{module}:Generator", "def", "SyntaxError"),
+    "exit": ("{module}:Generator", "import sys\nsys.exit(7)", "{module}.py, line 2: SystemExit: 7"),
+    "no params": ("{module}:Generator", "class Generator: pass", "AttributeError"),
+    "no methods": ("{module}:Generator", "class Generator:\n    params = ()", "recipe() and make()"),
+    "strange params": (
+        "{module}:Generator",
+        "class Generator:\n    params = ('--start',)\n    recipe = make = print",
+        "a list of click options",
+    ),
+    "recipe fails": (
+        "{module}:Generator",
+        "class Generator:\n    params = ()\n    make = print\n    def recipe(self, *a):\n        1 / 0",
+        "{module}.py, line 5: ZeroDivisionError: division by zero. Nothing was written.",
+    ),
+    "no recipe": (
+        "{module}:Generator",
+        "class Generator:\n    params = ()\n    make = print\n    def recipe(self, *a):\n        return {{}}",
+        "no Recipe",
+    ),
+    "no json": (
+        "{module}:Generator",
+        "from falconws_cli.extending import *\nclass Generator:\n    params = ()\n    make = print\n"
+        "    def recipe(self, *a):\n        return Recipe('x', 'y', {{'of': object()}})",
+        "JSON",
+    ),
+    "outside": (
+        "{module}:Generator",
+        "from falconws_cli.extending import *\nfrom pathlib import PurePosixPath\nclass Generator:\n    params = ()\n"
+        "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n"
+        "        return Piece((PlannedFile(PurePosixPath('../outside.py'), b''),))",
+        "it would write ../outside.py",
+    ),
+    "no piece": (
+        "{module}:Generator",
+        "from falconws_cli.extending import *\nclass Generator:\n    params = ()\n"
+        "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n        return []",
+        "no Piece",
+    ),
+}
+
+
+def install(folder: Path, package: str, value: str, module: str, text: str, name: str = "strange") -> None:
+    """Put a package there as an installer would leave it behind."""
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[falconws.generators]\n{name} = {value}\n")
+    (folder / f"{module}.py").write_text(text)
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_package_is_one_line(case: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    value, text, said = BROKEN[case]
+    module = f"broken_{case.replace(' ', '_')}"
+    install(tmp_path / "site", "strange-things", value.format(module=module), module, text.format())
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.chdir(demo)
+    before = tree(demo)
+    runner = click.testing.CliRunner()
+    result = runner.invoke(cli, ["add-strange", "one"])
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert "strange-things" in result.stderr
+    assert said.format(module=module) in result.stderr
+    assert tree(demo) == before
+    # Nothing else minds.
+    assert runner.invoke(cli, ["--help"]).exit_code == 0
+    assert runner.invoke(cli, ["add-resource", "fine"]).exit_code == 0
+
+
+def test_two_packages_with_one_name_are_named(tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("one", "other"):
+        install(tmp_path / "site", f"things-{package}", "nothing:Nothing", package, "")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.chdir(demo)
+    result = click.testing.CliRunner().invoke(cli, ["add-strange", "x"])
+    assert result.exit_code == 1
+    assert "things-one and things-other both have a generator" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["resource", "project", "media-handler", "Strange", "two words", "a--b", "-x"])
+def test_a_name_that_no_command_can_have_is_passed_over(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", "strange-things", "nothing:Nothing", "nothing", "", name=name)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert extension_names() == {}
+    assert click.testing.CliRunner().invoke(cli, ["add-resource", "--help"]).exit_code == 0
+
+
+def test_looking_for_packages_loads_none_of_them(tmp_path: Path, site: Path) -> None:
+    script = "import sys; from falconws_cli.discovery import extension_names; print(extension_names(), *sys.modules)"
+
+    def loaded(path: Path) -> str:
+        environ = {**os.environ, "PYTHONPATH": str(path)}
+        done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert loaded(site).startswith("{'countdown': 'falconws-countdown'} ")
+    assert "falconws_countdown" not in loaded(site)
+    # Where there is none, not even the module that reads metadata.
+    assert loaded(tmp_path).startswith("{} ")
+    assert "importlib.metadata" not in loaded(tmp_path)
