@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
+from falconws_cli.template_functions import FILTERS
 from falconws_cli.templates import PARTIALS
 
 _OPERATORS: Mapping[type[nodes.Expr], str] = {
@@ -22,7 +23,6 @@ _OPERATORS: Mapping[type[nodes.Expr], str] = {
     nodes.Or: "or",
 }
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "lteq": "<=", "gt": ">", "gteq": ">=", "in": "in", "notin": "not in"}
-_FILTERS = ("py",)
 
 
 class CannotCompileError(Exception):
@@ -194,7 +194,7 @@ class _Writer:
                 return f"({name.name!r} in v)"
             case nodes.Test(name="none"):
                 return f"({self._expression(node.node)} is None)"
-            case nodes.Filter(dyn_args=None, dyn_kwargs=None) if node.name in _FILTERS and node.node is not None:
+            case nodes.Filter(dyn_args=None, dyn_kwargs=None) if node.name in FILTERS and node.node is not None:
                 arguments = self._arguments([node.node, *node.args], node.kwargs)
                 return f"FILTERS[{node.name!r}]({arguments})"
             case nodes.Call(node=nodes.Name() as name, dyn_args=None, dyn_kwargs=None):

@@ -16,10 +16,19 @@ def python_string(text: str) -> str:
     return literal
 
 
+def json_literal(value: object) -> str:
+    """Return *value* as JSON that may stand in a script of an HTML page."""
+    # Only templates with a page in them need it.
+    import json
+
+    escaped = {character: f"\\u{ord(character):04x}" for character in "<>&'"}
+    return json.dumps(value, sort_keys=True).translate(str.maketrans(escaped))
+
+
 FUNCTIONS: Mapping[str, Callable[..., str]] = {
     "bracketed": layout.bracketed,
     "from_import": layout.from_import,
     "stdlib_imports": layout.stdlib_imports,
     "assignment": layout.assignment,
 }
-FILTERS: Mapping[str, Callable[..., str]] = {"py": python_string}
+FILTERS: Mapping[str, Callable[..., str]] = {"py": python_string, "tojson": json_literal}

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import meta
+from jinja2.utils import htmlsafe_json_dumps
 
 from falconws_cli.jinja import environment, renderers_of
 from falconws_cli.template_compiler import compile_templates
-from falconws_cli.template_functions import FUNCTIONS
+from falconws_cli.template_functions import FUNCTIONS, json_literal
 from falconws_cli.templates import PARTIALS, Template, find_root, read_templates
 
 ROOT = find_root()
@@ -100,6 +101,7 @@ PLAIN = {"name": "demo", "on": True, "off": False, "items": ["a", "b"], "package
         "{% set outer = 1 %}{% include 'partials/p' %}",
         "{% from 'partials/m' import greet, bye as farewell with context %}{{ greet('you', one) }}{{ farewell() }}",
         "{{ bracketed('f(', items, ')', indent=4) }}{{ assignment('x', name | py) }}",
+        "{{ name | tojson }}{{ items | tojson }}",
         "{# nothing #}{% raw %}{{ name }}{% endraw %}",
         "{%- if on -%}  x  {%- endif -%} y",
     ],
@@ -136,6 +138,11 @@ def test_what_is_not_compiled_is_left_to_jinja(text: str) -> None:
     exec(module, made)
     assert made["FILES"] == {"x/b": b"plain"}
     assert made["LEFT_OUT"] == ("x/a.jinja",)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner, max_size=3)))
+def test_our_json_is_that_of_jinja(value: object) -> None:
+    assert json_literal(value) == str(htmlsafe_json_dumps(value))
 
 
 def test_a_name_that_is_missing_is_an_error() -> None:
