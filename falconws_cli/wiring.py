@@ -18,7 +18,7 @@ class Wiring:
     """What makes a generated thing part of the app: a statement in one of the project's own files."""
 
     kind: str
-    """"route", "middleware", "media-handler" or "functions": the function of register.py."""
+    """"route", "middleware", "media-handler", "hub" or "functions": what is registered."""
     path: PurePosixPath
     """The file that it goes into."""
     package: str
@@ -58,6 +58,11 @@ def media_handler(path: PurePosixPath, package: str, *, payload: str, handler: I
     return Wiring("media-handler", path, package, {"payload": payload, "handler": import_text(handler)})
 
 
+def hub(path: PurePosixPath, package: str) -> Wiring:
+    """Return the wiring of a hub, which all that use it share; any hub that the app has will do."""
+    return Wiring("hub", path, package, {"middleware": import_text(Import("falconws", "Hub"))})
+
+
 def functions(
     path: PurePosixPath,
     package: str,
@@ -83,6 +88,7 @@ _FUNCTIONS = {
     "route": ("register_route", "unregister_route"),
     "middleware": ("register_middleware", "unregister_middleware"),
     "media-handler": ("register_media_handler", "unregister_media_handler"),
+    "hub": ("register_middleware", "unregister_middleware"),
     "functions": ("append_functions", "remove_functions"),
 }
 _IMPORTS = ("resource", "middleware", "handler", "imports")

@@ -13,7 +13,7 @@ from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest, without_destroyed
 from falconws_cli.memory import MANIFEST, Memory, is_text, sha256, with_newlines_of
 from falconws_cli.needs import still_needed
-from falconws_cli.plan import NOTHING, PlannedFile, PlannedRegistration, Requirements
+from falconws_cli.plan import NOTHING, JsonValue, PlannedFile, PlannedRegistration, Requirements
 from falconws_cli.preview import Change
 from falconws_cli.writer import Status
 
@@ -219,8 +219,11 @@ class _Taking:
         for operation in self._operations:
             for made in operation.registrations:
                 identity = (made.kind, made.path, made.arguments)
-                # What was registered before the command is not the command's to take back.
-                if identity in seen or (made.outcome == Outcome.ALREADY.value and not destroys):
+                # What was registered before the command is not the command's to take back, nor is what others share.
+                shared = made.kind == "hub"
+                if identity in seen or (made.outcome == Outcome.ALREADY.value and (shared or not destroys)):
+                    continue
+                if shared and self._others_have(identity):
                     continue
                 seen.append(identity)
                 wiring = made.wiring
@@ -237,6 +240,14 @@ class _Taking:
                     removal = wiring.unregister(_decoded(current), known)
                     self._after[made.path] = removal.text.encode(errors="surrogateescape")
                 self._registrations.append(PlannedRegistration(wiring.path, removal, wiring))
+
+    def _others_have(self, identity: tuple[str, str, Mapping[str, JsonValue]]) -> bool:
+        return any(
+            (made.kind, made.path, made.arguments) == identity
+            for position, operation in enumerate(self._memory.manifest.operations)
+            if position not in self._positions and not operation.taken_back
+            for made in operation.registrations
+        )
 
     def _remove_requirements(self, gone: Requirements) -> None:
         path = str(_PYPROJECT)

@@ -13,7 +13,7 @@ from falconws_cli.commands.options import generating
 if TYPE_CHECKING:
     from falconws_cli.choices import Choices
 
-_PATTERNS = ("echo", "request-response", "feed", "duplex", "blank")
+_PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 
 
 @click.command("add-resource", short_help="Add a resource, its tests and its route.")
@@ -38,12 +38,14 @@ def command(name: str, route: str | None, pattern: str, subprotocol: str | None,
       request-response  answers each request with one reply
       feed              sends events as they happen
       duplex            receives and sends at the same time
+      room              rooms with presence, resume and a page to try it out; over a hub
       blank             accepts, and leaves the rest to you
 
     \b
     Examples:
       falconws add-resource ticker --pattern feed
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
+      falconws add-resource chat --pattern room
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
     from falconws_cli.generators import plan

@@ -14,7 +14,7 @@ from falconws_cli.register import routes_in
 from falconws_cli.rendering import render_trees
 from falconws_cli.syntax import Import
 from falconws_cli.uritemplate import find_conflict, parse_uri_template
-from falconws_cli.wiring import route
+from falconws_cli.wiring import hub, route
 
 # RFC 9110 section 5.6.2, "token"; RFC 6455 section 4.1 asks for it.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -27,6 +27,7 @@ class Pattern(Enum):
     REQUEST_RESPONSE = "request-response"
     FEED = "feed"
     DUPLEX = "duplex"
+    ROOM = "room"
     BLANK = "blank"
 
 
@@ -74,10 +75,14 @@ class ResourceGenerator:
             "subprotocol": recipe.options["subprotocol"],
             "http": recipe.options["http"],
         }
-        files = render_trees([f"resource/{recipe.options['pattern']}"], context, root=project.root)
+        room = recipe.options["pattern"] == Pattern.ROOM.value
+        trees = [f"resource/{recipe.options['pattern']}", *(["page/room"] if room and context["http"] else [])]
+        files = render_trees(trees, context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
-        wiring = route(_routes_path(project), project.package, template=template.text, resource=resource)
-        return Piece(tuple(files), (wiring,))
+        wirings = [route(_routes_path(project), project.package, template=template.text, resource=resource)]
+        if room:
+            wirings.append(hub(project.package_path / "app.py", project.package))
+        return Piece(tuple(files), tuple(wirings))
 
 
 def _class_name(name: Name) -> str:
