@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from .closecodes import CloseCode
 from .errors import OperationNotAllowed, WebSocketDisconnected
@@ -41,7 +41,17 @@ class Connection(Protocol):
 class DirectInbox:
     """Messages of one connection in the order of their arrival, and its end; see ``Inbox``."""
 
-    __slots__ = ("_connection", "_end_seen", "_receive", "_receiving", "_try_receive", "end", "news_wanted", "on_end")
+    __slots__ = (
+        "_connection",
+        "_end_seen",
+        "_receive",
+        "_receiving",
+        "_try_receive",
+        "at_hand",
+        "end",
+        "news_wanted",
+        "on_end",
+    )
 
     def __init__(self, connection: Connection, receive: Callable[[], Awaitable[Event]]) -> None:
         self._connection = connection
@@ -49,6 +59,8 @@ class DirectInbox:
         self._try_receive = connection.try_receive
         self._receiving = False
         self._end_seen: asyncio.Event | None = None
+        self.at_hand: Literal[False] = False
+        """A message that is there already needs no awaiting: ask ``get()``."""
         self.end: End | None = None
         self.news_wanted = True
         self.on_end: Callable[[], object] | None = None
@@ -114,7 +126,7 @@ class DirectInbox:
 class DirectOutbox:
     """Passes messages on without awaiting while the server can take them; see ``Outbox``."""
 
-    __slots__ = ("_inbox", "_send", "_try_send_bytes", "_try_send_text", "connection")
+    __slots__ = ("_inbox", "_send", "_try_send_bytes", "_try_send_text", "at_hand", "connection")
 
     def __init__(
         self, connection: Connection, send: Callable[[dict[str, Any]], Awaitable[None]], inbox: DirectInbox
@@ -124,6 +136,8 @@ class DirectOutbox:
         self._try_send_text = connection.try_send_text
         self._try_send_bytes = connection.try_send_bytes
         self._inbox = inbox
+        self.at_hand: Literal[False] = False
+        """``put()`` may send without awaiting."""
 
     async def put(self, payload: Payload) -> None:
         """Send *payload* as one message, TEXT or BINARY by its type.

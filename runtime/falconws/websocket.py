@@ -21,7 +21,7 @@ from falcon import WebSocketPayloadType
 from .closecodes import CloseCode, check_close, http_status_to_close_code
 from .direct import CONNECTION, Connection, DirectInbox, DirectOutbox
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
-from .inbox import Event, Inbox
+from .inbox import Event, Inbox, Payload
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
 from .outbox import Outbox
@@ -414,11 +414,27 @@ class WebSocket(falcon.asgi.WebSocket):
             OperationNotAllowed: The connection was not accepted yet.
             TypeError: *payload* is not a str.
         """
-        if not isinstance(payload, str):
+        if payload.__class__ is not str and not isinstance(payload, str):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
-        await self._outbox.put(payload)
+        outbox = self._outbox
+        if not outbox.at_hand:
+            await outbox.put(payload)
+            return
+        inbox = outbox.inbox
+        if inbox.end is not None:
+            raise self._over()
+        outbox.at_hand = False
+        inbox.news_wanted = True
+        if inbox.look_out is None:
+            inbox.want_news()
+        try:
+            await outbox.send({"type": "websocket.send", "text": payload})
+        except (OSError, RuntimeError) as error:
+            raise await outbox.explain(error) from error
+        finally:
+            outbox.sent()
 
     async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
         """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
@@ -460,23 +476,39 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        payload = await self._inbox.get(timeout)
-        if isinstance(payload, str):
-            return payload
+        inbox = self._inbox
+        if inbox.at_hand and timeout is None and not inbox.receiving:
+            inbox.receiving = True
+            try:
+                event = await inbox.receive()
+            except BaseException:
+                inbox.abandon()
+                raise
+            payload = inbox.received(event)
+        else:
+            payload = await inbox.get(timeout)
         if payload is None:
             raise self._over()
-        raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
+        return payload if payload.__class__ is str else self._as_text(payload)
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
         """Return the payload of the next BINARY message. Everything else is as for ``receive_text()``."""
         if self._phase is not _OPEN:
             raise self._not_open()
-        payload = await self._inbox.get(timeout)
+        inbox = self._inbox
+        if inbox.at_hand and timeout is None and not inbox.receiving:
+            inbox.receiving = True
+            try:
+                event = await inbox.receive()
+            except BaseException:
+                inbox.abandon()
+                raise
+            payload = inbox.received(event)
+        else:
+            payload = await inbox.get(timeout)
         if payload is None:
             raise self._over()
-        if isinstance(payload, str):
-            raise PayloadTypeError("Expected BINARY payload but got TEXT instead")
-        return payload
+        return self._as_data(payload)
 
     async def receive_media(self, timeout: float | None = None) -> Any:
         """Return the object in the next message, deserialized by the handler configured for its payload type.
@@ -489,9 +521,32 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        payload = await self._inbox.get(timeout)
+        inbox = self._inbox
+        if inbox.at_hand and timeout is None and not inbox.receiving:
+            inbox.receiving = True
+            try:
+                event = await inbox.receive()
+            except BaseException:
+                inbox.abandon()
+                raise
+            payload = inbox.received(event)
+        else:
+            payload = await inbox.get(timeout)
         if payload is None:
             raise self._over()
+        return self._as_media(payload)
+
+    def _as_text(self, payload: Payload) -> str:
+        if isinstance(payload, str):
+            return payload
+        raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
+
+    def _as_data(self, payload: Payload) -> bytes:
+        if isinstance(payload, str):
+            raise PayloadTypeError("Expected BINARY payload but got TEXT instead")
+        return payload
+
+    def _as_media(self, payload: Payload) -> Any:
         try:
             if isinstance(payload, str):
                 return self._text.deserialize(payload)
@@ -502,18 +557,18 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over incoming messages as objects, as ``receive_media()`` returns them, until the peer leaves."""
-        return _Messages(self.receive_media)
+        return _Messages(self, self.receive_media, self._as_media)
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the payloads of incoming TEXT messages until the peer leaves.
 
         ``close_code`` then says how it left. Errors other than WebSocketDisconnected are those of ``receive_text()``.
         """
-        return _Messages(self.receive_text)
+        return _Messages(self, self.receive_text, self._as_text, str)
 
     def iter_data(self) -> AsyncIterator[bytes]:
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
-        return _Messages(self.receive_data)
+        return _Messages(self, self.receive_data, self._as_data, bytes)
 
     # Errors
 
@@ -528,17 +583,47 @@ class WebSocket(falcon.asgi.WebSocket):
 
 
 class _Messages(Generic[_T]):
-    """An asynchronous iterator over what a receiving method returns; ends with the connection."""
+    """An asynchronous iterator over what a receiving method returns; ends with the connection.
 
-    __slots__ = ("_receive",)
+    Args:
+        ws: The connection.
+        receive: The method.
+        convert: Makes of a payload what *receive* returns.
+        kind: The type of payload that *convert* leaves as it is.
+    """
 
-    def __init__(self, receive: Callable[[], Awaitable[_T]]) -> None:
+    __slots__ = ("_convert", "_inbox", "_kind", "_receive", "_ws")
+
+    def __init__(
+        self,
+        ws: WebSocket,
+        receive: Callable[[], Awaitable[_T]],
+        convert: Callable[[Payload], _T],
+        kind: type[str | bytes] | None = None,
+    ) -> None:
+        self._ws = ws
+        self._inbox = ws._inbox
         self._receive = receive
+        self._convert = convert
+        self._kind = kind
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> _T:
+        inbox = self._inbox
+        if inbox.at_hand and not inbox.receiving and self._ws._phase is _OPEN:
+            # As the receiving method does, without its coroutine.
+            inbox.receiving = True
+            try:
+                event = await inbox.receive()
+            except BaseException:
+                inbox.abandon()
+                raise
+            payload = inbox.received(event)
+            if payload is None:
+                raise StopAsyncIteration
+            return payload if payload.__class__ is self._kind else self._convert(payload)  # type: ignore[return-value]
         try:
             return await self._receive()
         except WebSocketDisconnected:
