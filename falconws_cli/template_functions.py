@@ -21,7 +21,7 @@ def json_literal(value: object) -> str:
     # Only templates with a page in them need it.
     import json
 
-    escaped = {character: f"\\u{ord(character):04x}" for character in "<>&'"}
+    escaped: dict[str, str | int | None] = {character: f"\\u{ord(character):04x}" for character in "<>&'"}
     return json.dumps(value, sort_keys=True).translate(str.maketrans(escaped))
 
 
