@@ -194,6 +194,8 @@ class _Writer:
                 return f"({name.name!r} in v)"
             case nodes.Test(name="none"):
                 return f"({self._expression(node.node)} is None)"
+            case nodes.Filter(name="default", node=nodes.Name() as name, args=[other], kwargs=[]):
+                return f"(v[{name.name!r}] if {name.name!r} in v else {self._expression(other)})"
             case nodes.Filter(dyn_args=None, dyn_kwargs=None) if node.name in FILTERS and node.node is not None:
                 arguments = self._arguments([node.node, *node.args], node.kwargs)
                 return f"FILTERS[{node.name!r}]({arguments})"

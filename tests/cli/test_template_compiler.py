@@ -102,6 +102,7 @@ PLAIN = {"name": "demo", "on": True, "off": False, "items": ["a", "b"], "package
         "{% from 'partials/m' import greet, bye as farewell with context %}{{ greet('you', one) }}{{ farewell() }}",
         "{{ bracketed('f(', items, ')', indent=4) }}{{ assignment('x', name | py) }}",
         "{{ name | tojson }}{{ items | tojson }}",
+        "{{ missing | default('other') }}{{ name | default('other') }}{{ off | default(name ~ one) }}",
         "{# nothing #}{% raw %}{{ name }}{% endraw %}",
         "{%- if on -%}  x  {%- endif -%} y",
     ],
