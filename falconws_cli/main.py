@@ -26,6 +26,7 @@ _COMMANDS = {
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
     "inspect": "Show what the app consists of.",
+    "doctor": "Check the installation and the project.",
     "connect": "Talk to a WebSocket, by hand or in scripts.",
     "bench": "Put a WebSocket route under load.",
 }

@@ -169,7 +169,7 @@ def _component(part: object, names: tuple[str, ...], root: Path) -> Component:
 def _first_line() -> int:
     """Return what Falcon calls the first line of a file: 0 in Falcon 4.4."""
 
-    async def probe(req: object, resp: object) -> None: ...
+    async def probe(req: falcon.asgi.Request, resp: falcon.asgi.Response | None, **kwargs: Any) -> None: ...
 
     app = falcon.asgi.App()
     app.add_sink(probe)

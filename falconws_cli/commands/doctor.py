@@ -1,0 +1,31 @@
+"""`falconws doctor`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("doctor", short_help="Check the installation and the project.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the app shall be served on.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port that it shall be served on."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+def command(host: str, port: int, as_json: bool) -> None:
+    """Check everything that serving the project needs; each line is ok, a warning or a problem, and says what to do.
+
+    Versions, the fast engine, the port, generated files, dependencies, settings, whether the app imports, its routes,
+    and whether the brokers of its hub answer. The app is imported in a process of its own, with this environment.
+
+    The exit code is by the worst: 0 when all is well, 3 for warnings, 1 for problems.
+
+    \b
+    Examples:
+      falconws doctor
+      falconws doctor --port 80 --host 0.0.0.0
+      falconws doctor --json
+    """
+    from falconws_cli.doctor.run import examine
+
+    sys.exit(examine(Path.cwd(), host=host, port=port, as_json=as_json))

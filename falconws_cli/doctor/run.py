@@ -1,0 +1,61 @@
+"""All checks, one after the other, and their exit code."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from falconws_cli.doctor.finding import Finding, Level, worst_of
+from falconws_cli.doctor.installation import check_installation
+from falconws_cli.doctor.patient import check_app
+from falconws_cli.doctor.surroundings import check_port, check_project
+from falconws_cli.errors import CommandError
+from falconws_cli.exitcodes import ExitCode
+from falconws_cli.project import find_project
+
+_COLORS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
+_CODES = {Level.OK: ExitCode.OK, Level.WARNING: ExitCode.LEFT_TO_DO, Level.PROBLEM: ExitCode.FAILURE}
+_LEVEL_WIDTH = max(len(level.value) for level in Level)
+_TOPIC_WIDTH = len("generated files")
+
+
+def examine(start: Path, *, host: str, port: int, as_json: bool) -> ExitCode:
+    """Show each finding as soon as there is one, and return the exit code for the worst."""
+    findings = []
+    for finding in _all(start, host, port):
+        findings.append(finding)
+        if not as_json:
+            level = click.style(finding.level.value.ljust(_LEVEL_WIDTH), fg=_COLORS[finding.level])
+            click.echo(f"{level}  {finding.topic.ljust(_TOPIC_WIDTH)}  {finding}")
+    worst = worst_of(findings)
+    if as_json:
+        checks = [{"topic": f.topic, "level": f.level.value, "detail": f.detail, "remedy": f.remedy} for f in findings]
+        click.echo(json.dumps({"worst": worst.value, "checks": checks}, indent=2))
+    else:
+        click.echo(f"\n{_summary(findings)}")
+    return _CODES[worst]
+
+
+def _all(start: Path, host: str, port: int) -> Iterator[Finding]:
+    yield from check_installation()
+    yield check_port(host, port)
+    try:
+        project = find_project(start)
+    except CommandError as error:
+        yield Finding("project", Level.PROBLEM, error.message.rstrip("."), "correct pyproject.toml")
+        return
+    if project is None:
+        yield Finding("project", Level.OK, "this folder is in none, so that only the installation was looked at")
+        return
+    yield from check_project(project)
+    yield from check_app(project)
+
+
+def _summary(findings: list[Finding]) -> str:
+    counted = []
+    for level in (Level.PROBLEM, Level.WARNING):
+        count = sum(finding.level is level for finding in findings)
+        if count:
+            counted.append(f"{count} {level.value}{'' if count == 1 else 's'}")
+    return f"{' and '.join(counted)}." if counted else "All is well."
