@@ -63,7 +63,7 @@ def add_every_resource(root: Path) -> dict[str, tuple[Pattern, str | None, bool]
 def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path: Path) -> None:
     root = new_project(tmp_path)
     paths = add_every_resource(root)
-    assert len(paths) == len(RESOURCES) == 40
+    assert len(paths) == len(RESOURCES) == 48
     assert_formatted_and_linted(root)
     assert_typed(root)
     assert_tests_pass(root, expected=11 + 2 * len(paths))
@@ -78,6 +78,7 @@ def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path
                     Pattern.DUPLEX: [(200, {"connections": 0}), (200, {"connections": 1})],
                     Pattern.BLANK: [(204, "")],
                     Pattern.FEED: [(200, body)],
+                    Pattern.ROOM: [(200, body)],
                 }[pattern]
 
 
@@ -86,6 +87,8 @@ def speak(
 ) -> None:
     """Hold the conversation of *pattern* as a real client."""
     url = f"ws://{address}{path}"
+    if pattern is Pattern.ROOM:
+        url += "?room=lobby&name=ada"
     if subprotocol:
         with pytest.raises(InvalidStatus) as refused, connect(url, additional_headers=headers):
             pass
@@ -110,6 +113,11 @@ def converse(ws: ClientConnection, pattern: Pattern) -> None:
     elif pattern is Pattern.DUPLEX:
         ws.send("hello")
         assert json.loads(ws.recv(timeout=START_S)) == {"received": "hello"}
+    elif pattern is Pattern.ROOM:
+        ws.send(json.dumps({"say": "hello"}))
+        events = [json.loads(ws.recv(timeout=START_S)) for _ in range(4)]
+        assert [event["type"] for event in events] == ["welcome", "present", "joined", "message"]
+        assert events[-1]["text"] == "hello"
     else:
         ws.send("hello")
         ws.ping().wait(START_S)
