@@ -77,6 +77,13 @@ def remove_from_pyproject(
     return text
 
 
+def requirements_in(text: str) -> list[str]:
+    """Return the requirements of [project] in *text*, or nothing where it cannot be read."""
+    project = (_loads(text) or {}).get("project")
+    found = project.get("dependencies", []) if isinstance(project, dict) else []
+    return [str(requirement) for requirement in found] if isinstance(found, list) else []
+
+
 def _without(text: str, kind: str, value: str) -> str:
     """Return *text* without one addition, which was one run of characters wherever it went."""
     try:
@@ -164,12 +171,12 @@ def _loads(text: str) -> dict[str, Any] | None:
 
 
 def _require(requirements: Any, wanted: str) -> None:
-    if any(_distribution(str(requirement)) == _distribution(wanted) for requirement in requirements):
+    if any(distribution_of(str(requirement)) == distribution_of(wanted) for requirement in requirements):
         return
     _include(requirements, wanted)
 
 
-def _distribution(requirement: str) -> str:
+def distribution_of(requirement: str) -> str:
     """Return the normalized name of the package that a requirement is about (PEP 503)."""
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return re.sub(r"[-_.]+", "-", match[1]).lower() if match else requirement

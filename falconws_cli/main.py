@@ -22,6 +22,7 @@ _COMMANDS = {
     "status": "Show what was generated, and what became of it.",
     "undo": "Take the last generating command back.",
     "destroy": "Remove a generated resource, middleware or media handler.",
+    "upgrade": "Bring the project to the installed templates.",
     "eject": "Copy a template, to make it your own.",
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
@@ -117,8 +118,8 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 it could not be done; 2 refused as typed, nothing written; 3 written, but "
-    "something is left for you to do (it was printed); 4 files are in the way, nothing written. `falconws test` passes "
-    "on pytest's.",
+    "something is left for you to do (it was printed); 4 files are in the way, nothing written; 5 upgraded, with merge "
+    "conflicts to settle; 6 an upgrade is available. `falconws test` passes on pytest's.",
 )
 @click.option(
     "--version",

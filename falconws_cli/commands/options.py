@@ -37,6 +37,12 @@ def removing() -> Callable[[Callable[..., None]], Callable[..., None]]:
     return _writing([*_PREVIEW, force], frozenset())
 
 
+def upgrading() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give `falconws upgrade` its options: as `removing`, with another reason for `--force`."""
+    force = click.option("--force", is_flag=True, help="Upgrade although changes are not committed.")
+    return _writing([*_PREVIEW, force], frozenset())
+
+
 _PREVIEW = (
     click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
     click.option("--diff", is_flag=True, help="Show each change as a unified diff."),

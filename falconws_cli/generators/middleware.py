@@ -47,7 +47,7 @@ class MiddlewareGenerator:
     def make(self, project: Project, recipe: Recipe) -> Piece:
         """Return the middleware, its tests, its place in the app; with authentication, a token for all tests."""
         name = parse_name(recipe.name)
-        kind = Kind(recipe.options["kind"])
+        kind = Kind(recipe.options.get("kind", "blank"))
         class_name = f"{name.class_prefix}Middleware"
         variable = _variable(project, name)
         context = {

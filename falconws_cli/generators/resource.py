@@ -72,11 +72,12 @@ class ResourceGenerator:
             "path": template.example,
             "parameters": [f"{field.name}: {field.type.annotation}" for field in template.fields],
             "parameter_imports": [f"{t.import_from}.{t.annotation}" for t in types if t.import_from],
-            "subprotocol": recipe.options["subprotocol"],
-            "http": recipe.options["http"],
+            "subprotocol": recipe.options.get("subprotocol"),
+            "http": recipe.options.get("http", True),
         }
-        room = recipe.options["pattern"] == Pattern.ROOM.value
-        trees = [f"resource/{recipe.options['pattern']}", *(["page/room"] if room and context["http"] else [])]
+        pattern = Pattern(recipe.options.get("pattern", "echo"))
+        room = pattern is Pattern.ROOM
+        trees = [f"resource/{pattern.value}", *(["page/room"] if room and context["http"] else [])]
         files = render_trees(trees, context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
         wirings = [route(_routes_path(project), project.package, template=template.text, resource=resource)]

@@ -1,0 +1,42 @@
+"""`falconws upgrade`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from falconws_cli.commands.options import upgrading
+
+if TYPE_CHECKING:
+    from falconws_cli.choices import Choices
+
+
+@click.command("upgrade", short_help="Bring the project to the installed templates.")
+@click.option("--check", "only_check", is_flag=True, help="Only say whether there is an upgrade: exit code 6 if so.")
+@click.option("--adopt", "to_adopt", is_flag=True, help="Let a project of falconws 0.1 remember what was generated.")
+@upgrading()
+def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
+    """Bring the project to the templates of the installed falconws.
+
+    What you changed and what the templates changed are merged, file by file, as git would; where both changed the
+    same lines, there are conflict markers, and the exit code is 5. In a git repository, everything has to be
+    committed first.
+
+    \b
+    Examples:
+      falconws upgrade --check
+      falconws upgrade --dry-run --diff
+      falconws upgrade
+    """
+    from falconws_cli import upgrade
+    from falconws_cli.project import require_project
+
+    if only_check and to_adopt:
+        raise click.UsageError("--check and --adopt exclude each other; choose one.")
+    project = require_project(Path.cwd())
+    if only_check:
+        sys.exit(upgrade.check(project))
+    sys.exit(upgrade.adopt(project, choices) if to_adopt else upgrade.upgrade(project, choices))

@@ -1,0 +1,389 @@
+"""Upgrades of stored projects of every release, with and without edits, to today's templates and to changed ones."""
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from falconws_cli import rendering, templates
+from falconws_cli.exitcodes import ExitCode
+from falconws_cli.main import cli
+from tests.cli.projects.store import HERE, restore
+
+VERSIONS = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())
+APP = "project/full/%package%/app.py.jinja"
+SETTINGS = "project/full/%package%/settings.py.jinja"
+
+Run = Callable[..., click.testing.Result]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "demo"
+
+
+@pytest.fixture
+def run(root: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in the project."""
+
+    def run(*arguments: str) -> click.testing.Result:
+        monkeypatch.chdir(root)
+        return click.testing.CliRunner().invoke(cli, list(arguments), prog_name="falconws")
+
+    return run
+
+
+@pytest.fixture
+def changed_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the templates that tests may change; it is what is installed."""
+    copy = tmp_path / "templates"
+    shutil.copytree(templates.find_root(), copy)
+    monkeypatch.setattr(rendering, "find_root", lambda: copy)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def upgraded_trees(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Stored projects that were brought to today's templates, each once."""
+
+    @functools.cache
+    def upgraded(version: str) -> Path:
+        root = restore(version, tmp_path_factory.mktemp(version) / "demo")
+        commands = [["upgrade"]] if (root / ".falconws").exists() else [["upgrade", "--adopt"], ["upgrade"]]
+        for command in commands:
+            subprocess.run([sys.executable, "-m", "falconws_cli", *command], cwd=root, check=True, capture_output=True)
+        return root
+
+    return upgraded
+
+
+@pytest.fixture
+def upgraded(upgraded_trees: Callable[[str], Path], root: Path) -> Callable[[str], Path]:
+    """Put a stored project that was brought to today's templates where the test works."""
+
+    def upgraded(version: str) -> Path:
+        shutil.copytree(upgraded_trees(version), root)
+        return root
+
+    return upgraded
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_bytes().decode()
+    assert old in text
+    file.write_bytes(text.replace(old, new).encode())
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def generated(root: Path) -> dict[str, bytes]:
+    return {path: data for path, data in tree(root).items() if not path.startswith((".falconws", ".git/"))}
+
+
+def git(root: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What today's commands make, without an upgrade."""
+    from tests.cli.projects.store import COMMANDS
+
+    folder = tmp_path_factory.mktemp("fresh")
+    for number, command in enumerate(COMMANDS):
+        cwd = folder / "demo" if number else folder
+        subprocess.run([sys.executable, "-m", "falconws_cli", *command], cwd=cwd, check=True, capture_output=True)
+    return generated(folder / "demo")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_project_that_nobody_edited_becomes_what_would_be_made_today(
+    version: str, root: Path, upgraded: Callable[[str], Path], run: Run, fresh: dict[str, bytes]
+) -> None:
+    upgraded(version)
+    assert generated(root) == fresh
+    check = run("upgrade", "--check")
+    assert (check.exit_code, check.output[:25]) == (ExitCode.OK, "The project is up to date")
+    before = tree(root)
+    assert run("upgrade").exit_code == ExitCode.OK
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_edits_survive_and_the_project_s_own_tests_pass(version: str, root: Path, run: Run) -> None:
+    restore(version, root)
+    change(root / "demo/resources/chat_room.py", "class ChatRoomResource", "# mine\nclass ChatRoomResource")
+    change(
+        root / "demo/app.py",
+        "    return app\n",
+        "    app.req_options.strip_url_path_trailing_slash = True\n    return app\n",
+    )
+    change(root / "README.md", "# demo\n", "# Our demo\n")
+    (root / "tests/resources/test_ticker.py").unlink()
+    upgraded_root = root
+    if not (root / ".falconws").exists():
+        assert run("upgrade", "--adopt").exit_code == ExitCode.OK
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "# mine\nclass" in (upgraded_root / "demo/resources/chat_room.py").read_text()
+    assert "strip_url_path" in (upgraded_root / "demo/app.py").read_text()
+    assert (upgraded_root / "README.md").read_text().startswith("# Our demo\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_both_changes_are_merged_file_by_file(
+    version: str, root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded(version)
+    change(root / "demo/app.py", '"""Puts', '"""Really puts')
+    change(root / "tests/conftest.py", "\n\n@pytest.fixture\ndef app", "\n\nMINE = 1\n\n\n@pytest.fixture\ndef app")
+    change(
+        changed_templates / APP,
+        "    add_routes(app)\n    return app",
+        "    # Routes come last.\n    add_routes(app)\n    return app",
+    )
+    change(
+        changed_templates / "project/full/%package%/routes.py.jinja",
+        "import falconws\n",
+        "import falconws as falconws\n",
+    )
+    change(changed_templates / "resource/feed/%package_dir%/resources/%module%.py.jinja", '"""', '"""New: ')
+    new = changed_templates / "project/full/%package%/version.py.jinja"
+    new.write_text('VERSION = "{{ package }} 2"\n')
+    (changed_templates / "project/full/tests/test_settings.py.jinja").unlink()
+    (changed_templates / "project/full/%package%/asgi.py.jinja").unlink()
+    change(root / "demo/asgi.py", "app = ", "# mine\napp = ")
+
+    check = run("upgrade", "--check")
+    assert check.exit_code == ExitCode.UPGRADE_AVAILABLE
+    preview = run("upgrade", "--dry-run", "--diff")
+    assert preview.exit_code == ExitCode.OK
+    assert '+VERSION = "demo 2"' in preview.output
+    before = tree(root)
+    assert "Nothing was written" in preview.output
+    assert tree(root) == before
+
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.OK, result.output
+    lines = [line.strip() for line in result.output.splitlines()]
+    assert "update  demo/app.py (merged)" in lines
+    assert "update  demo/routes.py" in lines
+    assert "create  demo/version.py" in lines
+    assert "delete  tests/test_settings.py (the templates no longer make it)" in lines
+    assert "skip  demo/asgi.py (the templates no longer make it; it is edited, and yours now)" in lines
+    assert not any("conftest" in line for line in lines)
+    app = (root / "demo/app.py").read_text()
+    assert app.startswith('"""Really puts')
+    assert "    # Routes come last.\n" in app
+    assert "AuthMiddleware.from_env()" in app
+    assert "import falconws as falconws\n" in (root / "demo/routes.py").read_text()
+    assert "TickerResource()" in (root / "demo/routes.py").read_text()
+    assert not (root / "tests/test_settings.py").exists()
+    assert (root / "demo/asgi.py").exists()
+    assert run("upgrade", "--check").exit_code == ExitCode.OK
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_changes_of_one_place_become_counted_conflicts(
+    version: str, root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded(version)
+    for file in (root / "demo/settings.py", changed_templates / SETTINGS):
+        change(file, '("CRITICAL", ', f'("{file.name}", ')
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.MERGE_CONFLICTS
+    assert "demo/settings.py (merged, with 1 conflict to settle)" in result.output
+    assert "1 conflict to settle: look for <<<<<<<" in result.output
+    text = (root / "demo/settings.py").read_text()
+    assert '<<<<<<< yours\nLOG_LEVELS = ("settings.py"' in text
+    assert '=======\nLOG_LEVELS = ("settings.py.jinja"' in text
+    # It is remembered: what is in conflict now is no upgrade any more.
+    assert run("upgrade", "--check").exit_code == ExitCode.OK
+
+
+def test_without_git_the_new_version_goes_beside(
+    root: Path,
+    upgraded: Callable[[str], Path],
+    run: Run,
+    changed_templates: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    upgraded("0.1.0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    change(root / "demo/settings.py", '"""What the environment', '"""Mine: what the environment')
+    change(changed_templates / SETTINGS, '("CRITICAL", ', '("FATAL", ')
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    mine = (root / "demo/settings.py").read_text()
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.LEFT_TO_DO, result.output
+    assert "skip  demo/settings.py (not merged: git is not installed; compare it with settings.py.new)" in result.output
+    assert (root / "demo/settings.py").read_text() == mine
+    assert '("FATAL", ' in (root / "demo/settings.py.new").read_text()
+
+
+def test_what_is_not_committed_stops_an_upgrade(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    git(root, "init", "-q")
+    refused = run("upgrade")
+    assert refused.exit_code == ExitCode.FAILURE
+    assert "commit or stash first, or use --force" in refused.stderr
+    git(root, "add", ".")
+    git(root, "commit", "-q", "-m", "all")
+    (root / "notes.txt").write_text("not tracked, and in nobody's way\n")
+    change(root / "README.md", "# demo", "# mine")
+    before = tree(root)
+    assert "README.md: changed and not committed" in run("upgrade").stderr
+    assert tree(root) == before
+    assert run("upgrade", "--dry-run").exit_code == ExitCode.OK
+    assert run("upgrade", "--check").exit_code == ExitCode.UPGRADE_AVAILABLE
+    git(root, "commit", "-q", "-a", "-m", "mine")
+    assert run("upgrade").exit_code == ExitCode.OK
+    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+
+
+def test_force_upgrades_what_is_not_committed(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    git(root, "init", "-q")
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    assert run("upgrade", "--force").exit_code == ExitCode.OK
+    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+
+
+def test_windows_line_ends_stay(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
+    upgraded("0.1.0")
+    for path in ("demo/app.py", "demo/settings.py"):
+        (root / path).write_bytes((root / path).read_bytes().replace(b"\n", b"\r\n"))
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    (changed_templates / SETTINGS).unlink()
+    assert run("upgrade").exit_code == ExitCode.OK
+    data = (root / "demo/app.py").read_bytes()
+    assert data.startswith(b'"""Now puts')
+    assert data.count(b"\n") == data.count(b"\r\n")
+    assert not (root / "demo/settings.py").exists()
+
+
+def test_a_requirement_that_moves_on_does_not_conflict_with_what_generators_added(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    change(
+        changed_templates / "project/base/pyproject.toml.jinja",
+        ">={{ falconws_version }}",
+        ">={{ falconws_version }},<99",
+    )
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.OK, result.output
+    text = (root / "pyproject.toml").read_text()
+    assert ',<99",' in text
+    assert '"msgpack>=1.0.8"' in text
+
+
+def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    (root / "demo/version.py").write_text("mine\n")
+    (changed_templates / "project/full/%package%/version.py").write_text("theirs\n")
+    result = run("upgrade")
+    assert "skip  demo/version.py (new in the templates; yours, which was there first, is kept)" in result.output
+    assert (root / "demo/version.py").read_text() == "mine\n"
+
+
+def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Callable[[str], Path], run: Run) -> None:
+    upgraded("0.1.0")
+    file = root / ".falconws/manifest.json"
+    manifest = json.loads(file.read_text())
+    for operation in manifest["operations"]:
+        options = operation["recipe"]["options"]
+        for option, default in {"subprotocol": None, "minimal": False, "with": []}.items():
+            if option in options and options[option] == default:
+                del options[option]
+    file.write_text(json.dumps(manifest))
+    before = generated(root)
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "The project is up to date" in result.output
+    assert generated(root) == before
+
+
+def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
+    upgraded("0.1.0")
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    document = json.loads(run("upgrade", "--json").output)
+    assert document["written"] is True
+    assert document["files"] == [{"path": "demo/app.py", "status": "update"}]
+
+
+# The way in for projects of 0.1
+
+
+def test_a_project_without_memory_is_told_the_way_in(root: Path, run: Run) -> None:
+    restore("0.1.0", root)
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.FAILURE
+    assert "falconws upgrade --adopt" in result.stderr
+
+
+def test_adopting_changes_no_file_and_recognises_every_command(root: Path, run: Run) -> None:
+    restore("0.1.0", root)
+    before = generated(root)
+    result = run("upgrade", "--adopt")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert " skip " not in result.output
+    assert generated(root) == before
+    status = run("status").output
+    for command in (
+        "falconws new demo",
+        "falconws add-resource chat-room --route /rooms/{room_id}/chat --pattern duplex --subprotocol wamp",
+        "falconws add-resource ticker --route /ticker --pattern feed --no-http",
+        "falconws add-middleware auth --kind token-auth",
+        "falconws add-media-handler orders --payload binary --codec msgpack",
+    ):
+        assert f"{command} (falconws 0.1.0)" in status
+    again = run("upgrade", "--adopt")
+    assert again.exit_code == ExitCode.FAILURE
+    assert "nothing to adopt" in again.stderr
+
+
+def test_adopting_tells_edited_files_and_strangers(root: Path, run: Run) -> None:
+    restore("0.1.0", root)
+    change(root / "demo/resources/chat_room.py", "class ChatRoomResource", "# mine\nclass ChatRoomResource")
+    (root / "demo/middleware/own.py").write_text("class OwnMiddleware:\n    pass\n")
+    (root / "demo/settings.py").unlink()
+    result = run("upgrade", "--adopt")
+    assert "skip  demo/resources/chat_room.py (edited; upgrades are going to merge it)" in result.output
+    assert "skip  demo/settings.py (not there; the next upgrade offers it as new)" in result.output
+    assert "demo/middleware/own.py is like nothing that falconws 0.1 made" in result.output
+
+
+def test_a_project_that_falconws_did_not_make_is_not_adopted(root: Path, run: Run) -> None:
+    (root / "demo").mkdir(parents=True)
+    (root / "pyproject.toml").write_text('[project]\nname = "demo"\n[tool.falconws]\napp = "demo.app:app"\n')
+    result = run("upgrade", "--adopt")
+    assert result.exit_code == ExitCode.FAILURE
+    assert "does not look like a project that falconws 0.1 made" in result.stderr
+    assert not (root / ".falconws").exists()
