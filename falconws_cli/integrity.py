@@ -1,11 +1,10 @@
 """What became of the generated files: as falconws left them, edited since, or missing. Reads, and never writes."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.manifest import Manifest, Operation
+from falconws_cli.manifest import Operation
 from falconws_cli.memory import Memory, is_text
 
 
@@ -46,15 +45,4 @@ def state_of(memory: Memory, path: str) -> State:
         return State.MISSING
     except OSError:
         return State.EDITED
-    return State.INTACT if any(is_text(data, key) for key in _left_behind(memory.manifest, path)) else State.EDITED
-
-
-def _left_behind(manifest: Manifest, path: str) -> Iterator[str]:
-    """Yield each text that falconws ever left at *path*."""
-    for operation in manifest.operations:
-        if path in operation.files:
-            yield operation.files[path]
-        if path in operation.edits:
-            yield operation.edits[path].after
-    if manifest.destroyed is not None and path in manifest.destroyed.edits:
-        yield manifest.destroyed.edits[path].after
+    return State.INTACT if any(is_text(data, key) for key in memory.manifest.left_behind(path)) else State.EDITED

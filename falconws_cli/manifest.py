@@ -95,14 +95,27 @@ class Manifest:
 
     operations: tuple[Operation, ...] = ()
     destroyed: Destroyed | None = None
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Files that falconws left as no operation says, when it took something out of the middle; by their texts."""
 
     def adding(self, operation: Operation) -> "Manifest":
-        return Manifest((*self.operations, operation))
+        left = {path: key for path, key in self.left.items() if path not in operation.edits}
+        return Manifest((*self.operations, operation), left=left)
 
     def replacing(self, changed: Mapping[int, Operation | None]) -> "Manifest":
         """Return the manifest with other operations in these positions, or none."""
         kept = [changed.get(position, old) for position, old in enumerate(self.operations)]
-        return Manifest(tuple(operation for operation in kept if operation is not None))
+        return Manifest(tuple(operation for operation in kept if operation is not None), left=self.left)
+
+    def left_behind(self, path: str) -> Iterator[str]:
+        """Yield each text that falconws ever left at *path*, and that nobody has taken back."""
+        for operation in self.operations:
+            if path in operation.files:
+                yield operation.files[path]
+            if path in operation.edits:
+                yield operation.edits[path].after
+        if path in self.left:
+            yield self.left[path]
 
     def pristine(self, path: PurePosixPath) -> str | None:
         """Return the text that a template last made for *path*, or None."""
@@ -124,6 +137,8 @@ class Manifest:
         """Return the file's content."""
         document: dict[str, Any] = {"about": _ABOUT, "format": FORMAT}
         document["operations"] = [_dump_operation(operation) for operation in self.operations]
+        if self.left:
+            document["left"] = dict(sorted(self.left.items()))
         if self.destroyed is not None:
             document["destroyed"] = {
                 "command": self.destroyed.command,
@@ -160,6 +175,7 @@ def load_manifest(data: bytes, where: str) -> Manifest:
             else Destroyed(
                 destroyed["command"], destroyed["files"], _load_edits(destroyed["edits"]), destroyed["manifest"]
             ),
+            dict(document.get("left", {})),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CommandError(f"{where} is damaged: {error!r}; restore it from your repository.") from None

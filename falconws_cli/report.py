@@ -38,6 +38,8 @@ class Report:
     notes: Sequence[str] = ()
     memory: Status = Status.IDENTICAL
     """What becomes of `.falconws/`, which is one line whatever is in it."""
+    left_to_do: Sequence[str] = ()
+    """What else the user has to see to."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -45,7 +47,7 @@ class Report:
         if any(change.status is Status.CONFLICT for change in self.changes):
             return ExitCode.CONFLICT
         by_hand = [change for change in self.changes if change.left_to_do]
-        return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() else ExitCode.OK
+        return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() or self.left_to_do else ExitCode.OK
 
     def show(self, choices: Choices) -> None:
         """Print it."""
@@ -65,6 +67,8 @@ class Report:
                 _line(verb, f"{planned.registration.what} {where} {planned.path}", color)
         for planned in self._unsettled():
             _advise(planned)
+        if self.left_to_do:
+            click.echo("\n" + "\n".join(self.left_to_do))
         if choices.dry_run:
             click.echo(f"\nNothing was written: this was a dry run. {self._summary()}")
         elif self.notes:
@@ -118,6 +122,7 @@ class Report:
                 }
                 for planned in self.registrations
             ],
+            "left_to_do": list(self.left_to_do),
             "notes": list(self.notes),
         }
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -71,4 +71,5 @@ def _carry_out(memory: Memory, withdrawal: Withdrawal, choices: Choices) -> Exit
         kept=withdrawal.kept,
         registrations=withdrawal.registrations,
         notes=withdrawal.notes,
+        left_to_do=withdrawal.left_to_do,
     )

@@ -41,6 +41,7 @@ def transact(
     kept: Sequence[Change] = (),
     registrations: Sequence[PlannedRegistration] = (),
     notes: Sequence[str] = (),
+    left_to_do: Sequence[str] = (),
 ) -> ExitCode:
     """Write *files* and what *remember* makes of them, all or nothing, or only show it; return how it went.
 
@@ -53,6 +54,7 @@ def transact(
         kept: What the caller decided to leave alone, to be reported only.
         registrations: To be reported only; their edits are among *files*.
         notes: To be reported after writing.
+        left_to_do: What the user has to see to; the exit code says that there is something.
 
     Raises:
         ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
@@ -64,12 +66,12 @@ def transact(
     changes = preview(root, files)
     open_conflicts = any(change.status is Status.CONFLICT for change in changes)
     if open_conflicts and choices.json and choices.policy is Policy.ASK:
-        Report(changes, registrations, notes).show(choices)
+        Report(changes, registrations, notes, left_to_do=left_to_do).show(choices)
         raise refusal(changes)
     changes = settle(root, changes, choices, memory)
     remembered = preview(root, remember(memory, changes))
     shown = sorted([*changes, *kept], key=lambda change: change.file.path)
-    report = Report(shown, registrations, notes, memory_status(remembered))
+    report = Report(shown, registrations, notes, memory_status(remembered), left_to_do)
     if choices.dry_run:
         report.show(choices)
         if report.exit_code is ExitCode.CONFLICT:

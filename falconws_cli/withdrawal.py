@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest, without_destroyed
 from falconws_cli.memory import MANIFEST, Memory, is_text, sha256, with_newlines_of
-from falconws_cli.needs import still_needed
+from falconws_cli.needs import importers, still_needed
 from falconws_cli.plan import NOTHING, JsonValue, PlannedFile, PlannedRegistration, Requirements
 from falconws_cli.preview import Change
 from falconws_cli.writer import Status
@@ -33,6 +33,8 @@ class Withdrawal:
     kept: list[Change] = field(default_factory=list)
     registrations: list[PlannedRegistration] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_to_do: list[str] = field(default_factory=list)
+    """What the user has to see to."""
     texts: list[bytes] = field(default_factory=list)
     """Texts that the manifest names for the first time."""
 
@@ -126,7 +128,8 @@ class _Taking:
         self._unregister(destroys=destroys)
         self._remove_requirements(gone)
         changed = {path: data for path, data in self._after.items() if data != self._before[path]}
-        withdrawal = Withdrawal(command, self._manifest(remaining, needed))
+        withdrawal = Withdrawal(command, self._manifest(remaining, needed, changed))
+        withdrawal.left_to_do = self._importers(changed)
         withdrawal.files = [_planned(path, self._before[path], data) for path, data in sorted(changed.items())]
         withdrawal.kept = self._kept
         withdrawal.registrations = self._registrations
@@ -260,7 +263,19 @@ class _Taking:
             lists = {name: values for name, values in vars(gone).items() if name != "modules"}
             self._after[path] = remove_from_pyproject(_decoded(current), **lists).encode(errors="surrogateescape")
 
-    def _manifest(self, remaining: Mapping[str, str], needed: Requirements) -> Manifest:
+    def _importers(self, changed: Mapping[str, bytes | None]) -> list[str]:
+        """Return a sentence for each line of the project that imports what goes."""
+        gone = [PurePosixPath(path) for path, data in changed.items() if data is None]
+        texts = {self._root / path: data for path, data in changed.items()}
+        return [
+            f"{line.path.relative_to(self._root).as_posix()}:{line.number} still imports {line.module}, which is gone: "
+            "see to it yourself."
+            for line in importers(self._root, gone, texts)
+        ]
+
+    def _manifest(
+        self, remaining: Mapping[str, str], needed: Requirements, changed_files: Mapping[str, bytes | None]
+    ) -> Manifest:
         *others, last = self._positions
         changed: dict[int, Operation | None] = dict.fromkeys(others)
         operation = self._memory.manifest.operations[last]
@@ -276,7 +291,17 @@ class _Taking:
                 if position not in self._positions and shared:
                     changed[position] = replace(other, added=_union((other.added, shared)))
                     break
-        return self._memory.manifest.replacing(changed)
+        manifest = self._memory.manifest.replacing(changed)
+        left = {path: key for path, key in manifest.left.items() if path not in changed_files}
+        for path, data in changed_files.items():
+            before = self._before[path]
+            if data is not None and before is not None and _was_left(self._memory.manifest, path, before):
+                left[path] = sha256(data)
+        # A text that an operation knows already needs no second mention.
+        manifest = replace(manifest, left={})
+        return replace(
+            manifest, left={path: key for path, key in left.items() if key not in manifest.left_behind(path)}
+        )
 
     def _allow_bringing_back(self, withdrawal: Withdrawal, changed: Mapping[str, bytes | None]) -> None:
         """Make the memory keep what goes, until something else happens in the project."""
@@ -351,6 +376,10 @@ def _with_requirements(text: bytes, added: Requirements) -> bytes:
 
     lists = {name: values for name, values in vars(added).items() if name != "modules"}
     return edit_pyproject(_decoded(text), **lists).encode()
+
+
+def _was_left(manifest: Manifest, path: str, data: bytes) -> bool:
+    return any(is_text(data, key) for key in manifest.left_behind(path))
 
 
 def _planned(path: str, before: bytes | None, after: bytes | None) -> PlannedFile:

@@ -4,49 +4,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import click.testing
+import click
 import pytest
 
 from falconws_cli.exitcodes import ExitCode
 from falconws_cli.main import cli
+from tests.cli.conftest import Run
+from tests.cli.observing import one_line_error, tree
 
-Run = Callable[..., click.testing.Result]
-
-COMMANDS = ["new", "add-resource", "add-middleware", "add-media-handler", "serve", "test", "bench"]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line in the folder that *cwd* names below tmp_path."""
-
-    def run(*arguments: str, cwd: str = "") -> click.testing.Result:
-        monkeypatch.chdir(tmp_path / cwd)
-        return click.testing.CliRunner().invoke(cli, list(arguments), prog_name="falconws")
-
-    return run
-
-
-@pytest.fixture
-def demo(tmp_path: Path, run: Run) -> Path:
-    """A fresh project."""
-    result = run("new", "demo")
-    assert result.exit_code == 0, result.output
-    return tmp_path / "demo"
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def one_line_error(result: click.testing.Result) -> str:
-    """The error, which must be one line on stderr and nothing on stdout."""
-    assert result.stdout == ""
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+COMMANDS = list(cli.list_commands(click.Context(cli)))
 
 
 def test_help_imports_neither_falcon_nor_jinja2_nor_uvicorn() -> None:

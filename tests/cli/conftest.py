@@ -1,0 +1,30 @@
+"""A user at work: commands in a folder, and a fresh project."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from falconws_cli.main import cli
+
+Run = Callable[..., click.testing.Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in the folder that *cwd* names below tmp_path."""
+
+    def run(*arguments: str, cwd: str = "") -> click.testing.Result:
+        monkeypatch.chdir(tmp_path / cwd)
+        return click.testing.CliRunner().invoke(cli, list(arguments), prog_name="falconws")
+
+    return run
+
+
+@pytest.fixture
+def demo(tmp_path: Path, run: Run) -> Path:
+    """A fresh project."""
+    result = run("new", "demo")
+    assert result.exit_code == 0, result.output
+    return tmp_path / "demo"
