@@ -35,8 +35,8 @@ class Policy:
     """What happens to a subscriber that does not keep up; made by the class methods, each named for what it does.
 
     What a connection cannot take at once waits in its backlog. The bounds hold for each subscription: *max_messages*
-    messages and *max_bytes* bytes of payload (a message larger than that never waits). What the server's own write
-    buffer holds, 64 KiB by default, comes on top.
+    messages and *max_bytes* bytes of payload (a message larger than that waits only alone). What the server's own
+    write buffer holds, 64 KiB by default, comes on top.
     """
 
     name: str
@@ -132,7 +132,11 @@ class Backlog(Generic[ItemT]):
 
     def has_room(self, size: int) -> bool:
         """Whether a message of *size* bytes would break no bound."""
-        return self.counted < self._policy.max_messages and self.bytes + size <= self._policy.max_bytes
+        counted = self.counted
+        if not counted:
+            # Otherwise a message larger than the bound could reach nobody who is not writable at this very moment.
+            return True
+        return counted < self._policy.max_messages and self.bytes + size <= self._policy.max_bytes
 
     def add(self, item: ItemT) -> list[ItemT] | None:
         """Take *item* in, and return what was dropped, which may be *item* itself.
@@ -145,7 +149,7 @@ class Backlog(Generic[ItemT]):
         name = self._policy.name
         if name in ("disconnect", "block"):
             return None
-        if name == "drop_newest" or item.size > self._policy.max_bytes:
+        if name == "drop_newest":
             return [item]
         dropped: list[ItemT] = []
         while not self.has_room(item.size):

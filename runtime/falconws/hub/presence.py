@@ -63,7 +63,8 @@ class Presence:
     async def leave(self, memberships: Iterable[Membership]) -> None:
         """Remove devices. Where the broker cannot be reached, the lease does it."""
         for membership in memberships:
-            self._memberships.pop(membership.entry, None)
+            if self._memberships.pop(membership.entry, None) is None:
+                continue
             try:
                 await self._broker.leave(*membership.entry)
             except BrokerUnavailable as error:

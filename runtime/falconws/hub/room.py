@@ -143,10 +143,22 @@ class Room:
             self.state = RECOVERING
             self._hub.recover(self)
 
-    def take_history(self, history: History) -> bool:
-        """Deliver what was missed, and return whether the room flows again; if not, ask for the history once more."""
+    @property
+    def held(self) -> tuple[Publication, ...]:
+        """What is held back."""
+        return tuple(self._held or ())
+
+    def take_history(self, history: History, held_before: tuple[Publication, ...]) -> bool:
+        """Deliver what was missed, and return whether the room flows again; if not, ask for the history once more.
+
+        *held_before* is what was held back before the history was asked for.
+        """
         if self.state != RECOVERING:
             return True
+        # The history knew of these. If they are of another epoch, that one is over.
+        over = {id(publication) for publication in held_before if publication.position.epoch != history.top.epoch}
+        if over and self._held:
+            self._held = deque((p for p in self._held if id(p) not in over), maxlen=_MAX_HELD)
         publications = list(history.publications)
         if not history.complete:
             offset = history.top.offset
@@ -224,8 +236,13 @@ class Room:
                 else:
                     outgoing = made[follower.encode] = self.encode(follower.encode, event, key=key, previous=previous)
                 prepared = None if outgoing is None else outgoing.prepared
-            if outgoing is not None and not follower.try_send(prepared):
-                follower.offer(outgoing)
+            try:
+                if outgoing is not None and not follower.try_send(prepared):
+                    follower.offer(outgoing)
+            except Exception:
+                # Whatever it is, it must not reach the others.
+                _logger.exception("A subscriber of room %r has failed; its subscription ends", self.name)
+                follower.end()
         if isinstance(event, Message):
             self._hub.stats.delivered += len(self.followers)
 

@@ -83,6 +83,9 @@ class Subscriber:
     def positions(self) -> dict[str, Position]:
         """Where this subscription stands in each of its rooms: what came before was passed on, or dropped."""
         positions = {room.name: room.position for room in self._rooms}
+        for name, offset in (self._seen or {}).items():
+            if name in positions and offset > positions[name].offset:
+                positions[name] = Position(positions[name].epoch, offset)
         for outgoing in reversed(list(self._backlog or ())):
             if outgoing.position is not None and outgoing.room in positions:
                 epoch, offset = outgoing.position
@@ -279,7 +282,7 @@ class Subscriber:
 
     def has_room(self, size: int) -> bool:
         """Whether a message of *size* bytes would find room."""
-        return self._over or self._backlog is None or self._backlog.has_room(size)
+        return not self._backlog or self._backlog.has_room(size)
 
     async def wait_for_room(self, size: int, started: float) -> None:
         """Return when a message of *size* bytes may find room; disconnect when that takes too long.

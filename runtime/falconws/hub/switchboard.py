@@ -6,6 +6,7 @@ One for each run. It is the broker's sink, and what rooms and subscribers need o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Coroutine, Iterable
@@ -54,6 +55,8 @@ class Switchboard:
         self._closer: asyncio.Task[None] | None = None
         self._to_recover: dict[Room, None] = {}
         self._recoveries = 0
+        self._back = asyncio.Event()
+        """Set when the broker is back, for those who wait to try again."""
         self._interruption: str | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -208,6 +211,8 @@ class Switchboard:
         if self._interruption is not None:
             _logger.info("The broker is back")
         self._interruption = None
+        self._back.set()
+        self._back = asyncio.Event()
         for room in self.rooms.values():
             room.interrupted()
 
@@ -244,14 +249,18 @@ class Switchboard:
     async def _recover_room(self, room: Room) -> None:
         waits = backoff()
         while room.state == RECOVERING:
+            held = room.held
             try:
                 history = await self.broker.history(room.name, room.position)
             except BrokerUnavailable as error:
                 _logger.debug("Room %r is not recovered yet: %s", room.name, error)
-                await asyncio.sleep(next(waits))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(next(waits)):
+                        await self._back.wait()
                 continue
-            if room.take_history(history):
-                return
+            if not room.take_history(history, held):
+                # More was lost meanwhile. The wait also keeps a broker that breaks its promises from being hammered.
+                await asyncio.sleep(next(waits))
 
     def _watched(self) -> Iterable[str]:
         return [room.name for room in self.rooms.values() if room.watchers]

@@ -1,0 +1,126 @@
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falconws import Policy
+from falconws.hub.policy import Backlog, make_backlog
+
+
+@dataclass(eq=False)
+class Item:
+    number: int
+    size: int
+    key: str | None
+
+
+@dataclass
+class Take:
+    """The consumer takes so many."""
+
+    count: int
+
+
+MAX_MESSAGES, MAX_BYTES = 5, 20
+
+ITEMS = st.builds(Item, st.just(0), st.integers(0, 25), st.sampled_from([None, None, "a", "b", "c"]))
+STEPS = st.lists(st.one_of(ITEMS, ITEMS, ITEMS, st.builds(Take, st.integers(1, 4))), max_size=60)
+
+
+def number(steps: list[Item | Take]) -> list[Item | Take]:
+    for index, step in enumerate(steps):
+        if isinstance(step, Item):
+            step.number = index
+    return steps
+
+
+def fits(waiting: list[Item], item: Item) -> bool:
+    if not waiting:
+        return True
+    return len(waiting) < MAX_MESSAGES and sum(other.size for other in waiting) + item.size <= MAX_BYTES
+
+
+def model(name: str, waiting: list[Item], item: Item) -> list[Item] | None:
+    """The policies in plain words; returns what is dropped, None for a broken bound."""
+    dropped: list[Item] = []
+    if name == "conflate" and item.key is not None:
+        dropped = [other for other in waiting if other.key == item.key]
+        waiting[:] = [other for other in waiting if other.key != item.key]
+    if name in ("disconnect", "block") and not fits(waiting, item):
+        return None
+    if name == "drop_newest" and not fits(waiting, item):
+        return [item]
+    while not fits(waiting, item):
+        dropped.append(waiting.pop(0))
+    waiting.append(item)
+    return dropped
+
+
+@pytest.mark.parametrize("name", ["drop_oldest", "drop_newest", "conflate", "disconnect", "block"])
+@given(steps=STEPS)
+def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take]) -> None:
+    policy: Policy = getattr(Policy, name)(max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES)
+    assert policy.name == name
+    backlog: Backlog[Item] = make_backlog(policy)
+    waiting: list[Item] = []
+    offered, taken, dropped = [], [], []
+    for step in number(steps):
+        if isinstance(step, Take):
+            for _ in range(min(step.count, len(waiting))):
+                assert backlog.peek() is waiting[0]
+                taken.append(backlog.pop())
+                assert taken[-1] is waiting.pop(0)
+        else:
+            had_room = backlog.has_room(step.size)
+            assert had_room == fits(waiting, step)
+            expected = model(name, waiting, step)
+            gone = backlog.add(step)
+            assert gone == expected
+            offered.append(step)
+            dropped += [step] if gone is None else gone
+        assert list(backlog) == waiting
+        assert len(backlog) == backlog.counted == len(waiting)
+        assert backlog.bytes == sum(item.size for item in waiting)
+        # The bounds; a single message may be larger than the bytes allow.
+        assert len(waiting) <= MAX_MESSAGES
+        assert backlog.bytes <= MAX_BYTES or len(waiting) == 1
+    # Nothing is lost in silence, nothing comes twice, and the order is that of the offers.
+    assert sorted(item.number for item in [*taken, *waiting, *dropped]) == [item.number for item in offered]
+    numbers = [item.number for item in [*taken, *waiting]]
+    assert numbers == sorted(numbers)
+
+
+@given(steps=STEPS)
+def test_conflating_keeps_the_newest_of_each_key(steps: list[Item | Take]) -> None:
+    backlog: Backlog[Item] = make_backlog(Policy.conflate(max_messages=1000, max_bytes=100_000))
+    newest: dict[str, Item] = {}
+    for step in number(steps):
+        if isinstance(step, Item):
+            backlog.add(step)
+            if step.key is not None:
+                newest[step.key] = step
+    assert [item for item in backlog if item.key is not None] == sorted(newest.values(), key=lambda item: item.number)
+
+
+@given(st.lists(ITEMS, max_size=20), st.lists(ITEMS, max_size=20))
+def test_what_is_replayed_goes_first_and_is_not_counted(live: list[Item], replayed: list[Item]) -> None:
+    backlog: Backlog[Item] = make_backlog(Policy.drop_oldest(max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES))
+    for item in live:
+        backlog.add(item)
+    waiting = list(backlog)
+    backlog.replay(replayed)
+    assert backlog.counted == len(waiting)
+    assert [backlog.pop() for _ in range(len(backlog))] == [*replayed, *waiting]
+    assert backlog.bytes == 0
+
+
+@pytest.mark.parametrize("bounds", [{"max_messages": 0}, {"max_bytes": 0}, {"max_messages": -1}])
+def test_bounds_are_at_least_one(bounds: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"Policy.drop_oldest\(max_.*: use 1 or more"):
+        Policy.drop_oldest(**bounds)
+
+
+def test_a_timeout_is_not_negative() -> None:
+    with pytest.raises(ValueError, match=r"Policy.block\(timeout_s=-1\): use 0 or more seconds"):
+        Policy.block(timeout_s=-1)
