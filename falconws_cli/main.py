@@ -30,6 +30,7 @@ _COMMANDS = {
     "doctor": "Check the installation and the project.",
     "connect": "Talk to a WebSocket, by hand or in scripts.",
     "bench": "Put a WebSocket route under load.",
+    "completion": "Print what makes a shell complete falconws.",
 }
 """The commands in the order in which a newcomer needs them, each with its short help."""
 

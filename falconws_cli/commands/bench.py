@@ -5,8 +5,14 @@ from pathlib import Path
 import click
 
 
+def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.completions import route_paths
+
+    return route_paths(ctx, parameter, incomplete)
+
+
 @click.command("bench", short_help="Put a WebSocket route under load.")
-@click.argument("where", metavar="[URL|PATH]", default="/echo")
+@click.argument("where", metavar="[URL|PATH]", shell_complete=_routes, default="/echo")
 @click.option(
     "--connections", type=click.IntRange(1, 20_000), default=32, show_default=True, help="Number of connections."
 )

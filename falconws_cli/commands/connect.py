@@ -8,6 +8,12 @@ import click
 _STEPS = {"sends": "send", "expects": "expect"}
 
 
+def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.completions import route_paths
+
+    return route_paths(ctx, parameter, incomplete)
+
+
 class _InOrder(click.Command):
     """Remembers in which order --send and --expect were typed, which click tells for single options only."""
 
@@ -20,7 +26,7 @@ class _InOrder(click.Command):
 
 
 @click.command("connect", cls=_InOrder, short_help="Talk to a WebSocket, by hand or in scripts.")
-@click.argument("where", metavar="URL|PATH")
+@click.argument("where", metavar="URL|PATH", shell_complete=_routes)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),

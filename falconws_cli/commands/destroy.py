@@ -14,9 +14,21 @@ if TYPE_CHECKING:
     from falconws_cli.choices import Choices
 
 
+def _kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.completions import generated_kinds
+
+    return generated_kinds(ctx, parameter, incomplete)
+
+
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.completions import generated_names
+
+    return generated_names(ctx, parameter, incomplete)
+
+
 @click.command("destroy", short_help="Remove a generated resource, middleware or media handler.")
-@click.argument("kind", metavar="KIND")
-@click.argument("name")
+@click.argument("kind", metavar="KIND", shell_complete=_kinds)
+@click.argument("name", shell_complete=_names)
 @removing()
 def command(kind: str, name: str, choices: Choices) -> None:
     """Remove what add-KIND made under NAME: files, registration, and the dependency that nothing else needs.
