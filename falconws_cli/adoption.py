@@ -6,7 +6,7 @@ the same was surely made so; one that was edited belongs to the recipe that come
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
@@ -15,7 +15,7 @@ from falconws_cli.errors import CommandError
 from falconws_cli.generators import find_generator
 from falconws_cli.generators.target import PYPROJECT, read_text
 from falconws_cli.history import FORGETFUL, rendering_as, trees_of
-from falconws_cli.manifest import Made, Manifest, Operation
+from falconws_cli.manifest import Manifest, Operation
 from falconws_cli.memory import Memory, sha256
 from falconws_cli.names import parse_name
 from falconws_cli.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements
@@ -23,7 +23,7 @@ from falconws_cli.preview import Change
 from falconws_cli.project import Project
 from falconws_cli.register import Outcome, routes_in
 from falconws_cli.rendering import render_trees
-from falconws_cli.upgrading import Version
+from falconws_cli.upgrading import Version, as_registered
 from falconws_cli.writer import Status
 
 # Below this, a file has little more in common with a pattern than that both are resources.
@@ -165,8 +165,8 @@ def _operation(project: Project, recipe: Recipe, piece: Piece) -> Operation:
     made = []
     for wiring in piece.wirings:
         there = wiring.register(read_text(project, wiring.path) or "").outcome is Outcome.ALREADY
-        outcome = Outcome.REGISTERED if there else Outcome.CANNOT
-        made.append(Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome.value))
+        registered = as_registered(wiring)
+        made.append(registered if there else replace(registered, outcome=Outcome.CANNOT.value, imports=()))
     files = {file.path: file.data for file in piece.files if project.exists(file.path)}
     return Operation(
         command=_command(recipe),

@@ -41,9 +41,14 @@ class Report:
     left_to_do: Sequence[str] = ()
     """What else the user has to see to."""
 
+    code: ExitCode | None = None
+    """How the command ends, where it knows more than the changes tell."""
+
     @property
     def exit_code(self) -> ExitCode:
         """How a command ends that could do all of this."""
+        if self.code is not None:
+            return self.code
         if any(change.status is Status.CONFLICT for change in self.changes):
             return ExitCode.CONFLICT
         by_hand = [change for change in self.changes if change.left_to_do]

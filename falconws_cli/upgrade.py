@@ -1,5 +1,6 @@
 """`falconws upgrade` from plan to disk: check, write in one transaction with the memory, report."""
 
+import json
 from collections.abc import Sequence
 
 import click
@@ -7,7 +8,7 @@ import click
 from falconws_cli.adoption import plan_adoption
 from falconws_cli.choices import Choices
 from falconws_cli.exitcodes import ExitCode
-from falconws_cli.memory import MANIFEST, Memory, read_memory
+from falconws_cli.memory import MANIFEST, read_memory
 from falconws_cli.plan import PlannedFile
 from falconws_cli.preview import Change, preview
 from falconws_cli.project import Project
@@ -31,11 +32,12 @@ def upgrade(project: Project, choices: Choices) -> ExitCode:
     if not plan.changes and not choices.json:
         click.echo(f"The project is up to date: it has what falconws {VERSION} makes.")
         notes = []
-    code = _write(project, memory, plan.changes, memory.changes(plan.manifest, plan.texts), choices, notes)
-    return ExitCode.MERGE_CONFLICTS if plan.conflicts else code
+    code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
+    remembered = memory.changes(plan.manifest, plan.texts)
+    return _write(project, plan.changes, remembered, choices, notes, code=code)
 
 
-def check(project: Project) -> ExitCode:
+def check(project: Project, *, as_json: bool = False) -> ExitCode:
     """Say whether an upgrade is available; return `UPGRADE_AVAILABLE` when one is.
 
     Raises:
@@ -44,13 +46,15 @@ def check(project: Project) -> ExitCode:
     memory = read_memory(project.root)
     require_operations(memory)
     plan = plan_upgrade(project, memory)
-    if not plan.available:
+    if as_json:
+        files = [str(change.file.path) for change in plan.changes]
+        click.echo(json.dumps({"available": plan.available, "version": VERSION, "files": files}, indent=2))
+    elif plan.available:
+        count = f"{len(plan.changes)} file{'s' if len(plan.changes) != 1 else ''}"
+        click.echo(f"An upgrade to falconws {VERSION} is available, of {count}: see `falconws upgrade --dry-run`.")
+    else:
         click.echo(f"The project is up to date: it has what falconws {VERSION} makes.")
-        return ExitCode.OK
-    count = len(plan.changes)
-    files = f"{count} file{'s' if count != 1 else ''}"
-    click.echo(f"An upgrade to falconws {VERSION} is available, of {files}: see `falconws upgrade --dry-run --diff`.")
-    return ExitCode.UPGRADE_AVAILABLE
+    return ExitCode.UPGRADE_AVAILABLE if plan.available else ExitCode.OK
 
 
 def adopt(project: Project, choices: Choices) -> ExitCode:
@@ -63,25 +67,25 @@ def adopt(project: Project, choices: Choices) -> ExitCode:
     adoption = plan_adoption(project, memory)
     notes = [*adoption.notes, "Now see `falconws upgrade --dry-run`."]
     planned = memory.changes(adoption.manifest, adoption.texts)
-    return _write(project, memory, adoption.changes, planned, choices, notes, needs_clean=False)
+    return _write(project, adoption.changes, planned, choices, notes, needs_clean=False)
 
 
 def _write(
     project: Project,
-    memory: Memory,
     changes: Sequence[Change],
     remembered: Sequence[PlannedFile],
     choices: Choices,
     notes: Sequence[str],
     *,
     needs_clean: bool = True,
+    code: ExitCode | None = None,
 ) -> ExitCode:
     written = [change.file for change in changes if change.writes]
     remembering = preview(project.root, remembered)
     writes = written or any(change.writes for change in remembering)
     if writes and needs_clean and not choices.dry_run and not choices.force:
         require_clean(project.root, [*(file.path for file in written), MANIFEST])
-    report = Report(changes, (), notes, memory_status(remembering))
+    report = Report(changes, (), notes, memory_status(remembering), code=code)
     if not choices.dry_run:
         commit(project.root, [*written, *remembered])
     if changes or choices.json or choices.dry_run:

@@ -21,6 +21,7 @@ from falconws_cli.preview import Change
 from falconws_cli.project import Project
 from falconws_cli.register import Outcome
 from falconws_cli.version import VERSION
+from falconws_cli.wiring import Wiring
 from falconws_cli.writer import Status
 
 
@@ -181,7 +182,7 @@ def _rendered(operation: Operation, piece: Piece) -> Operation:
     known = {(made.kind, made.path, _key(made)): made for made in operation.registrations}
     made = []
     for wiring in piece.wirings:
-        new = Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, Outcome.REGISTERED.value)
+        new = as_registered(wiring)
         made.append(known.get((new.kind, new.path, _key(new)), new))
     return replace(
         operation,
@@ -191,6 +192,16 @@ def _rendered(operation: Operation, piece: Piece) -> Operation:
         requirements=piece.requirements,
         added=_added(operation, piece.requirements),
     )
+
+
+def as_registered(wiring: Wiring) -> Made:
+    """Return what shall be remembered of a registration that is in its file, with the imports that it brought along."""
+    arguments = wiring.arguments
+    one = [str(arguments[name]) for name in ("resource", "middleware", "handler") if name in arguments]
+    several = arguments.get("imports", [])
+    imports = (*one, *map(str, several if isinstance(several, list) else []))
+    outcome = Outcome.REGISTERED.value
+    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)
 
 
 def _key(made: Made) -> str:

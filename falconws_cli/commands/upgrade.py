@@ -38,5 +38,5 @@ def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
         raise click.UsageError("--check and --adopt exclude each other; choose one.")
     project = require_project(Path.cwd())
     if only_check:
-        sys.exit(upgrade.check(project))
+        sys.exit(upgrade.check(project, as_json=choices.json))
     sys.exit(upgrade.adopt(project, choices) if to_adopt else upgrade.upgrade(project, choices))

@@ -208,6 +208,7 @@ def test_changes_of_one_place_become_counted_conflicts(
     upgraded(version)
     for file in (root / "demo/settings.py", changed_templates / SETTINGS):
         change(file, '("CRITICAL", ', f'("{file.name}", ')
+    assert json.loads(run("upgrade", "--dry-run", "--json").output)["exit_code"] == ExitCode.MERGE_CONFLICTS
     result = run("upgrade")
     assert result.exit_code == ExitCode.MERGE_CONFLICTS
     assert "demo/settings.py (merged, with 1 conflict to settle)" in result.output
@@ -330,9 +331,40 @@ def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Calla
     assert generated(root) == before
 
 
+def test_what_was_upgraded_or_adopted_can_be_taken_back(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    for path in ("app", "routes"):
+        change(
+            changed_templates / f"project/full/%package%/{path}.py.jinja",
+            "import falconws\n",
+            "import falconws as falconws\n",
+        )
+    assert run("upgrade").exit_code == ExitCode.OK
+    for what in (
+        ["resource", "ticker"],
+        ["resource", "chat-room"],
+        ["middleware", "auth"],
+        ["media-handler", "orders"],
+    ):
+        result = run("destroy", *what)
+        assert result.exit_code == ExitCode.OK, result.output
+        assert "see to it yourself" not in result.output
+    made = root.parent / "made"
+    made.mkdir()
+    subprocess.run([sys.executable, "-m", "falconws_cli", "new", "demo"], cwd=made, check=True, capture_output=True)
+    expected = generated(made / "demo")
+    for path in ("demo/app.py", "demo/routes.py"):
+        expected[path] = expected[path].replace(b"import falconws\n", b"import falconws as falconws\n")
+    assert generated(root) == expected
+
+
 def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
     upgraded("0.1.0")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
+    check = json.loads(run("upgrade", "--check", "--json").output)
+    assert (check["available"], check["files"]) == (True, ["demo/app.py"])
     document = json.loads(run("upgrade", "--json").output)
     assert document["written"] is True
     assert document["files"] == [{"path": "demo/app.py", "status": "update"}]
