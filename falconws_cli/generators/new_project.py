@@ -11,6 +11,9 @@ from falconws_cli.plan import JsonValue, Plan, PlannedFile, Recipe
 from falconws_cli.rendering import render_trees
 from falconws_cli.version import VERSION
 
+_BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}
+"""Where a broker is on a developer's machine."""
+
 
 def plan_project(text: str, parent: Path, options: ProjectOptions = PLAIN) -> tuple[Path, Name, Plan]:
     """Return the folder of the project called *text* below *parent*, its name, and its files.
@@ -57,7 +60,7 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
     recorded = recipe.options.get("with", [])
     assert isinstance(recorded, list)
     parts = parse_parts(str(part) for part in recorded)
-    broker = next((part.value for part in parts if part in BROKERS), None)
+    broker = next((part.value for part in parts if part in BROKERS), "")
     context = {
         "distribution": name.kebab,
         "package": name.module,
@@ -65,6 +68,7 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
         "falconws_version": VERSION,
         "minimal": minimal,
         "broker": broker,
+        "broker_url": _BROKER_URLS.get(broker),
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
     return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))

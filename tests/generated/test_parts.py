@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
+import urllib.error
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ from falconws_cli.errors import RefusedError
 from falconws_cli.generators.new_project import plan_project, render_project
 from falconws_cli.parts import BROKERS, Part, ProjectOptions
 from falconws_cli.plan import Recipe
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, free_port
 from tests.generated import dockerfile, wheelhouse
 from tests.generated.workshop import (
     START_S,
@@ -34,6 +36,7 @@ from tests.generated.workshop import (
     environment,
     falconws,
     get,
+    mypy_cache,
     new_project,
     served,
 )
@@ -101,7 +104,7 @@ def test_every_combination_renders_to_whole_files_and_nothing_else() -> None:
         broker = any(part in BROKERS for part in parts)
         added = set().union(*(FILES.get(part, set()) for part in parts))
         if broker:
-            added |= {"compose.yaml", "chat_room/resources/ready.py", "tests/resources/test_ready.py"}
+            added |= {"compose.yaml", "tests/test_hub.py"}
         assert set(files) - set(plain[minimal]) == added, parts
         for path, text in files.items():
             assert "{%" not in text, path
@@ -219,6 +222,7 @@ def test_the_steps_of_the_dockerfile_make_an_image_that_serves_is_healthy_and_dr
     assert int(image.settings["USER"].split(":")[0]) > 0
     assert (image.settings["EXPOSE"], image.settings["STOPSIGNAL"]) == ("8000", "SIGTERM")
     before = snapshot(image.root)
+    assert_the_compiled_templates_are_these(image, tmp_path)
     with running(image) as (process, port):
         assert check(image, port) == 0
         with connect(f"ws://127.0.0.1:{port}/echo") as ws:
@@ -241,6 +245,23 @@ def test_the_steps_of_the_dockerfile_make_an_image_that_serves_is_healthy_and_dr
         ) as ws:
             ws.send("through a proxy")
             assert ws.recv(timeout=START_S) == "through a proxy"
+
+
+def assert_the_compiled_templates_are_these(image: dockerfile.Image, folder: Path) -> None:
+    """Let the falconws of the image, which comes from a wheel, make projects; they must be those of the checkout."""
+    for options in (["--minimal", "--with", "github-ci,agents-md"], ["--with", "compose,nats,pre-commit"]):
+        projects = [folder / "compiled", folder / "rendered"]
+        for project in projects:
+            project.mkdir()
+        run("falconws", "new", "demo", *options, cwd=projects[0], env={**image.environment, "HOME": str(folder)})
+        falconws(projects[1], "new", "demo", *options)
+        compiled, rendered = ({p.relative_to(r): p.read_bytes() for p in r.rglob("*") if p.is_file()} for r in projects)
+        # The manifest says when and by which version.
+        for files in (compiled, rendered):
+            del files[Path("demo", ".falconws", "manifest.json")]
+        assert compiled == rendered
+        for project in projects:
+            shutil.rmtree(project)
 
 
 @contextmanager
@@ -288,6 +309,59 @@ def check(image: dockerfile.Image, port: int) -> int:
     return done.returncode
 
 
+class ComposedNats(Nats):
+    """NATS as compose.yaml starts it, on free ports and with a folder of its own."""
+
+    words: list[str]
+    http_port = 0
+
+    def command(self) -> list[str]:
+        self.http_port = free_port()
+        here = {"/data": str(self.folder), "8222": str(self.http_port)}
+        program, *_ = super().command()
+        return [program, "--addr", "127.0.0.1", "--port", str(self.port), *(here.get(w, w) for w in self.words)]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_project_with_a_hub_is_clean_and_ready_as_long_as_its_broker_answers(tmp_path: Path, broker: Part) -> None:
+    (tmp_path / "project").mkdir()
+    root = new_project(tmp_path / "project", "demo", "--with", ",".join([broker.value, *WITHOUT_BROKER]))
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    assert_tests_pass(root, expected=13)
+    extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert broker.value in extras
+    dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert [re.sub(">=.*", "", dependency) for dependency in dependencies] == [f"falconws[{broker.value}]"]
+
+    services = yaml.safe_load((root / "compose.yaml").read_text())["services"]
+    url = services["demo"]["environment"]["DEMO_HUB_URL"]
+    assert re.fullmatch(rf"{broker.value}://{broker.value}:\d+", url)
+    assert services[broker.value]["ports"] == [f"127.0.0.1:{url.rpartition(':')[2]}:{url.rpartition(':')[2]}"]
+    if broker is Part.NATS:
+        ComposedNats.words = services["nats"]["command"]
+        server: BrokerServer = ComposedNats(tmp_path / "broker")
+    else:
+        server = Valkey(tmp_path / "broker")
+    try:
+        with served(root, {"DEMO_HUB_URL": server.url}) as address:
+            assert get(address, "/readyz") == (200, "ready\n")
+            if isinstance(server, ComposedNats):
+                health = services["nats"]["healthcheck"]["test"][-1].removeprefix("http://127.0.0.1:8222")
+                assert get(f"127.0.0.1:{server.http_port}", health)[0] == 200
+            server.kill()
+            with pytest.raises(urllib.error.HTTPError) as unready:
+                get(address, "/readyz")
+            assert unready.value.code == 503
+            with unready.value as response:
+                assert "hub" in response.read().decode()
+            # Alive all the same: a container is not to be replaced because its broker is away.
+            assert get(address, "/healthz") == (200, {"status": "ok"})
+    finally:
+        server.stop()
+
+
 def snapshot(root: Path) -> set[tuple[str, int]]:
     return {(path.as_posix(), path.lstat().st_mtime_ns) for path in root.rglob("*")}
 
@@ -305,16 +379,18 @@ def test_the_workflow_and_the_hooks_pass_and_notice_what_is_wrong(tmp_path: Path
     assert job["jobs"]["check"]["strategy"]["matrix"]["python"] == tested
     venv = tmp_path / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", str(venv), cwd=tmp_path)
-    # All that the project needs is there, as in a runner's cache; pip has to find out that it is enough.
+    # All that the project needs is installed; pip has to find out that it is enough, and to build the project.
+    index = tmp_path / "index"
+    index.mkdir()
+    wheelhouse.pack(["editables", "hatchling"], index)
     (packages,) = venv.glob("lib/python*/site-packages")
     installed = sysconfig.get_path("purelib")
     (packages / "installed.pth").write_text(f"import site; site.addsitedir({installed!r})\n")
     env = {
-        "PIP_NO_INDEX": "1",
-        "PIP_NO_BUILD_ISOLATION": "1",
-        "PIP_CONFIG_FILE": os.devnull,
+        **wheelhouse.pip_environment(index),
         "PATH": os.pathsep.join([str(venv / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(tmp_path),
+        "MYPY_CACHE_DIR": mypy_cache(),
         "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
         **{f"GIT_{who}_{what}": "ada@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
         "GIT_CONFIG_NOSYSTEM": "1",

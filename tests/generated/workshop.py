@@ -3,13 +3,17 @@
 Knows nothing of what is in a template.
 """
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -73,7 +77,15 @@ def _passes(root: Path, module: str, *arguments: str) -> str:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without what this test run itself has set for pytest."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "DEMO_"))}
-    return {**kept, **(extra or {})}
+    return {**kept, "MYPY_CACHE_DIR": mypy_cache(), **(extra or {})}
+
+
+@functools.cache
+def mypy_cache() -> str:
+    """Return a folder where mypy keeps for the next project what it found out about the libraries of this one."""
+    folder = tempfile.mkdtemp(prefix="falconws-mypy-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextlib.contextmanager
