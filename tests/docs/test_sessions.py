@@ -71,6 +71,14 @@ def test_growing_a_project(tmp_path: Path) -> None:
     shell.play(session("add-media"))
 
 
+def test_talking_in_a_room(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-room"))
+    with shell.serving(session("serve")):
+        shell.play(session("talk"))
+
+
 def test_clients_are_told_before_the_server_goes(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "snippets" / "going_away.py", tmp_path)
     shell = Shell(tmp_path)
