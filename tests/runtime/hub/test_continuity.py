@@ -318,3 +318,23 @@ def _quiet() -> Any:
     logging.getLogger("falconws.hub").setLevel(logging.CRITICAL)
     yield
     logging.getLogger("falconws.hub").setLevel(logging.NOTSET)
+
+
+async def test_a_client_that_is_ahead_of_its_new_process_gets_nothing_twice() -> None:
+    first = Unreliable(HistoryLimits())
+    second = Unreliable(HistoryLimits(), first)
+    async with Hub(first) as publisher, Hub(second) as behind:
+        other, client = ScriptedConnection(), ScriptedConnection()
+        async with behind.subscribe(ScriptedSocket(other), "room"):
+            positions = [await publisher.publish("room", str(number)) for number in range(3)]
+            async with behind.subscribe(ScriptedSocket(client), "room", since=positions[1]) as subscription:
+                assert subscription.position == positions[1]
+                while second.pending:
+                    second.pass_on(0)
+                    await settle()
+                await publisher.publish("room", "3")
+                second.pass_on(0)
+                await settle()
+                assert (subscription.position.offset, subscription.gap) == (4, False)
+    assert other.taken == ["0", "1", "2", "3"]
+    assert client.taken == ["2", "3"]

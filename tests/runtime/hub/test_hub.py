@@ -1,0 +1,544 @@
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from falcon import OperationNotAllowed, WebSocketPayloadType
+
+from falconws import Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
+from falconws.hub import BrokerUnavailable, Dropped, Health
+from falconws.hub.memory import MemoryBroker
+from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, settle
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    async with Hub() as hub:
+        yield hub
+
+
+def tell(event: Any) -> Any:
+    match event:
+        case Message():
+            return event.payload
+        case Gap():
+            return "gap"
+        case Joined():
+            return f"+{event.member} {event.info}"
+        case Left():
+            return f"-{event.member}"
+
+
+# Life
+
+
+async def test_a_hub_that_does_not_run_says_what_to_do() -> None:
+    hub = Hub()
+    assert await hub.health() == Health(False, "the hub is not running")
+    for call in (hub.publish("room", "x"), hub.present("room")):
+        with pytest.raises(RuntimeError, match=r"add it to the app, falconws\.App\(middleware=\[hub\]\)"):
+            await call
+    with pytest.raises(RuntimeError, match="The hub is not running"):
+        hub.subscribe(ScriptedSocket(), "room")
+    async with hub:
+        assert (await hub.health()).ok
+        with pytest.raises(RuntimeError, match="runs already"):
+            await hub.start()
+    assert not (await hub.health()).ok
+    await hub.stop()
+
+
+async def test_each_start_begins_afresh() -> None:
+    hub = Hub()
+    positions = []
+    for _ in range(2):
+        async with hub:
+            positions.append(await hub.publish("room", "x"))
+    assert positions[0].epoch != positions[1].epoch
+    assert hub.stats.published == 1
+
+
+@pytest.mark.parametrize("url", ["", "memory", "kafka://localhost", "memory://x"])
+def test_a_url_that_cannot_work_is_told_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="memory://"):
+        Hub(url)
+
+
+@pytest.mark.parametrize("option", ["lease_s", "timeout_s"])
+def test_times_are_positive(option: str) -> None:
+    with pytest.raises(ValueError, match=rf"Hub\({option}=0\): use a positive number of seconds"):
+        Hub(**{option: 0})
+
+
+@pytest.mark.parametrize("limits", [{"messages": -1}, {"age_s": 0}])
+def test_history_limits_make_sense(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="HistoryLimits"):
+        HistoryLimits(**limits)
+
+
+async def test_stopping_ends_listeners_and_subscriptions() -> None:
+    hub = Hub()
+    await hub.start()
+    heard = []
+
+    async def listen() -> None:
+        async for event in hub.listen("room"):
+            heard.append(event)
+
+    listening = asyncio.create_task(listen())
+    connection = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(connection), "room", member="ada"):
+        await settle()
+        await hub.publish("room", "x")
+        await settle()
+        await hub.stop()
+        await asyncio.wait_for(listening, 5)
+    assert [event.payload for event in heard] == ["x"]
+    assert connection.taken == ["x"]
+
+
+async def test_a_room_that_nobody_follows_is_given_back(hub: Hub) -> None:
+    assert hub._switchboard is not None
+    rooms = hub._switchboard.rooms
+    async with hub.subscribe(ScriptedSocket(), "a", "b") as subscription:
+        async with hub.subscribe(ScriptedSocket(), "a"):
+            assert set(rooms) == {"a", "b"}
+        await subscription.leave("b")
+        await subscription.leave("b")
+        await settle()
+        assert set(rooms) == {"a"}
+        await subscription.join("c")
+        await subscription.join("c")
+        assert set(rooms) == {"a", "c"}
+    await settle()
+    assert rooms == {}
+
+
+async def test_coming_and_going_at_once_keeps_the_room(hub: Hub) -> None:
+    connections = [ScriptedConnection() for _ in range(20)]
+
+    async def visit(connection: ScriptedConnection) -> None:
+        for _ in range(5):
+            async with hub.subscribe(ScriptedSocket(connection), "room"):
+                await asyncio.sleep(0)
+        async with hub.subscribe(ScriptedSocket(connection), "room"):
+            await hub.publish("other", "x")
+            await settle()
+            await barrier.wait()
+            await hub.publish("room", "x")
+            await barrier.wait()
+
+    barrier = asyncio.Barrier(len(connections))
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        for connection in connections:
+            group.create_task(visit(connection))
+    assert [connection.taken for connection in connections] == [["x"] * len(connections)] * len(connections)
+
+
+# Publishing
+
+
+async def test_what_is_published_is_sent_as_it_is_or_serialized(hub: Hub) -> None:
+    connection = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(connection), "room"):
+        await hub.publish("room", "text")
+        await hub.publish("room", b"data")
+        await hub.publish("room", bytearray(b"array"))
+        await hub.publish("room", {"a": "é"})
+        await hub.publish("room", [1], WebSocketPayloadType.BINARY)
+    assert connection.taken == ["text", b"data", b"array", '{"a": "é"}', b"\x91\x01"]
+
+
+async def test_an_event_is_encoded_and_prepared_once_for_all_with_the_same_function(hub: Hub) -> None:
+    calls = []
+
+    def encode(event: Any) -> Any:
+        calls.append(event)
+        return event.media
+
+    connections = [ScriptedConnection() for _ in range(10)]
+    subscriptions = [
+        hub.subscribe(ScriptedSocket(connection), "room", encode=encode if index % 2 else None)
+        for index, connection in enumerate(connections)
+    ]
+    for subscription in subscriptions:
+        await subscription.__aenter__()
+    await hub.publish("room", {"a": 1})
+    assert len(calls) == 1
+    assert sum(connection.prepared for connection in connections) == 2
+    assert all(connection.taken == ['{"a": 1}'] for connection in connections)
+    for subscription in subscriptions:
+        await subscription.__aexit__(None, None, None)
+
+
+async def test_an_encode_function_that_fails_hurts_nobody_else(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(event: Any) -> Any:
+        raise LookupError("my mistake")
+
+    good, bad = ScriptedConnection(), ScriptedConnection()
+    async with (
+        hub.subscribe(ScriptedSocket(bad), "room", encode=fail),
+        hub.subscribe(ScriptedSocket(good), "room"),
+    ):
+        await hub.publish("room", "x")
+    assert (good.taken, bad.taken, hub.stats.failed) == (["x"], [], 1)
+    assert "my mistake" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "é" * 128])
+async def test_names_have_a_length(hub: Hub, name: str) -> None:
+    for call in (hub.publish(name, "x"), hub.present(name)):
+        with pytest.raises(ValueError, match="The name of a room has 1 to 255 bytes"):
+            await call
+    for make in (lambda: hub.subscribe(ScriptedSocket(), name), lambda: hub.listen(name)):
+        with pytest.raises(ValueError, match="The name of a room has 1 to 255 bytes"):
+            make()
+
+
+async def test_another_thread_publishes_by_a_method_of_its_own(hub: Hub) -> None:
+    async with hub.listen("room") as listener:
+        position = await asyncio.to_thread(hub.publish_threadsafe, "room", {"from": "thread"}, timeout=5)
+        event = await anext(aiter(listener))
+        assert isinstance(event, Message)
+        assert (event.media, event.position) == ({"from": "thread"}, position)
+    errors: list[Exception] = []
+
+    def publish_in_a_loop_of_its_own() -> None:
+        try:
+            asyncio.run(hub.publish("room", "x"))
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=publish_in_a_loop_of_its_own)
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    assert "from another thread use hub.publish_threadsafe" in str(errors[0])
+    with pytest.raises(RuntimeError, match="would block its own event loop"):
+        hub.publish_threadsafe("room", "x")
+
+
+async def test_a_broker_that_is_away_is_one_clear_error() -> None:
+    class Away(MemoryBroker):
+        async def subscribe(self, room: str) -> Position:
+            await asyncio.sleep(0)
+            raise BrokerUnavailable("nobody answers at test://")
+
+    async with Hub(Away()) as hub:
+
+        async def subscribe() -> None:
+            async with hub.subscribe(ScriptedSocket(), "room"):
+                raise AssertionError
+
+        for result in await asyncio.gather(*(subscribe() for _ in range(5)), return_exceptions=True):
+            assert isinstance(result, BrokerUnavailable)
+        assert hub._switchboard is not None
+        assert hub._switchboard.rooms == {}
+
+
+# Subscribing
+
+
+async def test_a_subscription_needs_an_accepted_connection(hub: Hub) -> None:
+    socket = ScriptedSocket()
+    socket.unaccepted = True
+    with pytest.raises(OperationNotAllowed, match="Accept the WebSocket before"):
+        await hub.subscribe(socket, "room").__aenter__()
+
+
+async def test_a_subscription_is_entered_once(hub: Hub) -> None:
+    subscription = hub.subscribe(ScriptedSocket(), "room")
+    async with subscription:
+        with pytest.raises(RuntimeError, match="entered once"):
+            await subscription.__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("rooms", "since", "error"),
+    [
+        (("a", "b"), Position("e", 1), "One position is for one room"),
+        (("a",), {"b": Position("e", 1)}, "rooms that are not subscribed: b"),
+    ],
+)
+async def test_since_has_to_fit_the_rooms(hub: Hub, rooms: tuple[str, ...], since: Any, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        hub.subscribe(ScriptedSocket(), *rooms, since=since)
+
+
+async def test_since_is_a_position(hub: Hub) -> None:
+    with pytest.raises(TypeError, match="since is a Position"):
+        hub.subscribe(ScriptedSocket(), "room", since="e:1")  # type: ignore[arg-type]
+
+
+async def test_several_rooms_have_a_position_each(hub: Hub) -> None:
+    first = await hub.publish("a", "1")
+    await hub.publish("a", "2")
+    connection = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(connection), "a", "b", since={"a": first}) as subscription:
+        assert subscription.positions == {"a": first, "b": Position(first.epoch, 0)}
+        await settle()
+        assert subscription.positions["a"].offset == 2
+        assert (connection.taken, subscription.gap) == (["2"], False)
+        with pytest.raises(RuntimeError, match="has 2 rooms"):
+            _ = subscription.position
+
+
+async def test_the_responder_speaks_before_what_is_replayed(hub: Hub) -> None:
+    first = await hub.publish("room", "1")
+    await hub.publish("room", "2")
+    connection = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(connection), "room", since=first) as subscription:
+        connection.try_send_prepared(connection.prepare(f"welcome {subscription.position}"))
+        await settle()
+    assert connection.taken == [f"welcome {first}", "2"]
+
+
+async def test_the_subscription_ends_with_the_connection(hub: Hub) -> None:
+    assert hub._switchboard is not None
+    connection = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(connection), "room", member="ada"):
+        assert await hub.present("room") == {"ada": None}
+        connection.disconnect()
+        await settle()
+        assert await hub.present("room") == {}
+        assert hub._switchboard.rooms == {}
+        await hub.publish("room", "x")
+    assert connection.taken == []
+
+
+async def test_a_message_too_large_for_the_extension_is_sent_all_the_same(hub: Hub) -> None:
+    connection = ScriptedConnection(largest=10)
+    socket = ScriptedSocket(connection)
+    async with hub.subscribe(socket, "room"):
+        for payload in ("small", "x" * 11, "y"):
+            await hub.publish("room", payload)
+            await settle()
+    assert (connection.taken, socket.sent) == (["small", "y"], ["x" * 11])
+
+
+async def test_without_the_extension_a_task_sends_only_while_something_waits(hub: Hub) -> None:
+    assert hub._switchboard is not None
+    tasks = len(hub._switchboard._tasks)
+    socket = SlowSocket()
+    async with hub.subscribe(socket, "room"):
+        for number in range(3):
+            await hub.publish("room", str(number))
+        await settle()
+        assert len(hub._switchboard._tasks) == tasks + 1
+        socket.take(2)
+        await settle()
+        assert socket.sent == ["0", "1"]
+        socket.take(1)
+        await settle()
+        assert len(hub._switchboard._tasks) == tasks
+    assert socket.sent == ["0", "1", "2"]
+
+
+# Slow subscribers
+
+
+@pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])
+async def test_every_drop_is_counted_told_and_logged_once(extension: bool, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Dropped] = []
+    async with Hub(on_drop=told.append) as hub:
+        connection = ScriptedConnection()
+        socket = ScriptedSocket(connection) if extension else SlowSocket()
+        connection.stall()
+        async with hub.subscribe(socket, "room", policy=Policy.drop_oldest(max_messages=2)) as subscription:
+            # Without the extension, one message is in the server's hands.
+            for number in range(5 if extension else 6):
+                await hub.publish("room", str(number))
+                await settle()
+            assert subscription.dropped == {"room": 3}
+            assert subscription.dropped["other"] == 0
+            assert hub.stats.dropped == 3
+            assert told == [Dropped("test:1", "room", 1, "drop_oldest")] * 3
+            if isinstance(socket, SlowSocket):
+                socket.take(10)
+            connection.resume()
+            await settle()
+    assert (connection.taken if extension else socket.sent[1:]) == (["3", "4"] if extension else ["4", "5"])
+    assert len([r for r in caplog.records if "does not keep up" in r.message and r.levelno == logging.WARNING]) == 1
+
+
+@pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])
+async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, extension: bool) -> None:
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection) if extension else SlowSocket()
+    connection.stall()
+    async with hub.subscribe(socket, "room", member="ada", policy=Policy.disconnect(max_messages=2)) as subscription:
+        for number in range(5):
+            await hub.publish("room", str(number))
+            await settle()
+        assert (socket.close_code, socket.close_reason) == (1013, "client too slow")
+        assert subscription.dropped == {"room": 3}
+        assert hub.stats.disconnected == 1
+        assert await hub.present("room") == {}
+
+
+async def test_a_publisher_waits_for_those_who_block_and_no_longer_than_stated(hub: Hub) -> None:
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection)
+    async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=2, timeout_s=60)):
+        connection.stall()
+        await hub.publish("room", "1")
+        await hub.publish("room", "2")
+        third = asyncio.create_task(hub.publish("room", "3"))
+        await settle()
+        assert not third.done()
+        connection.resume()
+        await asyncio.wait_for(third, 5)
+        assert connection.taken == ["1", "2", "3"]
+    other = ScriptedConnection()
+    stalled = ScriptedSocket(other)
+    async with hub.subscribe(stalled, "room", policy=Policy.block(max_messages=1, timeout_s=0.05)) as subscription:
+        other.stall()
+        for number in range(3):
+            await asyncio.wait_for(hub.publish("room", str(number)), 5)
+        await settle()
+        assert stalled.close_code == 1013
+        assert subscription.dropped == {"room": 1}
+
+
+async def test_a_publisher_that_gives_up_waiting_has_published_nothing(hub: Hub) -> None:
+    connection = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(connection), "room", policy=Policy.block(max_messages=1)):
+        connection.stall()
+        await hub.publish("room", "1")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(hub.publish("room", "2"), 0.01)
+        connection.resume()
+        await settle()
+    assert connection.taken == ["1"]
+
+
+async def test_a_responder_may_publish_to_itself_with_block(hub: Hub) -> None:
+    """The client's own backlog drains without the responder, which waits in publish()."""
+    socket = SlowSocket()
+    async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=1, timeout_s=60)):
+        async with asyncio.timeout(5):
+            for number in range(10):
+                asyncio.get_running_loop().call_soon(socket.take, 1)
+                await hub.publish("room", str(number))
+        await settle()
+    assert socket.sent == [str(number) for number in range(10)]
+
+
+async def test_a_loop_that_would_wait_for_itself_is_told(hub: Hub) -> None:
+    async with hub.listen("room", policy=Policy.block(max_messages=1, timeout_s=60)) as listener:
+        await hub.publish("room", "1")
+        async for _ in listener:
+            await hub.publish("room", "2")
+            with pytest.raises(RuntimeError, match="would wait for itself for ever"):
+                await hub.publish("room", "3")
+            break
+
+
+# Listening
+
+
+async def test_listening_begins_with_the_block_and_ends_with_the_loop(hub: Hub) -> None:
+    assert hub._switchboard is not None
+    async with hub.listen("a", "b") as listener:
+        await hub.publish("a", {"n": 1})
+        await hub.publish("b", b"2")
+        heard = []
+        async for event in listener:
+            heard.append((event.room, event.payload if isinstance(event, Message) else None))
+            if len(heard) == 2:
+                break
+    assert heard == [("a", '{"n": 1}'), ("b", b"2")]
+    first = await hub.publish("room", "1")
+    await hub.publish("room", "2")
+    async for event in hub.listen("room", since=first):
+        assert isinstance(event, Message)
+        assert event.payload == "2"
+        break
+    await settle()
+    assert hub._switchboard.rooms == {}
+
+
+async def test_a_listener_is_told_of_a_gap_in_its_place(hub: Hub) -> None:
+    position = await hub.publish("room", "1")
+    async with hub.listen("room", since=Position("another", 7)) as listener:
+        assert listener.gap
+        events = aiter(listener)
+        gap, message = await anext(events), await anext(events)
+        assert isinstance(gap, Gap)
+        assert gap.position == Position(position.epoch, 0)
+        assert isinstance(message, Message)
+        assert message.position == position
+        await events.aclose()
+
+
+async def test_a_listener_that_does_not_keep_up_gets_an_error(hub: Hub) -> None:
+    async with hub.listen("room", policy=Policy.disconnect(max_messages=2)) as listener:
+        for number in range(3):
+            await hub.publish("room", str(number))
+        with pytest.raises(ListenerTooSlow, match="policy disconnect, 3 messages lost"):
+            await anext(aiter(listener))
+
+
+# Presence
+
+
+async def test_two_devices_of_one_member_come_and_go(hub: Hub) -> None:
+    watcher = ScriptedConnection()
+    async with hub.subscribe(ScriptedSocket(watcher), "room", encode=tell):
+        async with hub.subscribe(ScriptedSocket(), "room", member="ada", info={"name": "Ada"}):
+            async with hub.subscribe(ScriptedSocket(), "room", member="ada", info={"name": "Ada"}):
+                assert await hub.present("room") == {"ada": {"name": "Ada"}}
+            assert await hub.present("room") == {"ada": {"name": "Ada"}}
+            assert await hub.present("elsewhere") == {}
+        assert await hub.present("room") == {}
+        await settle()
+    assert watcher.taken == ["+ada {'name': 'Ada'}", "-ada"]
+
+
+async def test_the_members_of_a_process_that_died_vanish_and_are_told_once() -> None:
+    server = MemoryBroker()
+    dead, alive = Hub(MemoryBroker(shares=server), lease_s=0.4), Hub(MemoryBroker(shares=server), lease_s=0.4)
+    await dead.start()
+    async with alive:
+        watcher = ScriptedConnection()
+        async with (
+            alive.subscribe(ScriptedSocket(watcher), "room", encode=tell),
+            alive.subscribe(ScriptedSocket(), "room", member="stays"),
+        ):
+            await dead.subscribe(ScriptedSocket(), "room", member="ghost").__aenter__()
+            assert set(await alive.present("room")) == {"stays", "ghost"}
+            # What a SIGKILL leaves: nothing renews, nothing says goodbye.
+            assert dead._switchboard is not None
+            for task in dead._switchboard._tasks:
+                task.cancel()
+            async with asyncio.timeout(10):
+                while "-ghost" not in watcher.taken:
+                    await asyncio.sleep(0.01)
+            assert set(await alive.present("room")) == {"stays"}
+        await settle()
+        assert watcher.taken.count("-ghost") == 1
+    await dead.stop()
+
+
+async def test_a_process_that_was_taken_for_dead_joins_again() -> None:
+    server = MemoryBroker()
+    async with Hub(MemoryBroker(shares=server), lease_s=0.2) as hub:
+        watcher = ScriptedConnection()
+        async with (
+            hub.subscribe(ScriptedSocket(watcher), "room", encode=tell),
+            hub.subscribe(ScriptedSocket(), "room", member="ada", info=1),
+        ):
+            (leases,) = server._store.presence.values()
+            leases.expire(float("inf"))
+            async with asyncio.timeout(10):
+                while watcher.taken.count("+ada 1") < 2:
+                    await asyncio.sleep(0.01)
+            assert await hub.present("room") == {"ada": 1}
+
+
+async def test_info_is_for_members(hub: Hub) -> None:
+    with pytest.raises(ValueError, match="give member too"):
+        hub.subscribe(ScriptedSocket(), "room", info={})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        hub.subscribe(ScriptedSocket(), "room", member="ada", info=object())
