@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs
 
 from .link import redact
@@ -27,6 +27,9 @@ _NEEDED = (2, 11)
 _NOT_FOUND = 404
 WRONG_LAST_SEQUENCE = 10071
 _STREAM_NAME_IN_USE = 10058
+
+
+ReplyT = TypeVar("ReplyT", "_Reply", "_Replies")
 
 
 class ApiError(Exception):
@@ -110,7 +113,7 @@ class NatsSession:
         self._client: Any = self._nats.NATS()
         self._ended = asyncio.Event()
         self._reason = "the connection was closed"
-        self._replies: dict[str, _Replies] = {}
+        self._replies: dict[str, _Reply | _Replies] = {}
         self._inbox = ""
         self._numbers = count()
         self._clock_s = 0.0
@@ -181,9 +184,9 @@ class NatsSession:
         A message to itself, and not the client's flush(): a cancelled flush() ends its reader without a word (nats-py
         2.16, when the PONG comes).
         """
-        async with self._expecting_replies() as (subject, replies):
+        async with self._expecting(_Reply()) as (subject, reply):
             await self._client.publish(subject, b"")
-            await replies.done
+            await reply.done
 
     # JetStream
 
@@ -197,8 +200,7 @@ class NatsSession:
         Raises:
             ApiError: It refused.
         """
-        payload = json.dumps(body).encode() if body else b""
-        answer = await self._client.request(f"$JS.API.{request}", payload, timeout=self._timeout_s)
+        answer = await self._request(f"$JS.API.{request}", json.dumps(body).encode() if body else b"")
         return _checked(answer.data)
 
     async def ensure_stream(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -230,13 +232,13 @@ class NatsSession:
         Raises:
             ApiError: It refused.
         """
-        answer = await self._client.request(subject, payload, timeout=self._timeout_s, headers=dict(headers) or None)
+        answer = await self._request(subject, payload, headers)
         return int(_checked(answer.data)["seq"])
 
     async def last(self, stream: str, subject: str) -> int:
         """Return the sequence number of the newest message on *subject*, 0 if there is none."""
         body = json.dumps({"last_by_subj": subject}).encode()
-        answer = await self._client.request(f"$JS.API.DIRECT.GET.{stream}", body, timeout=self._timeout_s)
+        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}", body)
         headers = answer.headers or {}
         if headers.get("Status") == str(_NOT_FOUND):
             return 0
@@ -248,8 +250,8 @@ class NatsSession:
         more = True
         while more:
             body = {"seq": max(sequence, 1), "next_by_subj": subject, "batch": _BATCH}
-            async with self._expecting_replies() as (reply, replies):
-                await self._client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply=reply)
+            async with self._expecting(_Replies()) as (inbox, replies):
+                await self._client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(body).encode(), reply=inbox)
                 more = await replies.done
             found += replies.messages
             more = more and bool(replies.messages)
@@ -257,10 +259,16 @@ class NatsSession:
                 sequence = found[-1].sequence + 1
         return found
 
+    async def _request(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> Any:
+        # Not the client's request(): it waits with asyncio.wait_for(), which loses cancellations before Python 3.12.
+        async with self._expecting(_Reply()) as (inbox, reply):
+            await self._client.publish(subject, payload, reply=inbox, headers=dict(headers) if headers else None)
+            return await reply.done
+
     @asynccontextmanager
-    async def _expecting_replies(self) -> AsyncIterator[tuple[str, _Replies]]:
+    async def _expecting(self, replies: ReplyT) -> AsyncIterator[tuple[str, ReplyT]]:
         token = str(next(self._numbers))
-        replies = self._replies[token] = _Replies()
+        self._replies[token] = replies
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield f"{self._inbox}.{token}", replies
@@ -271,6 +279,23 @@ class NatsSession:
         replies = self._replies.get(message.subject.rpartition(".")[2])
         if replies is not None:
             replies.take(message)
+
+
+class _Reply:
+    """The answer to one request."""
+
+    __slots__ = ("done",)
+
+    def __init__(self) -> None:
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def take(self, message: Any) -> None:
+        if self.done.done():
+            return
+        if message.headers and message.headers.get("Status") == "503":
+            self.done.set_exception(ConnectionError("nobody answers for JetStream"))
+        else:
+            self.done.set_result(message)
 
 
 class _Replies:
@@ -286,9 +311,6 @@ class _Replies:
     def take(self, message: Any) -> None:
         headers: dict[str, str] = message.headers or {}
         status = headers.get("Status")
-        if not headers:
-            # The message to itself.
-            status = "204"
         if status is None:
             self.messages.append(
                 Stored(

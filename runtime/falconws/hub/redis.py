@@ -372,7 +372,8 @@ class _Server:
         from redis.backoff import NoBackoff
 
         # redis-py must not repeat a command on its own: the first may have been carried out.
-        common: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": self._timeout_s}
+        # And its socket_timeout waits with asyncio.wait_for(), which loses cancellations before Python 3.12.
+        common: dict[str, Any] = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "socket_timeout": None}
         common["socket_connect_timeout"] = self._timeout_s
         options = {**self._options}
         connection_class = options.pop("connection_class", None)
