@@ -37,10 +37,18 @@ def files(root: Path) -> dict[str, str]:
     return {name: path.read_text() for name, path in found.items() if not name.startswith(".falconws/")}
 
 
-@pytest.mark.parametrize("name", ["demo", "chat-room"])
-def test_a_new_project_is_the_golden_tree(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    {
+        "demo": ("demo",),
+        "chat-room": ("chat-room",),
+        "minimal": ("demo", "--minimal"),
+        "everything": ("demo", "--with", "docker,compose,redis,github-ci,pre-commit,agents-md"),
+    }.items(),
+)
+def test_a_new_project_is_the_golden_tree(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
     """Run with FALCONWS_UPDATE_GOLDEN=1 to accept what is generated now."""
-    made = files(new_project(tmp_path, name))
+    made = files(new_project(tmp_path, *arguments))
     # So that neither pytest nor ruff take the golden files for their own.
     folder = GOLDEN / name
     if os.environ.get("FALCONWS_UPDATE_GOLDEN"):
@@ -62,6 +70,11 @@ def test_a_new_project_is_clean_and_its_tests_pass(tmp_path: Path, name: str) ->
     assert_formatted_and_linted(root)
     assert_typed(root)
     assert_tests_pass(root, expected=11)
+
+
+@pytest.mark.parametrize("option", [("--minimal",), ("--with", "redis"), ("--with", "nats")], ids=" ".join)
+def test_the_longest_name_is_formatted_in_every_layout(tmp_path: Path, option: tuple[str, ...]) -> None:
+    assert_formatted_and_linted(new_project(tmp_path, "a" + "b" * 39, *option))
 
 
 def test_a_new_project_serves_each_of_its_routes(tmp_path: Path) -> None:
