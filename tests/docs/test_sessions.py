@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.cli.projects.store import restore
 from tests.docs.shell import Shell, assert_shows, read_session
 
 ROOT = Path(__file__).parents[2]
@@ -71,6 +72,19 @@ def test_growing_a_project(tmp_path: Path) -> None:
     shell.play(session("add-media"))
 
 
+def test_talking_to_a_server_and_looking_into_an_app(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("misspelled"))
+    shell.play(session("new"))
+    shell.play(session("inspect"))
+    with shell.serving(session("serve")):
+        shell.play(session("connect-script"))
+        shell.play_by_hand(session("connect-by-hand"))
+    shell.play(session("add-auth"))
+    shell.play(session("inspect-tree"))
+    shell.play(session("doctor"))
+
+
 def test_talking_in_a_room(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))
@@ -104,6 +118,17 @@ def last_word(ws: ClientConnection) -> object:
         return json.loads(ws.recv(timeout=60))
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else None
+
+
+def test_upgrading_to_a_template_of_one_s_own(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("upgrade"))
+
+
+def test_upgrading_a_project_of_falconws_0_1(tmp_path: Path) -> None:
+    restore("0.1.0", tmp_path)
+    Shell(tmp_path).play(session("adopt"))
 
 
 def test_a_name_that_is_refused(tmp_path: Path) -> None:
