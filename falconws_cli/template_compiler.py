@@ -196,6 +196,9 @@ class _Writer:
                 return f"({self._expression(node.node)} is None)"
             case nodes.Filter(name="default", node=nodes.Name() as name, args=[other], kwargs=[]):
                 return f"(v[{name.name!r}] if {name.name!r} in v else {self._expression(other)})"
+            case nodes.Filter(name="replace", node=nodes.Expr() as text, args=[_, _], kwargs=[]):
+                before, after = (f"str({self._expression(argument)})" for argument in node.args)
+                return f"str({self._expression(text)}).replace({before}, {after})"
             case nodes.Filter(dyn_args=None, dyn_kwargs=None) if node.name in FILTERS and node.node is not None:
                 arguments = self._arguments([node.node, *node.args], node.kwargs)
                 return f"FILTERS[{node.name!r}]({arguments})"

@@ -103,6 +103,7 @@ PLAIN = {"name": "demo", "on": True, "off": False, "items": ["a", "b"], "package
         "{{ bracketed('f(', items, ')', indent=4) }}{{ assignment('x', name | py) }}",
         "{{ name | tojson }}{{ items | tojson }}",
         "{{ missing | default('other') }}{{ name | default('other') }}{{ off | default(name ~ one) }}",
+        "{{ name | replace('m', one) }}{{ one | replace(one, name) }}",
         "{# nothing #}{% raw %}{{ name }}{% endraw %}",
         "{%- if on -%}  x  {%- endif -%} y",
     ],

@@ -1,0 +1,117 @@
+"""What users install: a wheel whose templates are compiled, and do exactly what those of the checkout do."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from falconws_cli.templates import find_root
+
+ROOT = Path(__file__).parents[2]
+
+COMMANDS = [
+    ["new", "demo"],
+    ["new", "small", "--minimal"],
+    ["new", "shared", "--with", "redis"],
+    ["new", "whole", "--with", "docker,compose,github-ci,pre-commit,agents-md"],
+    *(
+        ["add-resource", f"{pattern} one", "--pattern", pattern, *options]
+        for pattern, options in {
+            "echo": [],
+            "request-response": ["--route", "/rooms/{room_id:uuid}/{number:int}", "--no-http"],
+            "feed": ["--subprotocol", "wamp"],
+            "duplex": ["--route", "/a/{b}", "--subprotocol", "wamp"],
+            "blank": ["--no-http"],
+            "room": ["--route", "/talk/{room_id}", "--subprotocol", "chat"],
+        }.items()
+    ),
+    *(["add-middleware", f"{kind} one", "--kind", kind] for kind in ("blank", "logging", "token-auth")),
+    ["add-media-handler", "orders", "--codec", "orjson", "--payload", "text"],
+    ["add-media-handler", "packed", "--codec", "msgpack", "--payload", "binary"],
+]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=100, capture_output=True)
+    [built] = folder.glob("falconws-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """A folder on the import path, as an installer fills it."""
+    folder = wheel.parent / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def play(folder: Path, site: Path, *flags: str) -> tuple[list[str], str]:
+    """Run all commands in *folder* with the falconws in *site*; return what each said, and what Python said."""
+    folder.mkdir()
+    said = []
+    environ = {**os.environ, "PYTHONPATH": str(site), "XDG_CONFIG_HOME": str(folder / "settings")}
+    for words in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, *flags, "-m", "falconws_cli", *words],
+            cwd=folder if words[0] == "new" else folder / "demo",
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout)
+    return said, done.stderr
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_compiled_templates_make_the_same_projects_byte_for_byte(installed: Path, tmp_path: Path) -> None:
+    compiled, _ = play(tmp_path / "compiled", installed)
+    rendered, _ = play(tmp_path / "rendered", ROOT)
+    assert compiled == rendered
+    assert tree(tmp_path / "compiled") == tree(tmp_path / "rendered")
+
+
+@pytest.mark.parametrize("words", [["new", "demo"], ["add-resource", "chat"]])
+def test_an_installed_falconws_does_not_load_jinja2(installed: Path, tmp_path: Path, words: list[str]) -> None:
+    environ = {**os.environ, "PYTHONPATH": str(installed), "XDG_CONFIG_HOME": str(tmp_path / "settings")}
+
+    def run(*command: str, cwd: Path) -> str:
+        python = [sys.executable, "-X", "importtime", "-m", "falconws_cli"]
+        done = subprocess.run([*python, *command], cwd=cwd, env=environ, capture_output=True, text=True, check=True)
+        return done.stderr
+
+    loaded = run("new", "demo", cwd=tmp_path)
+    if words[0] != "new":
+        loaded = run(*words, cwd=tmp_path / "demo")
+    assert "falconws_cli.rendering" in loaded
+    for dear in ("jinja2", "importlib.metadata", "tomlkit", "falcon.asgi"):
+        assert dear not in loaded
+    # An own template is rendered by Jinja2 here too.
+    own = tmp_path / "demo" / ".falconws" / "templates" / "resource" / "echo" / "notes"
+    own.mkdir(parents=True)
+    (own / "%module%.md.jinja").write_text("# {{ route }}\n")
+    assert "jinja2" in run("add-resource", "other", cwd=tmp_path / "demo")
+    assert (tmp_path / "demo" / "notes" / "other.md").read_text() == "# /other\n"
+
+
+def test_the_wheel_has_the_templates_and_what_was_compiled_of_all_kinds(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    root = find_root()
+    for file in (file for file in root.rglob("*") if file.is_file()):
+        assert f"falconws_cli/templates/{file.relative_to(root).as_posix()}" in names
+    for kind in (folder.name for folder in root.iterdir() if folder.name != "partials"):
+        assert f"falconws_cli/compiled_templates/{kind}.py" in names
+    # Nothing is left in the checkout that could be out of date.
+    assert not (ROOT / "falconws_cli" / "compiled_templates").exists()
