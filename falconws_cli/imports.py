@@ -6,11 +6,11 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from falconws_cli.items import names_of
 from falconws_cli.syntax import (
     CannotEditError,
     Edit,
     Import,
-    Sequel,
     Source,
     dotted,
     end_line,
@@ -117,7 +117,7 @@ def removals(source: Source, binding: Binding) -> list[list[Edit]]:
     statement = binding.statement
     if len(statement.names) > 1:
         position = next(i for i, alias in enumerate(statement.names) if alias is binding.alias)
-        return [source.dropping(_names(source, statement), position)]
+        return [names_of(source, statement).dropping(position)]
     above, below = first_line(statement) - 2, end_line(statement)
     # Alone between blank lines, it was a section of its own.
     alone = source.is_blank(above) and source.is_blank(below)
@@ -125,13 +125,6 @@ def removals(source: Source, binding: Binding) -> list[list[Edit]]:
     if above < 0:
         ways = [(0, 1), (0, 0)] if alone else [(0, 0), (0, 1)]
     return [[source.removing(statement, binding.block, above=a, below=b)] for a, b in ways]
-
-
-def _names(source: Source, statement: ast.Import | ast.ImportFrom) -> Sequel:
-    spans = tuple((source.start_of(alias), source.end_of(alias)) for alias in statement.names)
-    end = source.end_of(statement)
-    bracketed = source.text[end - 1] == ")"
-    return Sequel(spans, (statement.names,), spans[0][0], end - bracketed, bracketed)
 
 
 def _module_of(source: Source, statement: ast.ImportFrom) -> str:

@@ -24,10 +24,6 @@ class CannotEditError(Exception):
     """The source has no place where the edit is surely right; the message says why."""
 
 
-class DoesNotFitError(CannotEditError):
-    """There is a place, and the line would become longer than a formatter leaves it."""
-
-
 @dataclass(frozen=True)
 class Import:
     """`from module import name`."""
@@ -59,23 +55,6 @@ class Edit:
     end: int
     text: str
     changes: tuple[Change, ...] = ()
-
-
-@dataclass(frozen=True)
-class Sequel:
-    """A bracketed sequence in the text: a list, a tuple, a dict, or the names of an import."""
-
-    spans: tuple[tuple[int, int], ...]
-    """Where each item is, without its comma."""
-    lists: tuple[list[Any], ...]
-    """The lists of the tree that hold the items: one, or the keys and the values of a dict."""
-    start: int
-    """Behind the opening bracket."""
-    end: int
-    """Where the closing bracket is, or the end of the statement."""
-    bracketed: bool = True
-    keeps_comma: bool = False
-    """A tuple: its comma makes it one when it has a single item."""
 
 
 @dataclass
@@ -249,123 +228,6 @@ class Source:
         """Tell whether the line is empty, or there is no such line."""
         return not 0 <= index < len(self.lines) or not self.lines[index].strip()
 
-    # Items of sequences
-
-    def sequel(self, node: ast.List | ast.Tuple | ast.Set | ast.Dict) -> Sequel:
-        """Return the sequence that a literal is.
-
-        Raises:
-            CannotEditError: It has no brackets, or an item that is no item (`**other`).
-        """
-        lists: tuple[list[Any], ...]
-        if isinstance(node, ast.Dict):
-            if None in node.keys:
-                raise CannotEditError(f"the dict in line {node.lineno} has others in it")
-            firsts, lasts, lists = [k for k in node.keys if k], node.values, (node.keys, node.values)
-        else:
-            firsts, lasts, lists = node.elts, node.elts, (node.elts,)
-        start, end = self.start_of(node), self.end_of(node)
-        if firsts and self.start_of(firsts[0]) == start:
-            raise CannotEditError(f"the tuple in line {node.lineno} has no brackets")
-        spans = tuple((self.start_of(a), self.end_of(b)) for a, b in zip(firsts, lasts, strict=True))
-        return Sequel(spans, lists, start + 1, end - 1, keeps_comma=isinstance(node, ast.Tuple))
-
-    def appending(self, sequel: Sequel, code: str, nodes: Sequence[ast.AST]) -> list[Edit]:
-        """Return the edits that make *code* the last item, in the style of the others.
-
-        Args:
-            sequel: The sequence.
-            code: The item, without a comma.
-            nodes: What the item is in each of the sequence's lists.
-
-        Raises:
-            DoesNotFitError: The line would become too long.
-            CannotEditError: There is no clear place for another item.
-        """
-        changes = tuple(Change(items, len(items), (node,)) for items, node in zip(sequel.lists, nodes, strict=True))
-        if not sequel.spans:
-            if self.text[sequel.start : sequel.end].strip(" \t"):
-                closing = self.line_of(sequel.end)
-                indent = self.text[self._starts[closing] : sequel.end]
-                if indent.strip():
-                    raise CannotEditError(f"line {closing + 1} leaves no clear place for an item")
-                at = self._starts[closing]
-                return [Edit(at, at, f"{indent}    {code},{self.newline}", changes)]
-            return [self._inline(sequel.start, code, changes)]
-        start, _ = sequel.spans[-1]
-        end, comma = self._after_item(sequel, len(sequel.spans) - 1)
-        indent = self.text[self._starts[self.line_of(start)] : start]
-        behind = comma if comma is not None else end
-        last = self.line_of(behind - 1)
-        if indent.strip() or self.line_of(sequel.end) == last:
-            return [self._inline(behind, f", {code}" if comma is None else f" {code},", changes)]
-        if not _is_comment(self.text[behind : self._starts[last + 1]]):
-            raise CannotEditError(f"line {last + 1} leaves no clear place for an item")
-        at = self._starts[last + 1]
-        line = f"{indent}{code}{',' if comma is not None else ''}{self.newline}"
-        separator = [] if comma is not None else [Edit(end, end, ",")]
-        return [*separator, Edit(at, at, line, changes)]
-
-    def dropping(self, sequel: Sequel, position: int) -> list[Edit]:
-        """Return the edits that take one item away, with its comma, and its line where it has lines of its own."""
-        changes = tuple(Change(items, position, (), 1) for items in sequel.lists)
-        start, _ = sequel.spans[position]
-        while self.text[start - 1] == "(" and start > sequel.start:
-            start -= 1
-        end, comma = self._after_item(sequel, position)
-        behind = comma if comma is not None else end
-        first, last = self.line_of(start), self.line_of(behind - 1)
-        own_line = (
-            sequel.bracketed
-            and not self.text[self._starts[first] : start].strip()
-            and sequel.end >= self._starts[last + 1]
-            and _is_comment(self.text[behind : self._starts[last + 1]])
-        )
-        keeps_comma = sequel.keeps_comma and len(sequel.spans) == 2
-        edits = []
-        if own_line:
-            edits.append(Edit(self._starts[first], self._starts[last + 1], "", changes))
-            if position and position == len(sequel.spans) - 1 and comma is None and not keeps_comma:
-                before = self._after_item(sequel, position - 1)[1]
-                assert before is not None
-                edits.append(Edit(before - 1, before, ""))
-        elif position:
-            before_end, before = self._after_item(sequel, position - 1)
-            assert before is not None
-            if comma is not None:
-                edits.append(Edit(before, comma, "", changes))
-            else:
-                edits.append(Edit(before if keeps_comma else before_end, end, "", changes))
-        elif len(sequel.spans) > 1:
-            edits.append(Edit(start, sequel.spans[1][0], "", changes))
-        else:
-            edits.append(Edit(start, behind, "", changes))
-        if keeps_comma and position == 0:
-            other_end, other_comma = self._after_item(sequel, 1)
-            edits += [Edit(other_end, other_end, ",")] if other_comma is None else []
-        return edits
-
-    def _inline(self, at: int, code: str, changes: tuple[Change, ...]) -> Edit:
-        line = self.lines[self.line_of(at - 1)].rstrip("\r\n")
-        if len(line) + len(code) > layout.LINE_LENGTH:
-            raise DoesNotFitError("the line would become too long")
-        return Edit(at, at, code, changes)
-
-    def _after_item(self, sequel: Sequel, position: int) -> tuple[int, int | None]:
-        """Return where an item ends, its brackets included, and the place behind its comma, or None."""
-        end = at = sequel.spans[position][1]
-        limit = sequel.spans[position + 1][0] if position + 1 < len(sequel.spans) else sequel.end
-        while at < limit:
-            character = self.text[at]
-            at += 1
-            if character == ",":
-                return end, at
-            if character == ")":
-                end = at
-            elif character == "#":
-                at = self._starts[self.line_of(at) + 1]
-        return end, None
-
     # The edit itself
 
     def apply(self, edits: Iterable[Edit]) -> str:
@@ -465,11 +327,6 @@ def first_line(statement: ast.stmt) -> int:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return min([statement.lineno, *(decorator.lineno for decorator in statement.decorator_list)])
     return statement.lineno
-
-
-def _is_comment(text: str) -> bool:
-    stripped = text.strip()
-    return not stripped or stripped.startswith("#")
 
 
 def _line_end(line: str) -> str:

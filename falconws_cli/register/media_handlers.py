@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 
 from falconws_cli import layout
 from falconws_cli.imports import local_name
+from falconws_cli.items import items_of
 from falconws_cli.register.apps import app_place
 from falconws_cli.register.middleware import adds_middleware
 from falconws_cli.register.outcome import Registration, Removal
@@ -79,7 +80,7 @@ class _HandlerTarget(Target):
                     if payload != self.payload or not any(dotted(part) in names for part in ast.walk(value)):
                         continue
                     if isinstance(node, ast.Dict):
-                        return source.dropping(source.sequel(node), index_of(value, node.values))
+                        return items_of(source, node).dropping(index_of(value, node.values))
                     return [source.removing(statement, block)]
         return None
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 
 from falconws_cli import layout
 from falconws_cli.imports import references
+from falconws_cli.items import items_of
 from falconws_cli.register.apps import app_place, creations, only_creation
 from falconws_cli.register.outcome import Registration, Removal
 from falconws_cli.register.statement import Item, Place, Target, register, unregister
@@ -66,7 +67,7 @@ class _MiddlewareTarget(Target):
             return place
         code = self._made(name)
         try:
-            edits = source.appending(source.sequel(listed), code, [ast.parse(code, mode="eval").body])
+            edits = items_of(source, listed).appending(code, [ast.parse(code, mode="eval").body])
             return Item(edits, source.top_level_line(listed))
         except CannotEditError:
             if place is None:
@@ -85,7 +86,7 @@ class _MiddlewareTarget(Target):
         for listed in _lists(source):
             for item in listed.elts:
                 if _makes(item, names):
-                    return source.dropping(source.sequel(listed), index_of(item, listed.elts))
+                    return items_of(source, listed).dropping(index_of(item, listed.elts))
         return None
 
     def _made(self, name: str) -> str:

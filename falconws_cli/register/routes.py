@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from falconws_cli import layout
+from falconws_cli.items import items_of
 from falconws_cli.register.apps import app_place
 from falconws_cli.register.outcome import Registration, Removal
 from falconws_cli.register.statement import Item, Place, Target, register, unregister
@@ -139,7 +140,7 @@ class _RouteTarget(Target):
             like = table.literal.elts[-1] if table.literal.elts else None
             code = f"[{template}, {resource}]" if isinstance(like, ast.List) else f"({template}, {resource})"
             nodes = [_expression(code)]
-        edits = source.appending(source.sequel(table.literal), code, nodes)
+        edits = items_of(source, table.literal).appending(code, nodes)
         return Item(edits, source.top_level_line(table.literal))
 
 
@@ -193,12 +194,12 @@ def _removable(source: Source) -> Iterator[tuple[str, ast.expr, list[Edit]]]:
                     yield template, resource, [source.removing(statement, block)]
     for table in _tables(source):
         try:
-            sequel = source.sequel(table.literal)
+            items = items_of(source, table.literal)
         except CannotEditError:
             continue
         for position, (template_node, resource) in enumerate(table.pairs):
             if (template := _string(template_node)) is not None:
-                yield template, resource, source.dropping(sequel, position)
+                yield template, resource, items.dropping(position)
 
 
 def _routes_to(source: Source, names: Collection[str]) -> list[tuple[str, list[Edit]]]:
