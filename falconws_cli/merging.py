@@ -74,6 +74,12 @@ def three_way(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels | N
     return _merge_file(base, ours, theirs, labels or Labels())
 
 
+def has_markers(data: bytes, labels: Labels | None = None) -> bool:
+    """Tell whether a conflict of an earlier merge is still to be settled in *data*."""
+    marker = re.escape(f"<<<<<<< {(labels or Labels()).ours}".encode())
+    return re.search(rb"^" + marker + rb"\r?$", data, re.MULTILINE) is not None
+
+
 def _merge_file(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels) -> Merged:
     versions = {"ours": ours, "base": base or b"", "theirs": theirs}
     arguments = ["git", "merge-file", "-p", "-q"]

@@ -15,7 +15,7 @@ from falconws_cli.generators import find_generator, render
 from falconws_cli.generators.target import PYPROJECT
 from falconws_cli.manifest import Made, Manifest, Operation
 from falconws_cli.memory import Memory, sha256
-from falconws_cli.merging import CannotMergeError, Labels, three_way
+from falconws_cli.merging import CannotMergeError, Labels, has_markers, three_way
 from falconws_cli.plan import Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.preview import Change
 from falconws_cli.project import Project
@@ -143,6 +143,8 @@ def merge_file(
             return MergedFile(True, (Change(planned, Status.IDENTICAL, ours),))
         note = "new in the templates; yours, which was there first, is kept"
         return MergedFile(True, (Change(planned, Status.SKIP, ours, note),))
+    if has_markers(ours, labels):
+        raise CommandError(f"{path} has conflict markers of an earlier merge; settle them first. Nothing was written.")
     try:
         merged = three_way(base, ours, theirs, labels)
     except CannotMergeError as error:

@@ -216,6 +216,12 @@ def test_changes_of_one_place_become_counted_conflicts(
     text = (root / "demo/settings.py").read_text()
     assert '<<<<<<< yours\nLOG_LEVELS = ("settings.py"' in text
     assert '=======\nLOG_LEVELS = ("settings.py.jinja"' in text
+    # Merged once more, nobody could read it.
+    change(changed_templates / SETTINGS, '"""What the', '"""Again, what the')
+    again = run("upgrade")
+    assert again.exit_code == ExitCode.FAILURE
+    assert "demo/settings.py has conflict markers of an earlier merge" in again.stderr
+    change(changed_templates / SETTINGS, '"""Again, what the', '"""What the')
     # It is remembered: what is in conflict now is no upgrade any more.
     assert run("upgrade", "--check").exit_code == ExitCode.OK
 
@@ -262,6 +268,22 @@ def test_what_is_not_committed_stops_an_upgrade(
     git(root, "commit", "-q", "-a", "-m", "mine")
     assert run("upgrade").exit_code == ExitCode.OK
     assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+
+
+def test_only_the_project_s_own_part_of_a_repository_has_to_be_committed(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    (root.parent / "other.txt").write_text("1")
+    git(root.parent, "init", "-q")
+    git(root.parent, "add", "demo", "other.txt")
+    git(root.parent, "commit", "-q", "-m", "all")
+    (root.parent / "other.txt").write_text("2")
+    change(root / "README.md", "# demo", "# mine")
+    assert run("upgrade").stderr.startswith("Error: README.md: changed and not committed")
+    git(root.parent, "checkout", "-q", "demo")
+    assert run("upgrade").exit_code == ExitCode.OK
 
 
 def test_force_upgrades_what_is_not_committed(

@@ -34,7 +34,11 @@ def restore(version: str, target: Path) -> Path:
 
 def store(version: str) -> None:
     """Store what the installed falconws makes as that of *version*."""
+    from falconws_cli.version import VERSION
+
     target = HERE / version
+    if version != VERSION:
+        sys.exit(f"The installed falconws is {VERSION}, and not {version}.")
     if target.exists():
         sys.exit(f"{target} is there already, and a stored project never changes.")
     with tempfile.TemporaryDirectory() as folder:
