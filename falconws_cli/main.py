@@ -29,6 +29,7 @@ _COMMANDS = {
     "inspect": "Show what the app consists of.",
     "doctor": "Check the installation and the project.",
     "connect": "Talk to a WebSocket, by hand or in scripts.",
+    "publish": "Send a message to all who follow a room.",
     "bench": "Put a WebSocket route under load.",
     "completion": "Print what makes a shell complete falconws.",
 }

@@ -1,0 +1,81 @@
+"""Publishing from the command line: which broker, what payload, and what can be wrong with either."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.project import find_project
+
+_VARIABLE = "FALCONWS_HUB_URL"
+
+
+def publish(
+    room: str, message: str, folder: Path, *, url: str | None, as_json: bool, binary: bool, key: str | None
+) -> None:
+    """Publish *message* to *room* and print its position.
+
+    Raises:
+        RefusedError: There is no URL, or one that reaches nobody; or the message is not what was said.
+        CommandError: The broker cannot be reached, or refuses.
+    """
+    broker, source = _broker(url, folder)
+    if broker.startswith("memory:"):
+        raise RefusedError(
+            f"{source} is memory://, which stays inside of the server's process: nobody else can publish there; "
+            "use a broker such as redis://localhost:6379/0."
+        )
+    payload = _payload(message, as_json=as_json, binary=binary)
+    # After everything that can be refused: this import takes a while.
+    from falconws.hub import BrokerUnavailable, Hub
+
+    # What goes wrong is said in one line at the end.
+    logging.getLogger("falconws.hub").addHandler(logging.NullHandler())
+
+    async def send() -> str:
+        async with Hub(broker) as hub:
+            return str(await hub.publish(room, payload, key=key))
+
+    try:
+        position = asyncio.run(send())
+    except BrokerUnavailable as error:
+        raise CommandError(f"Not published: {error}.") from error
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    click.echo(position)
+
+
+def _broker(url: str | None, folder: Path) -> tuple[str, str]:
+    """Return the URL, and where it was found."""
+    if url:
+        return url, "--url"
+    names = [_VARIABLE]
+    project = find_project(folder)
+    if project is not None:
+        names.append(f"{project.package.upper()}_HUB_URL")
+    for name in names:
+        if value := os.environ.get(name, "").strip():
+            return value, name
+    raise RefusedError(f"Which broker? Give --url, or set {' or '.join(names)}.")
+
+
+def _payload(message: str, *, as_json: bool, binary: bool) -> str | bytes:
+    data = sys.stdin.buffer.read() if message == "-" else message.encode("utf-8", "surrogateescape")
+    if as_json:
+        try:
+            json.loads(data)
+        except ValueError as error:
+            raise RefusedError(f"MESSAGE is not JSON: {error}.") from error
+    if binary:
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise RefusedError("MESSAGE is not UTF-8 text; send it with --binary.") from None
