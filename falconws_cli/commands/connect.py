@@ -96,7 +96,7 @@ def command(
       falconws connect /echo
       falconws connect wss://example.com/feed --header "Authorization: Bearer token"
       falconws connect /echo --send ping --expect ping --timeout 2
-      falconws connect /orders --msgpack --send '{"id": 7}' --expect '/"status": *"done"/'
+      falconws connect /orders --msgpack --send '{"id": 7}' --expect '/"status": "done"/'
       tail -f app.log | falconws connect /logs --subprotocol lines
     """
     from falconws_cli.connecting.run import connect

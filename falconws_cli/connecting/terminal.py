@@ -13,6 +13,8 @@ from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -35,13 +37,15 @@ class Terminal:
         self._ping_s: float | None = None
         self._sent = 0
         self._received = 0
+        self._typed: asyncio.Queue[Message] = asyncio.Queue()
         self._session: PromptSession[str] = PromptSession(
             history=history,
             bottom_toolbar=self._toolbar,
-            # What was typed is shown again with its time.
+            key_bindings=self._bindings(),
             erase_when_done=True,
             interrupt_exception=EOFError,
             refresh_interval=1.0,
+            input=_raw_input(),
         )
 
     async def hold(self) -> Ending | None:
@@ -49,7 +53,7 @@ class Terminal:
         with patch_stdout():
             receiving = asyncio.ensure_future(self._receive())
             typing = asyncio.ensure_future(self._type())
-            pinging = asyncio.ensure_future(self._ping())
+            others = [asyncio.ensure_future(self._send()), asyncio.ensure_future(self._ping())]
             try:
                 await asyncio.wait([receiving, typing], return_when=asyncio.FIRST_COMPLETED)
                 if receiving.done():
@@ -57,33 +61,44 @@ class Terminal:
                 typing.result()
                 return None
             finally:
-                for task in (receiving, typing, pinging):
+                tasks = [receiving, typing, *others]
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(receiving, typing, pinging, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _type(self) -> None:
-        line = ""
-        while True:
-            try:
-                line = await self._session.prompt_async("> ", default=line)
-            except EOFError:
+        # One prompt for the whole conversation: between two, the terminal would take a Ctrl+D for itself.
+        with contextlib.suppress(EOFError):
+            await self._session.prompt_async("> ")
+
+    def _bindings(self) -> KeyBindings:
+        bindings = KeyBindings()
+
+        @bindings.add("enter")
+        def _(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if not buffer.text:
                 return
-            if not line:
-                continue
             try:
-                message = encode(line, self._payload)
+                message = encode(buffer.text, self._payload)
             except ValueError as error:
-                await self._show([("fg:ansired", f"What you typed {error}.")])
-                # To be corrected.
-                continue
-            try:
+                # The line stays, to be corrected.
+                complaint = [("fg:ansired", f"What you typed {error}.")]
+                event.app.create_background_task(self._show(complaint))
+                return
+            buffer.append_to_history()
+            buffer.reset()
+            self._typed.put_nowait(message)
+
+        return bindings
+
+    async def _send(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                message = await self._typed.get()
                 await self._connection.send(message)
-            except ConnectionClosed:
-                # Whoever receives knows more.
-                await asyncio.Event().wait()
-            self._sent += 1
-            await self._show_message(">", message)
-            line = ""
+                self._sent += 1
+                await self._show_message(">", message)
 
     async def _receive(self) -> Ending:
         try:
@@ -115,6 +130,13 @@ class Terminal:
     def _toolbar(self) -> str:
         ping = "ping ..." if self._ping_s is None else f"ping {self._ping_s * 1000:.1f} ms"
         return f" {ping}   sent {self._sent}   received {self._received}   Ctrl+D leaves "
+
+
+def _raw_input() -> Input:
+    """Return the terminal's keyboard, whose keys are ours also while a message is shown."""
+    keyboard = create_input()
+    keyboard.cooked_mode = contextlib.nullcontext  # type: ignore[method-assign]
+    return keyboard
 
 
 def open_history() -> History:

@@ -21,15 +21,18 @@ IMPORT_S = 30.0
 def check_app(project: Project, *, timeout_s: float = IMPORT_S) -> Iterator[Finding]:
     """Yield what is found of settings, app, routes, origins and brokers."""
     found = _examine(project, timeout_s)
-    if "settings" in found:
-        problem = found["settings"]
-        yield (
-            Finding("settings", Level.OK, "complete")
-            if problem is None
-            else Finding("settings", Level.PROBLEM, problem.rstrip("."), "correct the environment")
-        )
+    problem = found.get("settings")
+    if problem:
+        yield Finding("settings", Level.PROBLEM, problem.rstrip("."), "correct the environment")
+    elif problem is not None:
+        yield Finding("settings", Level.OK, f"{project.package}.settings accepts the environment")
     if found["app"] is not None:
-        yield Finding("app", Level.PROBLEM, found["app"].rstrip("."), found.get("remedy", "correct it, or the environment that it reads"))
+        yield Finding(
+            "app",
+            Level.PROBLEM,
+            found["app"].rstrip("."),
+            found.get("remedy", "correct it, or the environment that it reads"),
+        )
         return
     yield Finding("app", Level.OK, f"{project.app} imports")
     count, websockets = found["routes"], found["websockets"]

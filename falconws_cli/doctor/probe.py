@@ -1,8 +1,8 @@
 """The process that imports the app: `python -m falconws_cli.doctor.probe FOLDER ROOT TARGET RESULT`.
 
-It writes what it found to the file RESULT as JSON: {"settings": null or a line, "app": null or a line, "routes": how
-many, "websockets": how many of them, "origins": whether they are restricted, "hubs": [[ok, detail], ...]}. Whatever
-the app does to this process, the doctor lives on.
+It writes what it found to the file RESULT, as JSON: {"settings": null where there are none, or what they complain
+about, "app": null or a line, "routes": how many, "websockets": how many of them, "origins": whether they are
+restricted, "hubs": [[ok, detail], ...]}. Whatever the app does to this process, the doctor lives on.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def examine(root: Path, target: str) -> dict[str, Any]:
 
 
 def _settings_problem(package: str) -> str | None:
-    """Return what the project's settings complain about; None where they do not, or where there are none."""
+    """Return what the project's settings complain about, "" for nothing; None where there are no settings."""
     try:
         settings = importlib.import_module(f"{package}.settings").Settings
         from_env = settings.from_env
@@ -51,7 +51,7 @@ def _settings_problem(package: str) -> str | None:
         from_env()
     except Exception as error:
         return " ".join(str(error).split()) or type(error).__name__
-    return None
+    return ""
 
 
 async def _hubs(app: Any) -> list[tuple[bool, str]]:

@@ -9,12 +9,15 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.cli.pseudoterminal import terminal
 
 SECONDS = 60.0
 _PYTHON = re.compile(r"^(  )\S+/python\S*( -c )")
@@ -133,8 +136,37 @@ class Shell:
             if end.fullmatch(line.strip()):
                 return "".join(got)
 
+    def play_by_hand(self, text: str) -> None:
+        """Run the transcript's one command in a terminal: type what stands behind each ` > `, and leave with Ctrl+D."""
+        [(command, want)] = read_session(text)
+        environ = {**self._environ, "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / ".config")}
+        words = ["bash", "-c", f"exec {self._on_port(command)}"]
+        with terminal(words, cwd=self._cwd, environ=environ) as screen:
+            # The last line of the screen is the program's toolbar.
+            screen.until("line to type on", lambda lines: lines and "Ctrl+D leaves" in lines[-1] and len(lines) > 2)
+            for line in want.splitlines():
+                _, sent, typed = line.partition(" > ")
+                _, received, expected = line.partition(" < ")
+                if sent:
+                    screen.type(f"{typed}\r")
+                elif received:
+                    screen.until_shown(f" < {expected}")
+            screen.type("\x04")
+            assert screen.wait() == 0
+            got = "".join(f"{line}\n" for line in screen.lines())
+        assert_shows(want, got.replace(f":{self.port}/", ":8000/"), command)
+
     def _on_port(self, command: str) -> str:
-        return command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
+        """Return *command* for the server that runs, or for a port that is free."""
+        command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
+        command = re.sub(r"falconws connect /", f"falconws connect --port {self.port} /", command)
+        return re.sub(r"falconws doctor\b", f"falconws doctor --port {_free_port()}", command)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def _read(server: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:
