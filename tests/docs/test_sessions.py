@@ -1,8 +1,11 @@
 """The sessions that the pages show happen like that."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.projects.store import restore
+from tests.cli.pseudoterminal import terminal
 from tests.docs.shell import Shell, assert_shows, read_session
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +97,33 @@ def test_talking_in_a_room(tmp_path: Path) -> None:
         shell.play(session("talk"))
 
 
+def test_choosing_what_a_project_starts_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tmp_path / "settings"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(settings))
+    (settings / "falconws").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "snippets" / "presets.toml", settings / "falconws")
+    shell = Shell(tmp_path)
+    shell.play(session("new-minimal"))
+    shell.play(session("new-with"))
+    shell.play(session("new-preset"))
+    play_interview(tmp_path, session("new-interactive"))
+
+
+def play_interview(folder: Path, text: str) -> None:
+    """Run the transcript's one command in a terminal, and give the answers behind its questions."""
+    [(command, want)] = read_session(text)
+    words = [sys.executable, "-m", "falconws_cli", *command.split()[1:]]
+    with terminal(words, cwd=folder, environ=os.environ, rows=60) as screen:
+        for line in want.splitlines():
+            if question := re.match(r"(?:Name of the project|.+\?.*):(?= )", line):
+                screen.until_shown(question[0])
+                screen.type(f"{line[question.end() + 1 :]}\n")
+        assert screen.wait() == 0
+        got = "".join(f"{line}\n" for line in screen.lines())
+    assert_shows(want.replace("\n\n", "\n"), got, command)
+
+
 def test_clients_are_told_before_the_server_goes(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "snippets" / "going_away.py", tmp_path)
     shell = Shell(tmp_path)
@@ -131,9 +162,41 @@ def test_upgrading_a_project_of_falconws_0_1(tmp_path: Path) -> None:
     Shell(tmp_path).play(session("adopt"))
 
 
+def test_seeing_first_and_taking_back(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("preview"))
+    shell.play(session("conflict"))
+    for command in ("add-resource ticker --pattern feed", "add-media-handler fast-json --payload text --codec orjson"):
+        shell.run(f"falconws {command}")
+    shell.play(session("status"))
+    shell.play(session("undo"))
+    shell.play(session("destroy"))
+
+
 def test_a_name_that_is_refused(tmp_path: Path) -> None:
     Shell(tmp_path).play(session("refused"))
     assert not any(path.is_dir() for path in tmp_path.iterdir())
+
+
+def test_own_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The reader has no templates of their own yet.
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("eject"))
+    shell.play(session("broken-template"))
+
+
+def test_a_generator_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = shutil.copytree(ROOT / "tests" / "cli" / "falconws-countdown", tmp_path / "package")
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(site), str(package)], check=True, timeout=100, capture_output=True)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-countdown"))
 
 
 def test_every_session_is_played_and_shown() -> None:
