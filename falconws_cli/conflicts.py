@@ -124,7 +124,8 @@ def _merged(root: Path, change: Change, memory: Memory) -> list[Change]:
         plural = "s" if merged.conflicts > 1 else ""
         note = f"merged, with {merged.conflicts} conflict{plural} between <<<<<<< and >>>>>>> to settle"
     file = replace(change.file, data=merged.data, before=change.current)
-    return [replace(change, file=file, status=Status.UPDATE, note=note, left_to_do=bool(merged.conflicts))]
+    marked = bool(merged.conflicts)
+    return [replace(change, file=file, status=Status.UPDATE, note=note, left_to_do=marked, markers=marked)]
 
 
 def _listed(names: Sequence[str]) -> str:

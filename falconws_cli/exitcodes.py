@@ -17,11 +17,12 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line cannot be carried out as typed: an option, a name or a route that is refused."""
     LEFT_TO_DO = 3
-    """Done, and something is left for the user, which was printed: lines to add, a merge to settle, an edited file
-    that was kept, a warning of `falconws doctor`."""
+    """Done, and something is left for the user, which was printed: lines to add, an edited file that was kept,
+    a warning of `falconws doctor`."""
     CONFLICT = 4
     """Files are in the way, and nobody was there to ask; nothing is written. --force, --skip and --merge decide."""
     MERGE_CONFLICTS = 5
-    """Upgraded, and places that both you and the templates changed have conflict markers; the files were named."""
+    """Merged or upgraded, and places that both you and the templates changed have conflict markers; the files were
+    named."""
     UPGRADE_AVAILABLE = 6
     """`falconws upgrade --check`: the installed templates make something else than what the project has."""

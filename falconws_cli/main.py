@@ -120,7 +120,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done; 1 it could not be done; 2 refused as typed, nothing written; 3 written, but "
-    "something is left for you to do (it was printed); 4 files are in the way, nothing written; 5 upgraded, with merge "
+    "something is left for you to do (it was printed); 4 files are in the way, nothing written; 5 merged, with "
     "conflicts to settle; 6 an upgrade is available. `falconws test` passes on pytest's.",
 )
 @click.option(

@@ -21,6 +21,8 @@ class Change:
     """What a user should know besides, such as why a file is kept."""
     left_to_do: bool = False
     """Whether the note asks the user to do something."""
+    markers: bool = False
+    """Whether there are conflict markers in it."""
 
     @property
     def writes(self) -> bool:

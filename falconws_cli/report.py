@@ -51,6 +51,8 @@ class Report:
             return self.code
         if any(change.status is Status.CONFLICT for change in self.changes):
             return ExitCode.CONFLICT
+        if any(change.markers for change in self.changes):
+            return ExitCode.MERGE_CONFLICTS
         by_hand = [change for change in self.changes if change.left_to_do]
         return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() or self.left_to_do else ExitCode.OK
 

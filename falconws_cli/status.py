@@ -10,7 +10,7 @@ from falconws_cli.memory import FOLDER, Memory
 _COLORS = {State.EDITED: "yellow", State.MISSING: "red"}
 FORGOTTEN = (
     f"This project remembers nothing that was generated: it has no {FOLDER}/manifest.json, as it was made by "
-    "falconws 0.1, or by hand. The next generating command begins one."
+    "falconws 0.1, or by hand. `falconws upgrade --adopt` makes it remember what falconws 0.1 made."
 )
 
 

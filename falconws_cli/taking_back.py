@@ -53,7 +53,7 @@ def _require_memory(root: Path) -> Memory:
     if not memory.is_there:
         raise CommandError(
             f"This project does not remember what was generated: it has no {FOLDER}/manifest.json, because it was made "
-            "by falconws 0.1 or by hand; take your repository's help. The next generating command begins a memory."
+            "by falconws 0.1 or by hand; `falconws upgrade --adopt` makes it remember what falconws 0.1 made."
         )
     return memory
 

@@ -60,21 +60,18 @@ def transact(
         ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
         CommandError: The files cannot be written; the disk is as it was.
     """
-    from falconws_cli.conflicts import refusal, settle
-
     memory = memory or read_memory(root)
     changes = preview(root, files)
-    open_conflicts = any(change.status is Status.CONFLICT for change in changes)
-    if open_conflicts and choices.json and choices.policy is Policy.ASK:
-        Report(changes, registrations, notes, left_to_do=left_to_do).show(choices)
-        raise refusal(changes)
-    changes = settle(root, changes, choices, memory)
+    if any(change.status is Status.CONFLICT for change in changes):
+        changes = _settled(root, changes, choices, memory, Report(changes, registrations, notes, left_to_do=left_to_do))
     remembered = preview(root, remember(memory, changes))
     shown = sorted([*changes, *kept], key=lambda change: change.file.path)
     report = Report(shown, registrations, notes, memory_status(remembered), left_to_do)
     if choices.dry_run:
         report.show(choices)
         if report.exit_code is ExitCode.CONFLICT:
+            from falconws_cli.conflicts import refusal
+
             raise refusal(changes)
         return report.exit_code
     commit(root, [change.file for change in changes if change.writes] + [change.file for change in remembered])
@@ -82,12 +79,22 @@ def transact(
     return report.exit_code
 
 
+def _settled(root: Path, changes: Sequence[Change], choices: Choices, memory: Memory, report: Report) -> list[Change]:
+    """Return *changes* with a decision for each conflict; without one, machines are told before it fails."""
+    from falconws_cli.conflicts import refusal, settle
+
+    if choices.json and choices.policy is Policy.ASK:
+        report.show(choices)
+        raise refusal(changes)
+    return settle(root, changes, choices, memory)
+
+
 def _remembering(memory: Memory, plan: Plan, changes: Sequence[Change], command: str) -> list[PlannedFile]:
     """Return what makes *memory* remember the plan, once for every time that it did something."""
     if plan.recipe is None or any(change.status is Status.CONFLICT for change in changes):
         return []
     operation, texts = _operation(plan, changes, command)
-    if not any(change.writes for change in changes) and _is_known(memory.manifest, operation):
+    if not any(change.writes for change in changes) and (not operation.files or _is_known(memory.manifest, operation)):
         return []
     return memory.changes(memory.manifest.adding(operation), texts)
 

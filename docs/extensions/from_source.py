@@ -5,6 +5,7 @@ import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 from docutils import nodes
@@ -15,6 +16,7 @@ from sphinx.util.docutils import SphinxDirective
 from falconws.server import run
 from falconws.server.settings import ConnectionSettings
 from falconws_cli.commands.serve import command as serve
+from falconws_cli.exitcodes import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DIFFERENCES_AT = "tests/runtime/test_falcon_contract.py"
@@ -87,6 +89,18 @@ def connection_limits() -> list[tuple[str, str, str]]:
     return [(f.name, default_of(f.default), texts[f.name]) for f in fields(ConnectionSettings) if f.name in FIXED]
 
 
+def exit_codes() -> list[tuple[int, str, str]]:
+    """Return code, name and meaning of each exit code."""
+    tree = ast.parse(Path(inspect.getfile(ExitCode)).read_text(encoding="utf-8"))
+    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    rows = []
+    for statement, meaning in pairwise(enum.body):
+        if isinstance(statement, ast.Assign) and isinstance(meaning, ast.Expr):
+            name = ast.unparse(statement.targets[0])
+            rows.append((ExitCode[name].value, name, " ".join(ast.literal_eval(meaning.value).split())))
+    return rows
+
+
 def default_of(value: object) -> str:
     """Return a default as a reader writes it."""
     if isinstance(value, float) and value.is_integer():
@@ -140,6 +154,15 @@ class ConnectionLimits(FromSource):
         )
 
 
+class ExitCodes(FromSource):
+    """``{exit-codes}``: the exit codes of every command, as a table."""
+
+    reads = Path(inspect.getfile(ExitCode))
+
+    def markdown(self) -> list[str]:
+        return table(("Code", "Name", "When"), [(f"`{c}`", f"`{n}`", cell(t)) for c, n, t in exit_codes()])
+
+
 def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
@@ -167,6 +190,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("differences", Differences)
     app.add_directive("limits", Limits)
+    app.add_directive("exit-codes", ExitCodes)
     app.add_directive("connection-limits", ConnectionLimits)
     docstrings = AttributeDocstrings()
     napoleon_s = 500

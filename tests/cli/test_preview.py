@@ -201,7 +201,7 @@ def test_merge_leaves_markers_where_both_changed_the_same(run: Run, demo: Path) 
     module = demo / "demo" / "resources" / "chat.py"
     module.write_text(module.read_text().replace("on_get", "on_put"))
     result = run("add-resource", "chat", "--no-http", "--merge", cwd="demo")
-    assert result.exit_code == ExitCode.LEFT_TO_DO
+    assert result.exit_code == ExitCode.MERGE_CONFLICTS
     assert "merged, with 1 conflict between <<<<<<< and >>>>>>> to settle" in result.output
     text = module.read_text()
     assert "<<<<<<< yours\n" in text
@@ -276,7 +276,7 @@ def test_merging_is_an_answer_too(demo: Path) -> None:
         user.until_shown(f"{TEST} exists and differs.")
         user.type("k\n")
         user.until_shown("(merged")
-        assert user.wait() in (ExitCode.OK, ExitCode.LEFT_TO_DO)
+        assert user.wait() in (ExitCode.OK, ExitCode.MERGE_CONFLICTS)
 
 
 @pytest.mark.parametrize(("keys", "code"), [("q\n", ExitCode.CONFLICT), ("\x04", 1), ("\x03", 1)])

@@ -2,7 +2,10 @@
 
 import importlib.util
 import inspect
+import json
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +16,7 @@ import falconws
 import falconws.testing
 from falconws.server import run
 from falconws.server.settings import ConnectionSettings
+from falconws_cli.exitcodes import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -59,6 +63,19 @@ def test_each_limit_has_its_default_and_what_it_does(from_source: ModuleType) ->
     assert rows["drain"][2] == "10"
     assert all(text for *_, text in rows.values())
     assert {row[0] for row in from_source.connection_limits()} == set(from_source.FIXED)
+
+
+def test_every_exit_code_is_in_the_table(from_source: ModuleType) -> None:
+    rows = from_source.exit_codes()
+    assert [code for code, _, _ in rows] == [code.value for code in ExitCode]
+    assert all(meaning.endswith(".") for _, _, meaning in rows)
+
+
+def test_every_key_of_the_preview_is_explained(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "falconws_cli", "new", "demo", "--dry-run", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    explained = re.findall(r"^\| `(\w+)` \|", (DOCS / "howto" / "preview.md").read_text().partition("| Key |")[2], re.M)
+    assert list(json.loads(done.stdout)) == explained
 
 
 def test_the_differences_are_those_of_the_contract_suite(from_source: ModuleType) -> None:
