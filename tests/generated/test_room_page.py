@@ -111,7 +111,9 @@ def test_two_people_talk_across_a_restart_of_the_server(tmp_path: Path, browser:
         expect(page.locator("#status")).to_have_attribute("data-state", "reconnecting", timeout=LOAD_MS)
         expect(page.get_by_role("button", name="Send")).to_be_disabled()
     message = '{"name": "ops", "text": "restarting, back in a moment"}'
-    falconws(root, "publish", "den", message, "--json", "--url", broker.url)
+    # In a process of its own: Playwright has an event loop in this one.
+    command = [sys.executable, "-m", "falconws_cli", "publish", "den", message, "--json", "--url", broker.url]
+    subprocess.run(command, cwd=root, env=environment(), check=True, timeout=START_S)
     with serving(root, port, broker.url):
         for page in (ada, ben):
             expect(page.locator("#status")).to_have_text("connected", timeout=LOAD_MS)
