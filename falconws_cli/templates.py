@@ -100,13 +100,13 @@ def _read(file: Path) -> bytes:
 def list_trees(folder: Path) -> list[str]:
     """Return the trees in *folder*, such as "resource/echo", in order.
 
-    A tree is the highest folder that has something of a project in it: a file, or a folder of a project's.
+    A tree is the highest folder that has something of a project in it: a file, or one of a project's folders.
     """
     found: list[str] = []
 
     def visit(place: Path) -> None:
         inside = [path for path in sorted(place.iterdir()) if path.name != "__pycache__"]
-        if any(path.is_file() or "%" in path.name or path.name.startswith("dot_") for path in inside):
+        if any(path.is_file() or "%" in path.name or path.name.startswith(("dot_", "tests")) for path in inside):
             found.append(place.relative_to(folder).as_posix())
             return
         for path in inside:

@@ -125,6 +125,21 @@ def test_a_recorded_recipe_renders_again(shell: Shell, demo: Path, site: Path, m
         assert (demo / file.path).read_bytes() == file.data
 
 
+def test_upgrade_brings_what_it_made_to_the_templates_of_its_next_version(
+    shell: Shell, demo: Path, site: Path, tmp_path: Path
+) -> None:
+    assert shell("add-countdown", "launch").returncode == 0
+    module = demo / "demo/resources/launch.py"
+    module.write_text("# Ours.\n" + module.read_text())
+    newer = shutil.copytree(site, tmp_path / "newer")
+    template = newer / "falconws_countdown/templates/countdown/%package_dir%/resources/%module%.py.jinja"
+    template.write_text(template.read_text().replace("Sends every number", "Sends each number"))
+    upgraded = shell("upgrade", PYTHONPATH=str(newer))
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert module.read_text().startswith("# Ours.\n")
+    assert "Sends each number" in module.read_text()
+
+
 def test_its_templates_can_be_ones_own(shell: Shell, demo: Path) -> None:
     own = demo / ".falconws/templates/countdown/%package_dir%/resources"
     own.mkdir(parents=True)

@@ -214,7 +214,7 @@ def test_the_list_shows_which_templates_are_ones_own(demo: Path, run: Run) -> No
     run("eject", "resource/echo")
     lines = run("eject", "--list").output.splitlines()
     assert [line.split()[0] for line in lines] == tree_names()
-    assert {"resource/echo", "middleware/token-auth", "media_handler/json/text", "project/with/docker"} <= set(
+    assert {"resource/echo", "middleware/token-auth", "media_handler/json/text", "project/with/docker", "project/with/hub"} <= set(
         tree_names()
     )
     [echo] = [line for line in lines if line.startswith("resource/echo")]
