@@ -76,7 +76,7 @@ def references(source: Source, expressions: Collection[str]) -> Iterator[ast.Nam
 def is_used(source: Source, binding: Binding) -> bool:
     """Tell whether the module uses the name that an import binds, in annotations or `__all__` too."""
     root = binding.root
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Name) and node.id == root:
             return True
         if isinstance(node, ast.Constant) and node.value == root:

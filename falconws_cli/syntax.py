@@ -72,6 +72,8 @@ class Source:
     """Packages whose imports form the last section, besides *package*."""
     tree: ast.Module = field(init=False)
     lines: list[str] = field(init=False)
+    nodes: list[ast.AST] = field(init=False)
+    """Every node of the tree, outer ones first."""
 
     def __post_init__(self) -> None:
         self._mark = _BYTE_ORDER_MARK if self.text.startswith(_BYTE_ORDER_MARK) else ""
@@ -82,6 +84,8 @@ class Source:
             line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise CannotEditError(f"it is not valid Python{line}") from None
         self.lines = _LINE.findall(self.text)
+        self.nodes = list(ast.walk(self.tree))
+        self._blocks: list[list[ast.stmt]] | None = None
         self._starts = [0]
         for line in self.lines:
             self._starts.append(self._starts[-1] + len(line))
@@ -97,19 +101,17 @@ class Source:
         """The quotation mark that most of the module's short strings have."""
         marks = [
             self.text[self.start_of(node)]
-            for statement in self.tree.body
-            for node in ast.walk(statement)
+            for node in self.nodes
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.lineno == node.end_lineno
         ]
         return "'" if marks.count("'") > marks.count('"') else '"'
 
-    def blocks(self) -> Iterator[list[ast.stmt]]:
-        """Yield every list of statements, outer ones first."""
-        for node in ast.walk(self.tree):
-            for name in ("body", "orelse", "finalbody"):
-                block = getattr(node, name, None)
-                if isinstance(block, list) and block and isinstance(block[0], ast.stmt):
-                    yield block
+    def blocks(self) -> list[list[ast.stmt]]:
+        """Return every list of statements, outer ones first."""
+        if self._blocks is None:
+            parts = (getattr(node, name, None) for node in self.nodes for name in ("body", "orelse", "finalbody"))
+            self._blocks = [p for p in parts if isinstance(p, list) and p and isinstance(p[0], ast.stmt)]
+        return self._blocks
 
     def binds(self, name: str) -> bool:
         """Tell whether anything at the module's top level already has the name."""

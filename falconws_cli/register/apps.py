@@ -110,7 +110,7 @@ def _rebinds(statement: ast.stmt, app: str) -> bool:
 
 
 def _factories(source: Source) -> Iterator[_Function]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == "create_app":
             yield node
 
@@ -118,7 +118,7 @@ def _factories(source: Source) -> Iterator[_Function]:
 def _app_classes(source: Source) -> set[str]:
     """Return what the module calls the class of an app: imported under any name, or derived from it."""
     names = {binding.expression for wanted in _CLASSES for binding in bindings(source, wanted)}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.ClassDef) and any(_is_app(base, names) for base in node.bases):
             names.add(node.name)
     return names

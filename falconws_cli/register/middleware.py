@@ -99,7 +99,7 @@ def _lists(source: Source) -> Iterator[ast.List]:
         listed = _listed(creation.call)
         if listed is not None:
             yield listed
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and adds_middleware(node):
             yield from (argument for argument in node.args if isinstance(argument, ast.List))
 

@@ -49,7 +49,7 @@ def routes_in(text: str) -> dict[str, str]:
     except CannotEditError:
         return {}
     routes = {}
-    for call in (node for node in ast.walk(source.tree) if isinstance(node, ast.Call)):
+    for call in (node for node in source.nodes if isinstance(node, ast.Call)):
         template, resource = _route(call)
         if template is not None:
             routes[template] = ast.unparse(resource) if resource is not None else "another resource"
@@ -145,7 +145,7 @@ class _RouteTarget(Target):
 
 
 def _routes_place(source: Source) -> Place:
-    functions = [n for n in ast.walk(source.tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    functions = [n for n in source.nodes if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     scopes: list[_Function | ast.Module] = [*functions, source.tree]
     candidates = [scope for scope in scopes if any(_route_calls(statement) for statement in scope.body)]
     named = [function for function in functions if function.name == "add_routes"]
@@ -173,7 +173,7 @@ def _routes_place(source: Source) -> Place:
 
 def _routes(source: Source) -> Iterator[tuple[str, ast.expr, ast.expr]]:
     """Yield template, resource and place of every route with a literal template."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call):
             template, resource = _route(node)
             if template is not None and resource is not None:
@@ -207,7 +207,7 @@ def _routes_to(source: Source, names: Collection[str]) -> list[tuple[str, list[E
 
 
 def _tables(source: Source) -> Iterator[_Table]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.For):
             calls = _route_calls(node)
             literal = _literal(source, node.iter)
@@ -245,7 +245,7 @@ def _literal(source: Source, iterated: ast.expr) -> ast.List | ast.Tuple | ast.D
         iterated, as_dict = iterated.func.value, True
     if isinstance(iterated, ast.Name):
         name = iterated.id
-        stores = [n for n in ast.walk(source.tree) if isinstance(n, ast.Name) and n.id == name and _is_store(n)]
+        stores = [n for n in source.nodes if isinstance(n, ast.Name) and n.id == name and _is_store(n)]
         values = [
             statement.value
             for block in source.blocks()
@@ -298,7 +298,7 @@ def _names_one(source: Source, resource: ast.expr, names: Collection[str]) -> bo
         isinstance(node, ast.Assign)
         and any(isinstance(target, ast.Name) and target.id == resource.id for target in node.targets)
         and any(dotted(part) in names for part in ast.walk(node.value))
-        for node in ast.walk(source.tree)
+        for node in source.nodes
     )
 
 
