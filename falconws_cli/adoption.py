@@ -65,7 +65,9 @@ def plan_adoption(project: Project, memory: Memory) -> Adoption:
     strangers = [path for path in _modules(project) if path not in claimed and str(path) not in known]
     notes = [f"{path} is like nothing that falconws 0.1 made; upgrades leave it alone." for path in strangers]
     texts = tuple(file.data for _, piece in found for file in piece.files)
-    return Adoption(Manifest((*adopted, *operations), memory.manifest.destroyed), texts, tuple(changes), tuple(notes))
+    left = {**memory.manifest.left, **made.left(made.texts)}
+    manifest = Manifest((*adopted, *operations), memory.manifest.destroyed, left)
+    return Adoption(manifest, texts, tuple(changes), tuple(notes))
 
 
 def _project(project: Project) -> tuple[Recipe, Piece]:

@@ -20,7 +20,8 @@ class ExitCode(IntEnum):
     """Done, and something is left for the user, which was printed: lines to add, an edited file that was kept,
     a warning of `falconws doctor`."""
     CONFLICT = 4
-    """Files are in the way, and nobody was there to ask; nothing is written. --force, --skip and --merge decide."""
+    """Files are in the way, and nobody was there to ask; nothing is written. `--force`, `--skip` and `--merge`
+    decide."""
     MERGE_CONFLICTS = 5
     """Merged or upgraded, and places that both you and the templates changed have conflict markers; the files were
     named."""

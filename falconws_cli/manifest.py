@@ -5,7 +5,7 @@ which they happened, and everything inside of one is sorted, so that two branche
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -106,6 +106,23 @@ class Manifest:
         """Return the manifest with other operations in these positions, or none."""
         kept = [changed.get(position, old) for position, old in enumerate(self.operations)]
         return Manifest(tuple(operation for operation in kept if operation is not None), left=self.left)
+
+    def leaving(self, earlier: "Manifest", changed: Iterable[tuple[str, str, str]]) -> "Manifest":
+        """Return the manifest, which follows *earlier*, knowing that it was falconws who changed these files.
+
+        Args:
+            earlier: What was remembered before.
+            changed: Path, text before and text after of each file; one that a user had edited stays edited.
+        """
+        left = dict(earlier.left)
+        for path, before, after in changed:
+            known = before in earlier.left_behind(path)
+            left.pop(path, None)
+            if known:
+                left[path] = after
+        bare = replace(self, left={})
+        # A text that an operation knows needs no second mention.
+        return replace(bare, left={path: key for path, key in left.items() if key not in bare.left_behind(path)})
 
     def left_behind(self, path: str) -> Iterator[str]:
         """Yield each text that falconws ever left at *path*, and that nobody has taken back."""

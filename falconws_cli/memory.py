@@ -102,7 +102,12 @@ def sha256(data: bytes) -> str:
 
 def is_text(data: bytes, key: str) -> bool:
     """Tell whether *data* is the text with this SHA-256, be it with the line ends that git on Windows gives it."""
-    return sha256(data) == key or (b"\r\n" in data and sha256(data.replace(b"\r\n", b"\n")) == key)
+    return sha256(data) == key or (b"\r\n" in data and sha256(unix(data)) == key)
+
+
+def unix(data: bytes) -> bytes:
+    """Return *data* with line feeds for line ends."""
+    return data.replace(b"\r\n", b"\n")
 
 
 def with_newlines_of(current: bytes, text: bytes) -> bytes:

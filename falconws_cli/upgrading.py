@@ -65,6 +65,13 @@ class Version:
                 text = edit_pyproject(text, **_without_modules(operation.added))
         return text.encode()
 
+    def left(self, paths: Iterable[PurePosixPath]) -> dict[str, str]:
+        """Return, for those of *paths* that more than templates made, the text that the commands leave behind."""
+        wired = {path: self.wired(path) for path in paths}
+        return {
+            str(path): sha256(data) for path, data in wired.items() if data is not None and data != self.texts[path]
+        }
+
 
 def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
     """Return what bringing *project* to the installed templates means.
@@ -83,9 +90,10 @@ def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
         merge_file(project, path, before.wired(path), after.wired(path), labels, modes.get(path, 0o644))
         for path in sorted(before.texts.keys() | after.texts.keys())
     ]
-    manifest = Manifest(new, memory.manifest.destroyed)
     texts = tuple(file.data for piece in pieces.values() for file in piece.files)
     changes = tuple(change for merged in found for change in merged.changes)
+    left = {**memory.manifest.left, **after.left(change.file.path for change in changes)}
+    manifest = Manifest(new, memory.manifest.destroyed, left)
     conflicts = sum(merged.conflicts for merged in found)
     available = any(merged.differs for merged in found)
     return Upgrade(changes, manifest, texts, available, conflicts)

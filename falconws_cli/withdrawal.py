@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest, without_destroyed
-from falconws_cli.memory import MANIFEST, Memory, is_text, sha256, with_newlines_of
+from falconws_cli.memory import MANIFEST, Memory, is_text, sha256, unix, with_newlines_of
 from falconws_cli.needs import importers, still_needed
 from falconws_cli.plan import NOTHING, JsonValue, PlannedFile, PlannedRegistration, Requirements
 from falconws_cli.preview import Change
@@ -291,17 +291,12 @@ class _Taking:
                 if position not in self._positions and shared:
                     changed[position] = replace(other, added=_union((other.added, shared)))
                     break
-        manifest = self._memory.manifest.replacing(changed)
-        left = {path: key for path, key in manifest.left.items() if path not in changed_files}
-        for path, data in changed_files.items():
-            before = self._before[path]
-            if data is not None and before is not None and _was_left(self._memory.manifest, path, before):
-                left[path] = sha256(data)
-        # A text that an operation knows already needs no second mention.
-        manifest = replace(manifest, left={})
-        return replace(
-            manifest, left={path: key for path, key in left.items() if key not in manifest.left_behind(path)}
-        )
+        edited = [
+            (path, sha256(unix(self._before[path] or b"")), sha256(unix(data)))
+            for path, data in changed_files.items()
+            if data is not None
+        ]
+        return self._memory.manifest.replacing(changed).leaving(self._memory.manifest, edited)
 
     def _allow_bringing_back(self, withdrawal: Withdrawal, changed: Mapping[str, bytes | None]) -> None:
         """Make the memory keep what goes, until something else happens in the project."""
@@ -376,10 +371,6 @@ def _with_requirements(text: bytes, added: Requirements) -> bytes:
 
     lists = {name: values for name, values in vars(added).items() if name != "modules"}
     return edit_pyproject(_decoded(text), **lists).encode()
-
-
-def _was_left(manifest: Manifest, path: str, data: bytes) -> bool:
-    return any(is_text(data, key) for key in manifest.left_behind(path))
 
 
 def _planned(path: str, before: bytes | None, after: bytes | None) -> PlannedFile:

@@ -106,6 +106,17 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_what_an_upgrade_changed_counts_as_nobodys_edit(
+    version: str, root: Path, upgraded: Callable[[str], Path], run: Run
+) -> None:
+    upgraded(version)
+    counts = json.loads(run("status", "--json").output)["counts"]
+    assert (counts["edited"], counts["missing"]) == (0, 0)
+    change(root / "demo" / "routes.py", "import falconws\n", "import falconws  # mine\n")
+    assert "    edited  demo/routes.py\n" in run("status").output
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_project_that_nobody_edited_becomes_what_would_be_made_today(
     version: str, root: Path, upgraded: Callable[[str], Path], run: Run, fresh: dict[str, bytes]
 ) -> None:
