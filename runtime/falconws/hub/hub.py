@@ -240,8 +240,11 @@ class Hub:
         _check_name("room", room)
         payload = self._media.payload(media, payload_type)
         local = switchboard.rooms.get(room)
-        if local is not None and local.blocking:
-            await self._wait_for_room(local, len(payload) if isinstance(payload, bytes) else len(payload.encode()))
+        if local is not None:
+            size = len(payload) if isinstance(payload, bytes) or payload.isascii() else len(payload.encode())
+            await switchboard.pace(size)
+            if local.blocking:
+                await self._wait_for_room(local, size)
         position = await switchboard.broker.publish(room, payload, key=key)
         switchboard.stats.published += 1
         return position

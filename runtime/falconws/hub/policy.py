@@ -36,7 +36,7 @@ class Policy:
 
     What a connection cannot take at once waits in its backlog. The bounds hold for each subscription: *max_messages*
     messages and *max_bytes* bytes of payload (a message larger than that waits only alone). What the server's own
-    write buffer holds, 64 KiB by default, comes on top.
+    write buffer holds, 512 KiB at most, comes on top.
     """
 
     name: str

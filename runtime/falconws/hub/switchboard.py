@@ -23,6 +23,10 @@ from .stats import Dropped, Stats
 __all__ = ("Switchboard",)
 
 _CONCURRENT_RECOVERIES = 16
+_PACE_MESSAGES = 16
+_PACE_BYTES = 16 * 1024
+"""What may be published before the event loop has to turn."""
+
 _STOP_S = 2.0
 """Seconds for saying goodbye to the broker; it may be the one that is away."""
 
@@ -58,6 +62,8 @@ class Switchboard:
         self._back = asyncio.Event()
         """Set when the broker is back, for those who wait to try again."""
         self._interruption: str | None = None
+        self._paced_messages = 0
+        self._paced_bytes = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -96,6 +102,22 @@ class Switchboard:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that all of this belongs to."""
         return self._loop
+
+    async def pace(self, size: int) -> None:
+        """Let the event loop turn now and then, while messages of *size* bytes are published one after the other.
+
+        A memory broker never waits. In a loop that publishes, servers would otherwise never get to write: their buffers
+        would grow without a bound, or backlogs break theirs, however fast the clients are.
+        """
+        if not self._paced_messages:
+            self._loop.call_soon(self._loop_has_turned)
+        self._paced_messages += 1
+        self._paced_bytes += size
+        if self._paced_messages > _PACE_MESSAGES or self._paced_bytes > _PACE_BYTES:
+            await asyncio.sleep(0)
+
+    def _loop_has_turned(self) -> None:
+        self._paced_messages = self._paced_bytes = 0
 
     async def health(self) -> Health:
         """Return whether messages can be published and delivered."""

@@ -1,0 +1,247 @@
+"""The hub's promises on real servers and real sockets, in one process; several are in the folder ``hub``."""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+import falconws
+from falconws import Hub, Policy
+from falconws.testing import LiveServer
+
+WAIT_S = 20.0
+
+ENGINES = {"falconws": "falconws.server:WebSocketProtocol", "sansio": "websockets-sansio", "wsproto": "wsproto"}
+
+POLICIES = {
+    "drop_oldest": Policy.drop_oldest(max_messages=8),
+    "drop_newest": Policy.drop_newest(max_messages=8),
+    "conflate": Policy.conflate(max_messages=8),
+    "disconnect": Policy.disconnect(max_messages=8),
+    "block": Policy.block(max_messages=8, timeout_s=30),
+}
+
+
+class Feed:
+    """Sends what is published, says what it has dropped, and publishes what its clients say."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    async def on_websocket(self, req: Any, ws: Any, policy: str) -> None:
+        await ws.accept()
+        async with self.hub.subscribe(ws, "room", policy=POLICIES[policy]):
+            async for text in ws.iter_text():
+                await self.hub.publish("room", text)
+
+    async def on_post(self, req: Any, resp: Any, policy: str) -> None:
+        """Publish numbers, each in a message of 16 kB; every third message is about the same thing."""
+        first, count = await req.get_media()
+        for number in range(first, first + count):
+            await self.hub.publish("room", f"{number}".ljust(16384), key=str(number % 3))
+        resp.media = {"dropped": self.hub.stats.dropped, "disconnected": self.hub.stats.disconnected}
+
+
+@pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
+def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+    hub = Hub()
+    app = falconws.App(middleware=[hub])
+    app.ws_options.allowed_origins = "*"
+    app.add_route("/{policy}", Feed(hub))
+    with LiveServer(app, ws=request.param, ws_per_message_deflate=False) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def slow(server: LiveServer, policy: str) -> Iterator[ClientConnection]:
+    """A client that reads nothing until it is asked to, and keeps little in its kernel."""
+    tcp = socket.socket()
+    tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    tcp.connect(("127.0.0.1", server.port))
+    with connect(f"{server.ws_url}/{policy}", sock=tcp, max_queue=1, compression=None, close_timeout=WAIT_S) as client:
+        yield client
+
+
+def publish(server: LiveServer, policy: str, first: int, count: int) -> dict[str, int]:
+    response = httpx.post(f"{server.url}/{policy}", json=[first, count], timeout=WAIT_S)
+    assert response.status_code == 200
+    counts: dict[str, int] = response.json()
+    return counts
+
+
+def fill(server: LiveServer, policy: str) -> tuple[int, int]:
+    """Publish until messages are dropped; return how many were published, and how many dropped."""
+    published = 0
+    for _ in range(100):
+        counts = publish(server, policy, published, 50)
+        published += 50
+        if counts["dropped"]:
+            return published, counts["dropped"]
+    raise AssertionError(f"nothing is dropped of {published * 16} kB")
+
+
+def numbers(client: ClientConnection, last: int) -> list[int]:
+    received = []
+    while not received or received[-1] != last:
+        received.append(int(client.recv(timeout=WAIT_S)))
+    return received
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "conflate"])
+def test_what_a_slow_client_misses_is_what_was_counted(server: LiveServer, policy: str) -> None:
+    with slow(server, policy) as client:
+        published, dropped = fill(server, policy)
+        # Once the client reads, all that was kept comes, and then everything again.
+        received = []
+        while len(received) < published - dropped:
+            received.append(int(client.recv(timeout=WAIT_S)))
+        counts = publish(server, policy, published, 1)
+        assert int(client.recv(timeout=WAIT_S)) == published
+    assert counts == {"dropped": dropped, "disconnected": 0}
+    assert received == sorted(received)
+    assert received[0] == 0
+    if policy == "drop_newest":
+        assert received == list(range(published - dropped))
+    elif policy == "drop_oldest":
+        assert received[-8:] == list(range(published - 8, published))
+    else:
+        assert received[-3:] == [published - 3, published - 2, published - 1]
+
+
+def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(server: LiveServer) -> None:
+    with slow(server, "disconnect") as client, connect(f"{server.ws_url}/conflate", compression=None) as other:
+        received: list[int] = []
+        reading = threading.Thread(target=lambda: received.extend(int(message) for message in other))
+        reading.start()
+        published, _ = fill(server, "disconnect")
+        with pytest.raises(ConnectionClosed) as closed:
+            for _ in range(published):
+                client.recv(timeout=WAIT_S)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, "client too slow")
+        counts = publish(server, "disconnect", published, 0)
+        assert counts["disconnected"] == 1
+        other.close()
+        reading.join(WAIT_S)
+    assert received == sorted(set(received))
+
+
+def test_a_slow_client_makes_the_publisher_wait_and_gets_everything(server: LiveServer) -> None:
+    with slow(server, "block") as client, connect(f"{server.ws_url}/block", compression=None) as other:
+        answers: list[dict[str, int]] = []
+        others: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(publish(server, "block", 0, 400))),
+            threading.Thread(target=lambda: others.extend(numbers(other, 399))),
+        ]
+        for thread in threads:
+            thread.start()
+        assert numbers(client, 399) == list(range(400))
+        for thread in threads:
+            thread.join(WAIT_S)
+    assert others == list(range(400))
+    assert answers == [{"dropped": 0, "disconnected": 0}]
+
+
+def test_each_publisher_keeps_its_order_and_everybody_gets_everything(server: LiveServer) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(f"{server.ws_url}/block")) for _ in range(8)]
+        senders = [
+            threading.Thread(target=lambda n=n, c=c: [c.send(json.dumps([n, i])) for i in range(50)])  # type: ignore[misc]
+            for n, c in enumerate(clients)
+        ]
+        for sender in senders:
+            sender.start()
+        transcripts = [[json.loads(client.recv(timeout=WAIT_S)) for _ in range(400)] for client in clients]
+        for sender in senders:
+            sender.join(WAIT_S)
+    assert all(transcript == transcripts[0] for transcript in transcripts)
+    for publisher in range(8):
+        assert [i for n, i in transcripts[0] if n == publisher] == list(range(50))
+
+
+STALLED = 1000
+BACKLOG_BYTES = 32 * 1024
+WRITE_BUFFER_BYTES = 512 * 1024
+"""The high-water mark of a connection; what is published before the event loop turns comes on top."""
+PACE_BYTES = 20 * 1024
+
+STALLED_APP = f"""
+    import os
+    import falconws
+    hub = falconws.Hub(policy=falconws.Policy.drop_oldest(max_messages=64, max_bytes={BACKLOG_BYTES}))
+    class Room:
+        async def on_websocket(self, req, ws):
+            await ws.accept()
+            async with hub.subscribe(ws, "room"):
+                await ws.wait_disconnected()
+        async def on_post(self, req, resp):
+            for number in range(await req.get_media()):
+                await hub.publish("room", os.urandom(4000))
+            resp.media = [hub.stats.delivered, hub.stats.dropped]
+    app = falconws.App(middleware=[hub])
+    app.ws_options.allowed_origins = "*"
+    app.add_route("/", Room())
+"""
+
+
+def rss_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_a_thousand_stalled_subscribers_stay_within_the_sum_of_the_bounds(tmp_path: Path) -> None:
+    (tmp_path / "stalled.py").write_text(textwrap.dedent(STALLED_APP))
+    code = f"import falconws.server; falconws.server.run('stalled:app', port=0, app_dir={str(tmp_path)!r})"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = next(m for line in process.stdout if (m := re.search(r"http://127\.0\.0\.1:(\d+)", line)))
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            port = int(address[1])
+            with contextlib.ExitStack() as stack:
+                for _ in range(STALLED):
+                    stack.enter_context(stalled(port))
+                with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+                    http.post("/", json=1)
+                    before = rss_bytes(process.pid)
+                    delivered = dropped = published = 0
+                    # Until everybody drops: half of what is delivered, at least.
+                    while dropped < 100 * STALLED and published < 2000:
+                        published += 100
+                        delivered, dropped = http.post("/", json=100).json()
+                    growth = rss_bytes(process.pid) - before
+                assert delivered == (published + 1) * STALLED
+                assert dropped >= 100 * STALLED
+                assert growth < STALLED * (BACKLOG_BYTES + WRITE_BUFFER_BYTES + PACE_BYTES)
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def stalled(port: int) -> Iterator[None]:
+    """A client that never reads anything after the handshake."""
+    with socket.socket() as tcp:
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        tcp.settimeout(WAIT_S)
+        tcp.connect(("127.0.0.1", port))
+        key = "dGhlIHNhbXBsZSBub25jZQ=="
+        tcp.sendall(
+            f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        assert b" 101 " in tcp.recv(64)
+        yield
