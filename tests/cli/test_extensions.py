@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from falconws_cli import generators
+from falconws_cli import extending, generators
 from falconws_cli.discovery import extension_names
 from falconws_cli.main import cli
 from falconws_cli.memory import read_memory
@@ -181,6 +182,14 @@ def test_a_refusal_is_one_line_and_writes_nothing(shell: Shell, demo: Path) -> N
 def test_json_names_what_it_makes(shell: Shell) -> None:
     said = json.loads(shell("add-countdown", "launch", "--dry-run", "--json").stdout)
     assert "demo/resources/launch.py" in json.dumps(said)
+
+
+def test_the_page_documents_all_that_a_package_may_import() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "write-a-generator.md").read_text()
+    documented = re.findall(r"auto\w+:: falconws_cli\.extending\.(\w+)", page)
+    # An alias of types has nothing to document.
+    assert sorted([*documented, "JsonValue"]) == sorted(extending.__all__)
+    assert all(hasattr(extending, name) for name in extending.__all__)
 
 
 BROKEN = {
