@@ -66,7 +66,7 @@ def plan_adoption(project: Project, memory: Memory) -> Adoption:
     notes = [f"{path} is like nothing that falconws 0.1 made; upgrades leave it alone." for path in strangers]
     texts = tuple(file.data for _, piece in found for file in piece.files)
     left = {**memory.manifest.left, **made.left(made.texts)}
-    manifest = Manifest((*adopted, *operations), memory.manifest.destroyed, left)
+    manifest = Manifest((*adopted, *operations), left=left)
     return Adoption(manifest, texts, tuple(changes), tuple(notes))
 
 

@@ -93,9 +93,10 @@ def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
     texts = tuple(file.data for piece in pieces.values() for file in piece.files)
     changes = tuple(change for merged in found for change in merged.changes)
     left = {**memory.manifest.left, **after.left(change.file.path for change in changes)}
-    manifest = Manifest(new, memory.manifest.destroyed, left)
     conflicts = sum(merged.conflicts for merged in found)
     available = any(merged.differs for merged in found)
+    # What was destroyed was made by other templates, and was taken from other texts.
+    manifest = Manifest(new, None if available else memory.manifest.destroyed, left)
     return Upgrade(changes, manifest, texts, available, conflicts)
 
 

@@ -393,6 +393,21 @@ def test_what_was_upgraded_or_adopted_can_be_taken_back(
     assert generated(root) == expected
 
 
+def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.1.0")
+    assert run("destroy", "resource", "ticker").exit_code == ExitCode.OK
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    assert run("upgrade").exit_code == ExitCode.OK
+    result = run("undo")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert not (root / "demo/resources/ticker.py").exists()
+    assert not (root / "demo/media/orders.py").exists()
+    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+    assert run("upgrade", "--check").exit_code == ExitCode.OK
+
+
 def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
     upgraded("0.1.0")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
