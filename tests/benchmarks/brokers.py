@@ -1,0 +1,152 @@
+"""What a hub's broker costs: `python -m tests.benchmarks.brokers`.
+
+Prints, for each broker, the CPU time of a message at the process that publishes, at the broker and at a process that
+follows the room, and the memory of a room that is followed. CPU time, because the time on the clock depends on who else
+uses the machine; medians of interleaved rounds. The brokers are real ones, from wheels, on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import falconws
+from falconws.hub import HistoryLimits
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+_TASKS = 16
+_PAYLOAD = "x" * 64
+KINDS: tuple[type[BrokerServer], ...] = (Valkey, Nats)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK_S
+
+
+def memory_kb(pid: int) -> float:
+    """Return the resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB
+
+
+def make_hub(url: str) -> falconws.Hub:
+    return falconws.Hub(url, history=HistoryLimits(messages=100), timeout_s=30)
+
+
+async def follow(url: str, rooms: int) -> None:
+    """Be the process that follows: say how much a room takes, then what each message costs."""
+    policy = falconws.Policy.disconnect(max_messages=1_000_000, max_bytes=1 << 30)
+    async with make_hub(url) as hub:
+        if rooms > _TASKS:
+            before = memory_kb(os.getpid())
+            listeners = [hub.listen(f"room:{number}") for number in range(rooms)]
+            for listener in listeners:
+                await listener.__aenter__()
+            print((memory_kb(os.getpid()) - before) / rooms, flush=True)
+            return
+        async with hub.listen(*(f"room:{number}" for number in range(rooms)), policy=policy) as messages:
+            print("ready", flush=True)
+            count, ended, started = 0, 0, 0.0
+            async for event in messages:
+                assert isinstance(event, falconws.Message), event
+                started = started or time.process_time()
+                count += 1
+                ended += event.payload == "end"
+                if ended == rooms:
+                    print((time.process_time() - started) / count * 1e6, flush=True)
+                    count, ended, started = 0, 0, 0.0
+
+
+async def publish(hub: falconws.Hub, messages: int) -> float:
+    """Publish from several tasks, and return the CPU time of one message in microseconds."""
+
+    async def run(room: str) -> None:
+        for _ in range(messages // _TASKS):
+            await hub.publish(room, _PAYLOAD)
+        await hub.publish(room, "end")
+
+    started = time.process_time()
+    await asyncio.gather(*(run(f"room:{number}") for number in range(_TASKS)))
+    return (time.process_time() - started) / messages * 1e6
+
+
+def follower(url: str, rooms: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.benchmarks.brokers", "--follow", url, "--rooms", str(rooms)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline().strip()
+    assert line, "the process that follows has ended"
+    return line
+
+
+async def measure(messages: int, rounds: int, rooms: int) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers = [kind(Path(folder) / kind.__name__) for kind in KINDS]
+        followers = [follower(server.url, _TASKS) for server in servers]
+        try:
+            costs: dict[str, list[tuple[float, float, float]]] = {server.scheme: [] for server in servers}
+            for process in followers:
+                answer(process)
+            for round_ in range(rounds + 1):
+                for server, process in zip(servers, followers, strict=True):
+                    async with make_hub(server.url) as hub:
+                        before = cpu_s(server.pid)
+                        here = await publish(hub, messages)
+                        there = float(await asyncio.to_thread(answer, process))
+                        at_the_broker = (cpu_s(server.pid) - before) / messages * 1e6
+                    if round_:
+                        costs[server.scheme].append((here, at_the_broker, there))
+            print("| broker | publish, us | broker, us | follow, us | followed room, kB | at the broker, kB |")
+            print("|---|---|---|---|---|---|")
+            for server in servers:
+                times = [statistics.median(part) for part in zip(*costs[server.scheme], strict=True)]
+                before_kb = memory_kb(server.pid)
+                room_kb = _room_kb(server.url, rooms)
+                cells = [f"{time_us:.0f}" for time_us in times]
+                cells += [f"{room_kb:.1f}", f"{(memory_kb(server.pid) - before_kb) / rooms:.1f}"]
+                print(f"| {server.scheme}:// | {' | '.join(cells)} |")
+            print(f"| memory:// | | | | {_room_kb('memory://', rooms):.1f} | |")
+        finally:
+            for process in followers:
+                process.kill()
+                process.wait()
+                assert process.stdout is not None
+                process.stdout.close()
+            for server in servers:
+                server.stop()
+
+
+def _room_kb(url: str, rooms: int) -> float:
+    with follower(url, rooms) as process:
+        return float(answer(process))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=4000, help="messages of 64 bytes in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rooms", type=int, default=5000, help="rooms that are followed, for the memory of one")
+    parser.add_argument("--follow", metavar="URL", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.follow:
+        asyncio.run(follow(arguments.follow, arguments.rooms))
+    else:
+        asyncio.run(measure(arguments.messages, arguments.rounds, arguments.rooms))
+
+
+if __name__ == "__main__":
+    main()
