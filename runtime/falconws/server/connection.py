@@ -18,89 +18,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from picows import WSListener
-
-from falconws.server.assembly import Compressed, Message, MessageAssembler
+from falconws.server.channel import CLOSED, CLOSING, CONNECTING, OPEN
 from falconws.server.deflate import PerMessageDeflate
 from falconws.server.errors import DisconnectedError, ProtocolError
 from falconws.server.frames import (
     ABNORMAL,
     BINARY,
     CLOSE,
-    CONTINUATION,
-    FIN,
     NO_STATUS,
     PING,
     PONG,
-    RSV1,
     TEXT,
     close_payload,
-    frame_header,
     is_sendable_close_code,
     parse_close_payload,
 )
 from falconws.server.keepalive import Keepalive
 from falconws.server.lingering import linger
-from falconws.server.prepared import HEAD_ROOM_BYTES, PreparedMessage
+from falconws.server.outgoing import Outgoing
 from falconws.server.settings import ConnectionSettings
-from falconws.server.stalling import StallWatch
-
-CONNECTING, OPEN, CLOSING, CLOSED = range(4)
-
-_COPIED_BYTES = 8192
-"""Up to here picows copies header and payload into one buffer and sends it at once."""
-_COPIED_CHARACTERS = _COPIED_BYTES // 4
-
-_CORKED_BYTES = 1024
-_CORKED_MESSAGES = 64
-_SHORT_HEADS = {opcode: [frame_header(opcode | FIN, size) for size in range(126)] for opcode in (TEXT, BINARY)}
-
-_NO_INBOX: deque[Message] = deque(maxlen=0)
-"""Until the first message comes: a deque of one's own costs 0.6 kB."""
-
-_TOO_SLOW = 1013
-"""Try again later: concurrent senders have more to say than the client takes."""
 
 _logger = logging.getLogger("falconws.server")
 
 
-class Connection(WSListener):
+class Connection(Outgoing):
     """A WebSocket connection as ASGI callables, and as the extension "falconws.connection"."""
 
     __slots__ = (
         "_answer_handshake",
-        "_answering",
-        "_assembler",
-        "_blocked",
-        "_callbacks",
-        "_carrier",
         "_close_timer",
-        "_connect_told",
-        "_corked",
-        "_deflate",
-        "_drain_waiters",
-        "_ended",
-        "_fragmenting",
-        "_inbox",
-        "_inbox_bytes",
         "_keepalive",
-        "_late_pong",
-        "_line_bytes",
-        "_loop",
         "_on_lost",
-        "_peer",
-        "_reading_paused",
-        "_receiver",
-        "_settings",
-        "_stall_watch",
-        "_state",
-        "_transport",
-        "_waiting_for_idle",
-        "_writable_callbacks",
     )
 
     def __init__(
@@ -110,227 +61,13 @@ class Connection(WSListener):
         peer: str,
         answer_handshake: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
-        self._settings = settings
-        self._loop = loop
-        self._peer = peer
+        super().__init__(settings, loop, peer)
         self._answer_handshake = answer_handshake
-        self._state = CONNECTING
-        self._connect_told = False
-        self._ended: tuple[int, str] | None = None
-        self._callbacks: list[Callable[[], object]] = []
         self._on_lost: Callable[[], object] | None = None
-        # What came in.
-        self._inbox: deque[Message] = _NO_INBOX
-        self._inbox_bytes = 0
-        self._receiver: asyncio.Future[None] | None = None
-        self._reading_paused = False
-        self._assembler: MessageAssembler | None = None
-        # What goes out.
-        self._carrier: Any = None
-        self._transport: Any = None
-        self._deflate: PerMessageDeflate | None = None
-        self._blocked = False
-        self._fragmenting = False
-        self._drain_waiters: list[asyncio.Future[None]] = []
-        self._corked: list[bytes] | None = None
-        self._line_bytes = 0
-        self._late_pong: bytes | None = None
-        self._writable_callbacks: list[Callable[[], object]] | None = None
-        # What watches.
         self._keepalive: Keepalive | None = None
-        self._stall_watch: StallWatch | None = None
         self._close_timer: asyncio.TimerHandle | None = None
-        self._answering = False
-        self._waiting_for_idle: tuple[int, str] | None = None
-
-    # The extension.
-
-    @property
-    def connecting(self) -> bool:
-        """Whether the handshake is not answered yet."""
-        return self._state == CONNECTING
-
-    @property
-    def closed(self) -> bool:
-        return self._ended is not None
-
-    @property
-    def close_code(self) -> int | None:
-        return None if self._ended is None else self._ended[0]
-
-    @property
-    def close_reason(self) -> str | None:
-        return None if self._ended is None else self._ended[1]
-
-    @property
-    def buffered_amount(self) -> int:
-        return self._transport.get_write_buffer_size() if self._state in (OPEN, CLOSING) else 0
-
-    def add_disconnect_callback(self, callback: Callable[[], object]) -> None:
-        if self._ended is None:
-            self._callbacks.append(callback)
-        else:
-            callback()
-
-    def remove_disconnect_callback(self, callback: Callable[[], object]) -> None:
-        if callback in self._callbacks:
-            self._callbacks.remove(callback)
-
-    def add_writable_callback(self, callback: Callable[[], object]) -> None:
-        if self._writable_callbacks is None:
-            self._writable_callbacks = []
-        self._writable_callbacks.append(callback)
-        if not self._blocked or self._ended is not None:
-            self._loop.call_soon(self._tell_writable)
-
-    def remove_writable_callback(self, callback: Callable[[], object]) -> None:
-        if self._writable_callbacks is not None and callback in self._writable_callbacks:
-            self._writable_callbacks.remove(callback)
-
-    def _tell_writable(self) -> None:
-        if self._writable_callbacks is not None and (not self._blocked or self._ended is not None):
-            callbacks, self._writable_callbacks = self._writable_callbacks, None
-            for callback in callbacks:
-                callback()
-
-    def try_receive(self) -> str | bytes | None:
-        return self._take() if self._inbox else None
-
-    def try_send_text(self, text: str) -> bool:
-        if self._blocked or self._state != OPEN:
-            return False
-        if len(text) <= _COPIED_CHARACTERS and self._deflate is None:
-            if self._inbox or self._corked is not None:
-                self._cork(TEXT, text.encode())
-            else:
-                self._carrier.send(TEXT, text)
-            return True
-        return self._try_send_large(TEXT, text.encode())
-
-    def try_send_bytes(self, data: bytes) -> bool:
-        if self._blocked or self._state != OPEN:
-            return False
-        if len(data) <= _COPIED_BYTES and self._deflate is None:
-            if self._inbox or self._corked is not None:
-                self._cork(BINARY, bytes(data))
-            else:
-                self._carrier.send(BINARY, data)
-            return True
-        return self._try_send_large(BINARY, bytes(data))
-
-    @staticmethod
-    def prepare(payload: str | bytes) -> PreparedMessage:
-        return PreparedMessage(payload)
-
-    def try_send_prepared(self, prepared: PreparedMessage) -> bool:
-        if self._blocked or self._state != OPEN:
-            return False
-        if self._corked is not None:
-            self._uncork()
-        if self._deflate is not None:
-            return self._try_send_large(prepared.opcode, prepared.payload)
-        buffer = prepared.buffer
-        if buffer is not None:
-            # One system call from here: cheaper than the transport's write by 0.3 us of 6.
-            self._carrier.send_reuse_external_bytearray(prepared.opcode, buffer, HEAD_ROOM_BYTES)
-            return True
-        if self._is_too_much(len(prepared.frame)):
-            return False
-        self._transport.write(prepared.frame)
-        return True
-
-    def _cork(self, opcode: int, payload: bytes) -> None:
-        """Gather a small message with those that follow it at once.
-
-        More messages wait to be answered, so more answers will come before the event loop turns. One
-        write for all of them is cheaper than one each; the loop's next turn sends them in any case.
-        """
-        corked = self._corked
-        size = len(payload)
-        if size > _CORKED_BYTES:
-            self._uncork()
-            self._carrier.send(opcode, payload)
-            return
-        frame = (_SHORT_HEADS[opcode][size] if size < 126 else frame_header(opcode | FIN, size)) + payload
-        if corked is None:
-            self._corked = [frame]
-            self._loop.call_soon(self._uncork)
-        else:
-            corked.append(frame)
-            if not self._inbox or len(corked) >= _CORKED_MESSAGES:
-                self._uncork()
-
-    def _uncork(self) -> None:
-        corked = self._corked
-        if corked is not None:
-            self._corked = None
-            if not self._transport.is_closing():
-                self._transport.write(b"".join(corked))
-
-    def _try_send_large(self, opcode: int, payload: bytes) -> bool:
-        # Compression cannot be undone when it turns out too large: judge what would go in.
-        if self._is_too_much(len(payload)):
-            return False
-        self._write_message(opcode, payload)
-        return True
-
-    def _is_too_much(self, size: int) -> bool:
-        waiting: int = self._transport.get_write_buffer_size()
-        return waiting + size > self._settings.max_buffered_bytes
 
     # ASGI.
-
-    async def receive(self) -> dict[str, Any]:
-        """Return the next ASGI event: connect, a message, or the disconnect again and again once it has come."""
-        if not self._connect_told:
-            self._connect_told = True
-            return {"type": "websocket.connect"}
-        while not self._inbox:
-            if self._ended is not None:
-                code, reason = self._ended
-                return {"type": "websocket.disconnect", "code": code, "reason": reason}
-            if self._waiting_for_idle is not None:
-                # The application has answered everything that it was given.
-                self.close(*self._waiting_for_idle)
-                continue
-            receiver = self._receiver
-            if receiver is not None:
-                # A second task receives: it waits for the first one's turn to end, and looks again.
-                await asyncio.wait((receiver,))
-                continue
-            self._answering = False
-            self._receiver = receiver = self._loop.create_future()
-            try:
-                await receiver
-            finally:
-                self._receiver = None
-        message = self._take()
-        if message is None:
-            return await self.receive()
-        if message.__class__ is str:
-            return {"type": "websocket.receive", "text": message}
-        return {"type": "websocket.receive", "bytes": message}
-
-    def _take(self) -> str | bytes | None:
-        """Return the next message; None when it was compressed and broken, and the connection failed."""
-        message = self._inbox.popleft()
-        self._answering = True
-        if message.__class__ is Compressed:
-            self._inbox_bytes -= len(message.payload)
-            try:
-                assert self._deflate is not None
-                inflated = self._deflate.inflate(*message, self._settings.max_message_bytes)
-            except ProtocolError as violation:
-                self._inbox.clear()
-                self._inbox_bytes = 0
-                self._fail(violation.code, violation.reason)
-                return None
-        else:
-            self._inbox_bytes -= len(message)
-            inflated = message  # type: ignore[assignment]
-        if self._reading_paused and self._inbox_is_half_empty():
-            self._resume_reading()
-        return inflated
 
     async def send(self, event: dict[str, Any]) -> None:
         """Take an ASGI event; a message waits here while too much waits for the client.
@@ -363,121 +100,6 @@ class Connection(WSListener):
             raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
         else:
             raise RuntimeError(f"Unexpected ASGI event {kind!r} on an accepted WebSocket.")
-
-    async def _send_waiting(self, opcode: int, payload: bytes) -> None:
-        if self._blocked and self._state == OPEN:
-            await self._wait_in_line(len(payload))
-        elif self._state != OPEN:
-            raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
-        if len(payload) <= self._settings.high_water_bytes:
-            self._write_message(opcode, payload)
-        else:
-            await self._send_in_fragments(opcode, payload)
-
-    async def _wait_in_line(self, size: int) -> None:
-        """Wait for the turn of a message of *size* bytes; a line that grows too long ends the connection."""
-        if self._line_bytes and self._line_bytes + size > self._settings.max_buffered_bytes:
-            _logger.info(
-                "%s - WebSocket closed with %d: %d bytes wait in line", self._peer, _TOO_SLOW, self._line_bytes
-            )
-            self.close(_TOO_SLOW, "client too slow")
-        # An empty message stands in line too.
-        self._line_bytes += size + 1
-        try:
-            await self._until_writable()
-        finally:
-            self._line_bytes -= size + 1
-            self._judge_turn()
-
-    async def _until_writable(self) -> None:
-        while (self._fragmenting or self._stall_watch is not None) and self._state == OPEN:
-            waiter = self._loop.create_future()
-            self._drain_waiters.append(waiter)
-            await waiter
-        if self._state != OPEN:
-            raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
-
-    async def _send_in_fragments(self, opcode: int, payload: bytes) -> None:
-        """Send a message so large that its bytes may not wait all at once (RFC 6455 section 5.4)."""
-        first_byte = opcode
-        if self._deflate is not None and len(payload) >= self._deflate.min_bytes:
-            payload = self._deflate.compress(payload)
-            first_byte |= RSV1
-        step = self._settings.high_water_bytes
-        view = memoryview(payload)
-        self._fragmenting = self._blocked = True
-        try:
-            for start in range(0, len(view), step):
-                await self._until_drained()
-                last = start + step >= len(view)
-                self._write_frame(first_byte | FIN if last else first_byte, bytes(view[start : start + step]))
-                first_byte = CONTINUATION
-        except asyncio.CancelledError:
-            if first_byte == CONTINUATION and self._state == OPEN:
-                # Half a message is out, and nothing but a close frame may follow it.
-                self._fragmenting = False
-                self.close(1011, "message cut off")
-            raise
-        finally:
-            self._fragmenting = False
-            self._unblock()
-
-    async def _until_drained(self) -> None:
-        """Wait for the low-water mark while this task itself holds the turn to send."""
-        while self._stall_watch is not None and self._state == OPEN:
-            waiter = self._loop.create_future()
-            self._drain_waiters.append(waiter)
-            await waiter
-        if self._state != OPEN:
-            raise DisconnectedError(f"The connection has ended: {self._describe_end()}")
-
-    def _write_message(self, opcode: int, payload: bytes) -> None:
-        deflate = self._deflate
-        if deflate is not None and len(payload) >= deflate.min_bytes:
-            self._write_frame(opcode | FIN | RSV1, deflate.compress(payload))
-        else:
-            self._write_frame(opcode | FIN, payload)
-
-    def _write_frame(self, first_byte: int, payload: bytes) -> None:
-        if self._corked is not None:
-            self._uncork()
-        # picows would lend the event loop its own buffer for the header of a large frame, and
-        # overwrite it with the next frame while it waits.
-        self._transport.writelines((frame_header(first_byte, len(payload)), payload))
-
-    def close(self, code: int, reason: str) -> None:
-        """Start the closing handshake; nothing happens when the connection is ending already."""
-        if self._state != OPEN:
-            return
-        if not is_sendable_close_code(code):
-            raise ValueError(f"{code} is no close code that may be sent")
-        self._send_close(code, reason)
-        self._state = CLOSING
-        # The client's close frame comes behind whatever it has sent before: read on, and drop it.
-        self._resume_reading()
-        self._finish(code, reason)
-        self._close_within(self._settings.close_timeout_s)
-
-    def close_when_idle(self, code: int, reason: str, patience_s: float) -> None:
-        """Close as soon as the application has answered what has come in.
-
-        It has when it waits for the next message. One that took the last message and does not come
-        back for another (it may stream the answer for ever) has *patience_s* to do so.
-        """
-        if self._state != OPEN:
-            return
-        if not self._inbox and not self._answering:
-            self.close(code, reason)
-            return
-        self._waiting_for_idle = (code, reason)
-        self._pause_reading()
-        if not self._inbox:
-            self._close_timer = self._loop.call_later(patience_s, self.close, code, reason)
-
-    def abort(self) -> None:
-        """Cut the connection now; what waits for the client is lost."""
-        if self._transport is not None:
-            self._transport.abort()
 
     # picows.
 
@@ -523,35 +145,6 @@ class Connection(WSListener):
         else:
             self._control(opcode, frame)
 
-    def _deliver(self, message: Message) -> None:
-        inbox = self._inbox
-        if inbox is _NO_INBOX:
-            inbox = self._inbox = deque()
-        inbox.append(message)
-        self._inbox_bytes += len(message.payload) if message.__class__ is Compressed else len(message)
-        receiver = self._receiver
-        if receiver is not None:
-            if not receiver.done():
-                receiver.set_result(None)
-        elif not self._reading_paused and self._inbox_is_full():
-            self._pause_reading()
-
-    def _assemble(self, opcode: int, frame: Any) -> Message | None:
-        assembler = self._assembler
-        try:
-            if frame.rsv2 or frame.rsv3:
-                raise ProtocolError(1002, "reserved bit set without an extension that uses it")
-            if assembler is None:
-                assembler = MessageAssembler(
-                    max_message_bytes=self._settings.max_message_bytes, compression=self._deflate is not None
-                )
-            message = assembler.add(opcode, frame.get_payload_as_bytes(), fin=bool(frame.fin), rsv1=bool(frame.rsv1))
-        except ProtocolError as violation:
-            self._fail(violation.code, violation.reason)
-            return None
-        self._assembler = assembler if message is None else None
-        return message
-
     def _control(self, opcode: int, frame: Any) -> None:
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._fail(1002, "reserved bit set on a control frame")
@@ -567,38 +160,6 @@ class Connection(WSListener):
                 self._fail(violation.code, violation.reason)
                 return
             self._client_closes(code, reason)
-
-    def _client_closes(self, code: int, reason: str) -> None:
-        self._send_close(code, reason)
-        self._finish(code, reason)
-        self._shut_transport()
-
-    def _answer_ping(self, payload: bytes) -> None:
-        if self._stall_watch is None:
-            self._carrier.send(PONG, payload)
-        else:
-            # Only the last of several pings needs an answer (RFC 6455 section 5.5.3), so a client
-            # that pings and never reads costs nothing.
-            self._late_pong = payload
-
-    def send_ping(self, payload: bytes) -> bool:
-        """Send a keepalive ping and return True; False when so much waits that it would not get through."""
-        if self._state != OPEN or (self._stall_watch is not None and self._settings.send_timeout_s is not None):
-            return False
-        self._carrier.send(PING, payload)
-        return True
-
-    @property
-    def hears_the_client(self) -> bool:
-        """Whether what the client sends would be seen: not while reading pauses."""
-        return not self._reading_paused
-
-    def evict(self, why: str) -> None:
-        """Cut the connection of a client that does not keep up."""
-        _logger.info("%s - WebSocket cut off: %s", self._peer, why)
-        self._finish(ABNORMAL, "")
-        self._state = CLOSED
-        self.abort()
 
     def parser_refuses(self, code: int, reason: str) -> bool:
         """picows cannot parse the next frame, and will send a close frame that says so.
@@ -623,52 +184,11 @@ class Connection(WSListener):
             self._shut_transport()
         return True
 
-    def discard_input(self) -> None:
-        """Let nothing more come in that picows would parse."""
-        if not self._transport.is_closing():
-            self._transport.pause_reading()
-
     def _parser_failed(self, code: int, reason: str) -> None:
         if self._state == OPEN:
             self._fail(code, reason, told=True)
         elif self._state == CLOSING:
             self._shut_transport()
-
-    def pause_writing(self) -> None:
-        self._blocked = True
-        if self._stall_watch is None:
-            self._stall_watch = StallWatch(self._loop, self._settings.send_timeout_s, self)
-
-    def resume_writing(self) -> None:
-        if self._stall_watch is not None:
-            self._stall_watch.stop()
-            self._stall_watch = None
-        if self._late_pong is not None and self._state == OPEN:
-            pong, self._late_pong = self._late_pong, None
-            self._carrier.send(PONG, pong)
-        self._unblock()
-
-    def _unblock(self) -> None:
-        self._judge_turn()
-        if self._stall_watch is not None:
-            return
-        waiters, self._drain_waiters = self._drain_waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def end_of_stream(self) -> None:
-        """The client has closed its sending side: nobody is there to answer."""
-        if self._state in (OPEN, CLOSING):
-            self._finish(ABNORMAL, "")
-            self._shut_transport()
-
-    def _judge_turn(self) -> None:
-        """Find out whether a new message must wait: for the client, for its turn, or behind those who wait."""
-        self._blocked = self._fragmenting or self._stall_watch is not None or self._line_bytes > 0
-        if self._writable_callbacks is not None and (not self._blocked or self._ended is not None):
-            # Not at once: the transport is in the middle of telling us.
-            self._loop.call_soon(self._tell_writable)
 
     def on_ws_disconnected(self, transport: Any) -> None:
         self.lost()
@@ -686,6 +206,40 @@ class Connection(WSListener):
 
     # The end.
 
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake; nothing happens when the connection is ending already."""
+        if self._state != OPEN:
+            return
+        if not is_sendable_close_code(code):
+            raise ValueError(f"{code} is no close code that may be sent")
+        self._send_close(code, reason)
+        self._state = CLOSING
+        # The client's close frame comes behind whatever it has sent before: read on, and drop it.
+        self._resume_reading()
+        self._finish(code, reason)
+        self._close_within(self._settings.close_timeout_s)
+
+    def close_when_idle(self, code: int, reason: str, patience_s: float) -> None:
+        """Close as soon as the application has answered what has come in.
+
+        It has when it waits for the next message. One that took the last message and does not come
+        back for another (it may stream the answer for ever) has *patience_s* to do so.
+        """
+        if self._state != OPEN:
+            return
+        if not self._inbox and not self._answering:
+            self.close(code, reason)
+            return
+        self._waiting_for_idle = (code, reason)
+        self._pause_reading()
+        if not self._inbox:
+            self._close_timer = self._loop.call_later(patience_s, self.close, code, reason)
+
+    def _client_closes(self, code: int, reason: str) -> None:
+        self._send_close(code, reason)
+        self._finish(code, reason)
+        self._shut_transport()
+
     def _fail(self, code: int, reason: str, *, told: bool = False) -> None:
         """Fail the connection: the client broke the protocol or a limit (RFC 6455 section 7.1.7)."""
         if not told:
@@ -697,6 +251,19 @@ class Connection(WSListener):
         self._finish(code, reason)
         self._state = CLOSED
         linger(self._transport, self._loop, self._settings.close_timeout_s, self.lost)
+
+    def evict(self, why: str) -> None:
+        """Cut the connection of a client that does not keep up."""
+        _logger.info("%s - WebSocket cut off: %s", self._peer, why)
+        self._finish(ABNORMAL, "")
+        self._state = CLOSED
+        self.abort()
+
+    def end_of_stream(self) -> None:
+        """The client has closed its sending side: nobody is there to answer."""
+        if self._state in (OPEN, CLOSING):
+            self._finish(ABNORMAL, "")
+            self._shut_transport()
 
     def _send_close(self, code: int, reason: str) -> None:
         self._uncork()
@@ -718,48 +285,9 @@ class Connection(WSListener):
 
     def _finish(self, code: int, reason: str) -> None:
         """Make the end known to everybody who waits."""
-        if self._ended is None:
-            self._ended = (code, reason)
-            callbacks, self._callbacks = self._callbacks, []
-            for callback in callbacks:
-                callback()
+        self._tell_end(code, reason)
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None
-        if self._stall_watch is not None:
-            self._stall_watch.stop()
-            self._stall_watch = None
-        self._assembler = None
-        if self._receiver is not None and not self._receiver.done():
-            self._receiver.set_result(None)
-        self._fragmenting = False
-        self._unblock()
-
-    def _describe_end(self) -> str:
-        code, reason = self._ended or (ABNORMAL, "")
-        return f"{code} {reason}".rstrip()
-
-    # Reading.
-
-    def _inbox_is_full(self) -> bool:
-        settings = self._settings
-        return len(self._inbox) >= settings.max_queued_messages or self._inbox_bytes >= settings.max_queued_bytes
-
-    def _inbox_is_half_empty(self) -> bool:
-        settings = self._settings
-        return (
-            len(self._inbox) <= settings.max_queued_messages // 2
-            and self._inbox_bytes <= settings.max_queued_bytes // 2
-            and self._waiting_for_idle is None
-        )
-
-    def _pause_reading(self) -> None:
-        if not self._reading_paused and self._state == OPEN:
-            self._reading_paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._reading_paused:
-            self._reading_paused = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        self._stop_receiving()
+        self._stop_sending()
