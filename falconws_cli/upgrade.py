@@ -30,7 +30,7 @@ def upgrade(project: Project, choices: Choices) -> ExitCode:
     plan = plan_upgrade(project, memory)
     notes = _notes(plan)
     if not plan.changes and not choices.json:
-        click.echo(f"The project is up to date: it has what falconws {VERSION} makes.")
+        click.echo("\n".join([f"The project is up to date: it has what falconws {VERSION} makes.", *notes]))
         notes = []
     code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
     remembered = memory.changes(plan.manifest, plan.texts)

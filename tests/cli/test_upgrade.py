@@ -449,6 +449,18 @@ def test_adopting_changes_no_file_and_recognises_every_command(root: Path, run: 
     assert "nothing to adopt" in again.stderr
 
 
+def test_a_project_that_began_to_remember_late_is_adopted_too(root: Path, run: Run, fresh: dict[str, bytes]) -> None:
+    restore("0.1.0", root)
+    assert run("add-resource", "late").exit_code == ExitCode.OK
+    assert "`falconws upgrade --adopt` includes it" in run("upgrade", "--force").output
+    adopted = run("upgrade", "--adopt")
+    assert adopted.exit_code == ExitCode.OK
+    assert " skip " not in adopted.output
+    assert run("upgrade").exit_code == ExitCode.OK
+    assert run("destroy", "resource", "late").exit_code == ExitCode.OK
+    assert generated(root) == fresh
+
+
 def test_adopting_tells_edited_files_and_strangers(root: Path, run: Run) -> None:
     restore("0.1.0", root)
     change(root / "demo/resources/chat_room.py", "class ChatRoomResource", "# mine\nclass ChatRoomResource")
