@@ -46,7 +46,13 @@ def plan_project(text: str, parent: Path, options: ProjectOptions = PLAIN) -> tu
     parts: list[JsonValue] = [part.value for part in options.parts]
     recipe = Recipe("project", name.kebab, {"minimal": options.minimal, "with": parts})
     files = render_project(recipe)
-    return root, name, Plan(files, recipe=recipe, generated=frozenset(file.path for file in files))
+    notes = tuple(
+        f"{name.constant}_HUB_URL is {_BROKER_URLS[part.value]} unless you set it; "
+        f"`docker compose up -d {part.value}` starts a broker there."
+        for part in options.parts
+        if part in BROKERS
+    )
+    return root, name, Plan(files, notes=notes, recipe=recipe, generated=frozenset(file.path for file in files))
 
 
 def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[PlannedFile, ...]:

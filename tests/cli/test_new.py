@@ -75,6 +75,12 @@ def test_compose_brings_the_image_that_it_runs(run: Run, tmp_path: Path) -> None
     assert (tmp_path / "demo" / "Dockerfile").is_file()
 
 
+def test_a_hub_says_where_it_looks_for_its_broker(run: Run) -> None:
+    said = run("new", "chat room", "--with", "nats").stdout
+    assert "CHAT_ROOM_HUB_URL is nats://127.0.0.1:4222 unless you set it" in said
+    assert "`docker compose up -d nats`" in said
+
+
 @pytest.mark.parametrize(
     ("options", "problem", "instead"),
     [
