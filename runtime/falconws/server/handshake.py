@@ -12,6 +12,7 @@ import http
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -100,11 +101,10 @@ def parse_request(data: bytes) -> HandshakeRequest:
         values[name] = b"%b, %b" % (values[name], value) if name in values else value
     key = _check(values, headers)
     raw_path, path, query_string = _split_target(target)
-    subprotocols = [
-        token.strip().decode("latin-1")
-        for token in values.get(b"sec-websocket-protocol", b"").split(b",")
-        if token.strip()
-    ]
+    subprotocols: list[str] = []
+    if b"sec-websocket-protocol" in values:
+        tokens = values[b"sec-websocket-protocol"].split(b",")
+        subprotocols = [token.strip().decode("latin-1") for token in tokens if token.strip()]
     extensions = values.get(b"sec-websocket-extensions", b"").decode("latin-1")
     return HandshakeRequest(raw_path, path, query_string, headers, key, subprotocols, extensions)
 
@@ -185,13 +185,21 @@ def upgrade_response(
         _append(parts, b"Sec-WebSocket-Protocol", _subprotocol(subprotocol))
     if extensions is not None:
         _append(parts, b"Sec-WebSocket-Extensions", extensions.encode())
-    for name, value in default_headers:
-        _append(parts, name, value)
+    parts.append(_lines(tuple(default_headers)))
     for name, value in headers:
         if bytes(name).lower() in _RESERVED:
             raise ValueError(f"The header {bytes(name).decode('latin-1')} belongs to the handshake.")
         _append(parts, name, value)
     parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+@lru_cache(maxsize=4)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Return *headers* as lines; the server's own are the same for a second."""
+    parts: list[bytes] = []
+    for name, value in headers:
+        _append(parts, name, value)
     return b"".join(parts)
 
 
