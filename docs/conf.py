@@ -37,7 +37,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(falcon|uvicorn|collections|asyncio|types|typing|http|socket|contextlib|pytest|click|enum)\..*"),
     (r"py:class", r"(int|str|bytes|bytearray|memoryview|float|bool|dict|object|tuple|list|type|None)"),
     (r"py:.*", r"(Any|Self|Callable|Awaitable|Coroutine|AsyncIterator|Mapping|Sequence|Iterable|Task|HTTPStatus)"),
-    (r"py:class", r"(_asyncio\.Task|falconws\.tasks\._T)"),
+    (r"py:class", r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.hub\.subscription\.Socket)"),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 
