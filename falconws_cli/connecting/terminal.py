@@ -43,7 +43,6 @@ class Terminal:
             bottom_toolbar=self._toolbar,
             key_bindings=self._bindings(),
             erase_when_done=True,
-            interrupt_exception=EOFError,
             refresh_interval=1.0,
             input=_raw_input(),
         )
@@ -68,7 +67,7 @@ class Terminal:
 
     async def _type(self) -> None:
         # One prompt for the whole conversation: between two, the terminal would take a Ctrl+D for itself.
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(EOFError, KeyboardInterrupt):
             await self._session.prompt_async("> ")
 
     def _bindings(self) -> KeyBindings:
