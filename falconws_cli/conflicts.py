@@ -75,7 +75,7 @@ def _can_ask(choices: Choices) -> bool:
 
 def _ask(change: Change) -> Policy | None:
     """Return what the user wants; None for overwriting this file and all that follow."""
-    click.echo(f"\n{click.style('conflict', fg='red'):>10}  {change.file.path} exists and differs.")
+    click.echo(f"\n{click.style('  conflict', fg='red')}  {change.file.path} exists and differs.")
     while True:
         question = "[d]iff, [o]verwrite, [k]eep, [m]erge, [a]ll: overwrite, [q]uit, [?]"
         answer = click.prompt(question, prompt_suffix=" > ", default="", show_default=False).strip().lower()[:1]

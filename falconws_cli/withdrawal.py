@@ -5,19 +5,19 @@ behind; what was edited since is kept and named, unless the user forces it. Wher
 in the meantime, what was registered in it is taken out and nothing else. Plans only; writer.py writes.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 
-from falconws_cli.errors import CommandError, RefusedError
-from falconws_cli.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest, without_destroyed
-from falconws_cli.memory import MANIFEST, Memory, is_text, sha256, unix, with_newlines_of
+from falconws_cli import tracked
+from falconws_cli.manifest import Destroyed, Edit, Manifest, Operation, without_destroyed
+from falconws_cli.memory import Memory, is_text, sha256, unix, with_newlines_of
 from falconws_cli.needs import importers, still_needed
 from falconws_cli.plan import NOTHING, JsonValue, PlannedFile, PlannedRegistration, Requirements
 from falconws_cli.preview import Change
-from falconws_cli.writer import Status
+from falconws_cli.requirements import common, pyproject_lists, union, without
 
-_PYPROJECT = PurePosixPath("pyproject.toml")
+PYPROJECT = PurePosixPath("pyproject.toml")
 _EDITED = "edited since; --force takes it away too"
 
 
@@ -39,68 +39,22 @@ class Withdrawal:
     """Texts that the manifest names for the first time."""
 
 
-def plan_undo(memory: Memory, *, force: bool) -> Withdrawal:
-    """Return what takes the last generating command back, or brings back what the last `destroy` took.
+def take_back(
+    memory: Memory, positions: Sequence[int], command: str, *, destroys: bool, force: bool = False
+) -> Withdrawal:
+    """Return what taking back the operations in these positions means.
+
+    Args:
+        memory: What the project remembers.
+        positions: Where the operations are in the manifest.
+        command: What the withdrawal is called.
+        destroys: Things go for good, whatever was there before they were generated.
+        force: What was edited since goes too.
 
     Raises:
-        CommandError: The project remembers nothing, or a text that is needed is lost.
-        RefusedError: What is left cannot be undone.
+        CommandError: A file cannot be read, or a text that is needed is lost.
     """
-    manifest = memory.manifest
-    if manifest.destroyed is not None:
-        return _bring_back(memory, manifest.destroyed, force=force)
-    last = len(manifest.operations) - 1
-    # What an earlier undo has left, because it was edited, is asked for again with --force only.
-    while last >= 0 and manifest.operations[last].taken_back and not force:
-        last -= 1
-    if last < 0:
-        raise RefusedError("Nothing is left to undo.")
-    operation = manifest.operations[last]
-    if operation.recipe.generator == "project":
-        raise RefusedError(
-            f"Nothing is left to undo but the project itself, which `{operation.command}` made; "
-            f"to take that back, delete the folder {memory.root}."
-        )
-    return _Taking(memory, [last], force=force).plan(operation.command, destroys=False)
-
-
-def plan_destroy(memory: Memory, kind: str, name: str, command: str, *, force: bool) -> Withdrawal:
-    """Return what removes the thing of this kind and name, whatever commands made it.
-
-    Raises:
-        RefusedError: The project does not remember such a thing.
-    """
-    made = {
-        position: operation.recipe.name
-        for position, operation in enumerate(memory.manifest.operations)
-        if operation.recipe.generator == kind
-    }
-    wanted = canonical(kind, name, made.values())
-    positions = [position for position, known in made.items() if known == wanted]
-    if not positions:
-        from falconws_cli.suggestions import did_you_mean
-
-        known = sorted(set(made.values()))
-        hint = did_you_mean(name, known) or (f" There is {', '.join(known)}." if known else "")
-        raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
-    return _Taking(memory, positions, force=force).plan(command, destroys=True)
-
-
-def canonical(kind: str, name: str, known: Iterable[str]) -> str | None:
-    """Return which of *known* the user means by *name*, in whatever spelling, or None."""
-    from falconws_cli.names import parse_name
-
-    known = set(known)
-    if name in known:
-        return name
-    for suffix in ("", kind.rpartition("-")[2]):
-        try:
-            spelled = parse_name(name, suffix=suffix).kebab
-        except CommandError:
-            return None
-        if spelled in known:
-            return spelled
-    return None
+    return _Taking(memory, positions, force=force).plan(command, destroys=destroys)
 
 
 class _Taking:
@@ -130,7 +84,7 @@ class _Taking:
         changed = {path: data for path, data in self._after.items() if data != self._before[path]}
         withdrawal = Withdrawal(command, self._manifest(remaining, needed, changed))
         withdrawal.left_to_do = self._importers(changed)
-        withdrawal.files = [_planned(path, self._before[path], data) for path, data in sorted(changed.items())]
+        withdrawal.files = [tracked.planned(path, self._before[path], data) for path, data in sorted(changed.items())]
         withdrawal.kept = self._kept
         withdrawal.registrations = self._registrations
         if gone.dependencies:
@@ -144,14 +98,13 @@ class _Taking:
 
     def _read(self, path: str) -> bytes | None:
         if path not in self._before:
-            try:
-                data = (self._root / path).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
-                data = None
-            except OSError as error:
-                raise CommandError(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from error
-            self._before[path] = self._after[path] = data
+            self._before[path] = self._after[path] = tracked.read(self._root, path)
         return self._after[path]
+
+    def _others(self) -> list[Operation]:
+        """Return the operations that stay."""
+        operations = enumerate(self._memory.manifest.operations)
+        return [found for position, found in operations if position not in self._positions and not found.taken_back]
 
     def _generated(self, *, destroys: bool) -> dict[str, str]:
         """Take the generated files away; return those that stay, each with its pristine text."""
@@ -161,6 +114,10 @@ class _Taking:
             if current is None:
                 continue
             makers = [operation for operation in self._operations if path in operation.files]
+            made = [maker.files[path] for maker in makers]
+            if destroys and any(other.files.get(path) in made for other in self._others()):
+                # Another thing has the same file, and stays.
+                continue
             ours = {operation.files[path] for operation in makers}
             ours |= {operation.edits[path].after for operation in makers if path in operation.edits}
             earlier = makers[0].edits.get(path)
@@ -189,24 +146,21 @@ class _Taking:
 
     def _requirements(self, remaining: Mapping[str, str]) -> tuple[Requirements, Requirements]:
         """Return which requirements that were added are still needed, and which can go."""
-        added = _union(operation.added for operation in self._operations)
+        added = union(operation.added for operation in self._operations)
         if not added:
             return NOTHING, NOTHING
-        others = [
-            operation
-            for position, operation in enumerate(self._memory.manifest.operations)
-            if position not in self._positions
-        ]
         modules = {module for operation in self._operations for module in operation.requirements.modules}
         going = [self._root / path for path, data in self._after.items() if data is None]
-        needed = still_needed(self._root, added, modules, (operation.requirements for operation in others), going)
-        return needed, _without(added, needed)
+        needed = still_needed(
+            self._root, added, modules, (operation.requirements for operation in self._others()), going
+        )
+        return needed, without(added, needed)
 
     def _restore_edits(self, *, kept_requirements: bool) -> None:
         """Give each file that is what one operation left behind the text from before, byte for byte."""
         (operation,) = self._operations
         for path, edit in operation.edits.items():
-            if path in operation.files or (path == str(_PYPROJECT) and kept_requirements):
+            if path in operation.files or (path == str(PYPROJECT) and kept_requirements):
                 continue
             current = self._read(path)
             before = self._memory.text(edit.before)
@@ -235,33 +189,32 @@ class _Taking:
                     continue
                 added = [import_from(text) for text in made.imports]
                 if made.path in self._restored:
-                    was = wiring.unregister(_decoded(self._before[made.path] or b""), added)
-                    removal = Removal(was.what, RemovalOutcome.REMOVED, _decoded(current))
+                    was = wiring.unregister(tracked.decoded(self._before[made.path] or b""), added)
+                    removal = Removal(was.what, RemovalOutcome.REMOVED, tracked.decoded(current))
                 else:
                     # What was there before the command, or was added by hand, may have brought its import along.
                     known = added if made.outcome == Outcome.REGISTERED.value else None
-                    removal = wiring.unregister(_decoded(current), known)
-                    self._after[made.path] = removal.text.encode(errors="surrogateescape")
+                    removal = wiring.unregister(tracked.decoded(current), known)
+                    self._after[made.path] = tracked.encoded(removal.text)
                 self._registrations.append(PlannedRegistration(wiring.path, removal, wiring))
 
     def _others_have(self, identity: tuple[str, str, Mapping[str, JsonValue]]) -> bool:
         return any(
             (made.kind, made.path, made.arguments) == identity
-            for position, operation in enumerate(self._memory.manifest.operations)
-            if position not in self._positions and not operation.taken_back
+            for operation in self._others()
             for made in operation.registrations
         )
 
     def _remove_requirements(self, gone: Requirements) -> None:
-        path = str(_PYPROJECT)
+        path = str(PYPROJECT)
         if not gone or path in self._restored:
             return
         current = self._read(path)
         if current is not None:
             from falconws_cli.dependencies import remove_from_pyproject
 
-            lists = {name: values for name, values in vars(gone).items() if name != "modules"}
-            self._after[path] = remove_from_pyproject(_decoded(current), **lists).encode(errors="surrogateescape")
+            text = remove_from_pyproject(tracked.decoded(current), **pyproject_lists(gone))
+            self._after[path] = tracked.encoded(text)
 
     def _importers(self, changed: Mapping[str, bytes | None]) -> list[str]:
         """Return a sentence for each line of the project that imports what goes."""
@@ -287,9 +240,9 @@ class _Taking:
         if needed:
             # Whoever needs it next time is whoever takes it along.
             for position, other in enumerate(self._memory.manifest.operations):
-                shared = _common(other.requirements, needed)
+                shared = common(other.requirements, needed)
                 if position not in self._positions and shared:
-                    changed[position] = replace(other, added=_union((other.added, shared)))
+                    changed[position] = replace(other, added=union((other.added, shared)))
                     break
         edited = [
             (path, sha256(unix(self._before[path] or b"")), sha256(unix(data)))
@@ -313,103 +266,4 @@ class _Taking:
         withdrawal.manifest = replace(withdrawal.manifest, destroyed=destroyed)
 
     def _keep(self, path: str, current: bytes, note: str) -> None:
-        self._kept.append(_kept(path, current, note))
-
-
-def _bring_back(memory: Memory, destroyed: Destroyed, *, force: bool) -> Withdrawal:
-    """Return what brings back what a `falconws destroy` took away."""
-    manifest = load_manifest(memory.require_text(destroyed.manifest), str(MANIFEST))
-    back = Withdrawal(destroyed.command, manifest)
-    for path, key in sorted(destroyed.files.items()):
-        current = _read(memory.root, path)
-        text = memory.require_text(key)
-        if current is not None and current != text and not force:
-            back.kept.append(_kept(path, current, "another file is there now; --force overwrites it"))
-        else:
-            back.files.append(_planned(path, current, text))
-    restored = set()
-    edited: dict[str, tuple[bytes, bytes]] = {}
-    for path, edit in destroyed.edits.items():
-        current = _read(memory.root, path)
-        if current is not None and is_text(current, edit.after):
-            restored.add(path)
-            edited[path] = (current, with_newlines_of(current, memory.require_text(edit.before)))
-    for operation in _returning(memory.manifest, manifest):
-        for made in operation.registrations:
-            back.registrations += _again(memory, made, edited, restored)
-        if operation.added and str(_PYPROJECT) not in restored:
-            current = _read(memory.root, str(_PYPROJECT)) or b""
-            edited[str(_PYPROJECT)] = (current, _with_requirements(current, operation.added))
-    back.files += [_planned(path, before, after) for path, (before, after) in sorted(edited.items()) if before != after]
-    return back
-
-
-def _again(
-    memory: Memory, made: Made, edited: dict[str, tuple[bytes, bytes]], restored: set[str]
-) -> list[PlannedRegistration]:
-    """Register once more what was taken out of a file that has changed since."""
-    from falconws_cli.register import Outcome
-
-    current = _read(memory.root, made.path)
-    if current is None:
-        return []
-    before, text = edited.get(made.path, (current, current))
-    wiring = made.wiring
-    source = before if made.path in restored else text
-    registration = wiring.register(_decoded(source))
-    if made.path not in restored and registration.outcome is Outcome.REGISTERED:
-        edited[made.path] = (before, registration.text.encode())
-    return [PlannedRegistration(wiring.path, registration, wiring)]
-
-
-def _returning(now: Manifest, then: Manifest) -> list[Operation]:
-    return [operation for operation in then.operations if operation not in now.operations]
-
-
-def _with_requirements(text: bytes, added: Requirements) -> bytes:
-    from falconws_cli.dependencies import edit_pyproject
-
-    lists = {name: values for name, values in vars(added).items() if name != "modules"}
-    return edit_pyproject(_decoded(text), **lists).encode()
-
-
-def _planned(path: str, before: bytes | None, after: bytes | None) -> PlannedFile:
-    if after is None:
-        return PlannedFile(PurePosixPath(path), b"", before=before, delete=True)
-    return PlannedFile(PurePosixPath(path), after, before=before)
-
-
-def _kept(path: str, current: bytes, note: str) -> Change:
-    return Change(PlannedFile(PurePosixPath(path), current), Status.SKIP, current, note, left_to_do=True)
-
-
-def _read(root: Path, path: str) -> bytes | None:
-    try:
-        return (root / path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise CommandError(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from error
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
-
-
-def _combined(
-    parts: Sequence[Requirements], choose: Callable[[str, Sequence[tuple[str, ...]]], Iterable[str]]
-) -> Requirements:
-    names = [known.name for known in fields(Requirements)]
-    return Requirements(**{name: tuple(choose(name, [getattr(part, name) for part in parts])) for name in names})
-
-
-def _union(parts: Iterable[Requirements]) -> Requirements:
-    return _combined(list(parts), lambda _, lists: dict.fromkeys(value for values in lists for value in values))
-
-
-def _common(one: Requirements, other: Requirements) -> Requirements:
-    return _combined([one, other], lambda _, lists: [value for value in lists[0] if value in lists[1]])
-
-
-def _without(one: Requirements, other: Requirements) -> Requirements:
-    return _combined([one, other], lambda _, lists: [value for value in lists[0] if value not in lists[1]])
+        self._kept.append(tracked.kept(path, current, note))

@@ -70,11 +70,13 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
         if file.path.is_absolute() or ".." in file.path.parts:
             raise CommandError(f"{file.path} is not in the project; nothing was written.")
     statuses = [(file, compare(root, file)) for file in files]
-    conflicts = [str(file.path) for file, status in statuses if status is Status.CONFLICT]
+    conflicts = [file for file, status in statuses if status is Status.CONFLICT]
     if conflicts:
+        names = ", ".join(str(file.path) for file in conflicts)
+        if all(file.before is not None for file in conflicts):
+            raise ConflictError(f"{names}: changed while the command ran; run it again. Nothing was written.")
         raise ConflictError(
-            f"{', '.join(conflicts)}: in the way, and not ours to overwrite; "
-            "move it away or choose another name. Nothing was written."
+            f"{names}: in the way, and not ours to overwrite; move it away or choose another name. Nothing was written."
         )
     undo: list[Callable[[], None]] = []
     with _one_interruption() as interruption:

@@ -337,6 +337,19 @@ def test_running_a_command_again_makes_an_old_project_remember(run: Run, demo: P
     assert "ChatResource" not in (demo / "demo" / "routes.py").read_text()
 
 
+def test_a_file_that_another_thing_has_too_stays(run: Run, demo: Path) -> None:
+    do(run, "add-resource", "chat")
+    do(run, "add-resource", "ticker")
+    manifest = demo / ".falconws" / "manifest.json"
+    document = json.loads(manifest.read_text())
+    shared = {"demo/resources/chat.py": document["operations"][1]["files"]["demo/resources/chat.py"]}
+    document["operations"][2]["files"] |= shared
+    manifest.write_text(json.dumps(document))
+    do(run, "destroy", "resource", "ticker")
+    assert not (demo / "demo" / "resources" / "ticker.py").exists()
+    assert (demo / "demo" / "resources" / "chat.py").exists()
+
+
 def test_json_for_machines(run: Run, demo: Path) -> None:
     do(run, "add-resource", "chat")
     (demo / "demo" / "resources" / "chat.py").write_text("# Mine.\n")

@@ -113,6 +113,6 @@ def test_what_changes_while_a_command_asks_is_not_overwritten(
     monkeypatch.setattr(transaction, "commit", editing_first)
     result = run("add-resource", "chat", cwd="demo")
     assert result.exit_code == ExitCode.CONFLICT
-    assert "demo/routes.py" in one_line_error(result)
+    assert "demo/routes.py: changed while the command ran; run it again." in one_line_error(result)
     assert routes.read_text() == "# Mine.\n"
     assert not (demo / "demo" / "resources" / "chat.py").exists()
