@@ -51,7 +51,7 @@ def run(
     ws_ping_timeout: float | None = 20.0,
     ws_send_timeout: float | None = 10.0,
     handshake_timeout: float | None = 10.0,
-    ws_deflate: bool = False,
+    ws_deflate: bool | DeflateSettings = False,
     drain: float = 10.0,
     only: str | None = None,
     limit_connections: int | None = None,
@@ -89,7 +89,8 @@ def run(
             for ever. Picows only.
         handshake_timeout: Seconds for a client to complete the TLS handshake, again to send its request,
             and again for the app to accept or deny it; None waits for ever, for TLS a minute.
-        ws_deflate: Offer permessage-deflate; costs about 40 kB of memory a connection.
+        ws_deflate: Offer permessage-deflate; costs about 40 kB of memory a connection. DeflateSettings, from
+            falconws.server.deflate, choose window bits and context takeover, and with them the memory.
         drain: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at
             most half a second when reloading.
         only: "http" or "ws" answers the other kind of traffic with 421, but for /healthz and /readyz.
@@ -115,7 +116,7 @@ def run(
             ping_timeout_s=ws_ping_timeout,
             send_timeout_s=ws_send_timeout,
             handshake_timeout_s=handshake_timeout,
-            deflate=DeflateSettings() if ws_deflate else None,
+            deflate=DeflateSettings() if ws_deflate is True else ws_deflate or None,
         )
         gate_settings = GateSettings(only, limit_connections, limit_connections_per_ip)
     except ValueError as error:
@@ -135,7 +136,7 @@ def run(
         ws_max_size=ws_max_size,
         ws_ping_interval=ws_ping_interval,
         ws_ping_timeout=ws_ping_timeout,
-        ws_per_message_deflate=ws_deflate,
+        ws_per_message_deflate=bool(ws_deflate),
         host=host,
         port=port,
         uds=uds,

@@ -9,6 +9,8 @@ import trustme
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect, unix_connect
 
+from falconws.server.deflate import DeflateSettings
+
 # Echoes, and does on demand what its path says; tells each end on a second connection to /ends.
 APP = """
     import asyncio
@@ -340,6 +342,19 @@ def test_deflate_is_negotiated_when_it_is_on(serve):
     with connect(server.ws_url, compression=None) as client:
         client.send("plain")
         assert client.recv(timeout=10) == "plain"
+
+
+def test_window_bits_and_context_takeover_are_settable(serve):
+    settings = DeflateSettings(window_bits=9, context_takeover=False)
+    prelude = "from falconws.server.deflate import DeflateSettings\n"
+    server = serve(APP, ws_deflate=settings, prelude=prelude).wait_until_ready()
+    with connect(server.ws_url) as client:
+        agreed = client.response.headers["Sec-WebSocket-Extensions"]
+        assert "server_no_context_takeover" in agreed
+        assert "server_max_window_bits=9" in agreed
+        for _ in range(2):
+            client.send("again and again " * 500)
+            assert client.recv(timeout=10) == "again and again " * 500
 
 
 def test_deflate_is_off_by_default(server):
