@@ -33,10 +33,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh")
+    assert click.testing.CliRunner().invoke(cli, ["new", "demo", "--in", str(folder)]).exit_code == 0
+    return folder / "demo"
+
+
 @pytest.fixture
-def demo(tmp_path: Path) -> Path:
-    assert click.testing.CliRunner().invoke(cli, ["new", "demo", "--in", str(tmp_path)]).exit_code == 0
-    return tmp_path / "demo"
+def demo(fresh: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(fresh, tmp_path / "demo")
 
 
 @pytest.fixture
@@ -139,6 +145,15 @@ def test_upgrade_brings_what_it_made_to_the_templates_of_its_next_version(
     assert upgraded.returncode == 0, upgraded.stderr
     assert module.read_text().startswith("# Ours.\n")
     assert "Sends each number" in module.read_text()
+
+
+def test_upgrade_without_the_package_says_what_is_missing(shell: Shell, demo: Path) -> None:
+    assert shell("add-countdown", "launch").returncode == 0
+    before = tree(demo)
+    missed = shell("upgrade", PYTHONPATH="")
+    assert (missed.returncode, missed.stderr.count("\n")) == (1, 1)
+    assert 'There is no generator "countdown"; install the package that it came with.' in missed.stderr
+    assert tree(demo) == before
 
 
 def test_its_templates_can_be_ones_own(shell: Shell, demo: Path) -> None:

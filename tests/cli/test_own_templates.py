@@ -1,5 +1,6 @@
 """A user's own templates: copied by `falconws eject`, found before ours, and clear about what is wrong with them."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,10 +27,16 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fresh")
+    assert click.testing.CliRunner().invoke(cli, ["new", "demo", "--in", str(folder)]).exit_code == 0
+    return folder / "demo"
+
+
 @pytest.fixture
-def demo(tmp_path: Path, user: Path) -> Path:
-    assert click.testing.CliRunner().invoke(cli, ["new", "demo", "--in", str(tmp_path)]).exit_code == 0
-    return tmp_path / "demo"
+def demo(fresh: Path, tmp_path: Path, user: Path) -> Path:
+    return shutil.copytree(fresh, tmp_path / "demo")
 
 
 @pytest.fixture
@@ -214,9 +221,14 @@ def test_the_list_shows_which_templates_are_ones_own(demo: Path, run: Run) -> No
     run("eject", "resource/echo")
     lines = run("eject", "--list").output.splitlines()
     assert [line.split()[0] for line in lines] == tree_names()
-    assert {"resource/echo", "middleware/token-auth", "media_handler/json/text", "project/with/docker", "project/with/hub"} <= set(
-        tree_names()
-    )
+    some = {
+        "resource/echo",
+        "middleware/token-auth",
+        "media_handler/json/text",
+        "project/with/docker",
+        "project/with/hub",
+    }
+    assert some <= set(tree_names())
     [echo] = [line for line in lines if line.startswith("resource/echo")]
     assert str(demo / ".falconws/templates") in echo
     assert "(" not in "".join(lines).replace(echo, "")
