@@ -2,7 +2,7 @@
 
 from falconws_cli import tracked
 from falconws_cli.manifest import Destroyed, Made, Manifest, Operation, load_manifest
-from falconws_cli.memory import MANIFEST, Memory, is_text, with_newlines_of
+from falconws_cli.memory import MANIFEST, Memory, is_text, sha256, unix, with_newlines_of
 from falconws_cli.plan import PlannedRegistration, Requirements
 from falconws_cli.requirements import pyproject_lists
 from falconws_cli.withdrawal import PYPROJECT, Withdrawal
@@ -40,6 +40,8 @@ def bring_back(memory: Memory, destroyed: Destroyed, *, force: bool) -> Withdraw
     back.files += [
         tracked.planned(path, before, after) for path, (before, after) in sorted(edited.items()) if before != after
     ]
+    changed = ((path, sha256(unix(before)), sha256(unix(after))) for path, (before, after) in edited.items())
+    back.manifest = manifest.leaving(memory.manifest, changed)
     return back
 
 

@@ -10,15 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from falconws_cli import tracked
-from falconws_cli.manifest import Destroyed, Edit, Manifest, Operation, without_destroyed
+from falconws_cli.manifest import Destroyed, Edit, Made, Manifest, Operation, without_destroyed
 from falconws_cli.memory import Memory, is_text, sha256, unix, with_newlines_of
 from falconws_cli.needs import importers, still_needed
-from falconws_cli.plan import NOTHING, JsonValue, PlannedFile, PlannedRegistration, Requirements
+from falconws_cli.plan import NOTHING, PlannedFile, PlannedRegistration, Requirements
 from falconws_cli.preview import Change
 from falconws_cli.requirements import common, pyproject_lists, union, without
 
 PYPROJECT = PurePosixPath("pyproject.toml")
 _EDITED = "edited since; --force takes it away too"
+_SHARED = ("hub",)
+"""The kinds of registrations that several things have in common."""
 
 
 @dataclass
@@ -159,8 +161,11 @@ class _Taking:
     def _restore_edits(self, *, kept_requirements: bool) -> None:
         """Give each file that is what one operation left behind the text from before, byte for byte."""
         (operation,) = self._operations
+        kept = {made.path for made in operation.registrations if self._is_shared(made)}
+        if kept_requirements:
+            kept.add(str(PYPROJECT))
         for path, edit in operation.edits.items():
-            if path in operation.files or (path == str(PYPROJECT) and kept_requirements):
+            if path in operation.files or path in kept:
                 continue
             current = self._read(path)
             before = self._memory.text(edit.before)
@@ -177,10 +182,8 @@ class _Taking:
             for made in operation.registrations:
                 identity = (made.kind, made.path, made.arguments)
                 # What was registered before the command is not the command's to take back, nor is what others share.
-                shared = made.kind == "hub"
-                if identity in seen or (made.outcome == Outcome.ALREADY.value and (shared or not destroys)):
-                    continue
-                if shared and self._others_have(identity):
+                was_there = made.outcome == Outcome.ALREADY.value and (made.kind in _SHARED or not destroys)
+                if identity in seen or was_there or self._is_shared(made):
                     continue
                 seen.append(identity)
                 wiring = made.wiring
@@ -198,12 +201,9 @@ class _Taking:
                     self._after[made.path] = tracked.encoded(removal.text)
                 self._registrations.append(PlannedRegistration(wiring.path, removal, wiring))
 
-    def _others_have(self, identity: tuple[str, str, Mapping[str, JsonValue]]) -> bool:
-        return any(
-            (made.kind, made.path, made.arguments) == identity
-            for operation in self._others()
-            for made in operation.registrations
-        )
+    def _is_shared(self, made: Made) -> bool:
+        """Tell whether something that stays needs the same registration."""
+        return made.kind in _SHARED and any(_same(made, other) for one in self._others() for other in one.registrations)
 
     def _remove_requirements(self, gone: Requirements) -> None:
         path = str(PYPROJECT)
@@ -244,12 +244,30 @@ class _Taking:
                 if position not in self._positions and shared:
                     changed[position] = replace(other, added=union((other.added, shared)))
                     break
+        self._hand_over(changed)
         edited = [
             (path, sha256(unix(self._before[path] or b"")), sha256(unix(data)))
             for path, data in changed_files.items()
             if data is not None
         ]
         return self._memory.manifest.replacing(changed).leaving(self._memory.manifest, edited)
+
+    def _hand_over(self, changed: dict[int, Operation | None]) -> None:
+        """Make shared registrations the next operation's that has them: when that goes, they go too."""
+        handed: list[Made] = [
+            made
+            for operation in self._operations
+            for made in operation.registrations
+            if made.outcome == "registered" and self._is_shared(made)
+        ]
+        for made in handed:
+            for position, operation in enumerate(self._memory.manifest.operations):
+                operation = changed.get(position) or operation
+                heirs = [_same(made, other) for other in operation.registrations]
+                if position not in self._positions and not operation.taken_back and any(heirs):
+                    registrations = (made if _same(made, other) else other for other in operation.registrations)
+                    changed[position] = replace(operation, registrations=tuple(registrations))
+                    break
 
     def _allow_bringing_back(self, withdrawal: Withdrawal, changed: Mapping[str, bytes | None]) -> None:
         """Make the memory keep what goes, until something else happens in the project."""
@@ -267,3 +285,7 @@ class _Taking:
 
     def _keep(self, path: str, current: bytes, note: str) -> None:
         self._kept.append(tracked.kept(path, current, note))
+
+
+def _same(one: Made, other: Made) -> bool:
+    return (one.kind, one.path, one.arguments) == (other.kind, other.path, other.arguments)

@@ -350,6 +350,23 @@ def test_a_file_that_another_thing_has_too_stays(run: Run, demo: Path) -> None:
     assert (demo / "demo" / "resources" / "chat.py").exists()
 
 
+@pytest.mark.parametrize("order", [("lobby", "hall"), ("hall", "lobby")])
+def test_what_two_things_share_goes_with_the_last(run: Run, demo: Path, order: tuple[str, str]) -> None:
+    app = demo / "demo" / "app.py"
+    fresh = without_memory(demo)
+    for name in ("lobby", "hall"):
+        do(run, "add-resource", name, "--pattern", "room")
+    shared = app.read_bytes()
+    do(run, "destroy", "resource", order[0])
+    assert app.read_bytes() == shared
+    last = without_memory(demo)
+    do(run, "destroy", "resource", order[1])
+    assert without_memory(demo) == fresh
+    do(run, "undo")
+    assert without_memory(demo) == last
+    assert json.loads(do(run, "status", "--json"))["counts"]["edited"] == 0
+
+
 def test_json_for_machines(run: Run, demo: Path) -> None:
     do(run, "add-resource", "chat")
     (demo / "demo" / "resources" / "chat.py").write_text("# Mine.\n")
