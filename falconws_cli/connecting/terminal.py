@@ -23,8 +23,12 @@ from falconws_cli.connecting.ending import Ending, ending_of
 from falconws_cli.connecting.messages import Message, Payload, encode, kind_of, readable
 
 _PING_EVERY_S = 5.0
+_MAX_UNSHOWN = 500
 _DIM = "fg:ansibrightblack"
 _INDENT = len("00:00:00.000 < ")
+
+_Parts = Sequence[tuple[str, str]]
+"""A line, in pieces that each have a style."""
 
 
 class Terminal:
@@ -38,6 +42,7 @@ class Terminal:
         self._sent = 0
         self._received = 0
         self._typed: asyncio.Queue[Message] = asyncio.Queue()
+        self._unshown: asyncio.Queue[_Parts] = asyncio.Queue(_MAX_UNSHOWN)
         self._session: PromptSession[str] = PromptSession(
             history=history,
             bottom_toolbar=self._toolbar,
@@ -52,7 +57,7 @@ class Terminal:
         with patch_stdout():
             receiving = asyncio.ensure_future(self._receive())
             typing = asyncio.ensure_future(self._type())
-            others = [asyncio.ensure_future(self._send()), asyncio.ensure_future(self._ping())]
+            others = [asyncio.ensure_future(task) for task in (self._send(), self._ping(), self._print())]
             try:
                 await asyncio.wait([receiving, typing], return_when=asyncio.FIRST_COMPLETED)
                 if receiving.done():
@@ -106,6 +111,7 @@ class Terminal:
                 self._received += 1
                 await self._show_message("<", message)
         except ConnectionClosed as closed:
+            await self._unshown.join()
             return ending_of(closed)
 
     async def _ping(self) -> None:
@@ -123,8 +129,21 @@ class Terminal:
         parts = [(_DIM, f"{time} {direction} "), ("" if direction == "<" else "fg:ansicyan", text)]
         await self._show([*parts, (_DIM, f" {kind}")] if kind else parts)
 
-    async def _show(self, parts: Sequence[tuple[str, str]]) -> None:
-        await run_in_terminal(lambda: print_formatted_text(FormattedText(list(parts))))
+    async def _show(self, parts: _Parts) -> None:
+        await self._unshown.put(parts)
+
+    async def _print(self) -> None:
+        # All that has come meanwhile at once: drawing the line to type on anew takes longer than printing a message.
+        while True:
+            batch = [await self._unshown.get()]
+            while not self._unshown.empty():
+                batch.append(self._unshown.get_nowait())
+            text: FormattedText = FormattedText()
+            for parts in batch:
+                text += [*parts, ("", "\n")]
+            await run_in_terminal(lambda text=text: print_formatted_text(text, end=""))  # type: ignore[misc]
+            for _ in batch:
+                self._unshown.task_done()
 
     def _toolbar(self) -> str:
         ping = "ping ..." if self._ping_s is None else f"ping {self._ping_s * 1000:.1f} ms"

@@ -85,6 +85,14 @@ class Describing:
         await ws.wait_disconnected()
 
 
+class Flood:
+    async def on_websocket(self, req, ws):
+        await ws.accept()
+        for number in range(2000):
+            await ws.send_text(f"message {number}")
+        await ws.wait_disconnected()
+
+
 class Guarded:
     async def on_websocket(self, req, ws):
         raise falcon.HTTPServiceUnavailable(title="Full", description="Come back.", retry_after=30)
@@ -100,7 +108,7 @@ app.ws_options.allowed_origins = "*"
 told = Told()
 for path, resource in {
     "/echo": Echo(), "/left": Left(), "/told": told, "/closing": Closing(), "/describing": Describing(),
-    "/guarded": Guarded(), "/frozen": Frozen(),
+    "/guarded": Guarded(), "/flood": Flood(), "/frozen": Frozen(),
 }.items():
     app.add_route(path, resource)
 '''
@@ -386,6 +394,19 @@ class TestByHand:
             screen.type("\x03")
             assert screen.wait() == 0
         assert close_code_of("line", port) == "1000"
+
+    def test_a_flood_is_shown_in_order_and_leaves_the_line_being_typed_alone(self, port: int, tmp_path: Path) -> None:
+        with self.talking(port, "/flood", tmp_path, typing=False) as screen:
+            screen.until_shown(" < message ")
+            for letter in "still here":
+                screen.type(letter)
+            screen.until_shown(" < message 1999")
+            lines = screen.until("line as it was typed", lambda lines: "> still here" in lines)
+            numbers = [int(line.rpartition(" ")[2]) for line in lines if " < message " in line]
+            assert numbers == list(range(2000 - len(numbers), 2000))
+            screen.until("count of all", lambda lines: "received 2000" in lines[-1])
+            screen.type("\x03")
+            assert screen.wait() == 0
 
     def test_wide_json_and_messagepack_are_shown_readably(self, port: int, tmp_path: Path) -> None:
         with self.talking(port, "/echo?binary=1", tmp_path, "--msgpack") as screen:
