@@ -165,11 +165,16 @@ def test_a_client_that_vanishes_is_1006_at_once(server, dial, path, leave):
     assert end_of(server, client.key) == (1006, "", 1006, "OSError")
 
 
-@pytest.mark.parametrize("leave", ["reset", "fin"])
+@pytest.mark.parametrize("leave", ["reset", "fin", "half"])
 def test_a_client_that_vanishes_before_the_accept_is_noticed(server, dial, leave):
     client = dial(server.port)
     client.request("/early")
-    client.reset() if leave == "reset" else client.socket.close()
+    if leave == "reset":
+        client.reset()
+    elif leave == "half":
+        client.socket.shutdown(1)
+    else:
+        client.socket.close()
     assert end_of(server, client.key) == (1006, "", 1006, "OSError")
 
 
