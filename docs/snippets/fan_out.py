@@ -27,7 +27,7 @@ class RoomResource:
         since = None
         if "since" in req.params:
             try:
-                since = falconws.Position.parse(req.get_param("since"))
+                since = falconws.Position.parse(req.get_param("since", required=True))
             except ValueError as error:
                 raise falcon.HTTPInvalidParam(str(error), "since") from None
         await ws.accept()

@@ -1,0 +1,35 @@
+"""falconws: a hub with the policy and the history that it has by default. FANOUT_HUB_URL names the broker."""
+
+import os
+
+import falconws
+
+hub = falconws.Hub(os.environ.get("FANOUT_HUB_URL", "memory://"))
+
+
+class Echo:
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+        await ws.accept()
+        async for text in ws.iter_text():
+            await ws.send_text(text)
+
+
+class Subscriber:
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+        await ws.accept()
+        async with hub.subscribe(ws, "room"):
+            await ws.wait_disconnected()
+
+
+class Publisher:
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+        await ws.accept()
+        async for text in ws.iter_text():
+            await hub.publish("room", text)
+
+
+app = falconws.App(middleware=[hub])
+app.ws_options.allowed_origins = "*"
+app.add_route("/echo", Echo())
+app.add_route("/sub", Subscriber())
+app.add_route("/pub", Publisher())
