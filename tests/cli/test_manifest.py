@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest
@@ -11,6 +11,7 @@ from falconws_cli.memory import Memory, is_memory, read_memory, sha256
 from falconws_cli.plan import Recipe, Requirements
 from falconws_cli.writer import commit
 
+WITHOUT_A_CLOCK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXT = st.text(max_size=12)
 KEYS = st.binary(max_size=4).map(sha256)
 NAMES = st.lists(TEXT, max_size=3).map(tuple)
@@ -44,6 +45,7 @@ MANIFESTS = st.builds(
 )
 
 
+@WITHOUT_A_CLOCK
 @given(MANIFESTS)
 def test_what_is_written_is_read_again(manifest: Manifest) -> None:
     data = manifest.dump()
@@ -51,6 +53,7 @@ def test_what_is_written_is_read_again(manifest: Manifest) -> None:
     assert load_manifest(data, "x").dump() == data
 
 
+@WITHOUT_A_CLOCK
 @given(MANIFESTS)
 def test_one_operation_more_changes_nothing_above_it(manifest: Manifest) -> None:
     before = Manifest(manifest.operations).dump().decode().splitlines()

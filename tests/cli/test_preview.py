@@ -10,7 +10,7 @@ from typing import Any
 
 import click.testing
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.exitcodes import ExitCode
@@ -64,6 +64,7 @@ def test_lines_show_the_diff_below_each_path(run: Run, demo: Path) -> None:
 TEXTS = st.text(alphabet=st.sampled_from("ab\n\r\f\x1e é"), max_size=12).map(str.encode)
 
 
+@settings(deadline=None)
 @given(before=st.none() | TEXTS, after=TEXTS)
 def test_a_diff_says_exactly_what_changes(before: bytes | None, after: bytes) -> None:
     path = PurePosixPath("x.py")
