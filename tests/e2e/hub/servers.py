@@ -181,6 +181,24 @@ class ValkeyCluster:
             time.sleep(0.05)
         raise AssertionError(f"no cluster within {WAIT_S:g} s: {states}")
 
+    def move(self, key: str) -> None:
+        """Give the slot of *key*, with all that is in it, to the next node."""
+        slot = self.nodes[0].say("CLUSTER", "KEYSLOT", key).strip().removeprefix(":")
+        bounds = [5461, 10923, 16384]
+        number = next(number for number, bound in enumerate(bounds) if int(slot) < bound)
+        source, target = self.nodes[number], self.nodes[(number + 1) % 3]
+        names = {node.port: node.say("CLUSTER", "MYID").splitlines()[1] for node in (source, target)}
+        self._expect_ok(target.say("CLUSTER", "SETSLOT", slot, "IMPORTING", names[source.port]))
+        self._expect_ok(source.say("CLUSTER", "SETSLOT", slot, "MIGRATING", names[target.port]))
+        keys = source.say("CLUSTER", "GETKEYSINSLOT", slot, "100").splitlines()[2::2]
+        self._expect_ok(source.say("MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS", *keys))
+        for node in (target, source, *self.nodes):
+            self._expect_ok(node.say("CLUSTER", "SETSLOT", slot, "NODE", names[target.port]))
+
+    @staticmethod
+    def _expect_ok(answer: str) -> None:
+        assert answer == "+OK\r\n", answer
+
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()

@@ -349,3 +349,20 @@ async def test_a_node_of_the_cluster_is_killed_and_comes_back(valkey_cluster: Va
             await last_word(here, room, follower)
             publisher.check(follower)
             assert follower.gaps == []
+
+
+async def test_a_room_moves_to_another_node_of_the_cluster(valkey_cluster: ValkeyCluster) -> None:
+    room = "moves"
+    async with (
+        make_hub(valkey_cluster.url) as here,
+        make_hub(valkey_cluster.url) as there,
+        following(there, room) as follower,
+    ):
+        async with publishing(here, room) as publisher:
+            await follower.until(lambda: len(follower.payloads) > 50, "messages come")
+            await asyncio.to_thread(valkey_cluster.move, f"falconws:{{{room}}}:log")
+            seen = len(follower.payloads)
+            await follower.until(lambda: len(follower.payloads) > seen + 50, "messages come again")
+        await last_word(here, room, follower)
+        publisher.check(follower)
+        assert follower.gaps == []
