@@ -34,9 +34,10 @@ napoleon_use_rtype = False
 nitpicky = True
 # The inventories of other projects' documentation are not at hand at build time: their names are shown, not linked.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(falcon|uvicorn|collections|asyncio|types|typing|http|socket|contextlib|pathlib|pytest|click|enum)\..*"),
+    (r"py:.*", r"(falcon|uvicorn|collections|asyncio|types|typing|http|socket|contextlib|pytest|click|enum)\..*"),
     (r"py:class", r"(int|str|bytes|bytearray|memoryview|float|bool|dict|object|tuple|list|type|None)"),
-    (r"py:.*", r"(Any|Self|Callable|Awaitable|Coroutine|AsyncIterator|Mapping|Sequence|Iterable|Task|HTTPStatus|Path|JsonValue)"),
+    (r"py:.*", r"(Any|Self|Callable|Awaitable|Coroutine|AsyncIterator|Mapping|Sequence|Iterable|Task|HTTPStatus)"),
+    (r"py:class", r"(pathlib\.(Pure)?(Posix)?Path|Path|JsonValue)"),
     (r"py:class", r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.hub\.subscription\.Socket)"),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
