@@ -23,7 +23,7 @@ from tests.e2e.hub.serving import ServiceProcess
 
 CLIENTS = 200
 """On each of two servers."""
-MESSAGES = 150
+MESSAGES = 90
 MEMBERS = 20
 
 Serve = Callable[..., ServiceProcess]
