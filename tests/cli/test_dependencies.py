@@ -56,6 +56,7 @@ def test_a_file_that_is_no_pyproject_is_refused(text: str, problem: str) -> None
         edit_pyproject(text, dependencies=["x"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b>=1", "c-d", "C_D", "e[f]"]), max_size=6))
 def test_editing_is_idempotent_and_keeps_what_was_there(requirements: list[str]) -> None:
     edited = edit_pyproject(TEXT, dependencies=requirements)
@@ -97,7 +98,7 @@ _ADDITIONS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(_PROJECTS, _REST, _ADDITIONS, st.booleans())
 def test_what_was_added_can_be_removed_without_a_trace(
     project: str, rest: list[str], additions: dict[str, list[str]], windows: bool

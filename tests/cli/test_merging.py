@@ -120,6 +120,7 @@ _texts = st.lists(st.sampled_from([b"a", b"b", b"", b"x = 1", b"\xff", b"a\r"]),
 )
 
 
+@settings(deadline=None)
 @given(_texts, _texts)
 def test_an_unchanged_side_returns_the_other_byte_for_byte(one: bytes, other: bytes) -> None:
     assert three_way(one, other, one) == Merged(other, 0)
@@ -136,7 +137,7 @@ def test_an_unchanged_side_returns_the_other_byte_for_byte(one: bytes, other: by
 _lines = st.lists(st.sampled_from([b"a\n", b"b\n", b"\n", b"x = 1\n"]), max_size=5)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(_lines, _lines, _lines)
 def test_changes_apart_never_conflict_and_sides_are_alike(
     head: list[bytes], tail: list[bytes], new: list[bytes]

@@ -63,7 +63,7 @@ def _parsed(text: str) -> ast.Module:
     return ast.parse(text.removeprefix("\ufeff"))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(_imported, modules("def add_routes(app):", _routes))
 def test_a_route(imported: str, text: str) -> None:
     arguments = {"template": "/chat", "resource": RESOURCE}
@@ -74,7 +74,7 @@ def test_a_route(imported: str, text: str) -> None:
     )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(_imported, modules("def create_app(x):", _apps), st.sampled_from(["", "from_env"]))
 def test_a_middleware(imported: str, text: str, factory: str) -> None:
     arguments = {"middleware": MIDDLEWARE, "factory": factory}
@@ -85,7 +85,7 @@ def test_a_middleware(imported: str, text: str, factory: str) -> None:
     )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(_imported, modules("def create_app(x):", _apps))
 def test_a_media_handler(imported: str, text: str) -> None:
     arguments = {"payload": "BINARY", "handler": HANDLER}
@@ -96,7 +96,7 @@ def test_a_media_handler(imported: str, text: str) -> None:
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(modules("def test():", _tests))
 def test_functions(text: str) -> None:
     arguments = {
