@@ -25,8 +25,8 @@ class CompiledTemplates(BuildHookInterface[Any]):
             return
         sys.path.insert(0, self.root)
         try:
-            from falconws_cli.jinja import environment
-            from falconws_cli.template_compiler import compile_folder
+            from falconws_cli.templating.compiler import compile_folder
+            from falconws_cli.templating.jinja import environment
         finally:
             sys.path.remove(self.root)
         self._folder = Path(tempfile.mkdtemp(prefix="falconws-templates-"))

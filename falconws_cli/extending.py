@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from falconws_cli.change.plan import JsonValue, Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
-from falconws_cli.plan import JsonValue, Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.project import Project
-from falconws_cli.rendering import render_trees
-from falconws_cli.syntax import Import
-from falconws_cli.wiring import Wiring, functions, media_handler, middleware, route
+from falconws_cli.source.syntax import Import
+from falconws_cli.source.wiring import Wiring, functions, media_handler, middleware, route
+from falconws_cli.templating.rendering import render_trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

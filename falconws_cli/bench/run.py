@@ -15,7 +15,7 @@ from falconws_cli.bench.target import Target, is_loopback, parse_header, parse_p
 from falconws_cli.bench.view import JsonView, LiveView, PlainView, View
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.project import require_project
-from falconws_cli.routes import suggest_route
+from falconws_cli.source.routes import suggest_route
 
 _MAX_IN_FLIGHT_BYTES = 1 << 30
 _END_S = 15.0

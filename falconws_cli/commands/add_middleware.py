@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
-    from falconws_cli.choices import Choices
+    from falconws_cli.change.choices import Choices
 
 _KINDS = ("blank", "logging", "token-auth")
 
@@ -34,9 +34,9 @@ def command(name: str, kind: str, choices: Choices) -> None:
       falconws add-middleware access-log --kind logging
       falconws add-middleware auth --kind token-auth
     """
+    from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
-    from falconws_cli.transaction import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)

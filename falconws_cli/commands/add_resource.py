@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
-    from falconws_cli.choices import Choices
+    from falconws_cli.change.choices import Choices
 
 _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 
@@ -48,9 +48,9 @@ def command(name: str, route: str | None, pattern: str, subprotocol: str | None,
       falconws add-resource chat --pattern room
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
+    from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
-    from falconws_cli.transaction import carry_out
 
     project = require_project(Path.cwd())
     require_package(project)

@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import removing
 
 if TYPE_CHECKING:
-    from falconws_cli.choices import Choices
+    from falconws_cli.change.choices import Choices
 
 
 def _kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -41,7 +41,7 @@ def command(kind: str, name: str, choices: Choices) -> None:
       falconws destroy media-handler orders
       falconws undo
     """
+    from falconws_cli.lifecycle.taking_back import destroy
     from falconws_cli.project import require_project
-    from falconws_cli.taking_back import destroy
 
     sys.exit(destroy(require_project(Path.cwd()).root, kind, name, choices))

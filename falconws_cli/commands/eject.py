@@ -11,11 +11,11 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
-    from falconws_cli.choices import Choices
+    from falconws_cli.change.choices import Choices
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.ejecting import tree_names
+    from falconws_cli.templating.ejecting import tree_names
 
     return [name for name in tree_names() if name.startswith(incomplete)]
 
@@ -38,10 +38,10 @@ def command(template: str | None, list_them: bool, user: bool, choices: Choices)
       falconws eject middleware/token-auth --dry-run
       falconws eject project/base --user
     """
-    from falconws_cli import ejecting
+    from falconws_cli.change.transaction import transact
     from falconws_cli.project import find_project, require_project
-    from falconws_cli.templates import IN_PROJECT, users_folder
-    from falconws_cli.transaction import transact
+    from falconws_cli.templating import ejecting
+    from falconws_cli.templating.templates import IN_PROJECT, users_folder
 
     if list_them:
         project = find_project(Path.cwd())

@@ -15,14 +15,14 @@ from falconws_cli.commands.options import generating
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from falconws_cli.choices import Choices
-    from falconws_cli.parts import ProjectOptions
+    from falconws_cli.change.choices import Choices
+    from falconws_cli.generators.parts import ProjectOptions
 
 
 def _complete_part(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     from click.shell_completion import CompletionItem
 
-    from falconws_cli.parts import WHAT
+    from falconws_cli.generators.parts import WHAT
 
     # "docker,com" goes on with "docker,compose".
     before, comma, begun = incomplete.rpartition(",")
@@ -35,7 +35,7 @@ def _complete_part(_context: click.Context, _parameter: click.Parameter, incompl
 
 def _complete_preset(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     from falconws_cli.errors import CommandError
-    from falconws_cli.presets import presets_file, read_presets
+    from falconws_cli.generators.presets import presets_file, read_presets
 
     try:
         return [name for name in read_presets(presets_file()) if name.startswith(incomplete)]
@@ -103,19 +103,19 @@ def command(
       falconws new --interactive
       falconws new demo --preset service --dry-run
     """
+    from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators.new_project import plan_project
-    from falconws_cli.parts import ProjectOptions, parse_parts
-    from falconws_cli.transaction import carry_out
+    from falconws_cli.generators.parts import ProjectOptions, parse_parts
 
     if name is None and not interactive:
         raise click.UsageError("Missing argument 'NAME'.")
     options = ProjectOptions(minimal, parse_parts(with_parts))
     if preset is not None:
-        from falconws_cli.presets import find_preset, presets_file
+        from falconws_cli.generators.presets import find_preset, presets_file
 
         options |= find_preset(preset, presets_file())
     if interactive:
-        from falconws_cli.interview import interview
+        from falconws_cli.generators.interview import interview
 
         name, options = interview(name, options)
     assert name is not None

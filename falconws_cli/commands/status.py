@@ -15,8 +15,8 @@ def command(as_json: bool) -> None:
       falconws status
       falconws status --json
     """
-    from falconws_cli.memory import read_memory
+    from falconws_cli.lifecycle.memory import read_memory
+    from falconws_cli.lifecycle.status import show_status
     from falconws_cli.project import require_project
-    from falconws_cli.status import show_status
 
     show_status(read_memory(require_project(Path.cwd()).root), as_json=as_json)

@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import upgrading
 
 if TYPE_CHECKING:
-    from falconws_cli.choices import Choices
+    from falconws_cli.change.choices import Choices
 
 
 @click.command("upgrade", short_help="Bring the project to the installed templates.")
@@ -31,7 +31,7 @@ def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
       falconws upgrade --dry-run --diff
       falconws upgrade
     """
-    from falconws_cli import upgrade
+    from falconws_cli.lifecycle import upgrade
     from falconws_cli.project import require_project
 
     if only_check and to_adopt:

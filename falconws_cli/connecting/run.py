@@ -19,7 +19,7 @@ from falconws_cli.connecting.lines import read_lines
 from falconws_cli.connecting.messages import Message, Payload, encode, plain, printable
 from falconws_cli.connecting.script import Conversation, Script
 from falconws_cli.errors import RefusedError
-from falconws_cli.routes import suggest_route
+from falconws_cli.source.routes import suggest_route
 
 _INTERRUPTED = 130
 _TERMINATED = 143

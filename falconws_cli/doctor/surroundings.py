@@ -10,8 +10,8 @@ from falconws_cli.bench.processes import listening_pids, name_of
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.doctor.installation import lack_of, parse_requirements
 from falconws_cli.errors import CommandError
-from falconws_cli.integrity import State, generated_files
-from falconws_cli.memory import read_memory
+from falconws_cli.lifecycle.integrity import State, generated_files
+from falconws_cli.lifecycle.memory import read_memory
 from falconws_cli.project import Project
 
 _SHOWN = 5

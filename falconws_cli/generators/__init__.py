@@ -7,8 +7,8 @@ its files, its route and its name are taken by what it made the first time.
 from collections.abc import Mapping
 from typing import Protocol
 
+from falconws_cli.change.plan import JsonValue, Piece, Plan, PlannedFile, Recipe
 from falconws_cli.errors import CommandError
-from falconws_cli.plan import JsonValue, Piece, Plan, PlannedFile, Recipe
 from falconws_cli.project import Project
 
 
@@ -50,7 +50,7 @@ def find_generator(kind: str) -> Generator:
         from falconws_cli.generators.media_handler import MediaHandlerGenerator
 
         return MediaHandlerGenerator()
-    from falconws_cli.extensions import load_extension
+    from falconws_cli.generators.extensions import load_extension
 
     extension = load_extension(kind)
     if extension is None:

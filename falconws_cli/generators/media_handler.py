@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
+from falconws_cli.change.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
-from falconws_cli.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.project import Project
-from falconws_cli.register import media_handler_in
-from falconws_cli.rendering import render_trees
-from falconws_cli.syntax import Import
-from falconws_cli.wiring import media_handler
+from falconws_cli.source.register import media_handler_in
+from falconws_cli.source.syntax import Import
+from falconws_cli.source.wiring import media_handler
+from falconws_cli.templating.rendering import render_trees
 
 
 class Payload(Enum):
@@ -119,7 +119,7 @@ def _app_path(project: Project) -> PurePosixPath:
 
 def _with_compiled(project: Project, files: list[PlannedFile]) -> tuple[list[PlannedFile], Requirements]:
     """Return *files* with what protoc makes of the .proto file among them, and what that needs."""
-    from falconws_cli.protoc import compile_proto
+    from falconws_cli.generators.protoc import compile_proto
 
     proto = next(file for file in files if file.path.suffix == ".proto")
     compiled = compile_proto(proto.path.relative_to(project.package_path.parent), proto.data)

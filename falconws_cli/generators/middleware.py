@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli import wiring
+from falconws_cli.change.plan import JsonValue, Piece, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
-from falconws_cli.plan import JsonValue, Piece, Recipe
 from falconws_cli.project import Project
-from falconws_cli.rendering import render_trees
-from falconws_cli.syntax import Import
+from falconws_cli.source import wiring
+from falconws_cli.source.syntax import Import
+from falconws_cli.templating.rendering import render_trees
 
 _CONFTEST = PurePosixPath("tests/conftest.py")
 

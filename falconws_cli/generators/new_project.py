@@ -4,11 +4,11 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
+from falconws_cli.change.plan import JsonValue, Plan, PlannedFile, Recipe
 from falconws_cli.errors import RefusedError
+from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
 from falconws_cli.names import Name, parse_name, refuse_as_package
-from falconws_cli.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
-from falconws_cli.plan import JsonValue, Plan, PlannedFile, Recipe
-from falconws_cli.rendering import render_trees
+from falconws_cli.templating.rendering import render_trees
 from falconws_cli.version import VERSION
 
 _BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import PurePosixPath
 
-from falconws_cli.plan import NOTHING, Piece, Plan, PlannedFile, PlannedRegistration, Recipe, Requirements, merge
+from falconws_cli.change.plan import NOTHING, Piece, Plan, PlannedFile, PlannedRegistration, Recipe, Requirements, merge
 from falconws_cli.project import Project
 
 PYPROJECT = PurePosixPath("pyproject.toml")
@@ -64,7 +64,7 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     if not wanted:
         return NOTHING, None
     # tomlkit costs a third of what the whole command may.
-    from falconws_cli.dependencies import edit_pyproject
+    from falconws_cli.source.dependencies import edit_pyproject
 
     text = read_text(project, PYPROJECT) or ""
     added = {}

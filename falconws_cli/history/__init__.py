@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from falconws_cli.rendering import rendering_only
+from falconws_cli.templating.rendering import rendering_only
 
 FORGETFUL = "0.1.0"
 """The only release without a manifest."""

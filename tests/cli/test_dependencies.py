@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.dependencies import edit_pyproject, remove_from_pyproject
 from falconws_cli.errors import CommandError
+from falconws_cli.source.dependencies import edit_pyproject, remove_from_pyproject
 
 TEXT = """\
 # The project.

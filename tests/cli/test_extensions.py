@@ -13,9 +13,9 @@ import click.testing
 import pytest
 
 from falconws_cli import extending, generators
-from falconws_cli.discovery import extension_names
+from falconws_cli.generators.discovery import extension_names
+from falconws_cli.lifecycle.memory import read_memory
 from falconws_cli.main import cli
-from falconws_cli.memory import read_memory
 from falconws_cli.project import require_project
 
 EXAMPLE = Path(__file__).parent / "falconws-countdown"
@@ -302,7 +302,10 @@ def test_a_name_that_no_command_can_have_is_passed_over(
 
 
 def test_looking_for_packages_loads_none_of_them(tmp_path: Path, site: Path) -> None:
-    script = "import sys; from falconws_cli.discovery import extension_names; print(extension_names(), *sys.modules)"
+    script = (
+        "import sys; from falconws_cli.generators.discovery import extension_names; "
+        "print(extension_names(), *sys.modules)"
+    )
 
     def loaded(path: Path) -> str:
         environ = {**os.environ, "PYTHONPATH": str(path)}

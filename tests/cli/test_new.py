@@ -12,9 +12,9 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from falconws_cli.exitcodes import ExitCode
+from falconws_cli.generators.parts import WHAT, Part, ProjectOptions, parse_parts
+from falconws_cli.generators.presets import presets_file
 from falconws_cli.main import cli
-from falconws_cli.parts import WHAT, Part, ProjectOptions, parse_parts
-from falconws_cli.presets import presets_file
 from tests.cli.pseudoterminal import terminal
 
 Run = Callable[..., click.testing.Result]

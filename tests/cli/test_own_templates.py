@@ -9,10 +9,10 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from falconws_cli import templates
-from falconws_cli.ejecting import find_templates, tree_names
 from falconws_cli.errors import RefusedError
 from falconws_cli.main import cli
+from falconws_cli.templating import templates
+from falconws_cli.templating.ejecting import find_templates, tree_names
 
 Run = Callable[..., click.testing.Result]
 
@@ -252,7 +252,7 @@ def test_eject_needs_a_name_and_a_project(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_users_folder_is_that_of_the_system(tmp_path: Path) -> None:
-    script = "from falconws_cli.templates import users_folder; print(users_folder())"
+    script = "from falconws_cli.templating.templates import users_folder; print(users_folder())"
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path), "PATH": ""}
     done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).is_relative_to(tmp_path)

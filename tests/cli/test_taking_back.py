@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.exitcodes import ExitCode
-from falconws_cli.memory import read_memory
+from falconws_cli.lifecycle.memory import read_memory
 from tests.cli.conftest import Run
 from tests.cli.observing import one_line_error, snapshot, tree
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from jinja2 import meta
 from jinja2.utils import htmlsafe_json_dumps
 
-from falconws_cli.jinja import environment, renderers_of
-from falconws_cli.template_compiler import compile_templates
-from falconws_cli.template_functions import FUNCTIONS, json_literal
-from falconws_cli.templates import PARTIALS, Template, find_root, read_templates
+from falconws_cli.templating.compiler import compile_templates
+from falconws_cli.templating.functions import FUNCTIONS, json_literal
+from falconws_cli.templating.jinja import environment, renderers_of
+from falconws_cli.templating.templates import PARTIALS, Template, find_root, read_templates
 
 ROOT = find_root()
 TEMPLATES = read_templates([ROOT], [folder.name for folder in ROOT.iterdir() if folder.name != PARTIALS])

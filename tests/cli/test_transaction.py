@@ -16,7 +16,7 @@ ARGUMENTS = ["add-middleware", "auth", "--kind", "token-auth"]
 # Stops in front of the n-th event of a kind that the writer causes, says so, and waits for a line.
 PAUSING = """
 import sys
-from falconws_cli import writer
+from falconws_cli.change import writer
 from falconws_cli.main import cli
 
 event, count, *arguments = sys.argv[1:]
@@ -101,7 +101,7 @@ def test_a_manifest_that_cannot_be_written_stops_everything(run: Run, demo: Path
 def test_what_changes_while_a_command_asks_is_not_overwritten(
     run: Run, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from falconws_cli import transaction
+    from falconws_cli.change import transaction
 
     routes = demo / "demo" / "routes.py"
     commit = transaction.commit

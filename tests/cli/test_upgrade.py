@@ -11,9 +11,9 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from falconws_cli import rendering, templates
 from falconws_cli.exitcodes import ExitCode
 from falconws_cli.main import cli
+from falconws_cli.templating import rendering, templates
 from tests.cli.projects.store import HERE, restore
 
 VERSIONS = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())

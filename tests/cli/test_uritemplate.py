@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconws_cli.errors import RefusedError
-from falconws_cli.uritemplate import CONVERTERS, find_conflict, parse_uri_template
+from falconws_cli.source.uritemplate import CONVERTERS, find_conflict, parse_uri_template
 
 
 class Resource:

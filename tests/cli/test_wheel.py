@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from falconws_cli.templates import find_root
+from falconws_cli.templating.templates import find_root
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,7 +100,7 @@ def test_an_installed_falconws_does_not_load_jinja2(installed: Path, tmp_path: P
     loaded = run("new", "demo", cwd=tmp_path)
     if words[0] != "new":
         loaded = run(*words, cwd=tmp_path / "demo")
-    assert "falconws_cli.rendering" in loaded
+    assert "falconws_cli.templating.rendering" in loaded
     for dear in ("jinja2", "importlib.metadata", "tomlkit", "falcon.asgi"):
         assert dear not in loaded
     # An own template is rendered by Jinja2 here too.

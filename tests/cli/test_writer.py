@@ -14,10 +14,10 @@ from types import FrameType
 
 import pytest
 
-from falconws_cli import writer
+from falconws_cli.change import writer
+from falconws_cli.change.plan import PlannedFile
+from falconws_cli.change.writer import Status, commit, compare
 from falconws_cli.errors import CommandError, ConflictError
-from falconws_cli.plan import PlannedFile
-from falconws_cli.writer import Status, commit, compare
 
 NEW = PlannedFile(PurePosixPath("pkg/sub/new.py"), b"new\n")
 CHANGED = PlannedFile(PurePosixPath("changed.py"), b"after\n", before=b"before\n")
@@ -302,8 +302,8 @@ def test_a_file_size_limit_of_the_system(root: Path) -> None:
         import resource, sys
         from pathlib import Path, PurePosixPath
         from falconws_cli.errors import CommandError, ConflictError
-        from falconws_cli.plan import PlannedFile
-        from falconws_cli.writer import commit
+        from falconws_cli.change.plan import PlannedFile
+        from falconws_cli.change.writer import commit
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
         small = PlannedFile(PurePosixPath("small.py"), b"x")
         large = PlannedFile(PurePosixPath("large.py"), b"x" * 8192)

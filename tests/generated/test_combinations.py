@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 from falconws_cli.generators.media_handler import CODECS, Payload
 from falconws_cli.generators.middleware import Kind
 from falconws_cli.generators.resource import Pattern
-from falconws_cli.templates import find_root
+from falconws_cli.templating.templates import find_root
 from tests.generated.workshop import (
     START_S,
     assert_formatted_and_linted,

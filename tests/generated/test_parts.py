@@ -24,10 +24,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from falconws_cli.change.plan import Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.new_project import plan_project, render_project
-from falconws_cli.parts import BROKERS, Part, ProjectOptions
-from falconws_cli.plan import Recipe
+from falconws_cli.generators.parts import BROKERS, Part, ProjectOptions
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, free_port
 from tests.generated import dockerfile, wheelhouse
 from tests.generated.workshop import (

@@ -2,7 +2,7 @@ import ast
 
 import pytest
 
-from falconws_cli.register import (
+from falconws_cli.source.register import (
     Outcome,
     Registration,
     append_functions,
@@ -12,7 +12,7 @@ from falconws_cli.register import (
     register_route,
     routes_in,
 )
-from falconws_cli.syntax import Import
+from falconws_cli.source.syntax import Import
 from tests.cli.register.surroundings import added_lines
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.register import (
+from falconws_cli.source.register import (
     Outcome,
     Registration,
     Removal,
@@ -21,7 +21,7 @@ from falconws_cli.register import (
     unregister_middleware,
     unregister_route,
 )
-from falconws_cli.syntax import Import
+from falconws_cli.source.syntax import Import
 from tests.cli.register.surroundings import APP_LINES, APPS, ROUTES, modules
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")

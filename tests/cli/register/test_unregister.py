@@ -2,7 +2,7 @@
 
 import pytest
 
-from falconws_cli.register import (
+from falconws_cli.source.register import (
     Removal,
     RemovalOutcome,
     remove_functions,
@@ -10,7 +10,7 @@ from falconws_cli.register import (
     unregister_middleware,
     unregister_route,
 )
-from falconws_cli.syntax import Import
+from falconws_cli.source.syntax import Import
 
 
 def route(text: str) -> Removal:

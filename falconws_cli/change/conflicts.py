@@ -1,0 +1,132 @@
+"""What becomes of files that are in the way: by an option for all of them, or by asking for each on a terminal."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from falconws_cli.change.choices import Choices, Policy
+from falconws_cli.change.plan import PlannedFile
+from falconws_cli.change.preview import Change, preview
+from falconws_cli.change.writer import Status
+from falconws_cli.errors import ConflictError
+from falconws_cli.lifecycle.memory import Memory
+
+_ANSWERS = {
+    "d": "show the difference",
+    "o": "overwrite it",
+    "k": "keep it as it is",
+    "m": "merge both, as git would",
+    "a": "overwrite all that are in the way",
+    "q": "quit, and write nothing",
+}
+
+
+def settle(root: Path, changes: Sequence[Change], choices: Choices, memory: Memory) -> list[Change]:
+    """Return *changes* with a decision for each conflict; a dry run leaves those open that would be asked about.
+
+    Raises:
+        ConflictError: Somebody has to decide, and nobody is there to ask, or the user has quit.
+    """
+    conflicts = [change for change in changes if change.status is Status.CONFLICT]
+    hopeless = [str(change.file.path) for change in conflicts if change.current is None]
+    if hopeless and not choices.dry_run:
+        raise ConflictError(
+            f"{_listed(hopeless)} cannot be written: a folder is in the way, the file cannot be read, or it is gone; "
+            "move away what is there. Nothing was written."
+        )
+    if not conflicts or (choices.policy is Policy.ASK and choices.dry_run):
+        return list(changes)
+    if choices.policy is Policy.ASK and not _can_ask(choices):
+        raise refusal(changes)
+    settled: list[Change] = []
+    policy = choices.policy
+    for change in changes:
+        if change.status is not Status.CONFLICT or change.current is None:
+            settled.append(change)
+            continue
+        decision = _ask(change) if policy is Policy.ASK else policy
+        if decision is None:
+            policy = decision = Policy.OVERWRITE
+        if decision is Policy.OVERWRITE:
+            settled.append(change.overwriting())
+        elif decision is Policy.KEEP:
+            settled.append(change.keeping())
+        else:
+            settled += _merged(root, change, memory)
+    return settled
+
+
+def refusal(changes: Sequence[Change]) -> ConflictError:
+    """Return the error that names the conflicts among *changes* and the options that settle them."""
+    names = [str(change.file.path) for change in changes if change.status is Status.CONFLICT]
+    them = "them" if len(names) > 1 else "it"
+    return ConflictError(
+        f"{_listed(names)} {'exist and differ' if len(names) > 1 else 'exists and differs'} from what would be "
+        f"written; --force overwrites {them}, --skip keeps {them}, --merge merges both versions. Nothing was written."
+    )
+
+
+def _can_ask(choices: Choices) -> bool:
+    return not choices.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _ask(change: Change) -> Policy | None:
+    """Return what the user wants; None for overwriting this file and all that follow."""
+    click.echo(f"\n{click.style('  conflict', fg='red')}  {change.file.path} exists and differs.")
+    while True:
+        question = "[d]iff, [o]verwrite, [k]eep, [m]erge, [a]ll: overwrite, [q]uit, [?]"
+        answer = click.prompt(question, prompt_suffix=" > ", default="", show_default=False).strip().lower()[:1]
+        if answer == "d":
+            _show(change.diff())
+        elif answer == "o":
+            return Policy.OVERWRITE
+        elif answer == "k":
+            return Policy.KEEP
+        elif answer == "m":
+            return Policy.MERGE
+        elif answer == "a":
+            return None
+        elif answer == "q":
+            raise ConflictError("Nothing was written.")
+        else:
+            for key, meaning in _ANSWERS.items():
+                click.echo(f"  {key}  {meaning}")
+
+
+def _show(diff: str) -> None:
+    from falconws_cli.change.report import show_diff
+
+    show_diff(diff)
+
+
+def _merged(root: Path, change: Change, memory: Memory) -> list[Change]:
+    """Return the file with both versions in it; where they cannot be in one, the new one goes beside it."""
+    from falconws_cli.change.merging import CannotMergeError, Labels, three_way
+
+    key = memory.manifest.pristine(change.file.path)
+    base = None if key is None else memory.text(key)
+    assert change.current is not None
+    try:
+        merged = three_way(base, change.current, change.file.data, Labels())
+    except CannotMergeError as error:
+        beside = PlannedFile(change.file.path.with_name(change.file.path.name + ".new"), change.file.data)
+        kept = change.keeping(f"not merged: {error}; compare it with {beside.path.name}")
+        # A file of an earlier try is in nobody's way.
+        new = [c.overwriting() if c.status is Status.CONFLICT else c for c in preview(root, [beside])]
+        return [replace(kept, left_to_do=True), *new]
+    if merged.data == change.current:
+        return [replace(change, file=replace(change.file, data=merged.data), status=Status.IDENTICAL, note="merged")]
+    note = "merged"
+    if merged.conflicts:
+        plural = "s" if merged.conflicts > 1 else ""
+        note = f"merged, with {merged.conflicts} conflict{plural} between <<<<<<< and >>>>>>> to settle"
+    file = replace(change.file, data=merged.data, before=change.current)
+    marked = bool(merged.conflicts)
+    return [replace(change, file=file, status=Status.UPDATE, note=note, left_to_do=marked, markers=marked)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

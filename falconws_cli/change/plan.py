@@ -1,0 +1,104 @@
+"""What a generating command is about to do, worked out in memory. Pure: no file is read or written here.
+
+rendering.py and the generators make what is planned; writer.py compares it with the disk.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from falconws_cli.source.register import Registration, Removal
+    from falconws_cli.source.wiring import Wiring
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a project remembers of a generating command: enough to render the same files again."""
+
+    generator: str
+    """"project", "resource", "middleware", "media-handler", or the name of an entry point."""
+    name: str
+    """What was made, in the spelling "chat-room"."""
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file as it shall be. *before* is the text it was planned from, None for a new file."""
+
+    path: PurePosixPath
+    data: bytes
+    mode: int = 0o644
+    before: bytes | None = None
+    delete: bool = False
+    """The file goes away; *data* is empty then, and *before* what it must contain to go."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What generated code needs in pyproject.toml."""
+
+    dependencies: tuple[str, ...] = ()
+    """Requirements of [project], such as "orjson>=3.10"."""
+    dev_dependencies: tuple[str, ...] = ()
+    """Requirements of the extra "dev"."""
+    untyped_modules: tuple[str, ...] = ()
+    """Modules without types, which mypy is to accept."""
+    unformatted_files: tuple[str, ...] = ()
+    """Patterns of files that ruff leaves alone."""
+    modules: tuple[str, ...] = ()
+    """Modules that the dependencies bring: whoever imports one needs them too."""
+
+    def __bool__(self) -> bool:
+        return bool(self.dependencies or self.dev_dependencies or self.untyped_modules or self.unformatted_files)
+
+
+NOTHING = Requirements()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
+
+    files: tuple[PlannedFile, ...]
+    wirings: "tuple[Wiring, ...]" = ()
+    requirements: Requirements = NOTHING
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedRegistration:
+    """A registration, or one that is taken back, the file it is for, and how to make or unmake it again."""
+
+    path: PurePosixPath
+    registration: "Registration | Removal"
+    wiring: "Wiring | None" = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files of one command, what they register, and what the user should be told afterwards."""
+
+    files: tuple[PlannedFile, ...]
+    registrations: tuple[PlannedRegistration, ...] = ()
+    notes: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    """What the project shall remember; None for a command that makes nothing."""
+    generated: frozenset[PurePosixPath] = frozenset()
+    """Those of *files* that the recipe renders; the others are edits, and empty `__init__.py`s."""
+    requirements: Requirements = NOTHING
+    """What the files need in pyproject.toml."""
+    added: Requirements = NOTHING
+    """What of it was not there yet."""
+
+
+def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:
+    """Return all files of *parts*, by path; no two may be the same."""
+    files = sorted((file for part in parts for file in part), key=lambda file: file.path)
+    if len({file.path for file in files}) != len(files):
+        raise ValueError("two planned files have one path")
+    return tuple(files)

@@ -1,0 +1,185 @@
+"""What a writing command says: one line for each path and registration, then what is left to do; or one JSON object."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from falconws_cli.change.choices import Choices
+from falconws_cli.change.plan import PlannedRegistration
+from falconws_cli.change.preview import Change, counts
+from falconws_cli.change.writer import Status
+from falconws_cli.exitcodes import ExitCode
+from falconws_cli.lifecycle.memory import FOLDER
+
+_COLORS = {
+    Status.CREATE: "green",
+    Status.UPDATE: "yellow",
+    Status.DELETE: "yellow",
+    Status.CONFLICT: "red",
+    Status.SKIP: "cyan",
+}
+_SAID = {
+    "REGISTERED": ("register", "in", "green"),
+    "ALREADY": ("already", "in", None),
+    "REMOVED": ("unregister", "from", "yellow"),
+    "ABSENT": ("already", "not in", None),
+}
+"""What a line says of each outcome of a registration, or of taking one back."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to say about one command."""
+
+    changes: Sequence[Change]
+    registrations: Sequence[PlannedRegistration] = ()
+    notes: Sequence[str] = ()
+    memory: Status = Status.IDENTICAL
+    """What becomes of `.falconws/`, which is one line whatever is in it."""
+    left_to_do: Sequence[str] = ()
+    """What else the user has to see to."""
+
+    code: ExitCode | None = None
+    """How the command ends, where it knows more than the changes tell."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """How a command ends that could do all of this."""
+        if self.code is not None:
+            return self.code
+        if any(change.status is Status.CONFLICT for change in self.changes):
+            return ExitCode.CONFLICT
+        if any(change.markers for change in self.changes):
+            return ExitCode.MERGE_CONFLICTS
+        by_hand = [change for change in self.changes if change.left_to_do]
+        return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() or self.left_to_do else ExitCode.OK
+
+    def show(self, choices: Choices) -> None:
+        """Print it."""
+        if choices.json:
+            self._print_json(choices)
+            return
+        for change in self.changes:
+            _line(change.status.value, f"{change.file.path}{_aside(change.note)}", _COLORS.get(change.status))
+            if choices.diff:
+                show_diff(change.diff())
+        if self.memory is not Status.IDENTICAL:
+            _line(self.memory.value, f"{FOLDER}/", _COLORS.get(self.memory))
+        for planned in self.registrations:
+            outcome = planned.registration.outcome
+            if outcome.name in _SAID:
+                verb, where, color = _SAID[outcome.name]
+                _line(verb, f"{planned.registration.what} {where} {planned.path}", color)
+        for planned in self._unsettled():
+            _advise(planned)
+        if self.left_to_do:
+            click.echo("\n" + "\n".join(self.left_to_do))
+        if choices.dry_run:
+            click.echo(f"\nNothing was written: this was a dry run. {self._summary()}")
+        elif self.notes:
+            click.echo()
+            for note in self.notes:
+                click.echo(note)
+
+    def _unsettled(self) -> list[PlannedRegistration]:
+        """Return those that the user has to see to: what cannot be done, and what is still used."""
+        return [
+            planned
+            for planned in self.registrations
+            if planned.registration.outcome.name == "CANNOT"
+            or (planned.registration.outcome.name == "REMOVED" and planned.registration.lines)
+        ]
+
+    def _summary(self) -> str:
+        """Return "3 files to create, 1 to update." """
+        found = [(name, count) for name, count in counts(self.changes).items() if count]
+        parts = [
+            f"{count} {'file ' if i == 0 and count == 1 else 'files ' if i == 0 else ''}{_COUNTED[name]}"
+            for i, (name, count) in enumerate(found)
+        ]
+        return f"{', '.join(parts)}." if parts else "There is nothing to do."
+
+    def _print_json(self, choices: Choices) -> None:
+        import json
+
+        files: list[dict[str, Any]] = []
+        for change in self.changes:
+            entry = {"path": str(change.file.path), "status": change.status.value}
+            if change.note:
+                entry["note"] = change.note
+            if choices.diff:
+                entry["diff"] = change.diff()
+            files.append(entry)
+        document = {
+            "command": choices.command,
+            "written": not choices.dry_run and self.exit_code is not ExitCode.CONFLICT,
+            "exit_code": int(self.exit_code),
+            "counts": counts(self.changes),
+            "files": files,
+            "memory": self.memory.value,
+            "registrations": [
+                {
+                    "what": planned.registration.what,
+                    "path": str(planned.path),
+                    "outcome": planned.registration.outcome.value,
+                    "reason": planned.registration.reason,
+                    "lines": list(planned.registration.lines),
+                }
+                for planned in self.registrations
+            ],
+            "left_to_do": list(self.left_to_do),
+            "notes": list(self.notes),
+        }
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+_COUNTED = {
+    "create": "to create",
+    "update": "to update",
+    "identical": "identical",
+    "delete": "to delete",
+    "conflict": "in conflict",
+    "skip": "to skip",
+}
+
+
+def memory_status(changes: Sequence[Change]) -> Status:
+    """Return what becomes of the memory as a whole."""
+    manifest = [change.status for change in changes if change.file.path.name == "manifest.json"]
+    return manifest[0] if manifest else Status.IDENTICAL
+
+
+def show_diff(diff: str) -> None:
+    """Print a unified diff, in the colors of git where there are any."""
+    for line in diff.splitlines():
+        color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+        click.echo(click.style(line, bold=True) if line.startswith(("+++", "---")) else click.style(line, fg=color))
+
+
+def _advise(planned: PlannedRegistration) -> None:
+    """Say which lines are left to the user, and why."""
+    from falconws_cli.source.register import Registration
+
+    entry = planned.registration
+    adds = isinstance(entry, Registration)
+    if entry.outcome.name == "CANNOT":
+        verb, where = ("register", "in") if adds else ("remove", "from")
+        click.echo(f"\nCannot {verb} {entry.what} {where} {planned.path}: {entry.reason}.")
+    else:
+        click.echo(f"\n{planned.path}: {entry.reason}.")
+    if not entry.lines:
+        click.echo("See to it yourself.")
+        return
+    click.echo("Add these lines yourself:\n" if adds else "See to these lines yourself:\n")
+    for line in entry.lines:
+        click.echo(f"    {line}".rstrip())
+
+
+def _aside(note: str) -> str:
+    return f" ({note})" if note else ""
+
+
+def _line(verb: str, what: str, color: str | None) -> None:
+    click.echo(f"{click.style(f'{verb:>10}', fg=color)}  {what}")

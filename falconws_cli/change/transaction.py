@@ -1,0 +1,154 @@
+"""A writing command from plan to disk: preview, settle conflicts, remember, commit, report. One transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from falconws_cli.change.choices import Choices, Policy
+from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration
+from falconws_cli.change.preview import Change, preview
+from falconws_cli.change.report import Report, memory_status
+from falconws_cli.change.writer import Status, commit
+from falconws_cli.exitcodes import ExitCode
+from falconws_cli.lifecycle.manifest import Edit, Made, Manifest, Operation
+from falconws_cli.lifecycle.memory import Memory, read_memory, sha256
+from falconws_cli.version import VERSION
+
+Remember = Callable[[Memory, Sequence[Change]], list[PlannedFile]]
+"""From the changes that are about to be made to the planned files of the memory."""
+
+
+def carry_out(root: Path, plan: Plan, choices: Choices) -> ExitCode:
+    """Write the plan below *root* and remember it, or only show it; say what happened; return how it went.
+
+    Raises:
+        ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
+        CommandError: The plan cannot be written; the disk is as it was.
+    """
+
+    def remember(memory: Memory, changes: Sequence[Change]) -> list[PlannedFile]:
+        return _remembering(memory, plan, changes, choices.command)
+
+    return transact(root, plan.files, choices, remember, registrations=plan.registrations, notes=plan.notes)
+
+
+def transact(
+    root: Path,
+    files: Sequence[PlannedFile],
+    choices: Choices,
+    remember: Remember,
+    *,
+    memory: Memory | None = None,
+    kept: Sequence[Change] = (),
+    registrations: Sequence[PlannedRegistration] = (),
+    notes: Sequence[str] = (),
+    left_to_do: Sequence[str] = (),
+) -> ExitCode:
+    """Write *files* and what *remember* makes of them, all or nothing, or only show it; return how it went.
+
+    Args:
+        root: Where the paths begin.
+        files: What shall be written or deleted.
+        choices: Whether to write, how to say it, what becomes of conflicts.
+        remember: What the project remembers of it.
+        memory: What it remembers now, when the caller has read it already.
+        kept: What the caller decided to leave alone, to be reported only.
+        registrations: To be reported only; their edits are among *files*.
+        notes: To be reported after writing.
+        left_to_do: What the user has to see to; the exit code says that there is something.
+
+    Raises:
+        ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
+        CommandError: The files cannot be written; the disk is as it was.
+    """
+    memory = memory or read_memory(root)
+    changes = preview(root, files)
+    if any(change.status is Status.CONFLICT for change in changes):
+        changes = _settled(root, changes, choices, memory, Report(changes, registrations, notes, left_to_do=left_to_do))
+    remembered = preview(root, remember(memory, changes))
+    shown = sorted([*changes, *kept], key=lambda change: change.file.path)
+    report = Report(shown, registrations, notes, memory_status(remembered), left_to_do)
+    if choices.dry_run:
+        report.show(choices)
+        if report.exit_code is ExitCode.CONFLICT:
+            from falconws_cli.change.conflicts import refusal
+
+            raise refusal(changes)
+        return report.exit_code
+    commit(root, [change.file for change in changes if change.writes] + [change.file for change in remembered])
+    report.show(choices)
+    return report.exit_code
+
+
+def _settled(root: Path, changes: Sequence[Change], choices: Choices, memory: Memory, report: Report) -> list[Change]:
+    """Return *changes* with a decision for each conflict; without one, machines are told before it fails."""
+    from falconws_cli.change.conflicts import refusal, settle
+
+    if choices.json and choices.policy is Policy.ASK:
+        report.show(choices)
+        raise refusal(changes)
+    return settle(root, changes, choices, memory)
+
+
+def _remembering(memory: Memory, plan: Plan, changes: Sequence[Change], command: str) -> list[PlannedFile]:
+    """Return what makes *memory* remember the plan, once for every time that it did something."""
+    if plan.recipe is None or any(change.status is Status.CONFLICT for change in changes):
+        return []
+    operation, texts = _operation(plan, changes, command)
+    if not any(change.writes for change in changes) and (not operation.files or _is_known(memory.manifest, operation)):
+        return []
+    return memory.changes(memory.manifest.adding(operation), texts)
+
+
+def _is_known(manifest: Manifest, operation: Operation) -> bool:
+    return any(
+        operation.files.items() <= known.files.items()
+        for known in manifest.operations
+        if (known.recipe.generator, known.recipe.name) == (operation.recipe.generator, operation.recipe.name)
+    )
+
+
+def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Operation, list[bytes]]:
+    """Return what the project shall remember of the plan, and the texts that it names."""
+    assert plan.recipe is not None
+    pristine = {file.path: file.data for file in plan.files if file.path in plan.generated}
+    here = {change.file.path: change for change in changes if change.status is not Status.SKIP}
+    files = {path: data for path, data in pristine.items() if path in here}
+    edits = {
+        path: (change.current, change.file.data)
+        for path, change in here.items()
+        if change.current is not None and (change.writes or path in files)
+    }
+    packages = [
+        str(path)
+        for path, change in here.items()
+        if change.status is Status.CREATE and path.name == "__init__.py" and path not in pristine
+    ]
+    operation = Operation(
+        command=command,
+        version=VERSION,
+        recipe=plan.recipe,
+        files=_hashed(files),
+        packages=tuple(packages),
+        edits={str(path): Edit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
+        registrations=tuple(_made(planned) for planned in plan.registrations if planned.wiring is not None),
+        requirements=plan.requirements,
+        added=plan.added,
+    )
+    return operation, [*files.values(), *(before for before, _ in edits.values())]
+
+
+def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
+    return {str(path): sha256(data) for path, data in files.items()}
+
+
+def _made(planned: PlannedRegistration) -> Made:
+    from falconws_cli.source.register import Registration
+    from falconws_cli.source.wiring import import_text
+
+    wiring = planned.wiring
+    assert wiring is not None
+    registration = planned.registration
+    assert isinstance(registration, Registration)
+    imports = tuple(import_text(wanted) for wanted in registration.imports)
+    outcome = registration.outcome.value
+    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)

@@ -1,0 +1,53 @@
+"""Asks on a terminal for what `falconws new` could have been told by options. Decides nothing, writes nothing."""
+
+import sys
+
+import click
+
+from falconws_cli.errors import RefusedError
+from falconws_cli.generators.parts import BROKERS, WHAT, Part, ProjectOptions, parse_parts
+from falconws_cli.names import parse_name, refuse_as_package
+
+
+def interview(name: str | None, typed: ProjectOptions) -> tuple[str, ProjectOptions]:
+    """Return the project's name and options, as the user answers; what was typed is what Enter answers.
+
+    A name that was typed is not asked for.
+
+    Raises:
+        RefusedError: There is no terminal to ask on.
+        click.Abort: The user has had enough (Ctrl+C, Ctrl+D).
+    """
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "--interactive asks questions, and there is no terminal to answer them on; "
+            "say it with options (`falconws new --help`)."
+        )
+    if name is None:
+        name = click.prompt("Name of the project", value_proc=_checked_name, err=True)
+    minimal = click.confirm("Only one module and one test?", default=typed.minimal, err=True)
+    chosen = []
+    for part in Part:
+        if part in BROKERS:
+            continue
+        if part is not Part.COMPOSE or Part.DOCKER in chosen:
+            question = f"{WHAT[part][0].upper()}{WHAT[part][1:]}?"
+            if click.confirm(question, default=part in typed.parts, err=True):
+                chosen.append(part)
+    if not minimal:
+        names = ["none", *(part.value for part in BROKERS)]
+        default = next((part.value for part in typed.parts if part in BROKERS), "none")
+        broker = click.prompt(
+            "A hub, to reach many clients at once, over", type=click.Choice(names), default=default, err=True
+        )
+        chosen += [part for part in BROKERS if part.value == broker]
+    return name, ProjectOptions(minimal, parse_parts(part.value for part in chosen))
+
+
+def _checked_name(text: str) -> str:
+    try:
+        refuse_as_package(parse_name(text))
+    except RefusedError as error:
+        # click asks again after this one.
+        raise click.UsageError(error.message) from error
+    return text

@@ -1,0 +1,120 @@
+"""What the project's own code still needs of what is about to go. Reads its Python files, and never writes."""
+
+import ast
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from falconws_cli.change.plan import NOTHING, Requirements
+
+_SKIPPED = frozenset({"__pycache__", "node_modules", "build", "dist", "venv", "env", "site-packages"})
+_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+([^#\r\n]*)", re.MULTILINE)
+
+
+def still_needed(
+    root: Path,
+    added: Requirements,
+    modules: Collection[str],
+    others: Iterable[Requirements],
+    going: Collection[Path],
+) -> Requirements:
+    """Return those of *added* that have to stay.
+
+    Args:
+        root: The project.
+        added: What falconws has added to pyproject.toml.
+        modules: What the dependencies among them are imported as.
+        others: What else was generated, and is going to stay, needs.
+        going: Files that are going to be deleted, whose imports no longer count.
+    """
+    if _is_imported(root, modules, going):
+        return added
+    shared = list(others)
+    kept = {
+        name: tuple(value for value in values if any(value in getattr(other, name) for other in shared))
+        for name, values in vars(added).items()
+    }
+    return Requirements(**kept) if any(kept.values()) else NOTHING
+
+
+@dataclass(frozen=True)
+class ImportLine:
+    """A line that imports a module."""
+
+    path: Path
+    number: int
+    module: str
+
+
+def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path, bytes | None]) -> list[ImportLine]:
+    """Return the lines of the project that import one of the modules *gone*, absolutely or relatively.
+
+    Args:
+        root: The project.
+        gone: The modules' files.
+        changed: Files as they are going to be, or None for those that go.
+    """
+    modules = {_module_of(path) for path in gone if path.suffix == ".py"}
+    leaves = [module.rpartition(".")[2] for module in modules]
+    found = []
+    for path in _python_files(root):
+        try:
+            data = changed.get(path, b"") if path in changed else path.read_bytes()
+            if data is None or not any(leaf.encode() in data for leaf in leaves):
+                continue
+            tree = ast.parse(data)
+        except (OSError, SyntaxError, ValueError):
+            continue
+        here = _module_of(PurePosixPath(path.relative_to(root).as_posix()), keep_init=True)
+        for node in ast.walk(tree):
+            for name in _imported(node, here):
+                if name in modules:
+                    assert isinstance(node, (ast.Import, ast.ImportFrom))
+                    found.append(ImportLine(path, node.lineno, name))
+    return sorted(set(found), key=lambda line: (line.path, line.number, line.module))
+
+
+def _imported(node: ast.AST, here: str) -> Iterator[str]:
+    """Yield each module that an import statement may mean, and each that *here* makes of a relative one."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parent = here.split(".")[: -node.level] if node.level else []
+        module = ".".join([*parent, *([node.module] if node.module else [])])
+        yield module
+        yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _module_of(path: PurePosixPath, *, keep_init: bool = False) -> str:
+    parts = path.with_suffix("").parts
+    parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and not keep_init else parts)
+
+
+def _is_imported(root: Path, modules: Collection[str], going: Collection[Path]) -> bool:
+    if not modules:
+        return False
+    wanted = re.compile(rf"(?:^|,\s*)(?:{'|'.join(re.escape(module) for module in modules)})(?=[\s.,]|$)")
+    for path in _python_files(root):
+        if path in going:
+            continue
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            # What cannot be read might import it.
+            return True
+        if any(wanted.search(match[1].strip()) for match in _IMPORT.finditer(text)):
+            return True
+    return False
+
+
+def _python_files(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in _SKIPPED and not name.startswith(".") and not Path(folder, name, "pyvenv.cfg").exists()
+        ]
+        yield from (Path(folder, name) for name in names if name.endswith((".py", ".pyi")))

@@ -1,0 +1,71 @@
+"""What `falconws status` says."""
+
+from collections import Counter
+
+import click
+
+from falconws_cli.lifecycle.integrity import GeneratedFile, State, generated_files
+from falconws_cli.lifecycle.memory import FOLDER, Memory
+
+_COLORS = {State.EDITED: "yellow", State.MISSING: "red"}
+FORGOTTEN = (
+    f"This project remembers nothing that was generated: it has no {FOLDER}/manifest.json, as it was made by "
+    "falconws 0.1, or by hand. `falconws upgrade --adopt` makes it remember what falconws 0.1 made."
+)
+
+
+def show_status(memory: Memory, *, as_json: bool) -> None:
+    """Print each operation with those of its files that are not as falconws left them, and a summary."""
+    files = generated_files(memory)
+    if as_json:
+        _print_json(memory, files)
+        return
+    if not memory.is_there:
+        click.echo(FORGOTTEN)
+        return
+    for operation in memory.manifest.operations:
+        own = [file for file in files if file.operation is operation]
+        taken_back = ", taken back but for what was edited" if operation.taken_back else ""
+        click.echo(f"{operation.command} (falconws {operation.version}{taken_back})")
+        for file in own:
+            if file.state is not State.INTACT:
+                click.echo(f"{click.style(f'{file.state.value:>10}', fg=_COLORS[file.state])}  {file.path}")
+        intact = sum(file.state is State.INTACT for file in own)
+        if intact:
+            click.echo(f"{'intact':>10}  {intact} {'file' if intact == 1 else 'files'}")
+    found = Counter(file.state for file in files)
+    parts = [f"{found[state]} {state.value}" for state in State]
+    click.echo(f"\n{len(files)} generated {'file' if len(files) == 1 else 'files'}: {', '.join(parts)}.")
+    if memory.manifest.destroyed is not None:
+        click.echo(f"`falconws undo` brings back what `{memory.manifest.destroyed.command}` took away.")
+
+
+def _print_json(memory: Memory, files: list[GeneratedFile]) -> None:
+    import json
+
+    found = Counter(file.state for file in files)
+    destroyed = memory.manifest.destroyed
+    document = {
+        "remembered": memory.is_there,
+        "operations": [
+            {
+                "command": operation.command,
+                "version": operation.version,
+                "generator": operation.recipe.generator,
+                "name": operation.recipe.name,
+                "options": dict(operation.recipe.options),
+                "taken_back": operation.taken_back,
+                "files": [
+                    {"path": str(file.path), "state": file.state.value} for file in files if file.operation is operation
+                ],
+                "registrations": [
+                    {"path": made.path, "kind": made.kind, "outcome": made.outcome} for made in operation.registrations
+                ],
+                "dependencies": list(operation.added.dependencies),
+            }
+            for operation in memory.manifest.operations
+        ],
+        "counts": {state.value: found[state] for state in State},
+        "destroyed": None if destroyed is None else destroyed.command,
+    }
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))

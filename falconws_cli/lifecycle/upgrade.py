@@ -1,0 +1,107 @@
+"""`falconws upgrade` from plan to disk: check, write in one transaction with the memory, report."""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from falconws_cli.change.choices import Choices
+from falconws_cli.change.plan import PlannedFile
+from falconws_cli.change.preview import Change, preview
+from falconws_cli.change.report import Report, memory_status
+from falconws_cli.change.worktree import require_clean
+from falconws_cli.change.writer import commit
+from falconws_cli.exitcodes import ExitCode
+from falconws_cli.lifecycle.adoption import plan_adoption
+from falconws_cli.lifecycle.memory import MANIFEST, read_memory
+from falconws_cli.lifecycle.upgrading import Upgrade, plan_upgrade, require_operations
+from falconws_cli.project import Project
+from falconws_cli.version import VERSION
+
+
+def upgrade(project: Project, choices: Choices) -> ExitCode:
+    """Bring the project to the installed templates, or only show what that means; return how it went.
+
+    Raises:
+        CommandError: It cannot be done; the disk is as it was.
+    """
+    memory = read_memory(project.root)
+    require_operations(memory)
+    plan = plan_upgrade(project, memory)
+    notes = _notes(plan)
+    if not plan.changes and not choices.json:
+        click.echo("\n".join([f"The project is up to date: it has what falconws {VERSION} makes.", *notes]))
+        notes = []
+    code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
+    remembered = memory.changes(plan.manifest, plan.texts)
+    return _write(project, plan.changes, remembered, choices, notes, code=code)
+
+
+def check(project: Project, *, as_json: bool = False) -> ExitCode:
+    """Say whether an upgrade is available; return `UPGRADE_AVAILABLE` when one is.
+
+    Raises:
+        CommandError: It cannot be told.
+    """
+    memory = read_memory(project.root)
+    require_operations(memory)
+    plan = plan_upgrade(project, memory)
+    if as_json:
+        files = [str(change.file.path) for change in plan.changes]
+        click.echo(json.dumps({"available": plan.available, "version": VERSION, "files": files}, indent=2))
+    elif plan.available:
+        count = f"{len(plan.changes)} file{'s' if len(plan.changes) != 1 else ''}"
+        click.echo(f"An upgrade to falconws {VERSION} is available, of {count}: see `falconws upgrade --dry-run`.")
+    else:
+        click.echo(f"The project is up to date: it has what falconws {VERSION} makes.")
+    return ExitCode.UPGRADE_AVAILABLE if plan.available else ExitCode.OK
+
+
+def adopt(project: Project, choices: Choices) -> ExitCode:
+    """Make a project of falconws 0.1 remember what was generated in it; nothing else changes.
+
+    Raises:
+        CommandError: The project remembers already, or falconws 0.1 did not make it; the disk is as it was.
+    """
+    memory = read_memory(project.root)
+    adoption = plan_adoption(project, memory)
+    notes = [*adoption.notes, "Now see `falconws upgrade --dry-run`."]
+    planned = memory.changes(adoption.manifest, adoption.texts)
+    return _write(project, adoption.changes, planned, choices, notes, needs_clean=False)
+
+
+def _write(
+    project: Project,
+    changes: Sequence[Change],
+    remembered: Sequence[PlannedFile],
+    choices: Choices,
+    notes: Sequence[str],
+    *,
+    needs_clean: bool = True,
+    code: ExitCode | None = None,
+) -> ExitCode:
+    written = [change.file for change in changes if change.writes]
+    remembering = preview(project.root, remembered)
+    writes = written or any(change.writes for change in remembering)
+    if writes and needs_clean and not choices.dry_run and not choices.force:
+        require_clean(project.root, [*(file.path for file in written), MANIFEST])
+    report = Report(changes, (), notes, memory_status(remembering), code=code)
+    if not choices.dry_run:
+        commit(project.root, [*written, *remembered])
+    if changes or choices.json or choices.dry_run:
+        report.show(choices)
+    return report.exit_code
+
+
+def _notes(plan: Upgrade) -> list[str]:
+    notes = []
+    if plan.conflicts:
+        count = f"{plan.conflicts} conflict{'s' if plan.conflicts > 1 else ''}"
+        notes.append(f"{count} to settle: look for <<<<<<< and >>>>>>> in the files above.")
+    if any(change.writes for change in plan.changes):
+        notes.append("Then run `falconws test`, and commit." if plan.conflicts else "Run `falconws test`, and commit.")
+    if not any(operation.recipe.generator == "project" for operation in plan.manifest.operations):
+        notes.append(
+            "What `falconws new` made is not remembered, and stays as it is; `falconws upgrade --adopt` includes it."
+        )
+    return notes

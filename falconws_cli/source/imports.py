@@ -1,0 +1,165 @@
+"""Imports of a module: what a thing is called there, where isort would put another one, how one goes away. Pure."""
+
+import ast
+import re
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from falconws_cli.source.items import names_of
+from falconws_cli.source.syntax import (
+    CannotEditError,
+    Edit,
+    Import,
+    Source,
+    dotted,
+    end_line,
+    first_line,
+    walk_values,
+)
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One name of one import statement, and what that calls the thing that was asked for."""
+
+    statement: ast.Import | ast.ImportFrom
+    alias: ast.alias
+    block: list[ast.stmt]
+    expression: str
+    """"ChatResource", "Chat" or "chat.ChatResource"."""
+
+    @property
+    def root(self) -> str:
+        """The name that the import binds."""
+        return self.expression.split(".")[0]
+
+
+def bindings(source: Source, wanted: Import) -> list[Binding]:
+    """Return every import in the module, in functions too, through which it can name *wanted*."""
+    parent, _, last = wanted.module.rpartition(".")
+    found = []
+    for block in source.blocks():
+        for statement in block:
+            if isinstance(statement, ast.ImportFrom):
+                module = _module_of(source, statement)
+                for alias in statement.names:
+                    local = alias.asname or alias.name
+                    # A package may pass on what its modules define.
+                    if alias.name == wanted.name and f"{wanted.module}.".startswith(f"{module}."):
+                        found.append(Binding(statement, alias, block, local))
+                    elif parent and module == parent and alias.name == last:
+                        found.append(Binding(statement, alias, block, f"{local}.{wanted.name}"))
+            elif isinstance(statement, ast.Import):
+                found += [
+                    Binding(statement, alias, block, f"{alias.asname or alias.name}.{wanted.name}")
+                    for alias in statement.names
+                    if alias.name == wanted.module
+                ]
+    return found
+
+
+def local_name(source: Source, wanted: Import) -> str | None:
+    """Return what the module calls *wanted* at its top level, or None when it does not import it there."""
+    return next((b.expression for b in bindings(source, wanted) if b.block is source.tree.body), None)
+
+
+def references(source: Source, expressions: Collection[str]) -> Iterator[ast.Name | ast.Attribute]:
+    """Yield the nodes that name a value by one of *expressions*; annotations and base classes do not count."""
+    for node in walk_values(source.tree):
+        if not isinstance(node, (ast.Name, ast.Attribute)):
+            continue
+        if isinstance(node.ctx, ast.Load) and dotted(node) in expressions:
+            yield node
+
+
+def is_used(source: Source, binding: Binding) -> bool:
+    """Tell whether the module uses the name that an import binds, in annotations or `__all__` too."""
+    root = binding.root
+    for node in source.nodes:
+        if isinstance(node, ast.Name) and node.id == root:
+            return True
+        if isinstance(node, ast.Constant) and node.value == root:
+            return True
+    return False
+
+
+def importing(source: Source, wanted: Import, *, before_line: int) -> Edit:
+    """Return the import of *wanted*, where isort would put it above the line that uses it.
+
+    Raises:
+        CannotEditError: The name already means something else in this module.
+    """
+    if source.binds(wanted.name):
+        raise CannotEditError(f'"{wanted.name}" already means something else in it')
+    line = wanted.line
+    key = _import_key(source, wanted.module)
+    imports = [s for s in source.tree.body if isinstance(s, (ast.Import, ast.ImportFrom)) and s.lineno < before_line]
+    same = [s for s in imports if _key_of(source, s)[0] == key[0]]
+    smaller = [s for s in same if _key_of(source, s) < key]
+    if smaller:
+        return source.after_top_level(smaller[-1], line)
+    if same:
+        return source.above_comments(same[0], line)
+    lower = [s for s in imports if _key_of(source, s)[0] < key[0]]
+    if lower:
+        return source.after_top_level(lower[-1], f"\n{line}")
+    if imports:
+        return source.above_comments(imports[0], f"{line}\n")
+    body = source.tree.body
+    if body and ast.get_docstring(source.tree, clean=False) is not None:
+        return source.after_top_level(body[0], f"\n{line}")
+    return source.above_comments(body[0] if body else None, f"{line}\n")
+
+
+def removals(source: Source, binding: Binding) -> list[list[Edit]]:
+    """Return the ways to take a binding away, the tidiest first; they differ in the blank lines that go too."""
+    statement = binding.statement
+    if len(statement.names) > 1:
+        position = next(i for i, alias in enumerate(statement.names) if alias is binding.alias)
+        return [names_of(source, statement).dropping(position)]
+    above, below = first_line(statement) - 2, end_line(statement)
+    # Alone between blank lines, it was a section of its own.
+    alone = source.is_blank(above) and source.is_blank(below)
+    ways = [(1, 0), (0, 1), (0, 0)] if alone else [(0, 0), (1, 0), (0, 1)]
+    if above < 0:
+        ways = [(0, 1), (0, 0)] if alone else [(0, 0), (0, 1)]
+    return [[source.removing(statement, binding.block, above=a, below=b)] for a, b in ways]
+
+
+def _module_of(source: Source, statement: ast.ImportFrom) -> str:
+    module = statement.module or ""
+    if not statement.level:
+        return module
+    parts = source.package.split(".")
+    kept = parts[: len(parts) - statement.level + 1]
+    return ".".join([*kept, *([module] if module else [])])
+
+
+def _key_of(source: Source, statement: ast.Import | ast.ImportFrom) -> tuple[int, int, list[tuple[int, int, str]]]:
+    if isinstance(statement, ast.Import):
+        return _import_key(source, statement.names[0].name, plain=True)
+    if statement.level:
+        return (4, 1, [])
+    return _import_key(source, statement.module or "")
+
+
+def _import_key(source: Source, module: str, *, plain: bool = False) -> tuple[int, int, list[tuple[int, int, str]]]:
+    root = module.split(".")[0]
+    if root == "__future__":
+        section = 0
+    elif root in sys.stdlib_module_names:
+        section = 1
+    elif root in (source.package.split(".")[0], *source.first_party):
+        section = 3
+    else:
+        section = 2
+    return (section, 0 if plain else 1, natural_key(module))
+
+
+def natural_key(text: str) -> list[tuple[int, int, str]]:
+    """Return a sort key with runs of digits as numbers, as isort sorts modules."""
+    return [
+        (ord(part[0]) if not part.isdigit() else ord("0"), int(part) if part.isdigit() else 0, part)
+        for part in re.findall(r"\d+|\D", text.lower())
+    ]

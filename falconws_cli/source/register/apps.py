@@ -1,0 +1,128 @@
+"""Where a module creates its app, and what it is called there. Pure."""
+
+import ast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from falconws_cli.source.imports import bindings
+from falconws_cli.source.register.statement import Place
+from falconws_cli.source.syntax import CannotEditError, Import, Source, dotted, index_of, last_name, walk_scope
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_CLASSES = (Import("falconws", "App"), Import("falcon.asgi", "App"))
+
+
+@dataclass(frozen=True)
+class Creation:
+    """A statement that creates an app."""
+
+    statement: ast.stmt
+    block: list[ast.stmt]
+    app: str | None
+    """None for an app that is returned at once."""
+    call: ast.Call | None
+    """The constructor's call; None where only an annotation tells that it is an app."""
+
+
+def creations(source: Source) -> list[Creation]:
+    """Return every statement of the module that creates an app."""
+    classes = _app_classes(source)
+    found = []
+    for block in source.blocks():
+        for statement in block:
+            value = getattr(statement, "value", None)
+            call = value if isinstance(value, ast.Call) and _is_app(value.func, classes) else None
+            if isinstance(statement, ast.Return) and call is not None:
+                found.append(Creation(statement, block, None, call))
+            elif isinstance(statement, ast.Assign) and call is not None:
+                names = [name for target in statement.targets if (name := dotted(target)) is not None]
+                found += [Creation(statement, block, name, call) for name in names[:1]]
+            elif isinstance(statement, ast.AnnAssign) and value is not None:
+                annotated = call is not None or _is_app(statement.annotation, classes)
+                name = dotted(statement.target)
+                if annotated and name is not None:
+                    found.append(Creation(statement, block, name, call))
+    return found
+
+
+def only_creation(source: Source) -> Creation | None:
+    """Return the statement that creates the module's only app, or that of create_app(); None when it is not clear."""
+    found = creations(source)
+    if len(found) > 1:
+        factories = {id(node) for function in _factories(source) for node in ast.walk(function)}
+        found = [creation for creation in found if id(creation.statement) in factories]
+    return found[0] if len(found) == 1 else None
+
+
+def app_place(source: Source, belongs: Callable[[ast.AST], bool]) -> Place:
+    """Return the place behind the app's creation, and behind the last statement that *belongs* there too.
+
+    Raises:
+        CannotEditError: The module creates no app that has a name, or several.
+    """
+    named = [creation for creation in creations(source) if creation.app is not None]
+    if not named:
+        raise CannotEditError("it has no line such as `app = falconws.App()`")
+    statement, block = named[0].statement, named[0].block
+    if len(named) > 1:
+        in_factory = [c for c in named if any(_contains(function, c.statement) for function in _factories(source))]
+        chosen = in_factory or named
+        branches = _branches(source, chosen) if len(chosen) > 1 else (chosen[0].statement, chosen[0].block)
+        if branches is None:
+            raise CannotEditError("it creates several apps")
+        named = chosen
+        statement, block = branches
+    app = named[0].app
+    assert app is not None
+    last = statement
+    for later in block[index_of(statement, block) + 1 :]:
+        if _rebinds(later, app):
+            break
+        if any(belongs(node) for node in [later, *walk_scope(later)]):
+            last = later
+    return Place(block, last, app)
+
+
+def _branches(source: Source, found: list[Creation]) -> tuple[ast.stmt, list[ast.stmt]] | None:
+    """Return the conditional statement whose branches create the app, each in its way, and its block."""
+    if len({creation.app for creation in found}) != 1:
+        return None
+    innermost = None
+    for block in source.blocks():
+        for statement in block:
+            is_branching = isinstance(statement, (ast.If, ast.Try, ast.Match))
+            if is_branching and all(_contains(statement, creation.statement) for creation in found):
+                innermost = (statement, block)
+    if innermost is None:
+        return None
+    # Two in one branch are two apps.
+    blocks = [id(creation.block) for creation in found]
+    return innermost if len(set(blocks)) == len(blocks) else None
+
+
+def _contains(outer: ast.AST, inner: ast.AST) -> bool:
+    return any(node is inner for node in walk_scope(outer))
+
+
+def _rebinds(statement: ast.stmt, app: str) -> bool:
+    targets = statement.targets if isinstance(statement, ast.Assign) else []
+    return any(dotted(target) == app for target in targets)
+
+
+def _factories(source: Source) -> Iterator[_Function]:
+    for node in source.nodes:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == "create_app":
+            yield node
+
+
+def _app_classes(source: Source) -> set[str]:
+    """Return what the module calls the class of an app: imported under any name, or derived from it."""
+    names = {binding.expression for wanted in _CLASSES for binding in bindings(source, wanted)}
+    for node in source.nodes:
+        if isinstance(node, ast.ClassDef) and any(_is_app(base, names) for base in node.bases):
+            names.add(node.name)
+    return names
+
+
+def _is_app(node: ast.expr, classes: set[str]) -> bool:
+    return last_name(node) == "App" or dotted(node) in classes

@@ -1,0 +1,32 @@
+"""The routes that a project's source adds, for suggestions; the app is not imported. Knows projects, and no servers."""
+
+from pathlib import Path
+
+from falconws_cli.errors import CommandError
+from falconws_cli.project import Project, find_project
+from falconws_cli.source.register import routes_in
+from falconws_cli.suggestions import did_you_mean
+
+_MODULES = ("routes.py", "app.py")
+
+
+def written_routes(project: Project) -> list[str]:
+    """Return the URI templates that stand as literals where projects add their routes."""
+    found: dict[str, str] = {}
+    for name in _MODULES:
+        data = project.read(project.package_path / name)
+        if data is not None:
+            found |= routes_in(data.decode(errors="replace"))
+    return list(found)
+
+
+def suggest_route(path: str, start: Path) -> str:
+    """Return what to say when the app around *start* has no route for *path*: one that is spelled alike."""
+    plain = path.partition("?")[0]
+    try:
+        project = find_project(start)
+        routes = written_routes(project) if project else []
+    except CommandError:
+        # It has been said elsewhere, or is no concern of whoever asks another server.
+        routes = []
+    return (did_you_mean(plain, routes) if plain not in routes else "") or " Is the path right?"

@@ -1,0 +1,34 @@
+"""What every template may call besides the values of its context. Pure.
+
+Compiled templates import this, so it must load nothing that a command would not load anyway.
+"""
+
+from collections.abc import Callable, Mapping
+
+from falconws_cli.templating import layout
+
+
+def python_string(text: str) -> str:
+    """Return *text* as a Python literal in double quotes where `ruff format` would use them."""
+    literal = repr(text)
+    if literal.startswith("'") and '"' not in text:
+        literal = '"' + literal[1:-1].replace("\\'", "'") + '"'
+    return literal
+
+
+def json_literal(value: object) -> str:
+    """Return *value* as JSON that may stand in a script of an HTML page."""
+    # Only templates with a page in them need it.
+    import json
+
+    escaped: dict[str, str | int | None] = {character: f"\\u{ord(character):04x}" for character in "<>&'"}
+    return json.dumps(value, sort_keys=True).translate(str.maketrans(escaped))
+
+
+FUNCTIONS: Mapping[str, Callable[..., str]] = {
+    "bracketed": layout.bracketed,
+    "from_import": layout.from_import,
+    "stdlib_imports": layout.stdlib_imports,
+    "assignment": layout.assignment,
+}
+FILTERS: Mapping[str, Callable[..., str]] = {"py": python_string, "tojson": json_literal}

@@ -1,0 +1,106 @@
+"""Renders templates with Jinja2, in its sandbox: those of a project that was cloned must not run what they like.
+
+Says in one line what is wrong with a template that somebody has changed.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.sandbox import SandboxedEnvironment
+
+from falconws_cli.errors import CommandError
+from falconws_cli.templating.functions import FILTERS, FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from falconws_cli.templating.templates import Template
+
+
+def environment() -> Environment:
+    """Return what templates are parsed and rendered with."""
+    made = SandboxedEnvironment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    made.globals.update(FUNCTIONS)
+    made.filters.update(FILTERS)
+    return made
+
+
+def renderers_of(
+    templates: Mapping[str, Template], root: Path | None
+) -> dict[str, bytes | Callable[[Mapping[str, Any]], str]]:
+    """Return for each path what makes its text, or the bytes of a file that is not a template.
+
+    Args:
+        templates: All that are needed, by path, those that are only included too.
+        root: What file names in errors are relative to.
+    """
+    jinja = environment()
+    jinja.loader = FunctionLoader(lambda path: _load(templates, path, root))
+    return {
+        path: (_Renderer(jinja, templates, path, root) if path.endswith(".jinja") else template.data)
+        for path, template in templates.items()
+    }
+
+
+def _load(templates: Mapping[str, Template], path: str, root: Path | None) -> tuple[str, str, None] | None:
+    if path not in templates:
+        return None
+    template = templates[path]
+    try:
+        return template.data.decode(), str(template.file), None
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{_shown(str(template.file), root)} is not UTF-8, as a template must be.") from error
+
+
+class _Renderer:
+    def __init__(self, jinja: Environment, templates: Mapping[str, Template], path: str, root: Path | None) -> None:
+        self._jinja = jinja
+        self._templates = templates
+        self._path = path
+        self._root = root
+
+    def __call__(self, values: Mapping[str, Any]) -> str:
+        """Return the text.
+
+        Raises:
+            CommandError: The template, or one that it includes, cannot be rendered.
+        """
+        try:
+            return self._jinja.get_template(self._path).render(values)
+        except CommandError:
+            raise
+        except TemplateSyntaxError as error:
+            where = f"{_shown(error.filename or error.name or self._path, self._root)}, line {error.lineno}"
+            raise CommandError(f"{where}: {_sentence(error.message or 'the syntax is wrong')}") from error
+        # Expressions of a template call functions of ours with anything.
+        except Exception as error:
+            names = ", ".join(sorted(name for name in values if name not in FUNCTIONS))
+            known = f" Templates here may use {names}." if isinstance(error, TemplateError) else ""
+            what = str(error) or type(error).__name__
+            raise CommandError(f"{self._place(error)}: {_sentence(what)}{known}") from error
+
+    def _place(self, error: Exception) -> str:
+        """Return the file and line of the innermost template in the traceback."""
+        files = {str(template.file) for template in self._templates.values()}
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+        if not frames:
+            return _shown(str(self._templates[self._path].file), self._root)
+        return f"{_shown(frames[-1].filename, self._root)}, line {frames[-1].lineno}"
+
+
+def _sentence(text: str) -> str:
+    return f"{' '.join(text.split()).rstrip('.')}."
+
+
+def _shown(file: str, root: Path | None) -> str:
+    return file.removeprefix(f"{root}/") if root is not None else file

@@ -1,0 +1,118 @@
+"""Where templates are: ours, the user's, the project's. Of two with one path the one that is nearer to the user wins.
+
+A folder of templates has a subfolder for each tree ("resource/echo"), and "partials", which trees include. Knows
+nothing of what templates mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from falconws_cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PARTIALS = "partials"
+IN_PROJECT = Path(".falconws", "templates")
+_HERE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Template:
+    """One file of a tree."""
+
+    path: str
+    """Below the folder of templates: "resource/echo/tests/resources/test_%module%.py.jinja"."""
+    data: bytes
+    file: Path
+
+
+def find_root() -> Path:
+    """Return the folder of our own templates: beside the package in a wheel, one up in a checkout.
+
+    Raises:
+        CommandError: The installation lacks it.
+    """
+    for folder in (_HERE / "templates", _HERE.parent / "templates"):
+        if (folder / "project").is_dir():
+            return folder
+    raise CommandError("The installation of falconws lacks its templates; install falconws again.")
+
+
+def users_folder() -> Path:
+    """Return the folder whose templates win over ours in every project of this user."""
+    return Path(click.get_app_dir("falconws"), "templates")
+
+
+def overriding_folders(root: Path | None, trees: Iterable[str]) -> list[Path]:
+    """Return the folders that have something of *trees* in place of ours, the strongest first.
+
+    Args:
+        root: The project's folder, or None.
+        trees: The trees, such as "resource/echo".
+    """
+    folders = [root / IN_PROJECT] if root is not None else []
+    folders.append(users_folder())
+    parts = [*trees, PARTIALS]
+    return [folder for folder in folders if folder.is_dir() and any((folder / part).is_dir() for part in parts)]
+
+
+def read_templates(folders: Iterable[Path], trees: Iterable[str]) -> dict[str, Template]:
+    """Return the templates of *trees*, and all partials, by path; of two with one path the first folder's.
+
+    Raises:
+        CommandError: A file cannot be read.
+    """
+    found: dict[str, Template] = {}
+    parts = [*trees, PARTIALS]
+    for folder in folders:
+        for part in parts:
+            for file in _files(folder / part):
+                path = file.relative_to(folder).as_posix()
+                if path not in found:
+                    found[path] = Template(path, _read(file), file)
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    # What begins with a dot, or ends with ~, is an editor's or a system's: templates spell a leading dot `dot_`.
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not any(part.startswith(".") or part.endswith("~") for part in path.relative_to(folder).parts)
+    ]
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandError(f"Cannot read the template {file}: {(error.strerror or str(error)).lower()}.") from error
+
+
+def list_trees(folder: Path) -> list[str]:
+    """Return the trees in *folder*, such as "resource/echo", in order.
+
+    A tree is the highest folder that has something of a project in it: a file, or one of a project's folders.
+    """
+    found: list[str] = []
+
+    def visit(place: Path) -> None:
+        inside = [path for path in sorted(place.iterdir()) if path.name != "__pycache__"]
+        if any(path.is_file() or "%" in path.name or path.name.startswith(("dot_", "tests")) for path in inside):
+            found.append(place.relative_to(folder).as_posix())
+            return
+        for path in inside:
+            visit(path)
+
+    for kind in sorted(folder.iterdir()):
+        if kind.is_dir():
+            visit(kind)
+    return found
