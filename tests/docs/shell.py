@@ -20,9 +20,15 @@ from pathlib import Path
 from tests.cli.pseudoterminal import terminal
 
 SECONDS = 60.0
+SESSIONS = Path(__file__).parents[2] / "docs" / "sessions"
 _PYTHON = re.compile(r"^(  )\S+/python\S*( -c )")
 """The line to paste that `falconws new --serve` prints; it names this machine's Python."""
 _PORT = re.compile(r"http://[\d.]+:(\d+)")
+
+
+def session(name: str) -> str:
+    """Return the transcript that the pages show under this name."""
+    return (SESSIONS / f"{name}.console").read_text()
 
 
 def read_session(text: str) -> list[tuple[str, str]]:

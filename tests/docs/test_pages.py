@@ -34,7 +34,8 @@ def from_source() -> ModuleType:
 
 def test_the_reference_documents_exactly_what_is_public() -> None:
     for module, page in ((falconws, "api.md"), (falconws.testing, "testing.md")):
-        pages = "".join((DOCS / "reference" / name).read_text() for name in (page, "options.md", "close-codes.md"))
+        names = (page, "hub.md", "options.md", "close-codes.md")
+        pages = "".join((DOCS / "reference" / name).read_text() for name in names)
         documented = set(re.findall(rf"\.\. \w+:: {re.escape(module.__name__)}\.(\w+)\b(?!\.)", pages))
         assert {name for name in module.__all__ if not name.startswith("_")} <= documented
         assert documented <= set(dir(module))

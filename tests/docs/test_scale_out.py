@@ -7,8 +7,7 @@ from types import ModuleType
 import pytest
 
 from falconws.testing import Client
-from tests.docs.conftest import ROOT
-from tests.docs.shell import Shell
+from tests.docs.shell import Shell, session
 from tests.e2e.hub.servers import Valkey
 
 
@@ -37,5 +36,4 @@ async def test_two_processes_are_one_hub_and_clients_resume(
 
 
 def test_publishing_from_the_command_line(valkey: Valkey, tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "sessions" / "publish.console").read_text()
-    Shell(tmp_path).play(text.replace("redis://localhost:6379/0\n", f"{valkey.url}/0\n", 1))
+    Shell(tmp_path).play(session("publish").replace("redis://localhost:6379/0\n", f"{valkey.url}/0\n", 1))

@@ -15,14 +15,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.projects.store import restore
 from tests.cli.pseudoterminal import terminal
-from tests.docs.shell import Shell, assert_shows, read_session
+from tests.docs.shell import SESSIONS, Shell, assert_shows, read_session, session
 
 ROOT = Path(__file__).parents[2]
-SESSIONS = ROOT / "docs" / "sessions"
-
-
-def session(name: str) -> str:
-    return (SESSIONS / f"{name}.console").read_text()
 
 
 def readme_sessions() -> list[str]:
@@ -201,7 +196,8 @@ def test_a_generator_of_another_package(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_every_session_is_played_and_shown() -> None:
     names = {path.stem for path in SESSIONS.iterdir()}
-    played = set(re.findall(r'session\("([a-z-]+)"\)', Path(__file__).read_text()))
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    played = set(re.findall(r'session\("([a-z-]+)"\)', tests))
     pages = "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
     shown = set(re.findall(r"sessions/([a-z-]+)\.console", pages))
     assert names == played == shown

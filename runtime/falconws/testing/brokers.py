@@ -489,6 +489,7 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     a_broker_can_be_started_again,
     cancelled_calls_leave_it_usable,
 )
+"""The single checks: coroutine functions that take the factory, as ``check_broker()`` does."""
 """The checks one by one, for tests that are parametrized: ``await check(factory)``."""
 
 
