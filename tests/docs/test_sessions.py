@@ -184,7 +184,7 @@ def test_own_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_generator_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    package = shutil.copytree(ROOT / "tests" / "cli" / "falconws-countdown", tmp_path / "package")
+    package = shutil.copytree(ROOT / "tests" / "cli" / "generators" / "falconws-countdown", tmp_path / "package")
     site = tmp_path / "site"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     subprocess.run([*pip, "--target", str(site), str(package)], check=True, timeout=100, capture_output=True)

@@ -13,7 +13,7 @@ from falconws_cli.source.register import (
     routes_in,
 )
 from falconws_cli.source.syntax import Import
-from tests.cli.register.surroundings import added_lines
+from tests.cli.source.register.surroundings import added_lines
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")
 MIDDLEWARE = Import("demo.middleware.auth", "AuthMiddleware")

@@ -240,7 +240,7 @@ def test_a_folder_in_the_way_is_nothing_that_an_option_settles(run: Run, demo: P
 
 def asked(demo: Path, *arguments: str) -> AbstractContextManager[Terminal]:
     command = [sys.executable, "-m", "falconws_cli", *arguments]
-    environ = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environ = {"PYTHONPATH": str(Path(__file__).parents[3])}
     return terminal(command, cwd=demo, environ=environ, rows=60)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from falconws_cli.templating.templates import find_root
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 COMMANDS = [
     ["new", "demo"],

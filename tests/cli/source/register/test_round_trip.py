@@ -22,7 +22,7 @@ from falconws_cli.source.register import (
     unregister_route,
 )
 from falconws_cli.source.syntax import Import
-from tests.cli.register.surroundings import APP_LINES, APPS, ROUTES, modules
+from tests.cli.source.register.surroundings import APP_LINES, APPS, ROUTES, modules
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")
 MIDDLEWARE = Import("demo.middleware.auth", "AuthMiddleware")
