@@ -200,8 +200,8 @@ def test_each_media_handler_is_clean_and_tested_with_every_resource(tmp_path: Pa
 def test_the_longest_names_and_routes_are_still_formatted(tmp_path: Path) -> None:
     root = new_project(tmp_path, "p" + "q" * 39)
     name = "n" * 40
-    for pattern, route in itertools.product(Pattern, ("short", "a" * 60, "b" * 200)):
-        letter = pattern.value[0] + route[0]
+    for (number, pattern), route in itertools.product(enumerate(Pattern), ("short", "a" * 60, "b" * 200)):
+        letter = "pqrstuv"[number] + route[0]
         falconws(
             root, "add-resource", letter * 20, "--pattern", pattern.value, "--route", f"/{letter}{route}/{{x:uuid}}"
         )
