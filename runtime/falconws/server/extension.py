@@ -55,7 +55,8 @@ class ConnectionExtension(Protocol):
     def try_send_prepared(self, prepared: Any) -> bool:
         """Send what `prepare` has returned; as `try_send_text`, without encoding and without a header to build.
 
-        A connection with compression compresses it for itself.
+        A connection with compression compresses it for itself. When several small messages are prepared in one turn
+        of the event loop, a connection may write them together when the turn ends, in the order of the calls.
         """
 
     def add_writable_callback(self, callback: Callable[[], object]) -> None:

@@ -24,6 +24,7 @@ from falconws.server.frames import (
     TEXT,
     frame_header,
 )
+from falconws.server.gathering import gather
 from falconws.server.incoming import Incoming
 from falconws.server.prepared import HEAD_ROOM_BYTES, PreparedMessage
 from falconws.server.settings import ConnectionSettings
@@ -96,11 +97,25 @@ class Outgoing(Incoming):
 
     @staticmethod
     def prepare(payload: str | bytes) -> PreparedMessage:
-        return PreparedMessage(payload)
+        prepared = PreparedMessage(payload)
+        if len(prepared.payload) <= _CORKED_BYTES:
+            gather(prepared)
+        return prepared
 
     def try_send_prepared(self, prepared: PreparedMessage) -> bool:
         if self._blocked or self._state != OPEN:
             return False
+        gathering = prepared.gathering
+        if gathering is not None and self._deflate is None:
+            corked = self._corked
+            if corked is None:
+                self._corked = [prepared.frame]
+                gathering.gatherers.append(self)
+            else:
+                corked.append(prepared.frame)
+                if len(corked) >= _CORKED_MESSAGES:
+                    self._uncork()
+            return True
         if self._corked is not None:
             self._uncork()
         if self._deflate is not None:
@@ -156,11 +171,17 @@ class Outgoing(Incoming):
                 self._uncork()
 
     def _uncork(self) -> None:
-        corked = self._corked
+        corked = self.take_gathered()
         if corked is not None:
-            self._corked = None
-            if not self._transport.is_closing():
-                self._transport.write(b"".join(corked))
+            self.write_gathered(b"".join(corked))
+
+    def take_gathered(self) -> list[bytes] | None:
+        corked, self._corked = self._corked, None
+        return corked
+
+    def write_gathered(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     # Large.
 

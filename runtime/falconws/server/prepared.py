@@ -5,7 +5,12 @@ Pure; knows no connection.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from falconws.server.frames import BINARY, FIN, TEXT, frame_header
+
+if TYPE_CHECKING:
+    from falconws.server.gathering import Gathering
 
 HEAD_ROOM_BYTES = 14
 """picows writes the header of a frame in front of its payload, and asks for this much room."""
@@ -21,14 +26,16 @@ class PreparedMessage:
         opcode: TEXT or BINARY.
         payload: The message, encoded.
         buffer: Room for a header and the payload, for a small message; None for a large one.
-        frame: The whole frame of a large message, for a connection without compression; b"" for a small one.
+        frame: The whole frame, for a connection without compression.
+        gathering: What it waits for until the turn of the event loop ends; None to leave at once.
     """
 
-    __slots__ = ("buffer", "frame", "opcode", "payload")
+    __slots__ = ("buffer", "frame", "gathering", "opcode", "payload")
 
     def __init__(self, message: str | bytes) -> None:
         self.opcode = TEXT if isinstance(message, str) else BINARY
         self.payload = message.encode() if isinstance(message, str) else bytes(message)
         small = len(self.payload) <= _SMALL_BYTES
         self.buffer = bytearray(HEAD_ROOM_BYTES) + self.payload if small else None
-        self.frame = b"" if small else frame_header(self.opcode | FIN, len(self.payload)) + self.payload
+        self.frame = frame_header(self.opcode | FIN, len(self.payload)) + self.payload
+        self.gathering: Gathering | None = None

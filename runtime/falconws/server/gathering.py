@@ -1,0 +1,95 @@
+"""Messages for many connections that are prepared in one turn of the event loop: one write for each connection.
+
+A system call costs more than all else that a delivery does. Where several messages come in one turn, each
+connection gathers them, and they leave when the turn ends; most connections have gathered the same messages then,
+so their bytes are joined once. A message that comes alone leaves at once: gathering would only cost. Nobody knows
+at the first message of a turn whether more will come, so the turns before are asked.
+
+Knows of a connection only what ``Gatherer`` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Protocol
+
+from falconws.server.prepared import PreparedMessage
+
+_LONELY_TURNS = 4
+"""After so many turns with one message each, the first of a turn is not gathered any more."""
+
+_logger = logging.getLogger("falconws.server")
+
+
+class Gatherer(Protocol):
+    """A connection, as the gathering sees it."""
+
+    def take_gathered(self) -> list[bytes] | None:
+        """Return the frames that wait for the turn's end, and forget them; None when they have left already."""
+
+    def write_gathered(self, data: bytes) -> None:
+        """Send the joined frames that `take_gathered` has returned."""
+
+
+class Gathering:
+    """What is gathered in one event loop until its turn ends."""
+
+    __slots__ = ("_lonely_turns", "_messages", "gatherers", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._messages: list[PreparedMessage] = []
+        """Those of this turn."""
+        self._lonely_turns = _LONELY_TURNS
+        self.gatherers: list[Gatherer] = []
+        """The connections that have gathered something. Those that have sent it meanwhile may stay."""
+
+    def add(self, message: PreparedMessage) -> None:
+        """Take note of *message*, and have it gathered unless it seems to be the only one."""
+        if not self._messages:
+            self.loop.call_soon(self._end_turn)
+        if self._messages or self._lonely_turns < _LONELY_TURNS:
+            message.gathering = self
+        self._messages.append(message)
+
+    def _end_turn(self) -> None:
+        messages, self._messages = self._messages, []
+        gatherers, self.gatherers = self.gatherers, []
+        self._lonely_turns = 0 if len(messages) > 1 else self._lonely_turns + 1
+        for message in messages:
+            # Whoever sends it later, from a backlog, sends it at once.
+            message.gathering = None
+        last: list[bytes] = []
+        joined = b""
+        for gatherer in gatherers:
+            frames = gatherer.take_gathered()
+            if frames is None:
+                continue
+            if frames != last:
+                last, joined = frames, b"".join(frames)
+            try:
+                gatherer.write_gathered(joined)
+            except Exception:
+                # Whatever it is, it must not reach the others.
+                _logger.exception("Messages that were gathered for a connection could not be written")
+
+
+class _Here(threading.local):
+    gathering: Gathering | None = None
+
+
+_here = _Here()
+
+
+def gather(message: PreparedMessage) -> None:
+    """Make *message* part of the present turn of the running event loop; outside of one, nothing happens."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    gathering = _here.gathering
+    if gathering is None or gathering.loop is not loop:
+        gathering = _here.gathering = Gathering(loop)
+    gathering.add(message)
