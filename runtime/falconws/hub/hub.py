@@ -17,13 +17,12 @@ from typing import Any, Self
 import falcon.asgi
 from falcon import WebSocketPayloadType
 
-from .broker import Broker, Health, HistoryLimits
+from .broker import Broker, Health, HistoryLimits, Payload
 from .link import redact
 from .listener import Listener
 from .outgoing import Encode, Media
 from .policy import Policy
 from .position import Position
-from .room import Room
 from .stats import Dropped, Stats
 from .subscription import Socket, Subscription
 from .switchboard import Switchboard
@@ -51,7 +50,6 @@ _BROKERS = {
 """The module and the class for each scheme of a URL."""
 
 _MAX_NAME_BYTES = 255
-_SURELY_SHORT_CHARACTERS = _MAX_NAME_BYTES // 4
 
 
 class Hub:
@@ -239,13 +237,17 @@ class Hub:
         switchboard.check_loop()
         _check_name("room", room)
         payload = self._media.payload(media, payload_type)
+        size = _size(payload)
         local = switchboard.rooms.get(room)
         if local is not None:
-            size = len(payload) if isinstance(payload, bytes) or payload.isascii() else len(payload.encode())
             await switchboard.pace(size)
-            if local.blocking:
-                await self._wait_for_room(local, size)
-        position = await switchboard.broker.publish(room, payload, key=key)
+        broker = switchboard.broker
+        if local is not None and local.blocking:
+            position = await switchboard.turns.publish(
+                local, size, lambda: broker.publish(room, payload, key=key), self._timeout_s
+            )
+        else:
+            position = await broker.publish(room, payload, key=key)
         switchboard.stats.published += 1
         return position
 
@@ -274,21 +276,6 @@ class Hub:
             self.publish(room, media, payload_type, key=key), loop
         )
         return future.result(timeout)
-
-    async def _wait_for_room(self, room: Room, size: int) -> None:
-        """Wait until every subscriber that blocks can take *size* bytes, or has been disconnected for that."""
-        started = asyncio.get_running_loop().time()
-        while True:
-            full = [follower for follower in room.followers if follower.blocks and not follower.has_room(size)]
-            if not full:
-                return
-            for follower in full:
-                if isinstance(follower, Listener) and follower.is_consumed_by(asyncio.current_task()):
-                    raise RuntimeError(
-                        f"This task listens to {room.name!r} with Policy.block(), and its backlog is full: publishing "
-                        "would wait for itself for ever. Publish from another task, or listen with another policy."
-                    )
-                await follower.wait_for_room(size, started)
 
     # Subscribing
 
@@ -378,5 +365,19 @@ class Hub:
 def _check_name(what: str, name: str) -> None:
     if not isinstance(name, str):
         raise TypeError(f"The name of a {what} is a str, not {type(name).__name__}.")
-    if not name or (len(name) > _SURELY_SHORT_CHARACTERS and len(name.encode()) > _MAX_NAME_BYTES):
+    try:
+        size = len(name) if name.isascii() else len(name.encode())
+    except UnicodeEncodeError:
+        # A lone surrogate, such as JSON may have.
+        size = 0
+    if not 0 < size <= _MAX_NAME_BYTES:
         raise ValueError(f"The name of a {what} has 1 to {_MAX_NAME_BYTES} bytes of UTF-8.")
+
+
+def _size(payload: Payload) -> int:
+    if isinstance(payload, bytes) or payload.isascii():
+        return len(payload)
+    try:
+        return len(payload.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"The message cannot be sent as TEXT, which is UTF-8: {error.reason}.") from error

@@ -19,6 +19,7 @@ from .presence import Presence
 from .recovery import backoff
 from .room import CLOSING, OPENING, RECOVERING, Room
 from .stats import Dropped, Stats
+from .turns import Turns
 
 __all__ = ("Switchboard",)
 
@@ -51,6 +52,7 @@ class Switchboard:
         self.encoder = Encoder(media)
         self.presence = Presence(broker, lease_s, self._watched)
         self.rooms: dict[str, Room] = {}
+        self.turns = Turns()
         self._media = media
         self._on_drop = on_drop
         self._loop = asyncio.get_running_loop()
@@ -77,6 +79,7 @@ class Switchboard:
         for room in self.rooms.values():
             for follower in room.followers:
                 follower.end()
+            self.turns.closed(room)
             _settle(room)
         tasks = list(self._tasks)
         for task in tasks:
@@ -176,11 +179,11 @@ class Switchboard:
         try:
             position = await self.broker.subscribe(name)
         except BaseException as error:
-            self._forget(room, error if isinstance(error, BrokerUnavailable) else None)
-            if not isinstance(error, BrokerUnavailable):
-                # Cancelled at some point: it may be subscribed.
-                self.rooms[name] = room
-                room.state = RECOVERING
+            if isinstance(error, BrokerUnavailable):
+                self._forget(room, error)
+            else:
+                # Cancelled at some point: it may be subscribed. Those who come meanwhile wait until it is not.
+                room.state = CLOSING
                 self.release(room)
             raise
         self._check_open()
@@ -190,6 +193,7 @@ class Switchboard:
 
     def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
         self.rooms.pop(room.name, None)
+        self.turns.closed(room)
         _settle(room, error)
 
     def release(self, room: Room) -> None:
@@ -221,6 +225,7 @@ class Switchboard:
         room = self.rooms.get(publication.room)
         if room is not None:
             room.take(publication)
+            self.turns.delivered(room)
 
     def interrupted(self, reason: str) -> None:
         """Know that deliveries may be missing from now on."""
@@ -280,7 +285,9 @@ class Switchboard:
                     async with asyncio.timeout(next(waits)):
                         await self._back.wait()
                 continue
-            if not room.take_history(history, held):
+            flows = room.take_history(history, held)
+            self.turns.delivered(room)
+            if not flows:
                 # More was lost meanwhile. The wait also keeps a broker that breaks its promises from being hammered.
                 await asyncio.sleep(next(waits))
 

@@ -8,7 +8,7 @@ import pytest
 from falcon import OperationNotAllowed, WebSocketPayloadType
 
 from falconws import Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
-from falconws.hub import BrokerUnavailable, Dropped, Health
+from falconws.hub import BrokerUnavailable, Dropped, Health, Publication, Sink
 from falconws.hub.memory import MemoryBroker
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, settle
 
@@ -137,6 +137,54 @@ async def test_coming_and_going_at_once_keeps_the_room(hub: Hub) -> None:
     assert [connection.taken for connection in connections] == [["x"] * len(connections)] * len(connections)
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_who_comes_while_another_gives_up_misses_nothing(cancelled: bool) -> None:
+    """The first one's subscription is under way when it is cancelled, and the second comes at this very moment."""
+    broker = Hesitant()
+    connection = ScriptedConnection()
+    async with Hub(broker) as hub:
+
+        async def follow(connection: ScriptedConnection) -> None:
+            async with hub.subscribe(ScriptedSocket(connection), "room"):
+                inside.set()
+                await asyncio.Event().wait()
+
+        inside = asyncio.Event()
+        first = asyncio.create_task(follow(ScriptedConnection()))
+        await settle()
+        if cancelled:
+            first.cancel()
+        # Before the room is given back, which a task does, and after it.
+        followers = [asyncio.create_task(follow(c)) for c in (connection, ScriptedConnection())]
+        await asyncio.sleep(0)
+        broker.hesitate.set()
+        await settle()
+        followers.append(asyncio.create_task(follow(ScriptedConnection())))
+        await asyncio.wait_for(inside.wait(), 5)
+        await settle()
+        await hub.publish("room", "x")
+        assert connection.taken == ["x"]
+        for task in (first, *followers):
+            task.cancel()
+        await asyncio.wait((first, *followers))
+
+
+class Hesitant(MemoryBroker):
+    """Takes its time to subscribe and to unsubscribe, as one on the network does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hesitate = asyncio.Event()
+
+    async def subscribe(self, room: str) -> Position:
+        await self.hesitate.wait()
+        return await super().subscribe(room)
+
+    async def unsubscribe(self, room: str) -> None:
+        await self.hesitate.wait()
+        await super().unsubscribe(room)
+
+
 # Publishing
 
 
@@ -195,6 +243,15 @@ async def test_names_have_a_length(hub: Hub, name: str) -> None:
     for make in (lambda: hub.subscribe(ScriptedSocket(), name), lambda: hub.listen(name)):
         with pytest.raises(ValueError, match="The name of a room has 1 to 255 bytes"):
             make()
+
+
+@pytest.mark.parametrize("room", ["room", "of nobody"])
+async def test_text_that_is_not_utf_8_is_a_value_error(hub: Hub, room: str) -> None:
+    async with hub.subscribe(ScriptedSocket(), "room"):
+        with pytest.raises(ValueError, match=r"The message cannot be sent as TEXT"):
+            await hub.publish(room, "\ud800")
+    with pytest.raises(ValueError, match=r"The name of a room has 1 to 255 bytes of UTF-8\."):
+        await hub.publish("\ud800", "x")
 
 
 async def test_another_thread_publishes_by_a_method_of_its_own(hub: Hub) -> None:
@@ -399,6 +456,55 @@ async def test_a_publisher_waits_for_those_who_block_and_no_longer_than_stated(h
         await settle()
         assert stalled.close_code == 1013
         assert subscription.dropped == {"room": 1}
+
+
+class Late(MemoryBroker):
+    """Passes messages on some time after publish() has returned, as one on the network may."""
+
+    async def start(self, sink: Sink) -> None:
+        await super().start(LateSink(sink))
+
+
+class LateSink:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sink, name)
+
+    def deliver(self, publication: Publication, turns: int = 20) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self.deliver, publication, turns - 1)
+        else:
+            self._sink.deliver(publication)
+
+
+@pytest.mark.parametrize("publishers", [1, 10])
+async def test_publishers_wait_also_for_what_is_still_on_its_way(publishers: int) -> None:
+    socket = SlowSocket()
+    async with Hub(Late()) as hub:
+        async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=1, timeout_s=60)):
+
+            async def publish(publisher: int) -> None:
+                for number in range(publisher, 30, publishers):
+                    await hub.publish("room", str(number))
+
+            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+                for publisher in range(publishers):
+                    group.create_task(publish(publisher))
+                while len(socket.sent) < 30 and socket.close_code is None:
+                    socket.take(1)
+                    await asyncio.sleep(0)
+        assert socket.close_code is None
+        assert sorted(map(int, socket.sent)) == list(range(30))
+
+
+async def test_a_publisher_waits_no_longer_when_the_only_follower_has_left() -> None:
+    async with Hub(Late(), timeout_s=60) as hub:
+        async with hub.subscribe(SlowSocket(), "room", policy=Policy.block()):
+            publishing = asyncio.create_task(hub.publish("room", "x"))
+            await asyncio.sleep(0)
+        await asyncio.wait_for(publishing, 5)
 
 
 async def test_a_publisher_that_gives_up_waiting_has_published_nothing(hub: Hub) -> None:
