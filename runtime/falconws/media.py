@@ -27,6 +27,18 @@ def _refuse_constant(name: str) -> object:
 
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False).encode
+
+
+def _dumps(media: object) -> str:
+    text = _encode(media)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            # A lone surrogate: JSON may have one as an escape (RFC 8259 section 8.2), a TEXT message may not.
+            return _encode_ascii(media)
+    return text
 
 
 def _loads(payload: str) -> Any:
@@ -49,7 +61,7 @@ class JSONHandlerWS(TextBaseHandlerWS):
     """
 
     def __init__(self, dumps: Callable[[Any], str] | None = None, loads: Callable[[str], Any] | None = None) -> None:
-        self._dumps = dumps or _encode
+        self._dumps = dumps or _dumps
         self._loads = loads or _loads
 
     def serialize(self, media: object) -> str:

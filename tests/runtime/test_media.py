@@ -73,3 +73,11 @@ def test_what_is_not_messagepack_raises_valueerror(payload: bytes) -> None:
 def test_broken_messagepack_raises_valueerror(payload: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - msgpack's messages are its own
         MessagePackHandlerWS().deserialize(payload)
+
+
+def test_a_lone_surrogate_stays_an_escape() -> None:
+    """A client may send one in JSON; as it is, no TEXT message could carry it back."""
+    handler = JSONHandlerWS()
+    payload = handler.serialize(["é", handler.deserialize('"\\ud800"')])
+    assert handler.deserialize(payload.encode().decode()) == ["é", "\ud800"]
+    assert handler.serialize("é") == '"é"'
