@@ -103,7 +103,9 @@ def command(
       falconws new --interactive
       falconws new demo --preset service --dry-run
     """
+    from falconws_cli.change.choices import Policy
     from falconws_cli.change.transaction import carry_out
+    from falconws_cli.exitcodes import ExitCode
     from falconws_cli.generators.new_project import plan_project
     from falconws_cli.generators.parts import ProjectOptions, parse_parts
 
@@ -119,7 +121,7 @@ def command(
 
         name, options = interview(name, options)
     assert name is not None
-    root, _, plan = plan_project(name, parent, options)
+    root, _, plan = plan_project(name, parent, options, among_files=choices.policy is not Policy.ASK)
     code = carry_out(root, plan, replace(choices, command=_command_line(name, options)))
     if choices.dry_run or choices.json:
         sys.exit(code)
@@ -127,6 +129,8 @@ def command(
     if interactive:
         where = [] if parent == Path() else ["--in", str(parent)]
         click.echo(f"The same without questions: {_command_line(name, options, *where)}")
+    if code != ExitCode.OK:
+        sys.exit(code)
     if serve:
         from falconws_cli.serving import serve_new_project
 

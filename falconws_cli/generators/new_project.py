@@ -7,6 +7,7 @@ from pathlib import Path
 from falconws_cli.change.plan import JsonValue, Plan, PlannedFile, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
+from falconws_cli.lifecycle.memory import FOLDER
 from falconws_cli.names import Name, parse_name, refuse_as_package
 from falconws_cli.templating.rendering import render_trees
 from falconws_cli.version import VERSION
@@ -15,13 +16,16 @@ _BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:422
 """Where a broker is on a developer's machine."""
 
 
-def plan_project(text: str, parent: Path, options: ProjectOptions = PLAIN) -> tuple[Path, Name, Plan]:
+def plan_project(
+    text: str, parent: Path, options: ProjectOptions = PLAIN, *, among_files: bool = False
+) -> tuple[Path, Name, Plan]:
     """Return the folder of the project called *text* below *parent*, its name, and its files.
 
     Args:
         text: The project's name, as typed.
         parent: The folder that its folder goes into.
         options: Its layout and its optional parts.
+        among_files: Whether the folder may have files already, for somebody has said what becomes of them.
 
     Raises:
         RefusedError: The name cannot be a package's, the folder is in use, or the parts do not go together.
@@ -41,8 +45,13 @@ def plan_project(text: str, parent: Path, options: ProjectOptions = PLAIN) -> tu
     if root.exists() or root.is_symlink():
         if not root.is_dir():
             raise RefusedError(f"{root} exists and is a file; choose another name.")
-        if any(root.iterdir()):
-            raise RefusedError(f"{root} exists and is not empty; choose another name, or empty the folder first.")
+        if (root / FOLDER).exists():
+            raise RefusedError(f"{root} is a falconws project already; choose another name.")
+        if not among_files and any(root.iterdir()):
+            raise RefusedError(
+                f"{root} exists and is not empty; choose another name, or say what becomes of files that are in the "
+                "way: --merge, --skip or --force."
+            )
     parts: list[JsonValue] = [part.value for part in options.parts]
     recipe = Recipe("project", name.kebab, {"minimal": options.minimal, "with": parts})
     files = render_project(recipe)

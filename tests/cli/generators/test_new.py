@@ -75,6 +75,33 @@ def test_compose_brings_the_image_that_it_runs(run: Run, tmp_path: Path) -> None
     assert (tmp_path / "demo" / "Dockerfile").is_file()
 
 
+def test_a_folder_that_has_files_becomes_a_project_when_it_is_said_what_becomes_of_them(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "LICENSE").write_text("mine")
+    (folder / "README.md").write_text("# Mine\n")
+    assert "--merge, --skip or --force" in refusal(run("new", "demo"))
+    assert [file.name for file in sorted(folder.iterdir())] == ["LICENSE", "README.md"]
+
+    assert run("new", "demo", "--skip").exit_code == ExitCode.OK
+    assert (folder / "LICENSE").read_text() == "mine"
+    assert (folder / "README.md").read_text() == "# Mine\n"
+    assert "README.md" not in run("status", "--json", cwd=folder).stdout
+    for policy in ("--merge", "--skip", "--force"):
+        assert "is a falconws project already" in refusal(run("new", "demo", policy))
+
+
+def test_conflicts_of_a_merge_are_not_served(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    result = run("new", "demo", "--merge", "--serve")
+    assert result.exit_code == ExitCode.MERGE_CONFLICTS
+    assert "<<<<<<<" in (tmp_path / "demo" / "pyproject.toml").read_text()
+    assert "Next:" not in result.stdout
+
+
 def test_a_hub_says_where_it_looks_for_its_broker(run: Run) -> None:
     said = run("new", "chat room", "--with", "nats").stdout
     assert "CHAT_ROOM_HUB_URL is nats://127.0.0.1:4222 unless you set it" in said
