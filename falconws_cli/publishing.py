@@ -46,7 +46,7 @@ def publish(
     try:
         position = asyncio.run(send())
     except BrokerUnavailable as error:
-        raise CommandError(f"Not published: {error}.") from error
+        raise CommandError(f"Not published: {str(error).rstrip('.')}.") from error
     except ValueError as error:
         raise RefusedError(str(error)) from error
     click.echo(position)

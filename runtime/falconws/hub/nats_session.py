@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from .link import redact
 
@@ -72,6 +72,13 @@ class NatsUrl:
         self.credentials = options.pop("credentials", None)
         if scheme not in ("nats", "tls") or not hosts:
             raise ValueError(f"{self.name}: use nats://host:port, or tls://host:port.")
+        for server in self.servers:
+            try:
+                usable = bool(urlsplit(server).hostname) and urlsplit(server).port != 0
+            except ValueError:
+                usable = False
+            if not usable:
+                raise ValueError(f"{self.name}: not a host and port.")
         if not re.fullmatch(r"[\w-]+", self.prefix, re.ASCII):
             raise ValueError(f"{self.name}: prefix takes letters, digits, _ and -.")
         if self.storage not in ("file", "memory"):
@@ -125,16 +132,23 @@ class NatsSession:
             options["tls"] = ssl.create_default_context()
         if self._url.credentials:
             options["user_credentials"] = self._url.credentials
-        async with asyncio.timeout(self._timeout_s):
-            await self._client.connect(
-                self._url.servers,
-                name="falconws hub",
-                allow_reconnect=False,
-                connect_timeout=self._timeout_s,
-                error_cb=self._on_error,
-                closed_cb=self._on_closed,
-                **options,
-            )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._client.connect(
+                    self._url.servers,
+                    name="falconws hub",
+                    allow_reconnect=False,
+                    # All servers, and no pauses in between: those are the link's.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=self._timeout_s,
+                    error_cb=self._on_error,
+                    closed_cb=self._on_closed,
+                    **options,
+                )
+        except self._nats.errors.NoServersError:
+            # What went wrong with the last of them was told to _on_error().
+            raise ConnectionError(self._reason) from None
         version = self._client.connected_server_version
         if (version.major, version.minor) < _NEEDED:
             raise ConnectionError(f"NATS 2.11 or newer is needed; this server is {version.major}.{version.minor}")

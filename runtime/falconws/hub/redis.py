@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ __all__ = ("RedisBroker",)
 
 _ROOM_TTL_S = 86_400.0
 _MOST_CONNECTIONS = 32
+_SET_HERE = {"protocol", "max_connections", "timeout", "socket_timeout", "socket_connect_timeout"}
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
 
 
@@ -363,6 +365,15 @@ class _Server:
             raise ValueError(f"{self.name}: not a URL of a Redis server.") from error.__cause__
         if not self.prefix or set(self.prefix) & set("{}"):
             raise ValueError(f"{self.name}: prefix must be a name without braces.")
+        if parts.scheme != "unix" and not re.fullmatch(r"/?\d*", parts.path, re.ASCII):
+            # redis-py would take it for 0.
+            raise ValueError(f"{self.name}: the number of the database is missing after the last slash.")
+        if set_here := sorted(_SET_HERE & query.keys()):
+            raise ValueError(f"{self.name}: {set_here[0]} is set by the hub (see timeout_s); leave it out.")
+        try:
+            self.connection("localhost:6379")
+        except TypeError as error:
+            raise ValueError(f"{self.name}: redis-py does not take these parameters: {describe(error)}.") from None
 
     def open(self) -> None:
         self._client, self._asked = self._make_client(), False

@@ -87,6 +87,7 @@ def test_what_cannot_be_published_is_told_in_one_line(
     [*_, line] = done.stderr.splitlines()
     assert line.startswith("Error: ")
     assert problem.replace("{port}", port) in line
+    assert not line.endswith("..")
     assert len(done.stderr.splitlines()) == 1
     assert "s3cret" not in done.stderr
 

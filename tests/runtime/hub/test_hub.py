@@ -66,6 +66,38 @@ def test_a_url_that_cannot_work_is_told_at_once(url: str) -> None:
         Hub(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("redis://host?colour=red", "redis-py does not take these parameters: .*'colour'"),
+        ("redis+cluster://host?colour=red", "redis-py does not take these parameters: .*'colour'"),
+        ("redis://host?socket_timeout=3", "socket_timeout is set by the hub"),
+        ("redis://host/first", "the number of the database is missing"),
+        ("redis://host:port", "not a URL of a Redis server"),
+        ("nats://host:port", "not a host and port"),
+        ("nats://host,,other", "not a host and port"),
+        ("nats://host?colour=red", "unknown parameter 'colour'"),
+    ],
+)
+def test_what_is_wrong_in_a_url_is_told_at_once(url: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Hub(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:p%40ss@host:6379/2?health_check_interval=3&prefix=demo",
+        "rediss://host/0?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=2",
+        "valkey+cluster://[::1]:6379,other:6380",
+        "nats://user:p%2Fw@host:4222,[::1]?replicas=3",
+    ],
+)
+def test_urls_that_may_work_are_taken(url: str) -> None:
+    Hub(url)
+
+
 @pytest.mark.parametrize("option", ["lease_s", "timeout_s"])
 def test_times_are_positive(option: str) -> None:
     with pytest.raises(ValueError, match=rf"Hub\({option}=0\): use a positive number of seconds"):
