@@ -57,7 +57,8 @@ def plan_project(
     files = render_project(recipe)
     notes = tuple(
         f"{name.constant}_HUB_URL is {_BROKER_URLS[part.value]} unless you set it; "
-        f"`docker compose up -d {part.value}` starts a broker there."
+        f"`docker compose up -d {part.value}` starts a broker there. "
+        f"Install its client with the project: `pip install -e '.[dev]'`, in {root}."
         for part in options.parts
         if part in BROKERS
     )

@@ -106,6 +106,7 @@ def test_a_hub_says_where_it_looks_for_its_broker(run: Run) -> None:
     said = run("new", "chat room", "--with", "nats").stdout
     assert "CHAT_ROOM_HUB_URL is nats://127.0.0.1:4222 unless you set it" in said
     assert "`docker compose up -d nats`" in said
+    assert "Install its client with the project: `pip install -e '.[dev]'`, in chat-room." in said
 
 
 @pytest.mark.parametrize(
