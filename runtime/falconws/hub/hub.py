@@ -76,7 +76,8 @@ class Hub:
         on_drop: Called with a ``Dropped`` whenever a policy drops messages; must not block.
 
     Raises:
-        ValueError: There is no broker for *url*, or a package that it needs is not installed.
+        TypeError, ValueError: There is no broker for *url*, or a package that it needs is not installed; or another
+            argument cannot be used.
     """
 
     def __init__(
@@ -93,6 +94,9 @@ class Hub:
         for name, seconds in (("lease_s", lease_s), ("timeout_s", timeout_s)):
             if not seconds > 0:
                 raise ValueError(f"Hub({name}={seconds:g}): use a positive number of seconds.")
+        if not isinstance(url, str | Broker):
+            raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker; not {url!r}.")
+        _check_policy(policy)
         self._url = url
         self._history = history or HistoryLimits()
         self._policy = policy or Policy.disconnect()
@@ -231,11 +235,12 @@ class Hub:
             BrokerUnavailable: Whether the message will arrive is not known.
             RuntimeError: The hub does not run, or belongs to another event loop; or this very task listens to the room
                 with the policy ``block``, and would wait for itself.
-            TypeError, ValueError: *media* cannot be serialized, or *room* is no name.
+            TypeError, ValueError: *media* cannot be serialized, *room* is no name, or *key* is no text.
         """
         switchboard = self._running()
         switchboard.check_loop()
         _check_name("room", room)
+        _check_key(key)
         payload = self._media.payload(media, payload_type)
         size = _size(payload)
         local = switchboard.rooms.get(room)
@@ -311,7 +316,7 @@ class Hub:
                 are sent as they were published, and nothing else is.
 
         Raises:
-            TypeError, ValueError: *rooms*, *member*, *info* or *since* cannot be used.
+            TypeError, ValueError: *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
         """
         for room in rooms:
             _check_name("room", room)
@@ -319,6 +324,13 @@ class Hub:
             _check_name("member", member)
         elif info is not None:
             raise ValueError("info is what others are shown of a member: give member too.")
+        _check_policy(policy)
+        try:
+            hash(encode)
+        except TypeError:
+            raise TypeError(
+                "encode has to be hashable, as functions are: it is called once for all who share it."
+            ) from None
         return Subscription(
             self._running(),
             ws,
@@ -348,6 +360,7 @@ class Hub:
         """
         for room in rooms:
             _check_name("room", room)
+        _check_policy(policy)
         return Listener(self._running(), rooms, policy=policy or self._policy, since=since)
 
     async def present(self, room: str) -> dict[str, Any]:
@@ -372,6 +385,22 @@ def _check_name(what: str, name: str) -> None:
         size = 0
     if not 0 < size <= _MAX_NAME_BYTES:
         raise ValueError(f"The name of a {what} has 1 to {_MAX_NAME_BYTES} bytes of UTF-8.")
+
+
+def _check_key(key: str | None) -> None:
+    if key is None or (isinstance(key, str) and key.isascii()):
+        return
+    if not isinstance(key, str):
+        raise TypeError(f"key is a str, not {type(key).__name__}.")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"key cannot be sent as UTF-8: {error.reason}.") from error
+
+
+def _check_policy(policy: Policy | None) -> None:
+    if policy is not None and not isinstance(policy, Policy):
+        raise TypeError(f"policy is a Policy, such as Policy.drop_oldest(), not {type(policy).__name__}.")
 
 
 def _size(payload: Payload) -> int:

@@ -277,6 +277,33 @@ async def test_names_have_a_length(hub: Hub, name: str) -> None:
             make()
 
 
+async def test_arguments_of_another_kind_are_told_where_they_are_given(hub: Hub) -> None:
+    """Not later, when somebody else publishes."""
+    wrong: Any = "drop_oldest"
+    for attempt in (
+        lambda: Hub(policy=wrong),
+        lambda: hub.subscribe(ScriptedSocket(), "room", policy=wrong),
+        lambda: hub.listen("room", policy=wrong),
+    ):
+        with pytest.raises(TypeError, match=r"policy is a Policy, such as Policy\.drop_oldest\(\), not str\."):
+            attempt()
+    nothing: Any = object()
+    with pytest.raises(TypeError, match="Hub takes a URL, or a broker"):
+        Hub(nothing)
+
+    class Unhashable(list[str]):
+        def __call__(self, event: Any) -> str:
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="encode has to be hashable"):
+        hub.subscribe(ScriptedSocket(), "room", encode=Unhashable())
+    key: Any = 5
+    with pytest.raises(TypeError, match="key is a str, not int"):
+        await hub.publish("room", "x", key=key)
+    with pytest.raises(ValueError, match="key cannot be sent as UTF-8"):
+        await hub.publish("room", "x", key="\ud800")
+
+
 @pytest.mark.parametrize("room", ["room", "of nobody"])
 async def test_text_that_is_not_utf_8_is_a_value_error(hub: Hub, room: str) -> None:
     async with hub.subscribe(ScriptedSocket(), "room"):
