@@ -80,8 +80,12 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
         )
     undo: list[Callable[[], None]] = []
     with _one_interruption() as interruption:
+        staged = []
         try:
-            staged = [_stage(root, file, status, undo) for file, status in statuses if status is not Status.IDENTICAL]
+            # No comprehension: from Python 3.12 on, what interrupts an inlined one can pass this `try` by.
+            for file, status in statuses:
+                if status is not Status.IDENTICAL:
+                    staged.append(_stage(root, file, status, undo))
             interruption.expected = False
             for step in staged:
                 step.rename(undo)
