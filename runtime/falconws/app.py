@@ -273,7 +273,9 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     ) -> None:
         # An error of the user's making lacks the reason; the log line stays the same.
         reason = error.reason if isinstance(error, WebSocketDisconnected) else ""
-        _logger.warning(
+        # A server that stops closes responders in the middle of a send: no fault of theirs.
+        _logger.log(
+            logging.DEBUG if _closed_by_shutdown(req, ws) else logging.WARNING,
             "WebSocket client %s disconnected with code %d%s and the responder did not handle it",
             ws.client,
             error.code,
@@ -288,6 +290,15 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             # A ValueError of ours, or whatever a server makes of a code it does not know.
             _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
             await ws.close(_FALLBACK_CLOSE_CODE)
+
+
+def _closed_by_shutdown(req: Any, ws: WebSocket) -> bool:
+    """Tell whether the server has closed the connection because it shuts down."""
+    if ws.close_code != CloseCode.SERVICE_RESTART:
+        return False
+    # Where the server does not say that it shuts down, the code alone has to do.
+    going_away = (req.scope.get("extensions") or {}).get("falconws.going_away")
+    return going_away is None or going_away.is_set()
 
 
 def _positionals(method: Callable[..., Any]) -> int | None:

@@ -145,6 +145,53 @@ def test_a_responder_learns_that_the_server_is_going(serve, join):
     assert server.wait() == 0
 
 
+RESPONDERS = """
+    import asyncio
+    import logging
+    import falconws
+
+    logging.basicConfig(level=logging.DEBUG)
+
+    class Ticker:
+        async def on_websocket(self, req, ws):
+            await ws.accept()
+            while True:
+                await ws.send_text("tick")
+                await asyncio.sleep(0.01)
+
+    class Listener:
+        async def on_websocket(self, req, ws):
+            await ws.accept()
+            await ws.receive_text()
+
+    app = falconws.App()
+    app.add_route("/ticker", Ticker())
+    app.add_route("/listener", Listener())
+"""
+
+
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio", "websockets", "wsproto"])
+def test_clients_whom_the_server_closes_are_not_warned_of(serve, join, engine):
+    server = serve(RESPONDERS, engine=engine, drain=1).wait_until_ready()
+    for path in ("/ticker", "/listener"):
+        with connect(server.ws_url + path, ping_interval=None) as left:
+            left.close(4000, "tired")
+    clients = [join(server.ws_url + path) for path in ("/ticker", "/listener")]
+    server.signal()
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    assert server.wait() == 0
+    warned = [line for line in server.output.splitlines() if line.startswith("WARNING:falconws:WebSocket client")]
+    assert len(warned) == 2, warned
+    assert all("disconnected with code 4000 (tired)" in line for line in warned)
+
+
+def test_a_client_that_closes_with_the_code_of_a_restart_is_warned_of(serve):
+    server = serve(RESPONDERS).wait_until_ready()
+    with connect(server.ws_url + "/ticker", ping_interval=None) as client:
+        client.close(1012)
+    server.wait_for_line("WARNING:falconws:.*disconnected with code 1012")
+
+
 def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, join):
     server = serve(APP, drain=3).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(3)]
