@@ -323,7 +323,7 @@ def test_a_project_with_a_hub_is_clean_reaches_all_processes_and_is_ready_while_
     assert (root / "demo" / "app.py").read_text().count("Hub(") == 1
     assert_formatted_and_linted(root)
     assert_typed(root)
-    assert_tests_pass(root, expected=13)
+    assert_tests_pass(root, expected=14)
     extras = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert broker.value in extras
     dependencies = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]

@@ -90,6 +90,12 @@ def say(page: Page, text: str) -> None:
     page.get_by_role("button", name="Send").click()
 
 
+def publish(root: Path, url: str, message: str, *options: str) -> None:
+    # In a process of its own: Playwright has an event loop in this one.
+    command = [sys.executable, "-m", "falconws_cli", "publish", "den", "-", "--url", url, *options]
+    subprocess.run(command, cwd=root, env=environment(), input=message.encode("latin-1"), check=True, timeout=START_S)
+
+
 def expect_log(page: Page, *texts: str) -> None:
     """Wait until what was said is *texts*, in this order and nothing else."""
     expect(page.locator("#log li:not(.note)")).to_have_text(texts, timeout=LOAD_MS)
@@ -107,13 +113,16 @@ def test_two_people_talk_across_a_restart_of_the_server(tmp_path: Path, browser:
         say(ben, "hi ada")
         for page in (ada, ben):
             expect_log(page, "ada<b>hello</b> & welcome", "benhi ada")
+        publish(root, broker.url, "We restart <soon>")
+        publish(root, broker.url, "\x00\xff", "--binary")
+        publish(root, broker.url, '{"tea": 3}', "--json")
+        for page in (ada, ben):
+            expect(page.locator("#log .note", has_text="We restart <soon>")).to_be_visible(timeout=LOAD_MS)
+            expect(page.locator("#log .note", has_text='{"tea": 3}')).to_be_visible(timeout=LOAD_MS)
     for page in (ada, ben):
         expect(page.locator("#status")).to_have_attribute("data-state", "reconnecting", timeout=LOAD_MS)
         expect(page.get_by_role("button", name="Send")).to_be_disabled()
-    message = '{"name": "ops", "text": "restarting, back in a moment"}'
-    # In a process of its own: Playwright has an event loop in this one.
-    command = [sys.executable, "-m", "falconws_cli", "publish", "den", message, "--json", "--url", broker.url]
-    subprocess.run(command, cwd=root, env=environment(), check=True, timeout=START_S)
+    publish(root, broker.url, '{"name": "ops", "text": "restarting, back in a moment"}', "--json")
     with serving(root, port, broker.url):
         for page in (ada, ben):
             expect(page.locator("#status")).to_have_text("connected", timeout=LOAD_MS)
