@@ -1,44 +1,44 @@
 from collections import deque
 
-
-class Member:
-    """One connection that hears what everybody says."""
-
-    def __init__(self, connection):
-        self.connection = connection
-        self.behind = deque(maxlen=100)
-
-    def tell(self, prepared):
-        if self.behind or not self.connection.try_send_prepared(prepared):
-            if not self.behind:
-                self.connection.add_writable_callback(self.catch_up)
-            self.behind.append(prepared)
-
-    def catch_up(self):
-        if self.connection.closed:
-            return
-        # A message that is refused now, and not for those before it, is too large.
-        self.connection.try_send_prepared(self.behind.popleft())
-        while self.behind and self.connection.try_send_prepared(self.behind[0]):
-            self.behind.popleft()
-        if self.behind:
-            self.connection.add_writable_callback(self.catch_up)
+up_to_date = set()
+behind = {}
 
 
-members = set()
+def tell_everybody(connection, payload):
+    prepared = connection.prepare(payload)
+    for waiting in behind.values():
+        waiting.append(prepared)
+    for slow in connection.broadcast(up_to_date, prepared):
+        up_to_date.discard(slow)
+        behind[slow] = deque([prepared], maxlen=100)
+        slow.add_writable_callback(lambda slow=slow: catch_up(slow))
+
+
+def catch_up(connection):
+    if connection.closed or connection not in behind:
+        return
+    waiting = behind[connection]
+    # A message that is refused now, and not for those before it, is too large.
+    connection.try_send_prepared(waiting.popleft())
+    while waiting and connection.try_send_prepared(waiting[0]):
+        waiting.popleft()
+    if waiting:
+        connection.add_writable_callback(lambda: catch_up(connection))
+    else:
+        del behind[connection]
+        up_to_date.add(connection)
 
 
 async def app(scope, receive, send):
     if scope["type"] != "websocket":
         return
-    member = Member(scope["extensions"]["falconws.connection"])
+    connection = scope["extensions"]["falconws.connection"]
     await receive()
     await send({"type": "websocket.accept"})
-    members.add(member)
+    up_to_date.add(connection)
     try:
         while (event := await receive())["type"] == "websocket.receive":
-            prepared = member.connection.prepare(event.get("text") or event["bytes"])
-            for other in members:
-                other.tell(prepared)
+            tell_everybody(connection, event.get("text") or event["bytes"])
     finally:
-        members.discard(member)
+        up_to_date.discard(connection)
+        behind.pop(connection, None)

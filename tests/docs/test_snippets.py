@@ -214,13 +214,13 @@ async def test_a_background_task_outlives_its_connection(snippet: Load) -> None:
 
 async def test_the_extension_tells_many_and_lets_the_slow_ones_catch_up(snippet: Load) -> None:
     module = snippet("extension_fan_out")
-    catch_up, behind = module.Member.catch_up, []
+    catch_up, behind = module.catch_up, []
 
-    def counted(member: Any) -> None:
-        behind.append(len(member.behind))
-        catch_up(member)
+    def counted(connection: Any) -> None:
+        behind.append(len(module.behind[connection]))
+        catch_up(connection)
 
-    module.Member.catch_up = counted
+    module.catch_up = counted
     count = 120
     with LiveServer(module.app, ws="falconws.server:WebSocketProtocol") as server:
         async with (

@@ -19,11 +19,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Protocol
 
 from .broker import History, Publication
 from .events import Event, Gap, Message
+from .fan import Broadcaster, Fan, arrange
 from .few import Few
 from .outgoing import Encode, Encoder, Outgoing
 from .position import Position
@@ -43,8 +44,8 @@ class Follower(Protocol):
     """A subscriber as the room, and who publishes to it, sees it."""
 
     encode: Encode | None
-    try_send: Callable[[object], bool]
-    """Sends a prepared message at once, or returns False."""
+    direct: Broadcaster | None
+    """The connection that a message may be sent on at once; None when it has to be offered."""
 
     @property
     def blocks(self) -> bool:
@@ -55,7 +56,7 @@ class Follower(Protocol):
         """Whether it wants to be told who leaves."""
 
     def offer(self, outgoing: Outgoing) -> None:
-        """Take what ``try_send`` has refused."""
+        """Take what could not be sent at once."""
 
     def has_room(self, size: int) -> bool:
         """Whether a message of *size* bytes would find room."""
@@ -81,7 +82,19 @@ class Surroundings(Protocol):
 class Room:
     """See the module's docstring. There may be a hundred thousand of them: what most do not need is made when it is."""
 
-    __slots__ = ("_held", "_hub", "blocking", "epoch", "followers", "name", "offset", "settled", "state", "watchers")
+    __slots__ = (
+        "_fans",
+        "_held",
+        "_hub",
+        "blocking",
+        "epoch",
+        "followers",
+        "name",
+        "offset",
+        "settled",
+        "state",
+        "watchers",
+    )
 
     def __init__(self, hub: Surroundings, name: str) -> None:
         self._hub = hub
@@ -98,6 +111,7 @@ class Room:
         """Set when the state OPENING or CLOSING ends, if somebody waits for it."""
         self.followers: Few[Follower] = Few()
         self._held: deque[Publication] | None = None
+        self._fans: list[Fan[Follower]] | None = None
 
     @property
     def position(self) -> Position:
@@ -109,14 +123,20 @@ class Room:
     def add(self, follower: Follower) -> None:
         """Deliver to *follower* from the next publication on."""
         self.followers.add(follower)
+        self._fans = None
         self.blocking += follower.blocks
         self.watchers += follower.watches
 
     def remove(self, follower: Follower) -> None:
         """End deliveries to *follower*, which was added."""
         self.followers.discard(follower)
+        self._fans = None
         self.blocking -= follower.blocks
         self.watchers -= follower.watches
+
+    def rearrange(self) -> None:
+        """Know that ``direct`` of a follower has changed."""
+        self._fans = None
 
     # Continuity
 
@@ -222,27 +242,25 @@ class Room:
 
     def tell(self, event: Event, *, key: str | None = None, previous: int | None = None) -> None:
         """Send *event* to all followers: each gets it at once, or has it in its backlog."""
-        made: dict[Encode | None, Outgoing | None] = {}
-        outgoing: Outgoing | None = None
-        prepared: object = None
-        # No follower's encode function equals this one.
-        encode: object = made
-        for follower in self.followers:
-            # The innermost loop: with 500 followers, what stands here is most of what a delivery costs in Python.
-            if follower.encode is not encode:
-                encode = follower.encode
-                if follower.encode in made:
-                    outgoing = made[follower.encode]
-                else:
-                    outgoing = made[follower.encode] = self.encode(follower.encode, event, key=key, previous=previous)
-                prepared = None if outgoing is None else outgoing.prepared
-            try:
-                if outgoing is not None and not follower.try_send(prepared):
+        fans = self._fans
+        if fans is None:
+            fans = arrange(self.followers)
+            if len(self.followers) > 1:
+                # Most rooms have one follower, and are many.
+                self._fans = fans
+        waiting: list[tuple[Outgoing, Sequence[Follower]]] = []
+        for fan in fans:
+            outgoing = self.encode(fan.encode, event, key=key, previous=previous)
+            if outgoing is not None:
+                waiting.append((outgoing, fan.send(outgoing)))
+        for outgoing, followers in waiting:
+            for follower in followers:
+                try:
                     follower.offer(outgoing)
-            except Exception:
-                # Whatever it is, it must not reach the others.
-                _logger.exception("A subscriber of room %r has failed; its subscription ends", self.name)
-                follower.end()
+                except Exception:
+                    # Whatever it is, it must not reach the others.
+                    _logger.exception("A subscriber of room %r has failed; its subscription ends", self.name)
+                    follower.end()
         if isinstance(event, Message):
             self._hub.stats.delivered += len(self.followers)
 

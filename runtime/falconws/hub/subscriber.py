@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from .broker import Broker, Publication
 from .events import Gap, Message
+from .fan import Broadcaster
 from .few import Few
 from .outgoing import AS_EVENT, Encode, Encoder, Outgoing
 from .policy import Backlog, Policy, make_backlog
@@ -20,7 +21,7 @@ from .position import Position
 from .room import Room
 from .stats import Dropped, Stats
 
-__all__ = ("HubSide", "Subscriber", "refuse", "since_for")
+__all__ = ("HubSide", "Subscriber", "since_for")
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -38,11 +39,6 @@ class HubSide(Protocol):
     def release(self, room: Room) -> None: ...
 
 
-def refuse(prepared: object) -> bool:
-    """Send nothing, and say so: everything goes through the backlog."""
-    return False
-
-
 class Subscriber:
     """A follower of rooms with a backlog."""
 
@@ -57,15 +53,15 @@ class Subscriber:
         "_rooms",
         "_seen",
         "_space_waiters",
+        "direct",
         "encode",
-        "try_send",
     )
 
     def __init__(self, hub: HubSide, policy: Policy, encode: Encode | None) -> None:
         self._hub = hub
         self._policy = policy
         self.encode = encode
-        self.try_send: Callable[[object], bool] = refuse
+        self.direct: Broadcaster | None = None
         self._rooms: Few[Room] = Few()
         self._over = False
         self._joining = 0
@@ -134,7 +130,7 @@ class Subscriber:
             self._rooms.add(room)
             return room
         self._joining += 1
-        self.try_send = refuse
+        self._go_direct(None)
         if since.epoch == start.epoch and since.offset > start.offset:
             # It was connected to a process that is ahead of this one.
             if self._seen is None:
@@ -196,13 +192,20 @@ class Subscriber:
     def _detach(self) -> None:
         """End it: no room, nothing waits, nobody waits for it."""
         self._over = True
-        self.try_send = refuse
+        self._go_direct(None)
         for room in self._rooms:
             self._leave(room)
         self._backlog = None
         self._wake_publishers()
 
     # Deliveries
+
+    def _go_direct(self, connection: Broadcaster | None) -> None:
+        """Have messages sent on *connection* at once, or offered."""
+        if self.direct is not connection:
+            self.direct = connection
+            for room in self._rooms:
+                room.rearrange()
 
     @property
     def client(self) -> str:
@@ -239,7 +242,7 @@ class Subscriber:
 
     def _make_backlog(self) -> Backlog[Outgoing]:
         if self._backlog is None:
-            self.try_send = refuse
+            self._go_direct(None)
             self._backlog = make_backlog(self._policy)
         return self._backlog
 

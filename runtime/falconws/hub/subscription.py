@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -42,6 +42,7 @@ class ConnectionHandle(Protocol):
     def closed(self) -> bool: ...
     def prepare(self, payload: str | bytes) -> object: ...
     def try_send_prepared(self, prepared: Any) -> bool: ...
+    def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
     def add_writable_callback(self, callback: Callable[[], object]) -> None: ...
     def remove_writable_callback(self, callback: Callable[[], object]) -> None: ...
     def add_disconnect_callback(self, callback: Callable[[], object]) -> None: ...
@@ -96,7 +97,7 @@ class Subscription(Subscriber):
         self._armed = False
         self._sending: asyncio.Task[None] | None = None
         connection: ConnectionHandle | None = getattr(ws, "connection", None)
-        if connection is not None and not hasattr(connection, "prepare"):
+        if connection is not None and not hasattr(connection, "broadcast"):
             # Another server's, which offers an older form of the extension.
             connection = None
         self._connection = connection
@@ -243,7 +244,7 @@ class Subscription(Subscriber):
         """Nothing waits any more: back to the fast path."""
         self._backlog = None
         if self._connection is not None and not self._seen:
-            self.try_send = self._connection.try_send_prepared
+            self._go_direct(self._connection)
         self._wake_publishers()
 
     def _prepared(self, outgoing: Outgoing) -> object:

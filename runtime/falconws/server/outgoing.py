@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from falconws.server.channel import OPEN
@@ -122,13 +122,38 @@ class Outgoing(Incoming):
             return self._try_send_large(prepared.opcode, prepared.payload)
         buffer = prepared.buffer
         if buffer is not None:
-            # One system call from here: cheaper than the transport's write by 0.3 us of 6.
             self._carrier.send_reuse_external_bytearray(prepared.opcode, buffer, HEAD_ROOM_BYTES)
             return True
         if self._is_too_much(len(prepared.frame)):
             return False
         self._transport.write(prepared.frame)
         return True
+
+    @staticmethod
+    def broadcast(connections: Iterable[Outgoing], prepared: PreparedMessage) -> list[Outgoing]:
+        refused = []
+        opcode, buffer = prepared.opcode, prepared.buffer
+        alone = prepared.gathering is None and buffer is not None
+        for connection in connections:
+            # With hundreds of connections, what stands here is most of what a delivery costs in Python: cold memory
+            # is touched for each attribute, so nothing is called that need not be.
+            try:
+                if (
+                    alone
+                    and connection._state == OPEN
+                    and not connection._blocked
+                    and connection._corked is None
+                    and connection._deflate is None
+                ):
+                    # One system call from here: cheaper than the transport's write by 0.3 us of 6.
+                    connection._carrier.send_reuse_external_bytearray(opcode, buffer, HEAD_ROOM_BYTES)
+                elif not connection.try_send_prepared(prepared):
+                    refused.append(connection)
+            except Exception:
+                # Whatever it is, it must not reach the others.
+                _logger.exception("%s - WebSocket cut off: it could not be written to", connection._peer)
+                connection.abort()
+        return refused
 
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         if self._writable_callbacks is None:

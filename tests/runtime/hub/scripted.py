@@ -1,7 +1,7 @@
 """A server's side of a connection, under the test's control: with the extension or without it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from falconws import WebSocketDisconnected
@@ -28,6 +28,10 @@ class ScriptedConnection:
             return False
         self.taken.append(prepared[0])
         return True
+
+    @staticmethod
+    def broadcast(connections: Iterable["ScriptedConnection"], prepared: Any) -> list["ScriptedConnection"]:
+        return [connection for connection in connections if not connection.try_send_prepared(prepared)]
 
     def stall(self) -> None:
         self._writable = False

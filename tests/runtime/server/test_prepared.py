@@ -169,3 +169,36 @@ async def test_a_writable_callback_is_called_when_the_connection_ends(conversati
         subject.end()
     await turns()
     assert told == [True]
+
+
+@pytest.mark.parametrize("size", [5, 9000])
+async def test_a_broadcast_reaches_all_and_tells_who_has_refused(conversation, size):
+    agreement = negotiate("permessage-deflate", DeflateSettings())
+    assert agreement is not None
+    plain, slow, closing, compressed, broken, last = subjects = [
+        conversation(SETTINGS, PerMessageDeflate(agreement, DeflateSettings()) if number == 3 else None)
+        for number in range(6)
+    ]
+    slow.transport.protocol.pause_writing()
+    closing.connection.close(1000, "")
+    written = [len(subject.transport.written) for subject in subjects]
+
+    def fail(data):
+        raise RuntimeError("a transport that is out of order")
+
+    broken.transport.write = fail
+    broken.connection._carrier = None
+    prepared = Connection.prepare("x" * size)
+    refused = plain.connection.broadcast([subject.connection for subject in subjects], prepared)
+    assert refused == [slow.connection, closing.connection]
+    for subject, before in zip(subjects, written, strict=True):
+        out = bytes(subject.transport.written[before:])
+        if subject in (plain, last):
+            assert out == prepared.frame
+        elif subject is compressed:
+            assert out.startswith(b"\xc1" if size > 1000 else b"\x81")
+        else:
+            assert out == b""
+    assert broken.transport.closing
+    for subject in subjects:
+        subject.end()

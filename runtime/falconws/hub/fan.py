@@ -1,0 +1,85 @@
+"""How a room reaches its followers: grouped by ``encode`` function, and by whether a message can go out at once.
+
+Made anew when either changes, which is rarer than messages are. Knows nothing of rooms and policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from .outgoing import Encode, Outgoing
+
+__all__ = ("Broadcaster", "Fan", "arrange")
+
+
+class Broadcaster(Protocol):
+    """What of the ASGI extension "falconws.connection" is used here."""
+
+    def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
+
+
+class Receiver(Protocol):
+    """What is asked of a follower."""
+
+    @property
+    def encode(self) -> Encode | None:
+        """What makes its messages."""
+
+    @property
+    def direct(self) -> Broadcaster | None:
+        """The connection that a message may be sent on at once; None when something is in the way."""
+
+
+_R = TypeVar("_R", bound=Receiver)
+
+
+class Fan(Generic[_R]):
+    """The followers that share an ``encode`` function."""
+
+    __slots__ = ("_connections", "_direct", "_others", "encode")
+
+    def __init__(self, encode: Encode | None) -> None:
+        self.encode = encode
+        self._connections: list[Broadcaster] = []
+        """Those of the followers in `_direct`, in their order."""
+        self._direct: list[_R] = []
+        self._others: list[_R] = []
+
+    def add(self, follower: _R, connection: Broadcaster | None) -> None:
+        """Reach *follower*, by its *connection* if there is one."""
+        if connection is None:
+            self._others.append(follower)
+        else:
+            self._connections.append(connection)
+            self._direct.append(follower)
+
+    def send(self, outgoing: Outgoing) -> Sequence[_R]:
+        """Send *outgoing* to all who can be sent to at once, and return the others."""
+        if not self._connections:
+            return self._others
+        refused = self._connections[0].broadcast(self._connections, outgoing.prepared)
+        if not refused:
+            return self._others
+        ids = set(map(id, refused))
+        pairs = zip(self._connections, self._direct, strict=True)
+        return [*self._others, *(follower for connection, follower in pairs if id(connection) in ids)]
+
+
+def arrange(followers: Iterable[_R]) -> list[Fan[_R]]:
+    """Return *followers* as fans, one for each ``encode`` function."""
+    fans: dict[Encode | None, Fan[_R]] = {}
+    known: set[int] = set()
+    for follower in followers:
+        fan = fans.get(follower.encode)
+        if fan is None:
+            fan = fans[follower.encode] = Fan(follower.encode)
+        connection = follower.direct
+        if connection is not None:
+            if id(connection) in known:
+                # Two subscriptions of one connection: who has refused would be ambiguous.
+                connection = None
+            else:
+                known.add(id(connection))
+        fan.add(follower, connection)
+    return list(fans.values())
