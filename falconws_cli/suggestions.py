@@ -1,6 +1,53 @@
-"""What somebody may have meant who typed a name that is not there. Pure."""
+"""What somebody may have meant who typed a name, or a value of an option, that is not there."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    # click is generic from 8.2 on only.
+    _Choice = click.Choice
+
+
+class Choice(_Choice):
+    """One of a few words; anything else is refused in one line that names the words that come near, or all of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return *value* when it is one of the choices.
+
+        Raises:
+            RefusedError: It is none.
+        """
+        if value in self.choices:
+            return str(value)
+        from falconws_cli.errors import RefusedError
+
+        hint = did_you_mean(str(value), self.choices) or f" {self._all()}"
+        raise RefusedError(f'{_label(param)} cannot be "{value}".{hint}')
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Return what click adds to its own message when nothing was typed at all."""
+        return self._all()
+
+    def _all(self) -> str:
+        return f"Use {listed(self.choices)}."
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return the words as `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _label(param: click.Parameter | None) -> str:
+    if isinstance(param, click.Option):
+        return param.opts[0]
+    return "This" if param is None else (param.name or "").upper()
 
 
 def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
@@ -13,8 +60,4 @@ def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
 
     spellings = {candidate.lower(): candidate for candidate in candidates}
     close = [f'"{spellings[match]}"' for match in get_close_matches(typed.lower(), spellings)]
-    if not close:
-        return ""
-    *others, last = close
-    listed = f"{', '.join(others)} or {last}" if others else last
-    return f" Did you mean {listed}?"
+    return f" Did you mean {listed(close)}?" if close else ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from falconws_cli.commands.options import generating
+from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from falconws_cli.change.choices import Choices
@@ -18,7 +19,7 @@ _KINDS = ("blank", "logging", "token-auth")
 
 @click.command("add-middleware", short_help="Add a middleware and its tests.")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
+@click.option("--kind", type=Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
 @generating()
 def command(name: str, kind: str, choices: Choices) -> None:
     """Add a middleware with its tests, and register it in app.py.

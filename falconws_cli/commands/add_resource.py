@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from falconws_cli.commands.options import generating
+from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
     from falconws_cli.change.choices import Choices
@@ -21,7 +22,7 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 @click.option("--route", metavar="TEMPLATE", help="URI template of Falcon's.  [default: the name]")
 @click.option(
     "--pattern",
-    type=click.Choice(_PATTERNS),
+    type=Choice(_PATTERNS),
     default="echo",
     show_default=True,
     help="The conversation that the resource holds.",

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from falconws_cli.suggestions import Choice
+
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
 
 
@@ -38,7 +40,7 @@ def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., An
 @click.option("--uds", metavar="PATH", help="Unix socket to listen on instead.")
 @click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
-@click.option("--log-level", type=click.Choice(_LOG_LEVELS), default="info", show_default=True)
+@click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--access-log/--no-access-log", default=True, show_default=True, help="Log each HTTP request.")
 @click.option("--ssl-certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
 @click.option("--ssl-keyfile", metavar="FILE", help="Private key (PEM), if not in the certificate's file.")
@@ -51,12 +53,12 @@ def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., An
 )
 @click.option(
     "--engine",
-    type=click.Choice(_ENGINES),
+    type=Choice(_ENGINES),
     default="auto",
     show_default=True,
     help="WebSocket engine; auto is picows where it can be imported.",
 )
-@click.option("--only", type=click.Choice(("http", "ws")), help="Answer the other kind of traffic with 421.")
+@click.option("--only", type=Choice(("http", "ws")), help="Answer the other kind of traffic with 421.")
 @click.option(
     "--drain",
     type=click.FloatRange(0),

@@ -11,6 +11,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
+from falconws_cli.commands.completion import INSTALLATION
 from falconws_cli.main import cli
 from tests.cli.pseudoterminal import Terminal, terminal
 
@@ -143,7 +144,29 @@ def test_the_script_is_the_same_however_it_is_called(shell: str) -> None:
     assert done.stderr == ""
 
 
-def test_another_shell_is_refused() -> None:
-    result = click.testing.CliRunner().invoke(cli, ["completion", "tcsh"], prog_name="falconws")
-    assert result.exit_code == 2
-    assert "'bash', 'zsh', 'fish'" in result.stderr
+@pytest.mark.parametrize(
+    ("shell", "said"),
+    [
+        (
+            "/bin/bash",
+            "Name the shell. To install completion in bash, run: "
+            """echo 'eval "$(falconws completion bash)"' >> ~/.bashrc""",
+        ),
+        (
+            "/usr/bin/fish",
+            "Name the shell. To install completion in fish, run: "
+            "falconws completion fish > ~/.config/fish/completions/falconws.fish",
+        ),
+        ("/bin/tcsh", "Name the shell: bash, zsh or fish."),
+        (None, "Name the shell: bash, zsh or fish."),
+    ],
+)
+def test_without_a_shell_one_line_says_what_to_do_in_the_users_own(shell: str | None, said: str) -> None:
+    result = click.testing.CliRunner().invoke(cli, ["completion"], prog_name="falconws", env={"SHELL": shell})
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"Error: {said}\n")
+
+
+def test_the_help_says_how_each_shell_is_set_up() -> None:
+    result = click.testing.CliRunner().invoke(cli, ["completion", "--help"])
+    for shell, command in INSTALLATION.items():
+        assert f"{shell:<5} {command}" in result.output

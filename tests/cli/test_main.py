@@ -8,6 +8,7 @@ import click.testing
 import pytest
 
 from falconws_cli.main import cli
+from falconws_cli.suggestions import Choice
 
 CONTEXT = click.Context(cli)
 COMMANDS = cli.list_commands(CONTEXT)
@@ -86,3 +87,39 @@ def test_an_option_that_is_misspelled_is_suggested(arguments: list[str]) -> None
     assert result.exit_code == 2
     assert "Did you mean" in result.stderr
     assert {"--prot": "--port", "--versoin": "--version"}[arguments[0 if len(arguments) == 1 else 1]] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add-resource", "x", "--pattern", "roon"], '--pattern cannot be "roon". Did you mean "room"?'),
+        (["add-resource", "x", "--pattern", "Feed"], '--pattern cannot be "Feed". Did you mean "feed"?'),
+        (["add-middleware", "x", "--kind", "zzz"], '--kind cannot be "zzz". Use blank, logging or token-auth.'),
+        (
+            ["add-media-handler", "x", "--payload", "text", "--codec", "jsno"],
+            '--codec cannot be "jsno". Did you mean "json" or "orjson"?',
+        ),
+        (["serve", "--engine", "picow"], '--engine cannot be "picow". Did you mean "picows"?'),
+        (["new", "x", "--with", "redsi"], 'There is no part "redsi" for --with. Did you mean "redis"?'),
+        (["completion", "basch"], 'SHELL cannot be "basch". Did you mean "bash"?'),
+        (["completion", "tcsh"], 'SHELL cannot be "tcsh". Use bash, zsh or fish.'),
+    ],
+)
+def test_a_value_that_is_misspelled_is_suggested_in_one_line(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {said}\n"
+
+
+def test_a_choice_that_is_missing_is_told_in_one_line() -> None:
+    result = run("add-media-handler", "x")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("\nError: Missing option '--payload'. Use text or binary.\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_choice_of_a_command_is_one_that_suggests(name: str) -> None:
+    command = cli.get_command(CONTEXT, name)
+    assert command is not None
+    kinds = [parameter.type for parameter in command.params if isinstance(parameter.type, click.Choice)]
+    assert all(isinstance(kind, Choice) for kind in kinds)
