@@ -14,6 +14,10 @@ class CommandError(click.ClickException):
     exit_code = ExitCode.FAILURE
 
 
+class UnavailableError(CommandError):
+    """A generator, or what it needs, is not installed, or is broken; whatever others make can still be made."""
+
+
 class RefusedError(CommandError):
     """What was typed cannot be carried out; nothing has been written."""
 

@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     """The command line cannot be carried out as typed: an option, a name or a route that is refused."""
     LEFT_TO_DO = 3
     """Done, and something is left for the user, which was printed: lines to add, an edited file that was kept,
-    a warning of `falconws doctor`."""
+    what an upgrade has left out, a warning of `falconws doctor`."""
     CONFLICT = 4
     """Files are in the way, and nobody was there to ask; nothing is written. `--force`, `--skip` and `--merge`
     decide."""

@@ -24,6 +24,8 @@ class Recipe:
     name: str
     """What was made, in the spelling "chat-room"."""
     options: Mapping[str, JsonValue] = field(default_factory=dict)
+    package: str = ""
+    """The package that the generator came with, which falconws fills in; empty for its own."""
 
 
 @dataclass(frozen=True)

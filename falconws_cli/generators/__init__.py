@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from falconws_cli.change.plan import JsonValue, Piece, Plan, PlannedFile, Recipe
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import UnavailableError
 from falconws_cli.project import Project
 
 
@@ -27,16 +27,20 @@ class Generator(Protocol):
         """Return what *recipe* makes; never refuses one that was checked once.
 
         Raises:
-            CommandError: Something that rendering needs is not installed.
+            UnavailableError: Something that rendering needs is not installed.
         """
         ...
 
 
-def find_generator(kind: str) -> Generator:
+def find_generator(kind: str, package: str = "") -> Generator:
     """Return the generator that recipes call *kind*, which may be another package's.
 
+    Args:
+        kind: Its name.
+        package: The package that it came with, where that is known; only to be named when it is missing.
+
     Raises:
-        CommandError: There is none, or it cannot be loaded.
+        UnavailableError: There is none, or it cannot be loaded.
     """
     if kind == "resource":
         from falconws_cli.generators.resource import ResourceGenerator
@@ -54,7 +58,8 @@ def find_generator(kind: str) -> Generator:
 
     extension = load_extension(kind)
     if extension is None:
-        raise CommandError(f'There is no generator "{kind}"; install the package that it came with.')
+        what = f"the package {package}, which has it" if package else "the package that it came with"
+        raise UnavailableError(f'There is no generator "{kind}"; install {what}.')
     return extension
 
 
@@ -63,7 +68,8 @@ def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue
 
     Raises:
         RefusedError: It cannot be made as typed.
-        CommandError: There is no such generator, or pyproject.toml cannot be edited.
+        UnavailableError: There is no such generator, or something that it needs.
+        CommandError: pyproject.toml cannot be edited.
     """
     from falconws_cli.generators.target import plan_piece
 
@@ -76,10 +82,10 @@ def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:
     """Return the pristine files of a recorded recipe, as the installed templates make them; nothing is refused.
 
     Raises:
-        CommandError: There is no such generator any more, or something that it needs.
+        UnavailableError: There is no such generator any more, or something that it needs.
     """
     if recipe.generator == "project":
         from falconws_cli.generators.new_project import render_project
 
         return render_project(recipe, root=project.root)
-    return find_generator(recipe.generator).make(project, recipe).files
+    return find_generator(recipe.generator, recipe.package).make(project, recipe).files

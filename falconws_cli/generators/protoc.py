@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ def compile_proto(path: PurePosixPath, source: bytes) -> Compiled:
         source: The file's content.
 
     Raises:
-        CommandError: grpcio-tools is not installed, or protoc refused the file.
+        UnavailableError: grpcio-tools is not installed.
+        CommandError: protoc refused the file.
     """
     if importlib.util.find_spec("grpc_tools") is None:
-        raise CommandError(
+        raise UnavailableError(
             "Protocol Buffers need their compiler once, to generate: run "
             f"`{sys.executable} -m pip install grpcio-tools`, then this command again."
         )

@@ -225,7 +225,12 @@ def _dump_operation(operation: Operation) -> dict[str, Any]:
     return {
         "command": operation.command,
         "version": operation.version,
-        "recipe": {"generator": recipe.generator, "name": recipe.name, "options": dict(sorted(recipe.options.items()))},
+        "recipe": {
+            "generator": recipe.generator,
+            "name": recipe.name,
+            "options": dict(sorted(recipe.options.items())),
+            **({"package": recipe.package} if recipe.package else {}),
+        },
         "files": dict(sorted(operation.files.items())),
         **{key: value for key, value in optional.items() if value},
     }
@@ -236,7 +241,7 @@ def _load_operation(entry: dict[str, Any]) -> Operation:
     return Operation(
         command=entry["command"],
         version=entry["version"],
-        recipe=Recipe(recipe["generator"], recipe["name"], recipe["options"]),
+        recipe=Recipe(recipe["generator"], recipe["name"], recipe["options"], recipe.get("package", "")),
         files=dict(entry["files"].items()),
         packages=tuple(entry.get("packages", ())),
         edits=_load_edits(entry.get("edits", {})),

@@ -30,15 +30,17 @@ def upgrade(project: Project, choices: Choices) -> ExitCode:
     plan = plan_upgrade(project, memory)
     notes = _notes(plan)
     if not plan.changes and not choices.json:
-        click.echo("\n".join([f"The project is up to date: it has what falconws {VERSION} makes.", *notes]))
+        click.echo("\n".join([_up_to_date(plan), *notes]))
         notes = []
     code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
     remembered = memory.changes(plan.manifest, plan.texts)
-    return _write(project, plan.changes, remembered, choices, notes, code=code)
+    return _write(project, plan.changes, remembered, choices, notes, left_to_do=plan.left_out, code=code)
 
 
 def check(project: Project, *, as_json: bool = False) -> ExitCode:
     """Say whether an upgrade is available; return `UPGRADE_AVAILABLE` when one is.
+
+    Where it cannot be told for everything, `LEFT_TO_DO` stands for "not that I know of".
 
     Raises:
         CommandError: It cannot be told.
@@ -48,13 +50,18 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
     plan = plan_upgrade(project, memory)
     if as_json:
         files = [str(change.file.path) for change in plan.changes]
-        click.echo(json.dumps({"available": plan.available, "version": VERSION, "files": files}, indent=2))
+        document = {"available": plan.available, "version": VERSION, "files": files, "left_out": list(plan.left_out)}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif plan.available:
         count = f"{len(plan.changes)} file{'s' if len(plan.changes) != 1 else ''}"
         click.echo(f"An upgrade to falconws {VERSION} is available, of {count}: see `falconws upgrade --dry-run`.")
     else:
-        click.echo(f"The project is up to date: it has what falconws {VERSION} makes.")
-    return ExitCode.UPGRADE_AVAILABLE if plan.available else ExitCode.OK
+        click.echo(_up_to_date(plan))
+    if plan.left_out and not as_json:
+        click.echo("\n".join(plan.left_out))
+    if plan.available:
+        return ExitCode.UPGRADE_AVAILABLE
+    return ExitCode.LEFT_TO_DO if plan.left_out else ExitCode.OK
 
 
 def adopt(project: Project, choices: Choices) -> ExitCode:
@@ -77,6 +84,7 @@ def _write(
     choices: Choices,
     notes: Sequence[str],
     *,
+    left_to_do: Sequence[str] = (),
     needs_clean: bool = True,
     code: ExitCode | None = None,
 ) -> ExitCode:
@@ -85,12 +93,17 @@ def _write(
     writes = written or any(change.writes for change in remembering)
     if writes and needs_clean and not choices.dry_run and not choices.force:
         require_clean(project.root, [*(file.path for file in written), MANIFEST])
-    report = Report(changes, (), notes, memory_status(remembering), code=code)
+    report = Report(changes, (), notes, memory_status(remembering), left_to_do, code)
     if not choices.dry_run:
         commit(project.root, [*written, *remembered])
-    if changes or choices.json or choices.dry_run:
+    if changes or left_to_do or choices.json or choices.dry_run:
         report.show(choices)
     return report.exit_code
+
+
+def _up_to_date(plan: Upgrade) -> str:
+    what = "All the rest of the project" if plan.left_out else "The project"
+    return f"{what} is up to date: it has what falconws {VERSION} makes."
 
 
 def _notes(plan: Upgrade) -> list[str]:

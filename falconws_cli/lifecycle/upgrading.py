@@ -13,7 +13,7 @@ from falconws_cli.change.merging import CannotMergeError, Labels, has_markers, t
 from falconws_cli.change.plan import Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.change.preview import Change
 from falconws_cli.change.writer import Status
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
 from falconws_cli.generators.target import PYPROJECT
 from falconws_cli.lifecycle.manifest import Made, Manifest, Operation
@@ -38,6 +38,8 @@ class Upgrade:
     """Whether the installed templates make anything else than what is remembered."""
     conflicts: int
     """How many places have conflict markers, in all files."""
+    left_out: tuple[str, ...]
+    """A sentence for each command that the installed generators cannot repeat; what it made is left as it was."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,17 @@ def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
     """Return what bringing *project* to the installed templates means.
 
     Raises:
-        CommandError: A recipe cannot be rendered, or a file or a remembered text cannot be read.
+        CommandError: A template cannot be rendered, or a file or a remembered text cannot be read.
     """
     old = memory.manifest.operations
-    pieces = {i: render_piece(project, old[i].recipe) for i in range(len(old)) if not old[i].taken_back}
+    current = [i for i, operation in enumerate(old) if not operation.taken_back]
+    pieces, left_out = _rendered_pieces(project, {i: old[i] for i in current})
     new = tuple(_rendered(operation, pieces[i]) if i in pieces else operation for i, operation in enumerate(old))
-    before = Version(tuple(old[i] for i in pieces), _remembered(memory, [old[i] for i in pieces]))
-    after = Version(tuple(new[i] for i in pieces), {f.path: f.data for i in pieces for f in pieces[i].files})
+    before = Version(tuple(old[i] for i in current), _remembered(memory, [old[i] for i in current]))
+    made: dict[PurePosixPath, bytes] = {}
+    for i in current:
+        made |= {f.path: f.data for f in pieces[i].files} if i in pieces else _remembered(memory, [old[i]])
+    after = Version(tuple(new[i] for i in current), made)
     labels = Labels("yours", f"falconws {_versions(before.operations)}", f"falconws {VERSION}")
     modes = {file.path: file.mode for piece in pieces.values() for file in piece.files}
     found = [
@@ -97,18 +103,29 @@ def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
     available = any(merged.differs for merged in found)
     # What was destroyed was made by other templates, and was taken from other texts.
     manifest = Manifest(new, None if available else memory.manifest.destroyed, left)
-    return Upgrade(changes, manifest, texts, available, conflicts)
+    return Upgrade(changes, manifest, texts, available, conflicts, left_out)
+
+
+def _rendered_pieces(project: Project, operations: Mapping[int, Operation]) -> tuple[dict[int, Piece], tuple[str, ...]]:
+    """Return what the installed templates make of each operation, and a sentence for each that they cannot repeat."""
+    pieces, left_out = {}, []
+    for i, operation in operations.items():
+        try:
+            pieces[i] = render_piece(project, operation.recipe)
+        except UnavailableError as error:
+            left_out.append(f"What `{operation.command}` made is left as it was: {error.message}")
+    return pieces, tuple(left_out)
 
 
 def render_piece(project: Project, recipe: Recipe) -> Piece:
     """Return what the installed templates make of a recorded recipe.
 
     Raises:
-        CommandError: There is no such generator any more, or something that it needs.
+        UnavailableError: There is no such generator any more, or something that it needs.
     """
     if recipe.generator == "project":
         return Piece(render(project, recipe))
-    return find_generator(recipe.generator).make(project, recipe)
+    return find_generator(recipe.generator, recipe.package).make(project, recipe)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ import click.testing
 import pytest
 
 from falconws_cli import extending, generators
+from falconws_cli.exitcodes import ExitCode
 from falconws_cli.generators.discovery import extension_names
 from falconws_cli.lifecycle.memory import read_memory
 from falconws_cli.main import cli
 from falconws_cli.project import require_project
+from falconws_cli.templating.templates import find_root
 
 EXAMPLE = Path(__file__).parent / "falconws-countdown"
 
@@ -147,13 +149,52 @@ def test_upgrade_brings_what_it_made_to_the_templates_of_its_next_version(
     assert "Sends each number" in module.read_text()
 
 
-def test_upgrade_without_the_package_says_what_is_missing(shell: Shell, demo: Path) -> None:
+def test_upgrade_without_the_package_leaves_out_what_it_made_and_says_so(shell: Shell, demo: Path) -> None:
     assert shell("add-countdown", "launch").returncode == 0
     before = tree(demo)
-    missed = shell("upgrade", PYTHONPATH="")
-    assert (missed.returncode, missed.stderr.count("\n")) == (1, 1)
-    assert 'There is no generator "countdown"; install the package that it came with.' in missed.stderr
+    left_out = (
+        "What `falconws add-countdown launch` made is left as it was: "
+        'There is no generator "countdown"; install the package falconws-countdown, which has it.\n'
+    )
+    unchanged = shell("upgrade", PYTHONPATH="")
+    assert (unchanged.returncode, unchanged.stderr) == (ExitCode.LEFT_TO_DO, "")
+    assert unchanged.stdout.startswith("All the rest of the project is up to date")
+    assert unchanged.stdout.endswith(left_out)
+    check = shell("upgrade", "--check", PYTHONPATH="")
+    assert (check.returncode, check.stdout) == (ExitCode.LEFT_TO_DO, unchanged.stdout.replace("\n\n", "\n"))
     assert tree(demo) == before
+
+    # The line beside the route that the generator has registered.
+    template = "project/full/%package%/routes.py.jinja"
+    own = demo / ".falconws/templates" / template
+    own.parent.mkdir(parents=True)
+    last = 'app.add_route("/echo", EchoResource())\n'
+    own.write_text((find_root() / template).read_text().replace(last, f"{last}    # Nothing more.\n"))
+    check = shell("upgrade", "--check", PYTHONPATH="")
+    assert (check.returncode, left_out in check.stdout) == (ExitCode.UPGRADE_AVAILABLE, True)
+    told = json.loads(shell("upgrade", "--check", "--json", PYTHONPATH="").stdout)
+    assert (told["available"], told["left_out"]) == (True, [left_out.rstrip()])
+    upgraded = shell("upgrade", PYTHONPATH="")
+    assert (upgraded.returncode, left_out in upgraded.stdout) == (ExitCode.LEFT_TO_DO, True), upgraded.stderr
+    routes = (demo / "demo/routes.py").read_text()
+    assert routes.count("# Nothing more.") == routes.count("LaunchResource())") == 1
+    assert "    edited" not in shell("status").stdout
+    assert shell("upgrade").returncode == 0
+    assert shell("destroy", "countdown", "launch").returncode == 0
+    assert "Launch" not in (demo / "demo/routes.py").read_text()
+
+
+def test_an_operation_of_an_older_falconws_which_did_not_record_the_package_is_left_out_too(
+    shell: Shell, demo: Path
+) -> None:
+    assert shell("add-countdown", "launch").returncode == 0
+    manifest = demo / ".falconws/manifest.json"
+    document = json.loads(manifest.read_text())
+    assert document["operations"][-1]["recipe"].pop("package") == "falconws-countdown"
+    manifest.write_text(json.dumps(document))
+    upgraded = shell("upgrade", PYTHONPATH="")
+    assert upgraded.returncode == ExitCode.LEFT_TO_DO
+    assert 'There is no generator "countdown"; install the package that it came with.' in upgraded.stdout
 
 
 def test_its_templates_can_be_ones_own(shell: Shell, demo: Path) -> None:

@@ -26,7 +26,7 @@ OPERATIONS = st.builds(
     Operation,
     command=TEXT,
     version=TEXT,
-    recipe=st.builds(Recipe, TEXT, TEXT, st.dictionaries(TEXT, JSON, max_size=3)),
+    recipe=st.builds(Recipe, TEXT, TEXT, st.dictionaries(TEXT, JSON, max_size=3), TEXT),
     files=FILES,
     packages=st.lists(TEXT, max_size=3).map(sorted).map(tuple),
     edits=EDITS,

@@ -408,6 +408,23 @@ def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
     assert run("upgrade", "--check").exit_code == ExitCode.OK
 
 
+def test_what_needs_a_compiler_that_is_missing_is_left_out(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgraded("0.1.0")
+    assert run("destroy", "media-handler", "orders").exit_code == ExitCode.OK
+    made = run("add-media-handler", "trades", "--payload", "binary", "--codec", "protobuf")
+    assert made.exit_code == ExitCode.OK, made.output
+    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    monkeypatch.setitem(sys.modules, "grpc_tools", None)
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.LEFT_TO_DO, result.output
+    assert "--codec protobuf` made is left as it was: Protocol Buffers need their compiler" in result.output
+    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+    assert "TradesHandler()" in (root / "demo/app.py").read_text()
+    assert '"protobuf>=' in (root / "pyproject.toml").read_text()
+
+
 def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
     upgraded("0.1.0")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
