@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from .broker import Broker, Publication
-from .events import Gap, Message
+from .broker import Publication
+from .events import Gap
 from .fan import Broadcaster
 from .few import Few
 from .outgoing import AS_EVENT, Encode, Encoder, Outgoing
 from .policy import Backlog, Policy, make_backlog
 from .position import Position
+from .replay import Replays
 from .room import Room
 from .stats import Dropped, Stats
 
@@ -29,11 +30,10 @@ _logger = logging.getLogger("falconws.hub")
 class HubSide(Protocol):
     """What a subscriber needs of the hub."""
 
-    broker: Broker
     encoder: Encoder
+    replays: Replays
     stats: Stats
 
-    def message(self, publication: Publication) -> Message: ...
     def note_drop(self, dropped: Dropped) -> None: ...
     async def open(self, name: str) -> Room: ...
     def release(self, room: Room) -> None: ...
@@ -153,7 +153,7 @@ class Subscriber:
 
         All up to *start* has been delivered here, so the history has it.
         """
-        history = await self._hub.broker.history(room.name, since)
+        history = await self._hub.replays.history(room.name, since, start)
         if self._over or room not in self._rooms:
             return
         current = history.top.epoch == start.epoch
@@ -171,17 +171,10 @@ class Subscriber:
                 self._gaps = set()
             self._gaps.add(room.name)
             _logger.info("%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason)
-            replay.append(self._encode(room, gap))
-        for publication in publications:
-            message = self._hub.message(publication)
-            replay.append(self._encode(room, message, key=publication.key, previous=publication.previous))
+            replay.append(room.encode(self.encode, gap))
+        replay += [self._hub.replays.encode(room, self.encode, publication) for publication in publications]
         self._hub.stats.delivered += len(publications)
         self._make_backlog().replay(outgoing for outgoing in replay if outgoing is not None)
-
-    def _encode(
-        self, room: Room, event: Message | Gap, *, key: str | None = None, previous: int | None = None
-    ) -> Outgoing | None:
-        return room.encode(self.encode, event, key=key, previous=previous)
 
     def _leave(self, room: Room) -> None:
         if room in self._rooms:

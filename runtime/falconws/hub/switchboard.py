@@ -17,6 +17,7 @@ from .events import Joined, Left, Message
 from .outgoing import Encoder, Media
 from .presence import Presence
 from .recovery import backoff
+from .replay import Replays
 from .room import CLOSING, OPENING, RECOVERING, Room
 from .stats import Dropped, Stats
 from .turns import Turns
@@ -50,6 +51,7 @@ class Switchboard:
         self.broker = broker
         self.stats = Stats()
         self.encoder = Encoder(media)
+        self.replays = Replays(broker, self.message)
         self.presence = Presence(broker, lease_s, self._watched)
         self.rooms: dict[str, Room] = {}
         self.turns = Turns()
@@ -81,6 +83,7 @@ class Switchboard:
                 follower.end()
             self.turns.closed(room)
             _settle(room)
+        self.replays.forget()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

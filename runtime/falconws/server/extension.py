@@ -66,6 +66,12 @@ class ConnectionExtension(Protocol):
         fraction of as many calls. A connection that fails is cut off, and is not among those that have refused.
         """
 
+    def cork(self) -> None:
+        """Write the small messages that are sent until this turn of the event loop ends together, in their order.
+
+        For who has several at hand. They count as sent meanwhile.
+        """
+
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         """Call *callback* once, when the `try_` methods may succeed again, or the connection has ended.
 

@@ -27,7 +27,7 @@ class Gatherer(Protocol):
     """A connection, as the gathering sees it."""
 
     def take_gathered(self) -> list[bytes] | None:
-        """Return the frames that wait for the turn's end, and forget them; None when they have left already."""
+        """Return the frames that wait for the turn's end, and forget them; nothing when they have left already."""
 
     def write_gathered(self, data: bytes) -> None:
         """Send the joined frames that `take_gathered` has returned."""
@@ -65,7 +65,7 @@ class Gathering:
         joined = b""
         for gatherer in gatherers:
             frames = gatherer.take_gathered()
-            if frames is None:
+            if not frames:
                 continue
             if frames != last:
                 last, joined = frames, b"".join(frames)

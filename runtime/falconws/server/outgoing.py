@@ -105,18 +105,15 @@ class Outgoing(Incoming):
     def try_send_prepared(self, prepared: PreparedMessage) -> bool:
         if self._blocked or self._state != OPEN:
             return False
-        gathering = prepared.gathering
-        if gathering is not None and self._deflate is None:
-            corked = self._corked
-            if corked is None:
-                self._corked = [prepared.frame]
-                gathering.gatherers.append(self)
-            else:
-                corked.append(prepared.frame)
-                if len(corked) >= _CORKED_MESSAGES:
-                    self._uncork()
-            return True
-        if self._corked is not None:
+        gathering, corked = prepared.gathering, self._corked
+        if gathering is not None or corked is not None:
+            if self._deflate is None and len(prepared.payload) <= _CORKED_BYTES:
+                if corked is not None:
+                    self._add_to(corked, prepared.frame)
+                elif gathering is not None:
+                    self._corked = [prepared.frame]
+                    gathering.gatherers.append(self)
+                return True
             self._uncork()
         if self._deflate is not None:
             return self._try_send_large(prepared.opcode, prepared.payload)
@@ -155,6 +152,11 @@ class Outgoing(Incoming):
                 connection.abort()
         return refused
 
+    def cork(self) -> None:
+        if self._corked is None and self._state == OPEN:
+            self._corked = []
+            self._loop.call_soon(self._uncork)
+
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         if self._writable_callbacks is None:
             self._writable_callbacks = []
@@ -191,13 +193,20 @@ class Outgoing(Incoming):
             self._corked = [frame]
             self._loop.call_soon(self._uncork)
         else:
-            corked.append(frame)
-            if not self._inbox or len(corked) >= _CORKED_MESSAGES:
+            self._add_to(corked, frame)
+            if not self._inbox:
                 self._uncork()
+
+    def _add_to(self, corked: list[bytes], frame: bytes) -> None:
+        corked.append(frame)
+        if len(corked) >= _CORKED_MESSAGES:
+            # The turn's end, which comes in any case, sends what follows.
+            self._corked = []
+            self.write_gathered(b"".join(corked))
 
     def _uncork(self) -> None:
         corked = self.take_gathered()
-        if corked is not None:
+        if corked:
             self.write_gathered(b"".join(corked))
 
     def take_gathered(self) -> list[bytes] | None:

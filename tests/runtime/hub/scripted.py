@@ -33,6 +33,9 @@ class ScriptedConnection:
     def broadcast(connections: Iterable["ScriptedConnection"], prepared: Any) -> list["ScriptedConnection"]:
         return [connection for connection in connections if not connection.try_send_prepared(prepared)]
 
+    def cork(self) -> None:
+        pass
+
     def stall(self) -> None:
         self._writable = False
 

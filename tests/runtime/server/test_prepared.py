@@ -98,6 +98,7 @@ async def test_gathered_answers_leave_before_a_prepared_message(conversation):
     await subject.connection.receive()
     assert subject.connection.try_send_text("first")
     assert subject.connection.try_send_prepared(Connection.prepare("second"))
+    await turns()
     assert bytes(subject.transport.written) == b"\x81\x05first\x81\x06second"
     subject.end()
 
@@ -202,3 +203,37 @@ async def test_a_broadcast_reaches_all_and_tells_who_has_refused(conversation, s
     assert broken.transport.closing
     for subject in subjects:
         subject.end()
+
+
+async def test_a_corked_connection_writes_once_when_the_turn_ends(conversation):
+    subject = conversation(SETTINGS)
+    writes = []
+    subject.transport.write = writes.append
+    subject.connection.cork()
+    prepared = [Connection.prepare(str(number)) for number in range(100)]
+    await turns()
+    # Prepared in an earlier turn, as what waits in a backlog is.
+    subject.connection.cork()
+    for message in prepared:
+        assert subject.connection.try_send_prepared(message)
+    assert len(writes) == 1
+    await turns()
+    assert len(writes) == 2
+    assert b"".join(writes) == b"".join(message.frame for message in prepared)
+    subject.connection.close(1000, "")
+    subject.connection.cork()
+    subject.end()
+
+
+async def test_what_is_sent_otherwise_on_a_corked_connection_keeps_the_order(conversation):
+    subject = conversation(SETTINGS)
+    small, large = Connection.prepare("small"), Connection.prepare("x" * 2000)
+    await turns()
+    subject.connection.cork()
+    assert subject.connection.try_send_prepared(small)
+    assert subject.connection.try_send_prepared(large)
+    assert subject.connection.try_send_prepared(small)
+    assert subject.connection.try_send_text("text")
+    await turns()
+    assert bytes(subject.transport.written) == small.frame + large.frame + small.frame + b"\x81\x04text"
+    subject.end()

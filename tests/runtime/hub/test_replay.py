@@ -1,0 +1,166 @@
+"""Clients that come back at once share what is asked of the broker, and what is encoded."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from falconws import Gap, HistoryLimits, Hub, Message, Position
+from falconws.hub import BrokerUnavailable, History
+from falconws.hub.memory import MemoryBroker
+
+from .scripted import ScriptedConnection, ScriptedSocket, settle
+
+
+class SlowBroker(MemoryBroker):
+    """Answers questions for the history when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("memory://", history=HistoryLimits(messages=100))
+        self.asked = 0
+        self.permits = asyncio.Semaphore(0)
+        self.problem: Exception | None = None
+
+    async def history(self, room: str, since: Position) -> History:
+        self.asked += 1
+        history = await super().history(room, since)
+        await self.permits.acquire()
+        if self.problem is not None:
+            raise self.problem
+        return history
+
+
+class Client:
+    """A client that comes back, and stays."""
+
+    def __init__(self, hub: Hub, since: Position, encode: Any = None) -> None:
+        self.connection = ScriptedConnection()
+        self.error: Exception | None = None
+        self._subscription = hub.subscribe(ScriptedSocket(self.connection), "room", since=since, encode=encode)
+        self.task = asyncio.create_task(self._stay())
+
+    async def _stay(self) -> None:
+        try:
+            async with self._subscription:
+                await asyncio.Event().wait()
+        except BrokerUnavailable as error:
+            self.error = error
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+async def leave(*clients: Client) -> None:
+    for client in clients:
+        await client.leave()
+
+
+async def test_clients_that_come_back_at_once_ask_once_and_miss_nothing() -> None:
+    broker = SlowBroker()
+    async with Hub(broker) as hub:
+        start = await hub.publish("room", "0")
+        await hub.publish("room", "1")
+        early = [Client(hub, start) for _ in range(50)]
+        await settle()
+        # What comes now is not in the answer that the first are waiting for, and was not delivered to the others.
+        await hub.publish("room", "2")
+        late = [Client(hub, start) for _ in range(50)]
+        await settle()
+        assert broker.asked == 1
+        broker.permits.release()
+        await settle()
+        assert broker.asked == 2
+        broker.permits.release()
+        await settle()
+        await hub.publish("room", "3")
+        await settle()
+        assert [client.connection.taken for client in early + late] == [["1", "2", "3"]] * 100
+        await leave(*early, *late)
+
+
+async def test_who_gives_up_asking_leaves_the_question_to_the_next() -> None:
+    broker = SlowBroker()
+    async with Hub(broker) as hub:
+        start = await hub.publish("room", "0")
+        await hub.publish("room", "1")
+        first, second, third = (Client(hub, start) for _ in range(3))
+        await settle()
+        await first.leave()
+        await settle()
+        assert broker.asked == 2
+        broker.permits.release()
+        await settle()
+        assert second.connection.taken == third.connection.taken == ["1"]
+        await leave(second, third)
+
+
+async def test_a_broker_that_is_away_is_told_to_all_at_once() -> None:
+    broker = SlowBroker()
+    async with Hub(broker) as hub:
+        start = await hub.publish("room", "0")
+        await hub.publish("room", "1")
+        clients = [Client(hub, start) for _ in range(20)]
+        await settle()
+        broker.problem = BrokerUnavailable("gone")
+        broker.permits.release()
+        await asyncio.wait([client.task for client in clients])
+        assert broker.asked == 1
+        assert all(client.error is broker.problem for client in clients)
+
+
+async def test_what_was_missed_is_encoded_once_for_all_who_share_the_function() -> None:
+    calls: list[str] = []
+
+    def loud(event: object) -> str | None:
+        assert isinstance(event, Message)
+        calls.append(str(event.payload))
+        return None if event.payload == "2" else f"{event.payload}!"
+
+    async with Hub() as hub:
+        start = await hub.publish("room", "0")
+        for number in range(1, 4):
+            await hub.publish("room", str(number))
+        clients = []
+        for _ in range(20):
+            clients.append(Client(hub, start, loud))
+            await settle()
+        plain = Client(hub, start)
+        await settle()
+        assert [client.connection.taken for client in clients] == [["1!", "3!"]] * 20
+        assert plain.connection.taken == ["1", "2", "3"]
+        assert calls == ["1", "2", "3"]
+        await leave(*clients, plain)
+
+
+async def test_what_was_encoded_is_kept_only_while_clients_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falconws.hub.replay._KEPT_S", 0.01)
+    monkeypatch.setattr("falconws.hub.replay._KEPT_BYTES", 100)
+    calls: list[str] = []
+
+    def count(event: Message | Gap) -> str:
+        assert isinstance(event, Message)
+        calls.append(str(event.payload))
+        return str(event.payload)
+
+    async with Hub() as hub:
+        start = await hub.publish("room", "0")
+        texts = ["x" * 60, "y" * 60, "z" * 200]
+        for text in texts:
+            await hub.publish("room", text)
+        client = Client(hub, start, count)
+        await settle()
+        # Not all fit at once; what does not is encoded again.
+        again = Client(hub, start, count)
+        await settle()
+        assert client.connection.taken == again.connection.taken == texts
+        assert len(calls) > 3
+        calls.clear()
+        async with asyncio.timeout(10):
+            while calls != texts:
+                await asyncio.sleep(0.03)
+                calls.clear()
+                last = Client(hub, start, count)
+                await settle()
+                await last.leave()
+        await leave(client, again)
