@@ -24,6 +24,6 @@ class ExitCode(IntEnum):
     decide."""
     MERGE_CONFLICTS = 5
     """Merged or upgraded, and places that both you and the templates changed have conflict markers; the files were
-    named."""
+    named. `falconws status`: some still have."""
     UPGRADE_AVAILABLE = 6
     """`falconws upgrade --check`: the installed templates make something else than what the project has."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 # Higher codes are git's own failures; this one means "so many conflicts, or more".
 _MOST_CONFLICTS = 127
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_CONFLICT = re.compile(rb"^<<<<<<< (?s:.*?)^=======\r?\n(?s:.*?)^>>>>>>> ", re.MULTILINE)
 _LONE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n)")
 
 
@@ -74,10 +75,9 @@ def three_way(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels | N
     return _merge_file(base, ours, theirs, labels or Labels())
 
 
-def has_markers(data: bytes, labels: Labels | None = None) -> bool:
-    """Tell whether a conflict of an earlier merge is still to be settled in *data*."""
-    marker = re.escape(f"<<<<<<< {(labels or Labels()).ours}".encode())
-    return re.search(rb"^" + marker + rb"\r?$", data, re.MULTILINE) is not None
+def has_markers(data: bytes) -> bool:
+    """Tell whether a conflict of an earlier merge, of ours or of git's own, is still to be settled in *data*."""
+    return _CONFLICT.search(data) is not None
 
 
 def _merge_file(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels) -> Merged:

@@ -1,5 +1,6 @@
 """`falconws status`."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +11,8 @@ import click
 def command(as_json: bool) -> None:
     """Show which commands made the project, and which of their files were edited since, or are missing.
 
+    Where conflict markers of a merge are still to be settled, the exit code is 5.
+
     \b
     Examples:
       falconws status
@@ -19,4 +22,4 @@ def command(as_json: bool) -> None:
     from falconws_cli.lifecycle.status import show_status
     from falconws_cli.project import require_project
 
-    show_status(read_memory(require_project(Path.cwd()).root), as_json=as_json)
+    sys.exit(show_status(read_memory(require_project(Path.cwd()).root), as_json=as_json))

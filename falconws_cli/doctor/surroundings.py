@@ -60,6 +60,10 @@ def _check_generated(project: Project) -> Finding:
     if not memory.is_there:
         return Finding(topic, Level.OK, "none are remembered")
     files = generated_files(memory)
+    unsettled = [str(file.path) for file in files if file.state is State.CONFLICT]
+    if unsettled:
+        what = f"{_listed(unsettled)} {'has' if len(unsettled) == 1 else 'have'} conflict markers of a merge"
+        return Finding(topic, Level.PROBLEM, what, "choose, and delete the markers")
     missing = [str(file.path) for file in files if file.state is State.MISSING]
     if missing:
         return Finding(

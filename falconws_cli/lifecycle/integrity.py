@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
+from falconws_cli.change.merging import has_markers
 from falconws_cli.lifecycle.manifest import Operation
 from falconws_cli.lifecycle.memory import Memory, is_text
 
@@ -15,6 +16,8 @@ class State(Enum):
     """As a template made it, or as a later falconws command left it."""
     EDITED = "edited"
     MISSING = "missing"
+    CONFLICT = "conflict"
+    """With conflict markers of a merge in it, which are still to be settled."""
 
 
 @dataclass(frozen=True)
@@ -45,4 +48,6 @@ def state_of(memory: Memory, path: str) -> State:
         return State.MISSING
     except OSError:
         return State.EDITED
+    if has_markers(data):
+        return State.CONFLICT
     return State.INTACT if any(is_text(data, key) for key in memory.manifest.left_behind(path)) else State.EDITED

@@ -4,37 +4,49 @@ from collections import Counter
 
 import click
 
+from falconws_cli.exitcodes import ExitCode
 from falconws_cli.lifecycle.integrity import GeneratedFile, State, generated_files
 from falconws_cli.lifecycle.memory import FOLDER, Memory
 
-_COLORS = {State.EDITED: "yellow", State.MISSING: "red"}
+_COLORS = {State.EDITED: "yellow", State.MISSING: "red", State.CONFLICT: "red"}
+_NOTES = {State.CONFLICT: " (conflict markers of a merge: settle them)"}
 FORGOTTEN = (
     f"This project remembers nothing that was generated: it has no {FOLDER}/manifest.json, as it was made by "
     "falconws 0.1, or by hand. `falconws upgrade --adopt` makes it remember what falconws 0.1 made."
 )
 
 
-def show_status(memory: Memory, *, as_json: bool) -> None:
-    """Print each operation with those of its files that are not as falconws left them, and a summary."""
+def show_status(memory: Memory, *, as_json: bool) -> ExitCode:
+    """Print each operation with those of its files that are not as falconws left them, and a summary.
+
+    Return `MERGE_CONFLICTS` when some have conflict markers.
+    """
     files = generated_files(memory)
     if as_json:
         _print_json(memory, files)
-        return
-    if not memory.is_there:
+    elif memory.is_there:
+        _print(memory, files)
+    else:
         click.echo(FORGOTTEN)
-        return
+    return ExitCode.MERGE_CONFLICTS if any(file.state is State.CONFLICT for file in files) else ExitCode.OK
+
+
+def _print(memory: Memory, files: list[GeneratedFile]) -> None:
     for operation in memory.manifest.operations:
         own = [file for file in files if file.operation is operation]
         taken_back = ", taken back but for what was edited" if operation.taken_back else ""
         click.echo(f"{operation.command} (falconws {operation.version}{taken_back})")
         for file in own:
             if file.state is not State.INTACT:
-                click.echo(f"{click.style(f'{file.state.value:>10}', fg=_COLORS[file.state])}  {file.path}")
+                state = click.style(f"{file.state.value:>10}", fg=_COLORS[file.state])
+                click.echo(f"{state}  {file.path}{_NOTES.get(file.state, '')}")
         intact = sum(file.state is State.INTACT for file in own)
         if intact:
             click.echo(f"{'intact':>10}  {intact} {'file' if intact == 1 else 'files'}")
     found = Counter(file.state for file in files)
-    parts = [f"{found[state]} {state.value}" for state in State]
+    parts = [f"{found[state]} {state.value}" for state in State if state is not State.CONFLICT]
+    if found[State.CONFLICT]:
+        parts.append(f"{found[State.CONFLICT]} with conflict markers")
     click.echo(f"\n{len(files)} generated {'file' if len(files) == 1 else 'files'}: {', '.join(parts)}.")
     if memory.manifest.destroyed is not None:
         click.echo(f"`falconws undo` brings back what `{memory.manifest.destroyed.command}` took away.")

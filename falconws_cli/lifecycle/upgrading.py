@@ -169,7 +169,7 @@ def merge_file(
             return MergedFile(True, (Change(planned, Status.IDENTICAL, ours),))
         note = "new in the templates; yours, which was there first, is kept"
         return MergedFile(True, (Change(planned, Status.SKIP, ours, note),))
-    if has_markers(ours, labels):
+    if has_markers(ours):
         raise CommandError(f"{path} has conflict markers of an earlier merge; settle them first. Nothing was written.")
     try:
         merged = three_way(base, ours, theirs, labels)

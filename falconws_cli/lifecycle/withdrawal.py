@@ -94,7 +94,11 @@ class _Taking:
             withdrawal.notes.append(f"{names} is no dependency of the project any more; pip has not uninstalled it.")
         if needed.dependencies:
             withdrawal.notes.append(f"{' and '.join(needed.dependencies)} stays a dependency: other code needs it.")
-        if destroys:
+        if not changed and withdrawal.manifest.operations == self._memory.manifest.operations:
+            # An undo is still to bring back what went the first time.
+            withdrawal.manifest = self._memory.manifest
+            withdrawal.left_to_do.append("Nothing else is left of it, and nothing was changed.")
+        elif destroys:
             self._allow_bringing_back(withdrawal, changed)
         return withdrawal
 

@@ -166,6 +166,25 @@ def test_an_edited_file_is_kept_and_named_unless_forced(run: Run, demo: Path) ->
     assert module.read_bytes() == edited
 
 
+def test_what_was_taken_back_but_for_edits_is_not_taken_back_again(run: Run, demo: Path) -> None:
+    do(run, "add-resource", "chat")
+    made = without_memory(demo)
+    module = demo / "demo" / "resources" / "chat.py"
+    module.write_text(module.read_text() + "# Mine.\n")
+    do(run, "destroy", "resource", "chat", code=ExitCode.LEFT_TO_DO)
+    before = snapshot(demo)
+    for _ in range(2):
+        output = do(run, "destroy", "resource", "chat", code=ExitCode.LEFT_TO_DO)
+        assert output == (
+            "      skip  demo/resources/chat.py (edited since; --force takes it away too)\n"
+            "\nNothing else is left of it, and nothing was changed.\n"
+        )
+        assert snapshot(demo) == before
+    # What went the first time still comes back.
+    do(run, "undo")
+    assert without_memory(demo) == {**made, "demo/resources/chat.py": module.read_bytes()}
+
+
 def test_undo_goes_on_past_what_it_has_kept(run: Run, demo: Path) -> None:
     fresh = without_memory(demo)
     do(run, "add-resource", "ticker")
@@ -378,7 +397,7 @@ def test_json_for_machines(run: Run, demo: Path) -> None:
     assert done["written"] is True
     assert done["command"] == "falconws destroy resource chat"
     status = json.loads(do(run, "status", "--json"))
-    assert status["counts"] == {"intact": 19, "edited": 1, "missing": 0}
+    assert status["counts"] == {"intact": 19, "edited": 1, "missing": 0, "conflict": 0}
     assert status["destroyed"] == "falconws destroy resource chat"
     assert status["operations"][1]["taken_back"] is True
     assert status["operations"][1]["files"] == [{"path": "demo/resources/chat.py", "state": "edited"}]
@@ -394,6 +413,30 @@ def test_status_tells_edited_from_missing_and_from_registered(run: Run, demo: Pa
     assert "   missing  tests/resources/test_chat.py\n" in output
     assert "21 generated files: 19 intact, 1 edited, 1 missing." in output
     assert "falconws add-resource chat (falconws " in output
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_status_and_doctor_tell_conflict_markers_whoever_has_merged(run: Run, demo: Path, newline: str) -> None:
+    routes = demo / "demo" / "routes.py"
+    ours, theirs = 'app.add_route("/healthz", One())', 'app.add_route("/healthz", Other())'
+    conflict = f"<<<<<<< HEAD\n    {ours}\n=======\n    {theirs}\n>>>>>>> other\n"
+    routes.write_bytes((routes.read_text() + conflict).replace("\n", newline).encode())
+    output = do(run, "status", code=ExitCode.MERGE_CONFLICTS)
+    assert "  conflict  demo/routes.py (conflict markers of a merge: settle them)\n" in output
+    assert output.endswith(": 18 intact, 0 edited, 0 missing, 1 with conflict markers.\n")
+    assert json.loads(do(run, "status", "--json", code=ExitCode.MERGE_CONFLICTS))["counts"]["conflict"] == 1
+    assert "demo/routes.py has conflict markers of a merge" in run("doctor", cwd="demo").output
+
+
+def test_what_add_has_merged_is_no_intact_file_before_it_is_settled(run: Run, demo: Path) -> None:
+    do(run, "add-resource", "chat")
+    module = demo / "demo" / "resources" / "chat.py"
+    module.write_text(module.read_text().replace("class ChatResource", "class MyChatResource"))
+    do(run, "add-resource", "chat", "--pattern", "duplex", "--merge", code=ExitCode.MERGE_CONFLICTS)
+    assert "  conflict  demo/resources/chat.py" in do(run, "status", code=ExitCode.MERGE_CONFLICTS)
+    lines = module.read_text().splitlines()
+    module.write_text("\n".join(line for line in lines if not line.startswith(("<<<<<<<", ">>>>>>>"))))
+    assert "    edited  demo/resources/chat.py" in do(run, "status")
 
 
 def converted(demo: Path) -> None:
