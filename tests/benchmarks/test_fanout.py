@@ -1,4 +1,4 @@
-"""The benchmark of fan-out works: one tiny round, its page, its charts. What is measured is not judged here."""
+"""The benchmark of fan-out works: one tiny round of each part, its page, its data. What is measured is not judged."""
 
 import os
 import shutil
@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.fanout.__main__ import CONTENDERS, TITLES, Bench, compile_load, measure_brokers
-from tests.benchmarks.fanout.report import Results, Title, write
+from tests.benchmarks.fanout.__main__ import main
+from tests.benchmarks.fanout.bench import Bench, Case, compile_load
+from tests.benchmarks.fanout.contenders import CONTENDERS, falconws_over
+from tests.benchmarks.fanout.parts import measure_brokers, measure_load, measure_workers
+from tests.benchmarks.fanout.report import section, write
+from tests.benchmarks.fanout.results import Part, Row, Sample, read, save
 from tests.benchmarks.peers import Peers
 
 needs_two_cores = pytest.mark.skipif(
@@ -18,40 +22,126 @@ needs_two_cores = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    # The interpreter that runs the tests has what falconws and Falcon need.
+    return Bench(compile_load(tmp_path), Peers(Path(sys.executable), "", tmp_path), rounds=1, seconds=0.2)
+
+
+def part(*rows: Row) -> Part:
+    return Part("the command", "2026-01-31", "the machine", 1, 0.2, list(rows))
+
+
+def worker(cpu_us: float, **what: int) -> Row:
+    sample: Sample = {"rate": 50_000, "cpu_us": cpu_us, "broker_us": 90.0, "fewest": 3, "most": 7}
+    return Row({"workers": 2, "subscribers": 10, **what}, [sample])
+
+
 @needs_two_cores
-def test_a_tiny_round_of_two_contenders_and_two_brokers_writes_its_page(tmp_path: Path) -> None:
-    # The interpreter that runs the tests has what these two need.
-    peers = Peers(Path(sys.executable), "", tmp_path)
-    bench = Bench(compile_load(tmp_path), peers, rounds=1, seconds=0.2)
+def test_a_tiny_round_of_two_contenders_and_two_brokers(bench: Bench, tmp_path: Path) -> None:
     contenders = [contender for contender in CONTENDERS if contender.key in ("falconws", "falcon")]
-    samples = bench.measure(contenders, 5, 4)
-    results = Results({(5, 4): samples}, {5: samples["falconws"]})
-    results.brokers = measure_brokers(bench, tmp_path, [2])
-    results.rooms = {10: 700.0}
-    for samples in (results.load[5, 4], results.brokers[2]):
-        assert len(samples) == 2
-        assert all(sample["rate"] > 0 for (sample,) in samples.values())
-    out = tmp_path / "out"
-    out.mkdir()
-    said = write(out, results, TITLES, "falconws", ["The heading."])
-    assert [line.partition(":")[0] for line in said] == [
-        "5 subscribers, 4 in flight, against Falcon, a loop of send_text()",
-        "memory",
-        "redis",
-        "10 rooms",
+    load = measure_load(bench, [5], [4], contenders)
+    assert [row.what for row in load] == [
+        {"subscribers": 5, "in_flight": 4, "server": "falconws"},
+        {"subscribers": 5, "in_flight": 4, "server": "falcon"},
     ]
-    page = (out / "fan-out.md").read_text()
-    charts = {"fan-out-5-4.svg", "fan-out-subscribers.svg", "fan-out-rooms.svg"}
-    assert {path.name for path in out.iterdir()} == {"fan-out.md", *charts}
+    brokers = measure_brokers(bench, tmp_path, 5, [(4, 2)])
+    assert [row.what for row in brokers] == [
+        {"subscribers": 5, "in_flight": 4, "publishers": 2, "broker": "memory"},
+        {"subscribers": 5, "in_flight": 4, "publishers": 2, "broker": "redis"},
+    ]
+    for row in (*load, *brokers):
+        (sample,) = row.samples
+        assert sample["rate"] > 0
+        assert sample["cpu_us"] > 0
+
+
+@needs_two_cores
+def test_a_tiny_round_of_two_workers_counts_the_subscribers_of_each_and_the_brokers_time(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (row,) = measure_workers(bench, tmp_path, [2], 5)
+    assert row.what == {"workers": 2, "subscribers": 10}
+    (sample,) = row.samples
+    assert sample["fewest"] + sample["most"] == 10
+    assert sample["rate"] > 0
+    assert sample["cpu_us"] > 0
+    assert sample["broker_us"] > 0
+
+
+@needs_two_cores
+def test_a_server_that_does_not_start_is_left_out_and_said(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.measure([Case({"subscribers": 5}, falconws_over("nowhere://"), 5)]) == []
+    assert "left out: subscribers: 5: " in capsys.readouterr().err
+
+
+def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path) -> None:
+    sample: Sample = {"rate": 50_000, "cpu_us": 9.5}
+    write(
+        tmp_path,
+        {
+            "load": part(Row({"subscribers": 5, "in_flight": 4, "server": "falconws"}, [sample])),
+            "brokers": part(Row({"subscribers": 5, "in_flight": 4, "publishers": 2, "broker": "redis"}, [sample])),
+            "growth": part(Row({"subscribers": 5}, [sample])),
+            "workers": part(worker(9.5), worker(9.6, workers=4)),
+            "rooms": part(Row({"rooms": 10}, [{"bytes": 700.0}])),
+        },
+    )
+    page = (tmp_path / "fan-out.md").read_text()
+    assert page.count("Measured on 2026-01-31 with `the command`") == 5
+    assert "| 2 | 10 | 9.50 (9.50 to 9.50) | 90 (90 to 90) | 50,000 | 3 to 7 |" in page
+    charts = {f"fan-out-{name}.svg" for name in ("5-4", "subscribers", "workers", "rooms")}
+    assert {path.name for path in tmp_path.iterdir()} == {"fan-out.md", *charts}
     for chart in charts:
         assert f"]({chart})" in page
-        assert ET.parse(out / chart).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+        assert ET.parse(tmp_path / chart).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.parametrize(("own", "verdict"), [(5.0, "0.50 | 0.50 |"), (5.2, "0.52 | 0.50: missed |")])
-def test_a_target_that_is_missed_is_said(tmp_path: Path, own: float, verdict: str) -> None:
-    titles = {"falconws": Title("falconws.Hub", None), "falcon": Title("Falcon", 0.5)}
-    results = Results({(500, 1): {"falconws": [{"cpu_us": own}], "falcon": [{"cpu_us": 10.0}]}})
-    (said,) = write(tmp_path, results, titles, "falconws", [])
-    assert said.endswith("missed") == ("missed" in verdict)
-    assert verdict in (tmp_path / "fan-out.md").read_text()
+def test_a_target_that_is_missed_is_said(own: float, verdict: str) -> None:
+    what: dict[str, str | int] = {"subscribers": 500, "in_flight": 1}
+    rows = [Row({**what, "server": key}, [{"cpu_us": value}]) for key, value in (("falconws", own), ("falcon", 10.0))]
+    assert verdict in section("load", part(*rows))
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(700, "700 | 0.70 | 0.70 |"), (690, "690 | 0.69 | 0.70: missed |")])
+def test_a_broker_that_is_too_slow_is_said(rate: int, verdict: str) -> None:
+    what: dict[str, str | int] = {"subscribers": 500, "in_flight": 16, "publishers": 16}
+    rows = [
+        Row({**what, "broker": key}, [{"cpu_us": 1.0, "rate": value}])
+        for key, value in (("memory", 1000), ("redis", rate))
+    ]
+    assert verdict in section("brokers", part(*rows))
+
+
+def test_a_part_that_is_measured_again_leaves_the_others_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, workers = tmp_path / "fan-out.json", part(worker(9.5))
+    save(data, {"workers": workers, "rooms": part(Row({"rooms": 7}, [{"bytes": 1.0}]))})
+    assert main(["--only", "rooms", "--rooms", "10", "--output", str(tmp_path)]) == 0
+    found = read(data)
+    assert found["workers"] == workers
+    assert [row.what for row in found["rooms"].rows] == [{"rooms": 10}]
+    assert found["rooms"].command == "python -m tests.benchmarks.fanout --only rooms --rooms 10"
+    page = (tmp_path / "fan-out.md").read_text()
+    assert "## More workers" in page
+    assert section("rooms", found["rooms"]) in page
+    printed = capsys.readouterr().out
+    assert section("rooms", found["rooms"]) in printed
+    assert "## More workers" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--only", "worker"], "invalid choice: 'worker'"),
+        (["--rounds", "0"], "--rounds must be 1 or more"),
+        (["--workers", "0"], "what is counted must be 1 or more"),
+    ],
+)
+def test_bad_options_are_one_clear_line(words: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err

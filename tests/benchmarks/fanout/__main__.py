@@ -1,184 +1,144 @@
-"""The benchmark of fan-out: `python -m tests.benchmarks.fanout`, from the root of the checkout.
-
-Rounds are interleaved, and what is compared is server CPU within one run, as in the other benchmark.
-"""
+"""The command: `python -m tests.benchmarks.fanout`, from the root of the checkout."""
 
 import argparse
-import json
 import os
-import subprocess
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks.fanout.report import BYTES, Results, Sample, Title, write
-from tests.benchmarks.peers import ROOT, Peers, default_folder, install
-from tests.benchmarks.scenarios import LOAD_CORE, SERVER_CORE
-from tests.benchmarks.server import Server, ServerError, free_port, running
-from tests.e2e.hub.servers import Valkey
-
-_HERE = Path(__file__).parent
-_SERVERS = _HERE / "servers"
-_WARM_UP_S = 0.5
-_PATIENCE_S = 60.0
-_BROKER_SUBSCRIBERS = 500
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One server that sends what comes on /pub to everybody on /sub."""
-
-    key: str
-    title: str
-    target: float | None
-    """How much of its CPU falconws may need at most."""
-    command: Callable[[Peers, int], list[str]]
-
-
-def _uvicorn(app: str) -> Callable[[Peers, int], list[str]]:
-    options = ["--log-level", "critical", "--app-dir", str(_SERVERS)]
-    return lambda peers, port: [str(peers.python), "-m", "uvicorn", app, "--port", str(port), *options]
-
-
-def _falconws_over(url: str) -> Callable[[Peers, int], list[str]]:
-    def command(peers: Peers, port: int) -> list[str]:
-        options = f"app_dir={str(_SERVERS)!r}, port={port}, log_level='critical', access_log=False"
-        code = f"from falconws.server import run; run('hub_app:app', {options})"
-        return ["env", f"FANOUT_HUB_URL={url}", str(peers.python), "-c", code]
-
-    return command
-
-
-def _node(peers: Peers, port: int) -> list[str]:
-    target = peers.node_folder / "serve_fanout.js"
-    target.write_text((_SERVERS / "serve_ws.js").read_text())
-    return [peers.node, str(target), str(port)]
-
-
-CONTENDERS = (
-    Contender("falconws", "falconws.Hub", None, _falconws_over("memory://")),
-    Contender("litestar", "Litestar ChannelsPlugin", 1 / 4, _uvicorn("litestar_app:app")),
-    Contender("falcon", "Falcon, a loop of send_text()", 1 / 2, _uvicorn("falcon_app:app")),
-    Contender("node", "Node ws, a loop of send()", 2 / 3, _node),
+from tests.benchmarks.fanout.bench import Bench, compile_load
+from tests.benchmarks.fanout.parts import (
+    BROKER_LOADS,
+    PARTS,
+    measure_brokers,
+    measure_growth,
+    measure_load,
+    measure_rooms,
+    measure_workers,
 )
+from tests.benchmarks.fanout.report import section, write
+from tests.benchmarks.fanout.results import Part, Row, read, save
+from tests.benchmarks.peers import ROOT, Peers, default_folder, install
+from tests.benchmarks.report import machine
+from tests.benchmarks.scenarios import LOAD_CORE, SERVER_CORE
 
-TITLES = {contender.key: Title(contender.title, contender.target) for contender in CONTENDERS}
-Samples = dict[str, list[Sample]]
+_OPTIONS = {"load": ("subscribers", "in_flight"), "growth": ("growth",), "workers": ("workers",), "rooms": ("rooms",)}
+"""Which options a part has of its own."""
+_SUBSCRIBERS = 500
+"""Of a worker, over a broker."""
+_EPILOG = """\
+examples:
+  python -m tests.benchmarks.fanout
+  python -m tests.benchmarks.fanout --only workers brokers --rounds 7
+  python -m tests.benchmarks.fanout --only workers --workers 1 2 4 8 --output figures
 
-
-@dataclass(frozen=True)
-class Bench:
-    """Rounds of one load, server by server.
-
-    Args:
-        program: fanout.c, compiled.
-        peers: What the servers run on.
-        rounds: Of each measurement.
-        seconds: Of each measurement.
-    """
-
-    program: Path
-    peers: Peers
-    rounds: int
-    seconds: float
-
-    def measure(self, contenders: Sequence[Contender], subscribers: int, in_flight: int) -> Samples:
-        """Return a sample a round of each contender that works; of those that do not, say why."""
-        samples: Samples = {}
-        for number in range(self.rounds):
-            for contender in contenders:
-                port = free_port()
-                try:
-                    # A server for each sample: only one at a time may hold the connections of thousands.
-                    with running(contender.command(self.peers, port), port, SERVER_CORE) as server:
-                        sample = self._sample(server, subscribers, in_flight)
-                except (ServerError, OSError, subprocess.SubprocessError) as error:
-                    print(f"left out: {contender.title}, {subscribers} subscribers: {error}", file=sys.stderr)
-                    continue
-                samples.setdefault(contender.key, []).append(sample)
-                load = f"{subscribers} subscribers, {in_flight} in flight"
-                print(f"{load}, {contender.title} {number + 1}/{self.rounds}: {sample['cpu_us']:.2f} us", flush=True)
-        return samples
-
-    def _sample(self, server: Server, subscribers: int, in_flight: int) -> Sample:
-        words = [server.port, subscribers, in_flight, BYTES, _WARM_UP_S, self.seconds]
-        done = subprocess.run(
-            [str(self.program), *map(str, words), ",".join(map(str, server.pids()))],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}),
-        )
-        if done.returncode:
-            raise ServerError(done.stderr.strip())
-        sample: Sample = json.loads(done.stdout)
-        return sample
+parts:
+""" + "\n".join(f"  {name:8} {about}" for name, about in PARTS.items())
 
 
-def measure_brokers(bench: Bench, folder: Path, in_flight: Sequence[int]) -> dict[int, Samples]:
-    """Compare memory:// with a Valkey server of this machine, on the interpreter that runs this: it has the drivers."""
-    own = replace(bench, peers=replace(bench.peers, python=Path(sys.executable)))
-    valkey = Valkey(folder / "valkey")
-    try:
-        brokers = {"memory": "memory://", valkey.scheme: valkey.url}
-        contenders = [Contender(key, f"over {key}://", None, _falconws_over(url)) for key, url in brokers.items()]
-        return {number: own.measure(contenders, _BROKER_SUBSCRIBERS, number) for number in in_flight}
-    finally:
-        valkey.stop()
-
-
-def compile_load(folder: Path) -> Path:
-    """Return fanout.c, compiled into *folder*."""
-    program = folder / "fanout"
-    subprocess.run(["cc", "-O2", "-o", str(program), str(_HERE / "fanout.c")], check=True, timeout=60)
-    return program
-
-
-def main() -> int:
-    """Measure, write docs/performance/fan-out.*, and print the figures."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.fanout", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement (default: 5)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
-    parser.add_argument("--subscribers", type=int, nargs="+", default=[500, 2000])
-    parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 16], help="publications on their way at a time")
-    parser.add_argument("--growth", type=int, nargs="*", default=[10, 100, 1000, 5000], help="for falconws alone")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "performance")
-    options = parser.parse_args()
-    results = Results()
+def main(words: Sequence[str]) -> int:
+    """Measure, write the files, print the tables; return an exit code."""
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.rounds < 1 or not 0.05 <= options.seconds <= 60:
+        parser.error("--rounds must be 1 or more, and --seconds between 0.05 and 60")
+    if min(*options.subscribers, *options.in_flight, *options.growth, *options.workers, *options.rooms) < 1:
+        parser.error("what is counted must be 1 or more")
+    if options.only != ["rooms"]:
+        if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
+            print(f"The benchmark needs Linux and the cores {SERVER_CORE} and {LOAD_CORE}.", file=sys.stderr)
+            return 1
+        if shutil.which("cc") is None:
+            print("The benchmark needs a C compiler, as cc.", file=sys.stderr)
+            return 1
+    options.output.mkdir(parents=True, exist_ok=True)
+    data = options.output / "fan-out.json"
+    parts = read(data)
     with tempfile.TemporaryDirectory() as folder:
-        program = compile_load(Path(folder))
-        bench = Bench(program, install(default_folder()), options.rounds, options.seconds)
-        for count in options.subscribers:
-            for in_flight in options.in_flight:
-                results.load[count, in_flight] = bench.measure(CONTENDERS, count, in_flight)
-        for count in options.growth:
-            results.growth[count] = bench.measure(CONTENDERS[:1], count, 1)["falconws"]
-        results.brokers = measure_brokers(bench, Path(folder), options.in_flight)
-    results.rooms = {count: _room_bytes(count) for count in (1_000, 10_000, 100_000)}
-    heading = _heading(options.rounds, options.seconds, options.in_flight)
-    print(*write(options.output, results, TITLES, "falconws", heading), sep="\n")
+        measures = _measures(options, Path(folder))
+        for name in options.only:
+            rows = measures[name]()
+            if not rows:
+                print(f'The part "{name}" has given no figure; what was there before stays.', file=sys.stderr)
+                return 1
+            command = _command(parser, options, name)
+            date = datetime.now(UTC).date().isoformat()
+            parts[name] = Part(command, date, machine(), options.rounds, options.seconds, rows)
+            # After each part: what has been measured outlives a later part that fails.
+            save(data, parts)
+            write(options.output, parts)
+    for name in options.only:
+        print("", section(name, parts[name]), sep="\n")
+    print(f"Wrote {options.output / 'fan-out.md'}.")
     return 0
 
 
-def _heading(rounds: int, seconds: float, in_flight: Sequence[int]) -> list[str]:
-    numbers = " or ".join(map(str, in_flight))
-    return [
-        f"One publisher, {BYTES} bytes, server CPU for each delivery in µs; medians of {rounds}",
-        f"interleaved rounds of {seconds:g} s. Made by `python -m tests.benchmarks.fanout`.",
-        "",
-        f"The publisher is the same for all: it keeps {numbers} publications in flight, and sends the next",
-        "one when every subscriber has got the first of them. With one in flight, a delivery is one",
-        "system call on every server, and most of its cost. Where several publications come in one turn",
-        "of the event loop, falconws sends each connection one write for all of them.",
-    ]
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.fanout",
+        description="Measure what a hub's delivery costs, beside its peers and as it grows, on two cores of Linux.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=list(PARTS),
+        choices=PARTS,
+        metavar="PART",
+        help="parts to measure, see below (default: all); the figures of the others stay as they are",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement (default: 5)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
+
+    def add_counts(name: str, default: list[int], about: str) -> None:
+        shown = " ".join(map(str, default))
+        parser.add_argument(name, type=int, nargs="+", default=default, metavar="N", help=f"{about} (default: {shown})")
+
+    add_counts("--subscribers", [500, 2000], "load: subscribers of the room")
+    add_counts("--in-flight", [1, 16], "load: publications on their way at a time")
+    add_counts("--growth", [10, 100, 1000, 5000], "growth: subscribers of the room")
+    add_counts("--workers", [1, 2, 4], f"workers: worker processes, with {_SUBSCRIBERS} subscribers each")
+    add_counts("--rooms", [1_000, 10_000, 100_000], "rooms: rooms with one member")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / "docs" / "performance",
+        help="folder for fan-out.md, its plots and fan-out.json, the data (default: docs/performance)",
+    )
+    return parser
 
 
-def _room_bytes(count: int) -> float:
-    command = [sys.executable, "-m", "tests.benchmarks.fanout.rooms", str(count)]
-    return float(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout)
+def _measures(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], list[Row]]]:
+    def bench(peers: Peers | None = None) -> Bench:
+        own = Peers(Path(sys.executable), "", folder)
+        return Bench(compile_load(folder), peers or own, options.rounds, options.seconds)
+
+    return {
+        "load": lambda: measure_load(bench(install(default_folder())), options.subscribers, options.in_flight),
+        "brokers": lambda: measure_brokers(bench(), folder, _SUBSCRIBERS, BROKER_LOADS),
+        "growth": lambda: measure_growth(bench(), options.growth),
+        "workers": lambda: measure_workers(bench(), folder, options.workers, _SUBSCRIBERS),
+        "rooms": lambda: measure_rooms(options.rooms),
+    }
+
+
+def _command(parser: argparse.ArgumentParser, options: argparse.Namespace, part: str) -> str:
+    """Return what prints a part again: the options that it has and that are not the default."""
+    words = ["python -m tests.benchmarks.fanout --only", part]
+    for name in ("rounds", "seconds", *_OPTIONS.get(part, ())):
+        value = getattr(options, name)
+        if value != parser.get_default(name):
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{name.replace('_', '-')}", *(f"{value:g}" for value in values)]
+    return " ".join(words)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

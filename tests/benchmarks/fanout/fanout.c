@@ -1,8 +1,12 @@
-/* Load for fan-out: PORT SUBSCRIBERS IN_FLIGHT BYTES WARM_UP_S SECONDS PID[,PID...]
+/* Load for fan-out: PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BYTES WARM_UP_S SECONDS PID[,PID...] [BROKER_PID]
  *
- * Opens SUBSCRIBERS connections to /sub and one to /pub. Every message that goes to /pub comes back on each of /sub,
- * unmasked and unchanged. IN_FLIGHT publications are on their way at any time: the next one goes out when the slowest
- * subscriber has one more. Prints {"rate": deliveries a second, "cpu_us": CPU of the processes for each}.
+ * Opens SUBSCRIBERS connections to /sub and PUBLISHERS to /pub. Every message that goes to /pub comes back on each of
+ * /sub, unmasked and unchanged. IN_FLIGHT publications are on their way at any time, all publishers together: the next
+ * one goes out, from the next publisher, when the slowest subscriber has one more.
+ *
+ * Prints {"rate": deliveries a second, "cpu_us": CPU of the processes for each}; with a broker also "broker_us", its
+ * CPU for each publication. Where the handshake of /sub answers with X-Worker, also "workers", how many different ones
+ * did, and "fewest" and "most", the subscribers of one of them.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,26 +32,35 @@ static double now(void) {
     return t.tv_sec + t.tv_nsec / 1e9;
 }
 
+/* Of all threads of the processes, to the nanosecond: a broker needs less than a tick of /proc/PID/stat in a second. */
 static double cpu_of(const char *pids) {
     double total = 0;
     char list[512], *rest = list, *pid;
     snprintf(list, sizeof list, "%s", pids);
     while ((pid = strsep(&rest, ","))) {
-        char path[64], line[1024];
-        unsigned long user, system;
-        snprintf(path, sizeof path, "/proc/%s/stat", pid);
-        FILE *file = fopen(path, "r");
-        if (!file || !fgets(line, sizeof line, file)) fail("the server has ended");
-        fclose(file);
-        /* Fields 14 and 15; the second one, the name, may hold spaces. */
-        if (sscanf(strrchr(line, ')') + 2, "%*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu", &user, &system) != 2)
-            fail("cannot read /proc");
-        total += (double)(user + system) / sysconf(_SC_CLK_TCK);
+        clockid_t clock;
+        struct timespec t;
+        if (clock_getcpuclockid(atoi(pid), &clock) || clock_gettime(clock, &t)) fail("the server has ended");
+        total += t.tv_sec + t.tv_nsec / 1e9;
     }
     return total;
 }
 
-static int open_websocket(int port, const char *path) {
+/* Subscribers by worker. */
+static struct { int worker, count; } spread[64];
+static int workers;
+
+static void count_worker(const char *head) {
+    const char *value = strcasestr(head, "\r\nx-worker:");
+    if (!value) return;
+    int worker = atoi(value + strlen("\r\nx-worker:")), i = 0;
+    while (i < workers && spread[i].worker != worker) i++;
+    if (i == 64) fail("more than 64 workers");
+    if (i == workers) spread[workers++].worker = worker;
+    spread[i].count++;
+}
+
+static int open_websocket(int port, const char *path, int is_subscriber) {
     char text[1024];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
@@ -65,6 +78,7 @@ static int open_websocket(int port, const char *path) {
         if (size > 3 && !memcmp(text + size - 4, "\r\n\r\n", 4)) break;
     }
     if (strncmp(text, "HTTP/1.1 101", 12)) fail("handshake refused");
+    if (is_subscriber) count_worker(text);
     return fd;
 }
 
@@ -80,35 +94,41 @@ static int make_frame(unsigned char *frame, int bytes) {
 }
 
 int main(int count, char **words) {
-    if (count != 8) fail("usage: fanout PORT SUBSCRIBERS IN_FLIGHT BYTES WARM_UP_S SECONDS PIDS");
-    int port = atoi(words[1]), subscribers = atoi(words[2]), in_flight = atoi(words[3]), bytes = atoi(words[4]);
-    double warm_up = atof(words[5]), seconds = atof(words[6]);
+    if (count != 9 && count != 10)
+        fail("usage: fanout PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BYTES WARM_UP_S SECONDS PIDS [BROKER_PID]");
+    int port = atoi(words[1]), subscribers = atoi(words[2]), publishers = atoi(words[3]), in_flight = atoi(words[4]);
+    int bytes = atoi(words[5]);
+    double warm_up = atof(words[6]), seconds = atof(words[7]);
+    const char *server = words[8], *broker = words[9];
     static unsigned char frame[70000], drain[1 << 18];
     if (bytes > 60000) fail("at most 60000 bytes");
-    struct rlimit files = {subscribers + 100, subscribers + 100};
+    struct rlimit files = {subscribers + publishers + 100, subscribers + publishers + 100};
     setrlimit(RLIMIT_NOFILE, &files);
     int frame_size = make_frame(frame, bytes), reply_size = bytes + (bytes < 126 ? 2 : 4);
-    int poll = epoll_create1(0), *fds = calloc(subscribers, sizeof *fds);
+    int poll = epoll_create1(0), *fds = calloc(subscribers, sizeof *fds), *pub = calloc(publishers, sizeof *pub);
     int64_t *received = calloc(subscribers, sizeof *received);
     /* have[n % RING] subscribers have got publication n. */
     enum { RING = 4096 };
     static int have[RING];
     for (int i = 0; i < subscribers; i++) {
-        fds[i] = open_websocket(port, "/sub");
+        fds[i] = open_websocket(port, "/sub", 1);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         epoll_ctl(poll, EPOLL_CTL_ADD, fds[i], &event);
     }
-    int publisher = open_websocket(port, "/pub");
+    for (int i = 0; i < publishers; i++) pub[i] = open_websocket(port, "/pub", 0);
     /* The last subscription may still be under way in the server. */
     usleep(500000);
-    for (int i = 0; i < in_flight; i++)
-        if (send(publisher, frame, frame_size, 0) != frame_size) fail("cannot publish");
-    int64_t complete = 0, deliveries = 0, mark = 0;
-    double begin = now(), start = 0, cpu = 0, last = begin;
+    int64_t published = 0, complete = 0, deliveries = 0, mark = 0;
+    double begin = now(), start = 0, cpu = 0, broker_cpu = 0, last = begin;
     int measuring = 0;
     while (1) {
+        for (; published < complete + in_flight; published++)
+            if (send(pub[published % publishers], frame, frame_size, 0) != frame_size) fail("cannot publish");
         double t = now();
-        if (!measuring && t - begin >= warm_up) { measuring = 1; start = t; mark = deliveries; cpu = cpu_of(words[7]); }
+        if (!measuring && t - begin >= warm_up) {
+            measuring = 1; start = t; mark = deliveries; cpu = cpu_of(server);
+            if (broker) broker_cpu = cpu_of(broker);
+        }
         if (measuring && t - start >= seconds) break;
         if (t - last > PATIENCE_S) fail("no delivery for 20 s");
         struct epoll_event events[512];
@@ -122,14 +142,22 @@ int main(int count, char **words) {
             for (int64_t n = before; n < received[i] / reply_size; n++) { have[n % RING]++; deliveries++; }
             last = t;
         }
-        while (have[complete % RING] == subscribers) {
-            have[complete++ % RING] = 0;
-            if (send(publisher, frame, frame_size, 0) != frame_size) fail("cannot publish");
-        }
+        while (have[complete % RING] == subscribers) have[complete++ % RING] = 0;
     }
-    double elapsed = now() - start, used = cpu_of(words[7]) - cpu;
+    double elapsed = now() - start, used = cpu_of(server) - cpu;
+    if (broker) broker_cpu = cpu_of(broker) - broker_cpu;
     int64_t done = deliveries - mark;
     if (!done) fail("nothing was delivered");
-    printf("{\"rate\": %.1f, \"cpu_us\": %.4f}\n", done / elapsed, used * 1e6 / done);
+    printf("{\"rate\": %.1f, \"cpu_us\": %.4f", done / elapsed, used * 1e6 / done);
+    if (broker) printf(", \"broker_us\": %.2f", broker_cpu * 1e6 * subscribers / done);
+    if (workers) {
+        int fewest = subscribers, most = 0;
+        for (int i = 0; i < workers; i++) {
+            if (spread[i].count < fewest) fewest = spread[i].count;
+            if (spread[i].count > most) most = spread[i].count;
+        }
+        printf(", \"workers\": %d, \"fewest\": %d, \"most\": %d", workers, fewest, most);
+    }
+    printf("}\n");
     return 0;
 }

@@ -1,114 +1,221 @@
-"""What the benchmark of fan-out writes: a page and its charts."""
+"""The page of the benchmark of fan-out, and its charts. Measures nothing."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.benchmarks.fanout.bench import BYTES
+from tests.benchmarks.fanout.columns import Panel, column_chart
+from tests.benchmarks.fanout.contenders import CONTENDERS, OWN
+from tests.benchmarks.fanout.results import Part, Row
 from tests.benchmarks.plots import Bar, bar_chart
 
-BYTES = 64
-Sample = dict[str, float]
-"""``rate``: deliveries a second; ``cpu_us``: server CPU for each."""
+_OF_MEMORY = 0.7
+"""How much of memory://'s rate there is to be over a broker, at least."""
 
 
 @dataclass(frozen=True)
-class Title:
-    """What a contender is called, and how much of its CPU falconws may need at most."""
-
-    text: str
-    target: float | None
-
-
-@dataclass
-class Results:
-    """What was measured; the first contender is falconws, and of each there is one sample a round."""
-
-    load: dict[tuple[int, int], dict[str, list[Sample]]] = field(default_factory=dict)
-    """By subscribers and publications in flight, then by contender."""
-    growth: dict[int, list[Sample]] = field(default_factory=dict)
-    """By subscribers."""
-    brokers: dict[int, dict[str, list[Sample]]] = field(default_factory=dict)
-    """By publications in flight, then by the scheme of the broker's URL."""
-    rooms: dict[int, float] = field(default_factory=dict)
-    """Bytes a room, by rooms."""
+class _Chart:
+    file: str
+    title: str
+    svg: str
 
 
-def write(output: Path, results: Results, titles: dict[str, Title], own: str, heading: Sequence[str]) -> list[str]:
-    """Write fan-out.md and its charts into *output*, and return the ratios to print."""
-    said: list[str] = []
-    lines = ["# Fan-out", "", *heading, ""]
-    lines += ["| Subscribers | In flight | Server | µs CPU/delivery | falconws needs | at most |"]
-    lines += ["|---|---|---|---|---|---|"]
+@dataclass(frozen=True)
+class _Section:
+    lines: list[str]
+    charts: list[_Chart] = field(default_factory=list)
+
+
+def write(output: Path, parts: Mapping[str, Part]) -> None:
+    """Write fan-out.md and its charts into *output*: what *parts* hold."""
+    known = [name for name in _SECTIONS if name in parts]
+    text = "\n".join([*_HEAD, *(section(name, parts[name]) for name in known)])
+    (output / "fan-out.md").write_text(text, encoding="utf-8")
+    for name in known:
+        for chart in _SECTIONS[name](parts[name].rows).charts:
+            (output / chart.file).write_text(chart.svg, encoding="utf-8")
+
+
+def section(name: str, part: Part) -> str:
+    """Return what the page says of a part."""
+    made = _SECTIONS[name](part.rows)
+    rounds = "" if name == "rooms" else f", medians of {part.rounds} interleaved rounds of {part.seconds:g} s"
+    lines = [*made.lines, "", f"Measured on {part.date} with `{part.command}`{rounds}. {part.machine}."]
+    for chart in made.charts:
+        lines += ["", f"![{chart.title}]({chart.file})"]
+    return "\n".join([*lines, ""])
+
+
+_HEAD = [
+    "# Fan-out",
+    "",
+    f"Messages of {BYTES} bytes. CPU is the time of all processes of the server, in µs for each delivery; the least",
+    "and the greatest value of the rounds are in parentheses. Written by the benchmark from `fan-out.json`, which has",
+    "every sample; below each table is the command that prints it, from a checkout.",
+    "",
+]
+
+
+def _load(rows: Sequence[Row]) -> _Section:
+    lines = [
+        "## Beside its peers",
+        "",
+        "The publisher is the same for all: it keeps some publications in flight, and sends the next one when",
+        "every subscriber has got the first of them. With one in flight, a delivery is one system call on every",
+        "server, and most of its cost. Where several publications come in one turn of the event loop, falconws",
+        "sends each connection one write for all of them.",
+        "",
+        *_table("Subscribers", "In flight", "Server", "µs CPU/delivery", "falconws needs", "at most"),
+    ]
     charts = []
-    for (count, in_flight), samples in results.load.items():
+    for count, in_flight in dict.fromkeys((row.what["subscribers"], row.what["in_flight"]) for row in rows):
+        found = {
+            row.what["server"]: row
+            for row in rows
+            if (row.what["subscribers"], row.what["in_flight"]) == (count, in_flight)
+        }
         bars = []
-        mine = _median(samples[own]) if own in samples else None
-        for key, title in titles.items():
-            values = [sample["cpu_us"] for sample in samples.get(key, [])]
-            if not values:
+        for one in CONTENDERS:
+            if one.key not in found:
                 continue
-            bars.append(Bar(title.text, values, title.target is None))
-            ratio, verdict = "", ""
-            if mine is not None:
-                ratio = f"{mine / statistics.median(values):.2f}"
-            if mine is not None and title.target is not None:
-                verdict = f"{title.target:.2f}" + ("" if float(ratio) <= round(title.target, 2) else ": missed")
-                said.append(
-                    f"{count} subscribers, {in_flight} in flight, against {title.text}: {ratio}; at most {verdict}"
-                )
-            lines.append(f"| {count} | {in_flight} | {title.text} | {_spread(values)} | {ratio} | {verdict} |")
-        name, label = f"fan-out-{count}-{in_flight}.svg", f"Fan-out to {count} subscribers, {in_flight} in flight"
-        (output / name).write_text(bar_chart(label, "µs CPU/delivery, less is better", bars))
-        charts.append(f"![{label}]({name})")
-    for chart in charts:
-        lines += ["", chart]
-    if results.brokers:
-        lines += ["", "## Over a broker", ""]
-        lines += [
-            "500 subscribers in one worker; `redis://` is a Valkey server that shares the load's core. A responder"
-        ]
-        lines += ["that awaits each `publish()` has one message at a time on its way to the broker, however many wait"]
-        lines += ["for it, so these leave one by one; over `memory://` they leave together.", ""]
-        lines += ["| In flight | Broker | µs CPU/delivery | deliveries/s | of memory:// |", "|---|---|---|---|---|"]
-        for in_flight, samples in results.brokers.items():
-            for broker, found in samples.items():
-                rate, ratio = _median(found, "rate"), ""
-                if "memory" in samples:
-                    ratio = f"{rate / _median(samples['memory'], 'rate'):.2f}"
-                cost = _spread([sample["cpu_us"] for sample in found])
-                lines.append(f"| {in_flight} | {broker}:// | {cost} | {rate:,.0f} | {ratio} |")
-                said.append(f"{broker}://, {in_flight} in flight: {rate:,.0f} deliveries/s, {ratio} of memory://")
-    if results.growth:
-        lines += [
-            "",
-            "## How it grows",
-            "",
-            "One publication in flight.",
-            "",
-            "| Subscribers of one room | µs CPU/delivery |",
-            "|---|---|",
-        ]
-        lines += [f"| {count} | {_median(samples):.2f} |" for count, samples in results.growth.items()]
-        bars = [Bar(f"{n} subscribers", [s["cpu_us"] for s in found], True) for n, found in results.growth.items()]
-        chart = bar_chart("How fan-out grows", "µs CPU/delivery, falconws.Hub over memory://", bars)
-        (output / "fan-out-subscribers.svg").write_text(chart)
-        lines += ["", "![How fan-out grows](fan-out-subscribers.svg)"]
-    if results.rooms:
-        lines += ["", "| Rooms, one member each | Bytes a room |", "|---|---|"]
-        lines += [f"| {count} | {size:.0f} |" for count, size in results.rooms.items()]
-        bars = [Bar(f"{count} rooms", [size], True) for count, size in results.rooms.items()]
-        chart = bar_chart("How rooms grow", "bytes a room with one member", bars)
-        (output / "fan-out-rooms.svg").write_text(chart)
-        lines += ["", "![How rooms grow](fan-out-rooms.svg)"]
-        said += [f"{count} rooms: {size:.0f} bytes a room" for count, size in results.rooms.items()]
-    (output / "fan-out.md").write_text("\n".join([*lines, ""]))
-    return said
+            row = found[one.key]
+            ratio = verdict = ""
+            if OWN.key in found:
+                ratio = f"{found[OWN.key].median('cpu_us') / row.median('cpu_us'):.2f}"
+                if one.target is not None:
+                    verdict = f"{one.target:.2f}" + ("" if float(ratio) <= round(one.target, 2) else ": missed")
+            lines.append(f"| {count} | {in_flight} | {one.title} | {_spread(row, 'cpu_us')} | {ratio} | {verdict} |")
+            bars.append(Bar(one.title, row.values("cpu_us"), one is OWN))
+        title = f"Fan-out to {count} subscribers, {in_flight} in flight"
+        svg = bar_chart(title, "µs CPU/delivery; shorter is better; the line spans the rounds", bars)
+        charts.append(_Chart(f"fan-out-{count}-{in_flight}.svg", title, svg))
+    return _Section(lines, charts)
 
 
-def _median(samples: Sequence[Sample], metric: str = "cpu_us") -> float:
-    return statistics.median(sample[metric] for sample in samples)
+def _brokers(rows: Sequence[Row]) -> _Section:
+    lines = [
+        "## Over a broker",
+        "",
+        "One worker. `redis://` is a Valkey server without persistence, on the core of the load. A responder that",
+        "awaits each `publish()` has one message at a time on its way to the broker: with one publisher, as many",
+        "as wait for it leave one by one, while over `memory://` they leave together. With as many publishers as",
+        "there are publications in flight, which is what a service looks like, they leave together over both.",
+        "",
+        *_table(
+            "Subscribers",
+            "In flight",
+            "Publishers",
+            "Broker",
+            "µs CPU/delivery",
+            "deliveries/s",
+            "of memory://",
+            "at least",
+        ),
+    ]
+    memory = {_place(row): row for row in rows if row.what["broker"] == "memory"}
+    for row in rows:
+        ratio = verdict = ""
+        if row.what["broker"] != "memory" and _place(row) in memory:
+            ratio = f"{row.median('rate') / memory[_place(row)].median('rate'):.2f}"
+            verdict = f"{_OF_MEMORY:.2f}" + ("" if float(ratio) >= _OF_MEMORY else ": missed")
+        place = " | ".join(map(str, _place(row)))
+        rate = f"{row.median('rate'):,.0f}"
+        lines.append(f"| {place} | {row.what['broker']}:// | {_spread(row, 'cpu_us')} | {rate} | {ratio} | {verdict} |")
+    return _Section(lines)
 
 
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+def _place(row: Row) -> tuple[str | int, ...]:
+    return row.what["subscribers"], row.what["in_flight"], row.what["publishers"]
+
+
+def _growth(rows: Sequence[Row]) -> _Section:
+    lines = [
+        "## More subscribers",
+        "",
+        "One room over `memory://`, one publisher, one publication in flight.",
+        "",
+        *_table("Subscribers of one room", "µs CPU/delivery"),
+        *(f"| {row.what['subscribers']} | {_spread(row, 'cpu_us')} |" for row in rows),
+    ]
+    panel = Panel("µs CPU/delivery, by subscribers of one room", _columns(rows, "subscribers", "cpu_us"))
+    return _Section(lines, [_growth_chart("subscribers", panel)])
+
+
+def _workers(rows: Sequence[Row]) -> _Section:
+    lines = [
+        "## More workers",
+        "",
+        "`falconws serve --workers N` over one Valkey server without persistence; one room that all workers",
+        "follow, one publisher, one publication in flight. All workers share one core here, and the load and the",
+        "broker the other, so deliveries a second cannot grow with the workers. What tells how it scales is the",
+        "CPU time of a delivery, of the supervisor and all workers together: it should stay flat as workers are",
+        "added. The broker's CPU time for a publication grows by one message a worker.",
+        "",
+        *_table(
+            "Workers",
+            "Subscribers",
+            "µs CPU/delivery",
+            "broker: µs CPU/publication",
+            "deliveries/s",
+            "subscribers of one worker",
+        ),
+    ]
+    for row in rows:
+        costs = f"{_spread(row, 'cpu_us')} | {_spread(row, 'broker_us', 0)}"
+        spread = f"{min(row.values('fewest')):.0f} to {max(row.values('most')):.0f}"
+        place = f"{row.what['workers']} | {row.what['subscribers']}"
+        lines.append(f"| {place} | {costs} | {row.median('rate'):,.0f} | {spread} |")
+    lines += [
+        "",
+        "The kernel gives a connection to the worker that takes it first. The load opens one after the other, which",
+        "leaves the workers with unequal shares: the last column has the fewest and the most subscribers that one of",
+        "them got in any round.",
+    ]
+    panels = [
+        Panel("µs CPU/delivery, by workers", _columns(rows, "workers", "cpu_us")),
+        Panel("broker: µs CPU/publication, by workers", _columns(rows, "workers", "broker_us")),
+    ]
+    return _Section(lines, [_growth_chart("workers", *panels)])
+
+
+def _rooms(rows: Sequence[Row]) -> _Section:
+    lines = [
+        "## More rooms",
+        "",
+        "Memory of the hub, its broker `memory://` and the subscription; the connection is not counted.",
+        "",
+        *_table("Rooms, one member each", "Bytes a room"),
+        *(f"| {row.what['rooms']} | {row.median('bytes'):.0f} |" for row in rows),
+    ]
+    panel = Panel("bytes a room with one member, by rooms", _columns(rows, "rooms", "bytes"))
+    return _Section(lines, [_growth_chart("rooms", panel)])
+
+
+_SECTIONS: dict[str, Callable[[Sequence[Row]], _Section]] = {
+    "load": _load,
+    "brokers": _brokers,
+    "growth": _growth,
+    "workers": _workers,
+    "rooms": _rooms,
+}
+
+
+def _growth_chart(by: str, *panels: Panel) -> _Chart:
+    title = f"How fan-out grows with {by}"
+    return _Chart(f"fan-out-{by}.svg", title, column_chart(title, panels))
+
+
+def _columns(rows: Iterable[Row], name: str, metric: str) -> list[tuple[str, list[float]]]:
+    return [(f"{row.what[name]:,}", row.values(metric)) for row in rows]
+
+
+def _table(*names: str) -> list[str]:
+    return [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+
+
+def _spread(row: Row, metric: str, digits: int = 2) -> str:
+    values = row.values(metric)
+    least, middle, most = (f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({least} to {most})"

@@ -1,6 +1,11 @@
-"""falconws: a hub with the policy and the history that it has by default. FANOUT_HUB_URL names the broker."""
+"""falconws: a hub with the policy and the history that it has by default. FANOUT_HUB_URL names the broker.
+
+It says which of several workers a client has reached: in the handshake of /sub, and on GET /worker.
+"""
 
 import os
+
+from falcon.asgi import Response
 
 import falconws
 
@@ -16,7 +21,7 @@ class Echo:
 
 class Subscriber:
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
-        await ws.accept()
+        await ws.accept(headers={"X-Worker": str(os.getpid())})
         async with hub.subscribe(ws, "room"):
             await ws.wait_disconnected()
 
@@ -28,8 +33,14 @@ class Publisher:
             await hub.publish("room", text)
 
 
+class Worker:
+    async def on_get(self, req: falconws.Request, resp: Response) -> None:
+        resp.text = str(os.getpid())
+
+
 app = falconws.App(middleware=[hub])
 app.ws_options.allowed_origins = "*"
 app.add_route("/echo", Echo())
 app.add_route("/sub", Subscriber())
 app.add_route("/pub", Publisher())
+app.add_route("/worker", Worker())
