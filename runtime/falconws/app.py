@@ -19,7 +19,7 @@ from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
-from .errors import PayloadTypeError, WebSocketDisconnected
+from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected
 from .inbox import Event
 from .lingering import LingerLimit
 from .options import WebSocketOptions
@@ -46,6 +46,8 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _FALLBACK_CLOSE_CODE = http_status_to_close_code(11)
 """3011, as in Falcon: sent when the server refuses ``error_close_code``."""
+
+_RETRY_AFTER_S = 5
 
 _logger = logging.getLogger("falconws")
 
@@ -249,7 +251,9 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _python_error_handler(  # type: ignore[override]
         self, req: Any, resp: Any, error: Exception, params: dict[str, Any], ws: Any = None
     ) -> None:
-        if ws is None:
+        if isinstance(error, TemporarilyUnavailable):
+            await self._ask_to_come_back(req, resp, error, params, ws)
+        elif ws is None:
             await super()._python_error_handler(req, resp, error, params)
         elif error is ws.undecodable:
             await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
@@ -261,6 +265,17 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 await self._deny(req, ws, falcon.HTTPInternalServerError(), self._compose_error_response)
             else:
                 await self._ws_cleanup_on_error(ws)
+
+    async def _ask_to_come_back(
+        self, req: Any, resp: Any, error: TemporarilyUnavailable, params: dict[str, Any], ws: WebSocket | None
+    ) -> None:
+        # What is away is the operator's business, not the client's.
+        _logger.warning("%s %s: %s", "WebSocket" if ws is not None else req.method, req.path, error)
+        if ws is None or (ws.unaccepted and ws.supports_denial):
+            unavailable = falcon.HTTPServiceUnavailable(retry_after=_RETRY_AFTER_S)
+            await self._http_error_handler(req, resp, unavailable, params, ws=ws)
+        else:
+            await ws.close(CloseCode.TRY_AGAIN_LATER, "Try again later")
 
     async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
         # One line, and some of msgpack's errors have no text.

@@ -6,6 +6,8 @@ Each is, or derives from, the one of the same name in Falcon, so that handlers w
     └── WebSocketDisconnected        the peer's or the network's doing; code and reason say how it ended
     falcon.PayloadTypeError (TypeError)          the client's fault; unhandled, it closes with 1003
     falcon.OperationNotAllowed (ValueError)      the application's fault; unhandled, it closes with 1011
+    TemporarilyUnavailable                       nobody's fault here; unhandled, it is 503, or closes with 1013
+    └── BrokerUnavailable                        (in ``falconws.hub``)
 """
 
 from __future__ import annotations
@@ -15,7 +17,15 @@ from falcon import OperationNotAllowed, PayloadTypeError
 
 from .closecodes import CloseCode
 
-__all__ = ("OperationNotAllowed", "PayloadTypeError", "WebSocketDisconnected")
+__all__ = ("OperationNotAllowed", "PayloadTypeError", "TemporarilyUnavailable", "WebSocketDisconnected")
+
+
+class TemporarilyUnavailable(Exception):  # noqa: N818 (named for what has happened, as Falcon's errors are)
+    """Something that the service needs is away for now, and clients should try again.
+
+    Where nobody handles it, an HTTP request and a handshake are answered with 503 (RFC 9110 section 15.6.4), and an
+    accepted WebSocket is closed with 1013, "Try Again Later".
+    """
 
 
 class WebSocketDisconnected(falcon.WebSocketDisconnected):

@@ -250,6 +250,46 @@ async def test_a_valueerror_of_the_responders_own_is_an_error_of_ours(caplog: py
     assert "mine" in caplog.text
 
 
+# What is away for now
+
+
+async def unreachable(*_: Any) -> None:
+    raise falconws.BrokerUnavailable("redis://10.0.0.7: connection refused")
+
+
+async def test_what_is_away_denies_with_503_and_says_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    refusal = await denied(app_of(unreachable))
+    assert refusal.status == 503
+    assert refusal.headers["retry-after"] == "5"
+    assert b"10.0.0.7" not in refusal.body
+    (record,) = [record for record in caplog.records if record.name == "falconws"]
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+    assert "redis://10.0.0.7: connection refused" in record.getMessage()
+
+
+async def test_what_is_away_closes_with_1013(caplog: pytest.LogCaptureFixture) -> None:
+    async def responder(req: Any, ws: Any) -> None:
+        await ws.accept()
+        await unreachable()
+
+    async with Client(app_of(responder)) as client, client.websocket("/") as ws:
+        assert await ws.wait_closed() == falconws.CloseCode.TRY_AGAIN_LATER
+    (record,) = [record for record in caplog.records if record.name == "falconws"]
+    assert (record.levelno, record.exc_info) == (logging.WARNING, None)
+
+
+async def test_what_is_away_answers_a_request_with_503() -> None:
+    class Resource:
+        on_get = staticmethod(unreachable)
+
+    app = falconws.App()
+    app.add_route("/", Resource())
+    async with Client(app) as client:
+        response = await client.get("/")
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+
+
 # Lifespan state
 
 

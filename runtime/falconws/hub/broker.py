@@ -23,6 +23,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from falconws.errors import TemporarilyUnavailable
+
 from .position import Position
 
 __all__ = (
@@ -41,10 +43,11 @@ Payload = str | bytes
 """TEXT or BINARY, by its type. A broker gives back the type that it was given."""
 
 
-class BrokerUnavailable(Exception):  # noqa: N818 (named for what has happened, as Falcon's errors are)
+class BrokerUnavailable(TemporarilyUnavailable):
     """The broker cannot be reached, or has not answered in time; the message says which one, and why.
 
     Whether what was asked for has happened is not known: a publication may have been made, and only its answer lost.
+    Where nobody handles it, clients are answered with 503, and accepted WebSockets are closed with 1013.
     """
 
 
