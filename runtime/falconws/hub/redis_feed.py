@@ -1,19 +1,21 @@
 """The subscriber's side of one Redis server: one connection, many sharded channels, each message handed on as it comes.
 
-redis-py's own PubSub reconnects without a word, and a subscriber would not know that it has missed something. Here a
-connection lives once: whoever runs the feed learns of its end, and begins another. Knows nothing of rooms.
+Knows nothing of rooms, nor which other servers there are.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from .redis_wire import Wire
 
 __all__ = ("Feed",)
 
 _CHUNK = 500
+"""Channels that are asked for at once."""
 
 
 class Feed:
@@ -23,83 +25,97 @@ class Feed:
         connection: A connection of redis-py's that speaks RESP2 and has no timeout for reads.
         timeout_s: Within which a ping must be answered; also how often one is sent.
         on_message: Takes channel and data. Must not raise.
-        on_change: Takes a channel and whether it is subscribed from now on.
     """
 
-    def __init__(
-        self,
-        connection: Any,
-        timeout_s: float,
-        on_message: Callable[[bytes, bytes], None],
-        on_change: Callable[[bytes, bool], None],
-    ) -> None:
-        self._connection = connection
+    def __init__(self, connection: Any, timeout_s: float, on_message: Callable[[bytes, bytes], None]) -> None:
+        self._wire = Wire(connection, timeout_s, self._take)
         self._timeout_s = timeout_s
         self._on_message = on_message
-        self._on_change = on_change
-        self._outgoing: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-        self._heard = 0.0
+        self._unsubscribing: Counter[bytes] = Counter()
+        self._pings: deque[asyncio.Future[None]] = deque()
+        self._ended: str | None = None
+        """Why the connection has ended, when it has."""
 
     async def open(self) -> None:
-        """Connect, authenticate, and choose the protocol."""
-        async with asyncio.timeout(self._timeout_s):
-            await self._connection.connect()
+        """Connect."""
+        await self._wire.open()
 
-    def subscribe(self, channels: Iterable[bytes]) -> None:
-        """Ask for *channels*; ``on_change`` tells when the server has begun."""
-        for channel in channels:
-            self._outgoing.put_nowait(("SSUBSCRIBE", channel))
+    async def subscribe(self, channels: Sequence[bytes]) -> None:
+        """Return when the server has begun to deliver *channels*.
+
+        Raises:
+            ConnectionError: The connection has ended.
+            TimeoutError: There was no answer.
+        """
+        for first in range(0, len(channels), _CHUNK):
+            for channel in channels[first : first + _CHUNK]:
+                self._wire.send("SSUBSCRIBE", channel)
+            async with asyncio.timeout(self._timeout_s):
+                await self._round_trip()
 
     def unsubscribe(self, channel: bytes) -> None:
         """Ask for no more of *channel*."""
-        self._outgoing.put_nowait(("SUNSUBSCRIBE", channel))
+        self._unsubscribing[channel] += 1
+        self._wire.send("SUNSUBSCRIBE", channel)
 
     async def run(self) -> str:
-        """Read and write until the connection ends; return why it did."""
-        self._heard = asyncio.get_running_loop().time()
-        tasks = [asyncio.create_task(part()) for part in (self._read, self._write, self._ping)]
+        """Take messages until the connection ends; return why it did."""
+        tasks = [asyncio.create_task(part) for part in (self._wire.run(), self._watch())]
+        reason = "the session has ended"
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
+            reason = next(iter(done)).result()
+            return reason
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.close()
+            self._ended = reason
+            for ping in self._pings:
+                if not ping.done():
+                    ping.set_exception(ConnectionError(reason))
 
     async def close(self) -> None:
         """Cut the connection."""
-        with suppress(Exception):
-            await self._connection.disconnect(nowait=True)
+        await self._wire.close()
 
-    async def _read(self) -> str:
-        read = self._connection.read_response
-        time = asyncio.get_running_loop().time
-        while True:
-            response = await read(disconnect_on_error=False)
-            self._heard = time()
-            kind = response[0]
-            if kind == b"smessage":
-                self._on_message(response[1], response[2])
-            elif kind in (b"ssubscribe", b"sunsubscribe"):
-                self._on_change(response[1], kind == b"ssubscribe")
+    async def _round_trip(self) -> None:
+        """Return when the server has dealt with everything that was sent."""
+        if self._ended is not None:
+            raise ConnectionError(self._ended)
+        ping = asyncio.get_running_loop().create_future()
+        self._pings.append(ping)
+        self._wire.send("PING")
+        await ping
 
-    async def _write(self) -> str:
-        while True:
-            commands = [await self._outgoing.get()]
-            while len(commands) < _CHUNK and not self._outgoing.empty():
-                commands.append(self._outgoing.get_nowait())
-            await self._send(commands)
-
-    async def _ping(self) -> str:
-        time = asyncio.get_running_loop().time
+    async def _watch(self) -> str:
         while True:
             await asyncio.sleep(self._timeout_s)
-            asked = time()
-            await self._send([("PING",)])
-            await asyncio.sleep(self._timeout_s)
-            if self._heard < asked:
-                return f"silent for {self._timeout_s:g} s"
+            received = self._wire.received
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await self._round_trip()
+            except TimeoutError:
+                # While messages come, the answer may be behind a thousand of them.
+                if self._wire.received == received:
+                    return f"silent for {self._timeout_s:g} s"
 
-    async def _send(self, commands: Iterable[tuple[Any, ...]]) -> None:
-        await self._connection.send_packed_command(self._connection.pack_commands(commands), check_health=False)
+    def _take(self, response: Any) -> None:
+        if isinstance(response, Exception):
+            raise response
+        # Without a channel the server answers a ping as it does outside of subscriber mode.
+        kind = response[0] if isinstance(response, list) else b"pong"
+        if kind == b"smessage":
+            self._on_message(response[1], response[2])
+        elif kind == b"pong":
+            ping = self._pings.popleft()
+            if not ping.done():
+                ping.set_result(None)
+        elif kind == b"sunsubscribe":
+            channel = response[1]
+            if channel not in self._unsubscribing:
+                # Not asked for: the slot is another server's now.
+                raise ConnectionError("rooms have moved to another server of the cluster")
+            self._unsubscribing[channel] -= 1
+            if not self._unsubscribing[channel]:
+                del self._unsubscribing[channel]

@@ -1,0 +1,99 @@
+"""Presence over Redis: a sorted set of leases a room, by the server's clock; each change is one atomic script.
+
+Which keys, and what the scripts do with them: ``redis_scripts``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from . import redis_scripts as scripts
+from .broker import Entry
+from .redis_server import RedisServer
+from .redis_wire import Argument
+
+__all__ = ("RedisPresence",)
+
+_AT_A_TIME = 16
+
+
+class RedisPresence:
+    """The presence part of the broker.
+
+    Args:
+        server: Runs the scripts; raises BrokerUnavailable.
+        base: Returns what the keys of a room begin with, which is also its channel.
+        ttl_ms: After which a room that nobody touches is forgotten.
+    """
+
+    def __init__(self, server: RedisServer, base: Callable[[str], str], ttl_ms: int) -> None:
+        self._server = server
+        self._base = base
+        self._ttl_ms = ttl_ms
+
+    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
+        arguments = (self._base(room), self._ttl_ms, _microseconds(lease_s), _entry(member, device), info)
+        return bool(await self._server.run(scripts.JOIN, self._keys(room), arguments))
+
+    async def leave(self, room: str, member: str, device: str) -> bool:
+        arguments = (self._base(room), _entry(member, device))
+        return bool(await self._server.run(scripts.LEAVE, self._keys(room), arguments))
+
+    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
+        by_room: dict[str, list[Entry]] = {}
+        for entry in entries:
+            by_room.setdefault(entry.room, []).append(entry)
+        lost: list[Entry] = []
+
+        async def renew_in(room: str) -> None:
+            mine = by_room[room]
+            leases = [_entry(entry.member, entry.device) for entry in mine]
+            arguments: list[Argument] = [self._ttl_ms, _microseconds(lease_s), *leases]
+            indexes = await self._server.run(scripts.RENEW, self._keys(room), arguments)
+            lost.extend(mine[index] for index in indexes)
+
+        await _for_each(renew_in, by_room)
+        return lost
+
+    async def members(self, room: str) -> dict[str, bytes]:
+        found = await self._server.run(scripts.MEMBERS, self._keys(room), [])
+        return {member.decode(): info for member, info in zip(found[::2], found[1::2], strict=True)}
+
+    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
+        gone: list[tuple[str, str]] = []
+
+        async def expire_in(room: str) -> None:
+            members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._base(room)])
+            gone.extend((room, member.decode()) for member in members)
+
+        await _for_each(expire_in, rooms)
+        return gone
+
+    def _keys(self, room: str) -> list[str]:
+        base = self._base(room)
+        return [f"{base}:leases", f"{base}:members", f"{base}:devices"]
+
+
+def _microseconds(seconds: float) -> int:
+    return int(seconds * 1_000_000)
+
+
+def _entry(member: str, device: str) -> bytes:
+    """The member's size in bytes, the member, the device: two names in one, whatever is in them."""
+    name = member.encode()
+    return b"%d:%b%b" % (len(name), name, device.encode())
+
+
+async def _for_each(work: Callable[[str], Awaitable[None]], rooms: Iterable[str]) -> None:
+    """Await ``work(room)`` for each room, some at a time; raise the first error."""
+    waiting = iter(list(rooms))
+
+    async def worker() -> None:
+        for room in waiting:
+            await work(room)
+
+    results = await asyncio.gather(*(worker() for _ in range(_AT_A_TIME)), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,93 @@
+"""One session of deliveries: a feed from the server, or from each primary of a cluster, and the channels on them.
+
+A session lives once, and ends as soon as one of its feeds does or the cluster has changed: nothing is missed without
+being noticed. Beginning another is not its business. Knows neither rooms nor members.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Set
+
+from .redis_feed import Feed
+from .redis_server import RedisServer
+
+__all__ = ("RedisSession",)
+
+
+class RedisSession:
+    """Feeds that are used until the first of them ends.
+
+    Args:
+        server: Where to.
+        timeout_s: Bounds connecting; also how often each server is asked whether it is there.
+        on_message: Takes channel and data. Must not raise.
+    """
+
+    def __init__(self, server: RedisServer, timeout_s: float, on_message: Callable[[bytes, bytes], None]) -> None:
+        self._server = server
+        self._timeout_s = timeout_s
+        self._on_message = on_message
+        self._feeds: dict[str, Feed] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._channels: dict[bytes, Feed] = {}
+
+    @property
+    def channels(self) -> Set[bytes]:
+        """Those whose messages come."""
+        return self._channels.keys()
+
+    async def open(self) -> None:
+        """Connect to all servers; raise what went wrong."""
+        async with asyncio.timeout(self._timeout_s):
+            places = await self._server.places()
+        for place in places:
+            feed = self._feeds[place] = Feed(self._server.connection(place), self._timeout_s, self._on_message)
+            await feed.open()
+            self._tasks.append(asyncio.create_task(self._run(feed)))
+
+    async def wait(self) -> str:
+        """Return when the session has ended, with the reason."""
+        return await asyncio.shield(self._reason)
+
+    async def close(self) -> None:
+        """Cut the connections, whatever state they are in."""
+        self._end("the session has ended")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for feed in self._feeds.values():
+            await feed.close()
+
+    async def subscribe(self, channels: Iterable[bytes]) -> None:
+        """Return when the messages of *channels* come.
+
+        Raises:
+            ConnectionError: The session has ended, or must: the cluster has changed.
+            TimeoutError: A server did not answer.
+        """
+        by_place: dict[str, list[bytes]] = {}
+        for channel in channels:
+            by_place.setdefault(self._server.place(channel.decode()), []).append(channel)
+        if by_place.keys() - self._feeds.keys():
+            self._end("the cluster has another server than before")
+        if self._reason.done():
+            raise ConnectionError(self._reason.result())
+        for place, there in by_place.items():
+            feed = self._feeds[place]
+            await feed.subscribe(there)
+            self._channels.update(dict.fromkeys(there, feed))
+
+    def unsubscribe(self, channel: bytes) -> None:
+        """Ask for no more of *channel*."""
+        feed = self._channels.pop(channel, None)
+        if feed is not None:
+            feed.unsubscribe(channel)
+
+    async def _run(self, feed: Feed) -> None:
+        self._end(await feed.run())
+
+    def _end(self, reason: str) -> None:
+        if not self._reason.done():
+            self._reason.set_result(reason)
