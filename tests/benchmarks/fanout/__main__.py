@@ -25,8 +25,15 @@ from tests.benchmarks.peers import ROOT, Peers, default_folder, install
 from tests.benchmarks.report import machine
 from tests.benchmarks.scenarios import LOAD_CORE, SERVER_CORE
 
-_OPTIONS = {"load": ("subscribers", "in_flight"), "growth": ("growth",), "workers": ("workers",), "rooms": ("rooms",)}
-"""Which options a part has of its own."""
+_TIMES = ("rounds", "seconds")
+_OPTIONS = {
+    "load": (*_TIMES, "subscribers", "in_flight"),
+    "brokers": _TIMES,
+    "growth": (*_TIMES, "growth"),
+    "workers": (*_TIMES, "workers"),
+    "rooms": ("rooms",),
+}
+"""Which options a part depends on."""
 _SUBSCRIBERS = 500
 """Of a worker, over a broker."""
 _EPILOG = """\
@@ -127,9 +134,9 @@ def _measures(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[
 
 
 def _command(parser: argparse.ArgumentParser, options: argparse.Namespace, part: str) -> str:
-    """Return what prints a part again: the options that it has and that are not the default."""
+    """Return what prints a part again: the options that it depends on, where they are not the default."""
     words = ["python -m tests.benchmarks.fanout --only", part]
-    for name in ("rounds", "seconds", *_OPTIONS.get(part, ())):
+    for name in _OPTIONS[part]:
         value = getattr(options, name)
         if value != parser.get_default(name):
             values = value if isinstance(value, list) else [value]
