@@ -60,14 +60,14 @@ def plan_adoption(project: Project, memory: Memory) -> Adoption:
         )
     adopted = tuple(_operation(project, recipe, piece) for recipe, piece in found)
     claimed = {file.path for _, piece in found for file in piece.files}
-    made = Version((*adopted, *operations), {file.path: file.data for _, piece in found for file in piece.files})
+    texts = {file.path: file.data for _, piece in found for file in piece.files}
+    made = Version((*adopted, *operations), texts, spaced=False)
     changes = sorted(_changes(project, found, made), key=lambda change: change.file.path)
     strangers = [path for path in _modules(project) if path not in claimed and str(path) not in known]
     notes = [f"{path} is like nothing that falconws 0.1 made; upgrades leave it alone." for path in strangers]
-    texts = tuple(file.data for _, piece in found for file in piece.files)
     left = {**memory.manifest.left, **made.left(made.texts)}
     manifest = Manifest((*adopted, *operations), left=left)
-    return Adoption(manifest, texts, tuple(changes), tuple(notes))
+    return Adoption(manifest, tuple(texts.values()), tuple(changes), tuple(notes))
 
 
 def _project(project: Project) -> tuple[Recipe, Piece]:

@@ -15,11 +15,11 @@ from falconws_cli.change.preview import Change
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
-from falconws_cli.generators.target import PYPROJECT
+from falconws_cli.generators.target import PYPROJECT, read_text
 from falconws_cli.lifecycle.manifest import Made, Manifest, Operation
 from falconws_cli.lifecycle.memory import Memory, sha256
 from falconws_cli.project import Project
-from falconws_cli.source.dependencies import distribution_of, edit_pyproject
+from falconws_cli.source.dependencies import distribution_of, edit_pyproject, lacks_blank_line
 from falconws_cli.source.register import Outcome
 from falconws_cli.source.wiring import Wiring
 from falconws_cli.version import VERSION
@@ -49,6 +49,8 @@ class Version:
     operations: tuple[Operation, ...]
     texts: Mapping[PurePosixPath, bytes]
     """What they make, without anything that is registered or required since."""
+    spaced: bool = True
+    """Whether tables that were added to pyproject.toml have a blank line below."""
 
     def wired(self, path: PurePosixPath) -> bytes | None:
         """Return the file with everything registered in it and required by it, as the commands left it behind."""
@@ -64,7 +66,7 @@ class Version:
                 if PurePosixPath(made.path) == path and made.outcome == Outcome.REGISTERED.value:
                     text = made.wiring.register(text).text
             if path == PYPROJECT and operation.added:
-                text = edit_pyproject(text, **_without_modules(operation.added))
+                text = edit_pyproject(text, self.spaced, **_without_modules(operation.added))
         return text.encode()
 
     def left(self, paths: Iterable[PurePosixPath]) -> dict[str, str]:
@@ -85,7 +87,8 @@ def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
     current = [i for i, operation in enumerate(old) if not operation.taken_back]
     pieces, left_out = _rendered_pieces(project, {i: old[i] for i in current})
     new = tuple(_rendered(operation, pieces[i]) if i in pieces else operation for i, operation in enumerate(old))
-    before = Version(tuple(old[i] for i in current), _remembered(memory, [old[i] for i in current]))
+    spaced = not lacks_blank_line(read_text(project, PYPROJECT) or "")
+    before = Version(tuple(old[i] for i in current), _remembered(memory, [old[i] for i in current]), spaced)
     made: dict[PurePosixPath, bytes] = {}
     for i in current:
         made |= {f.path: f.data for f in pieces[i].files} if i in pieces else _remembered(memory, [old[i]])

@@ -1,19 +1,42 @@
 """Edits of a project's pyproject.toml that keep its formatting and comments. Pure, idempotent."""
 
 import copy
+import functools
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Concatenate, ParamSpec
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from falconws_cli.errors import CommandError
 
+# A table of ours with a blank line above it, and none below.
+_CROWDED = re.compile(
+    r"""(?<=\n\n)\[\[tool\.mypy\.overrides\]\]\nmodule = "([^"]+)"\nignore_missing_imports = true\n(?=\[)"""
+)
 
+_How = ParamSpec("_How")
+
+
+def _keeping_line_ends(edit: Callable[Concatenate[str, _How], str]) -> Callable[Concatenate[str, _How], str]:
+    """Let *edit*, which writes line feeds, see only those, where all lines of its text end with CRLF."""
+
+    @functools.wraps(edit)
+    def edit_lines(text: str, /, *arguments: _How.args, **keywords: _How.kwargs) -> str:
+        if not 0 < text.count("\n") == text.count("\r\n"):
+            return edit(text, *arguments, **keywords)
+        return edit(text.replace("\r\n", "\n"), *arguments, **keywords).replace("\n", "\r\n")
+
+    return edit_lines
+
+
+@_keeping_line_ends
 def edit_pyproject(
     text: str,
+    spaced: bool = True,
+    /,
     *,
     dependencies: Iterable[str] = (),
     dev_dependencies: Iterable[str] = (),
@@ -23,6 +46,8 @@ def edit_pyproject(
     """Return *text* with what is missing added.
 
     Args:
+        text: The file.
+        spaced: Whether a table that is added has blank lines on both sides; up to 0.2.0 it had none below.
         dependencies: Requirements for [project] dependencies, such as "orjson>=3.10". One that names a package
             which is already required leaves that requirement alone.
         dev_dependencies: The same for the extra "dev".
@@ -46,13 +71,25 @@ def edit_pyproject(
         _require(_list(extras, "dev"), requirement)
     for pattern in unformatted_files:
         _include(_list(_table(_table(document, "tool"), "ruff"), "extend-exclude"), pattern)
-    for module in untyped_modules:
-        _accept_untyped(_table(_table(document, "tool"), "mypy"), module)
-    return tomlkit.dumps(document)
+    accepted = [
+        module for module in untyped_modules if _accept_untyped(_table(_table(document, "tool"), "mypy"), module)
+    ]
+    edited = tomlkit.dumps(document)
+    if spaced:
+        # tomlkit takes a blank line for the end of the table above it, and puts the new one right before the next.
+        edited = _CROWDED.sub(lambda table: f"{table[0]}\n" if table[1] in accepted else table[0], edited)
+    return edited
 
 
+def lacks_blank_line(text: str) -> bool:
+    """Tell whether a falconws up to 0.2.0 has added a table to *text*: without a blank line below."""
+    return _CROWDED.search(text.replace("\r\n", "\n")) is not None
+
+
+@_keeping_line_ends
 def remove_from_pyproject(
     text: str,
+    /,
     *,
     dependencies: Iterable[str] = (),
     dev_dependencies: Iterable[str] = (),
@@ -96,7 +133,7 @@ def _without(text: str, kind: str, value: str) -> str:
     # Of several that would have become this text, the one without loose ends is the likeliest.
     tidiest = [sorted(set(alike), key=lambda one: (not one.endswith("\n"), len(one), one)) for alike in found]
     for candidate in (candidate for alike in tidiest for candidate in alike):
-        if edit_pyproject(candidate, **{kind: [value]}) == text:
+        if any(edit_pyproject(candidate, spaced, **{kind: [value]}) == text for spaced in (True, False)):
             return candidate
     return next((candidate for alike in found for candidate in alike), text)
 
@@ -188,7 +225,8 @@ def _include(items: Any, wanted: str) -> None:
     items.append(wanted)
 
 
-def _accept_untyped(mypy: Any, module: str) -> None:
+def _accept_untyped(mypy: Any, module: str) -> bool:
+    """Make mypy accept the module, and tell whether it did not before."""
     overrides = mypy.get("overrides")
     if overrides is None:
         overrides = tomlkit.aot()
@@ -196,11 +234,12 @@ def _accept_untyped(mypy: Any, module: str) -> None:
     for override in overrides:
         modules = override.get("module")
         if module == modules or (isinstance(modules, list) and module in modules):
-            return
+            return False
     entry = tomlkit.table()
     entry["module"] = module
     entry["ignore_missing_imports"] = True
     overrides.append(entry)
+    return True
 
 
 def _table(parent: Any, key: str) -> Any:

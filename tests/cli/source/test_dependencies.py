@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.errors import CommandError
-from falconws_cli.source.dependencies import edit_pyproject, remove_from_pyproject
+from falconws_cli.source.dependencies import edit_pyproject, lacks_blank_line, remove_from_pyproject
 
 TEXT = """\
 # The project.
@@ -48,6 +48,25 @@ def test_what_a_compiled_module_needs_is_configured_once() -> None:
     assert document["tool"]["ruff"] == {"line-length": 100, "extend-exclude": ["*_pb2.py*"]}
     assert document["tool"]["mypy"]["overrides"] == [{"module": "msgpack", "ignore_missing_imports": True}]
     assert edit(edit(TEXT)) == edit(TEXT)
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_new_table_has_blank_lines_on_both_sides(newline: str) -> None:
+    before, after = "[tool.mypy]\nstrict = true\n", "[tool.ruff]\nline-length = 100\n"
+    table = '[[tool.mypy.overrides]]\nmodule = "{}"\nignore_missing_imports = true\n'
+    text = f'[project]\nname = "demo"\n\n{before}\n{after}'.replace("\n", newline)
+    modules = ["msgpack", "cbor2"]
+    edited = edit_pyproject(text, untyped_modules=modules)
+    tables = "\n".join([before, *map(table.format, modules), after])
+    assert edited == f'[project]\nname = "demo"\n\n{tables}'.replace("\n", newline)
+    assert edit_pyproject(edited, untyped_modules=modules) == edited
+    assert remove_from_pyproject(edited, untyped_modules=modules) == text
+    # As 0.2.0 has put it there.
+    crowded = edit_pyproject(text, False, untyped_modules=modules)
+    assert lacks_blank_line(crowded)
+    assert not lacks_blank_line(edited)
+    assert edit_pyproject(crowded, untyped_modules=modules) == crowded
+    assert remove_from_pyproject(crowded, untyped_modules=modules) == text
 
 
 @pytest.mark.parametrize(("text", "problem"), [("[project", "Cannot edit"), ("", "no \\[project\\] table")])
@@ -110,6 +129,7 @@ def test_what_was_added_can_be_removed_without_a_trace(
         text = text.replace("\n", "\r\n")
     edited = edit_pyproject(text, **additions)
     assert remove_from_pyproject(edited, **additions) == text
+    assert edited.count("\n") == edited.count("\r\n") or not windows
 
 
 def test_what_was_changed_since_stays() -> None:
