@@ -29,6 +29,8 @@ def column_chart(title: str, panels: Sequence[Panel]) -> str:
         f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="13">',
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#fff"/>',
         f'<text x="{_MARGIN}" y="24" font-size="16" font-weight="600" fill="{_INK}">{escape(title)}</text>',
+        f'<text x="{_WIDTH - _MARGIN}" y="24" text-anchor="end" fill="{_FAINT}">'
+        "medians; the line spans the rounds</text>",
     ]
     width = (_WIDTH - 2 * _MARGIN) / len(panels)
     for index, panel in enumerate(panels):

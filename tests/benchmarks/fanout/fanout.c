@@ -110,6 +110,7 @@ int main(int count, char **words) {
     /* have[n % RING] subscribers have got publication n. */
     enum { RING = 4096 };
     static int have[RING];
+    if (in_flight >= RING) fail("at most 4095 in flight");
     for (int i = 0; i < subscribers; i++) {
         fds[i] = open_websocket(port, "/sub", 1);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
@@ -129,7 +130,8 @@ int main(int count, char **words) {
             measuring = 1; start = t; mark = deliveries; cpu = cpu_of(server);
             if (broker) broker_cpu = cpu_of(broker);
         }
-        if (measuring && t - start >= seconds) break;
+        /* However short: what went out after the start has to come back. */
+        if (measuring && t - start >= seconds && deliveries - mark > (int64_t)in_flight * subscribers) break;
         if (t - last > PATIENCE_S) fail("no delivery for 20 s");
         struct epoll_event events[512];
         int ready = epoll_wait(poll, events, 512, 100);
@@ -147,7 +149,6 @@ int main(int count, char **words) {
     double elapsed = now() - start, used = cpu_of(server) - cpu;
     if (broker) broker_cpu = cpu_of(broker) - broker_cpu;
     int64_t done = deliveries - mark;
-    if (!done) fail("nothing was delivered");
     printf("{\"rate\": %.1f, \"cpu_us\": %.4f", done / elapsed, used * 1e6 / done);
     if (broker) printf(", \"broker_us\": %.2f", broker_cpu * 1e6 * subscribers / done);
     if (workers) {
