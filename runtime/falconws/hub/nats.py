@@ -5,6 +5,9 @@ and of the one before it on the same subject. So a room that is followed costs o
 hole is seen at once. History is read from the stream directly. The subject of what is passed on carries the stream's
 epoch: whoever makes the stream anew, chooses another.
 
+A hole is seen by the message after it. So what is lost between the servers of a cluster, with no message after it, has
+to be noticed otherwise: whenever another server has come to lead the stream, all rooms are looked into.
+
 Knows nothing of subscriptions: what a process follows, it delivers to the hub.
 """
 
@@ -15,20 +18,20 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote
 
-from .broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
+from .broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
 from .link import Link, describe
-from .nats_presence import EVENT_HEADER, NatsPresence, read_info
-from .nats_session import WRONG_LAST_SEQUENCE, ApiError, NatsSession, NatsUrl, Stored, load_nats
+from .nats_message import ANCHOR_HEADER, decode, encode, name_of, token_of
+from .nats_presence import NatsPresence, read_events
+from .nats_room import FollowedRoom
+from .nats_session import NatsSession, load_nats
+from .nats_stream import Conflict, NatsStream, Stored
+from .nats_url import NatsUrl
 from .position import Position
 from .recovery import backoff
 
 __all__ = ("NatsBroker",)
 
-_TYPE_HEADER = "Falconws-Type"
-_KEY_HEADER = "Falconws-Key"
-_ANCHOR_HEADER = "Falconws-Anchor"
 _ROOM_TTL_S = 3600.0
 _DUPLICATES_S = 60.0
 T = TypeVar("T")
@@ -58,14 +61,12 @@ class NatsBroker:
         self._limits = history or HistoryLimits()
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
-        self._prefix = self._url.prefix
-        self._stream = f"{self._prefix}-rooms"
         self._link = Link(self._url.name, self._run_session)
         self._sink: Sink | None = None
-        self._rooms: dict[str, _Room] = {}
-        self._session: NatsSession | None = None
-        self._presence: NatsPresence | None = None
-        self._epoch = ""
+        self._rooms: dict[str, FollowedRoom] = {}
+        self._streams: _Streams | None = None
+        self._misses = 0
+        """How often deliveries may have been missed while the connection held."""
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
@@ -78,12 +79,12 @@ class NatsBroker:
 
     async def health(self) -> Health:
         name = self._url.name
-        session = self._session
-        if session is None or not self._link.up:
+        streams = self._streams
+        if streams is None or not self._link.up:
             return Health(False, f"{name}: {self._link.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
-                await session.api(f"STREAM.INFO.{self._stream}")
+                await streams.rooms.leadership()
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
         return Health(True, name)
@@ -91,69 +92,60 @@ class NatsBroker:
     # Messages
 
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
-        # JetStream drops a repetition with the same id: the answer to the first may have been lost.
-        headers = {"Nats-Msg-Id": secrets.token_hex(10)}
-        if isinstance(payload, str):
-            data = payload.encode()
-        else:
-            data = payload
-            headers[_TYPE_HEADER] = "binary"
-        if key is not None:
-            # Something before the key, because a header may not be empty.
-            headers[_KEY_HEADER] = f"={quote(key)}"
+        data, headers = encode(payload, key)
 
-        async def append(session: NatsSession) -> Position:
-            epoch = self._epoch
-            return Position(epoch, await session.append(self._subject(room), data, headers))
+        async def append(streams: _Streams) -> Position:
+            epoch = streams.epoch
+            return Position(epoch, await streams.rooms.append(self._subject(token_of(room)), data, headers))
 
         return await self._call(append)
 
     async def subscribe(self, room: str) -> Position:
-        token = _token(room)
+        token = token_of(room)
         state = self._rooms.get(token)
         added = state is None
         if state is None:
-            state = self._rooms[token] = _Room(room)
+            state = self._rooms[token] = FollowedRoom(room)
 
-        async def follow(session: NatsSession) -> Position:
-            if state.session is not session:
-                await self._follow(session, token, state)
-                await session.round_trip()
-            epoch, top = self._epoch, await self._top(session, room)
-            if state.followed < top:
-                state.followed = state.offset = top
-                state.stamp = ""
+        async def follow(streams: _Streams) -> Position:
+            if state.streams is not streams:
+                await self._follow(streams, token, state)
+                await streams.rooms.reach_leader(self._subject(token))
+            epoch, top = streams.epoch, await self._top(streams.rooms, token)
+            state.stands_at(top)
             return Position(epoch, top)
 
         try:
-            return await self._call(follow)
+            return await self._call_undisturbed(follow)
         except BaseException:
             if added:
                 await self._forget(token)
             raise
 
     async def unsubscribe(self, room: str) -> None:
-        await self._forget(_token(room))
+        await self._forget(token_of(room))
 
     async def history(self, room: str, since: Position) -> History:
-        async def read(session: NatsSession) -> History:
-            epoch = self._epoch
+        token = token_of(room)
+
+        async def read(streams: _Streams) -> History:
+            epoch, stream = streams.epoch, streams.rooms
             known = since.epoch == epoch
-            stored = await session.fetch(self._stream, self._subject(room), since.offset if known else 1)
+            stored = await stream.read(self._subject(token), since.offset if known else 1)
             if known and not stored:
                 # Nothing at or after that position: it lies in the future, or all of its past is gone.
-                stored = await session.fetch(self._stream, self._subject(room))
+                stored = await stream.read(self._subject(token))
                 known = False
-            state = self._rooms.get(_token(room))
+            state = self._rooms.get(token)
             if known and state is not None and state.is_another(stored[0], since.offset):
                 # The server has lost the message that was delivered here, and given its number away again.
                 known = False
-            history = self._judge(room, epoch, since if known else None, stored, session.now_s())
+            history = self._judge(room, epoch, since if known else None, stored, stream.now_s())
             if state is not None and history.publications:
                 state.remember(stored[-1])
             return history
 
-        return await self._call(read)
+        return await self._call_undisturbed(read)
 
     def _judge(self, room: str, epoch: str, since: Position | None, stored: list[Stored], now_s: float) -> History:
         """Make a history of what the stream has from *since* on, the message at *since* itself included."""
@@ -161,143 +153,155 @@ class NatsBroker:
         before = since.offset if since is not None else 0
         publications = []
         for message in stored:
-            if _ANCHOR_HEADER in message.headers or (since is not None and message.sequence <= since.offset):
+            if ANCHOR_HEADER in message.headers or (since is not None and message.sequence <= since.offset):
                 continue
             if message.time_s <= now_s - self._limits.age_s:
                 complete = False
             else:
-                publications.append(_publication(room, epoch, message.sequence, before, message.headers, message.data))
+                position = Position(epoch, message.sequence)
+                publications.append(decode(room, position, before, message.headers, message.data))
             before = message.sequence
         if not self._limits.messages:
             complete = complete and not publications
             publications = []
         return History(publications, Position(epoch, stored[-1].sequence if stored else 0), complete)
 
-    async def _top(self, session: NatsSession, room: str) -> int:
+    async def _top(self, stream: NatsStream, token: str) -> int:
         """Return the number of the room's newest message; a room without any gets one that says nothing.
 
         Otherwise nobody could tell later whether a room had messages since, that are gone.
         """
-        subject = self._subject(room)
+        subject = self._subject(token)
         while True:
-            top = await session.last(self._stream, subject)
-            if top:
-                return top
-            try:
-                headers = {_ANCHOR_HEADER: "1", "Nats-Expected-Last-Subject-Sequence": "0"}
-                return await session.append(subject, b"", headers)
-            except ApiError as error:
-                if error.code != WRONG_LAST_SEQUENCE:
-                    raise
+            newest = await stream.last(subject)
+            if newest is not None:
+                return newest.sequence
+            with suppress(Conflict):
+                headers = {ANCHOR_HEADER: "1", "Nats-Expected-Last-Subject-Sequence": "0"}
+                return await stream.append(subject, b"", headers)
 
     # Presence
 
     async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        return await self._call(lambda _: self._present().join(room, member, device, info, lease_s))
+        return await self._call(lambda streams: streams.presence.join(room, member, device, info, lease_s))
 
     async def leave(self, room: str, member: str, device: str) -> bool:
-        return await self._call(lambda _: self._present().leave(room, member, device))
+        return await self._call(lambda streams: streams.presence.leave(room, member, device))
 
     async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        return await self._call(lambda _: self._present().renew(entries, lease_s))
+        return await self._call(lambda streams: streams.presence.renew(entries, lease_s))
 
     async def members(self, room: str) -> dict[str, bytes]:
-        return await self._call(lambda _: self._present().members(room))
+        return await self._call(lambda streams: streams.presence.members(room))
 
     async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
         names = list(rooms)
-        return await self._call(lambda _: self._present().expire(names))
-
-    def _present(self) -> NatsPresence:
-        if self._presence is None:
-            raise ConnectionError("no session")
-        return self._presence
+        return await self._call(lambda streams: streams.presence.expire(names))
 
     # Calls
 
-    def _subject(self, room: str) -> str:
-        return f"{self._prefix}.room.{_token(room)}"
+    def _subject(self, token: str) -> str:
+        return f"{self._url.prefix}.room.{token}"
 
-    async def _call(self, work: Callable[[NatsSession], Awaitable[T]]) -> T:
+    async def _call(self, work: Callable[[_Streams], Awaitable[T]]) -> T:
         """Do *work* in a session, again until it succeeds or the time is over."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         pauses = backoff(longest_s=1.0)
         while True:
             await self._link.wait_up(deadline)
-            session = self._session
+            streams = self._streams
             try:
-                if session is None:
+                if streams is None:
                     raise ConnectionError("no session")
                 async with asyncio.timeout_at(min(deadline, loop.time() + self._timeout_s / 2)):
-                    return await work(session)
+                    return await work(streams)
             except Exception as error:
                 _refuse_what_is_too_large(error)
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
                     raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error
-                if session is not None and session is self._session:
-                    # The streams may be gone, with the server's memory or by hand.
+                if streams is not None and streams is self._streams:
+                    # They may be gone, with the server's memory or by hand.
                     with suppress(Exception):
                         async with asyncio.timeout_at(deadline):
-                            await self._ensure_streams(session)
+                            await streams.ensure()
             await asyncio.sleep(pause)
 
-    async def _ensure_streams(self, session: NatsSession) -> None:
-        epoch = secrets.token_hex(4)
-        config = await session.ensure_stream(
-            {
-                "name": self._stream,
-                "subjects": [f"{self._prefix}.room.*"],
-                # One more than is served: by the message at a client's position is known that none is missing after it.
-                "max_msgs_per_subject": self._limits.messages + 1,
-                "max_age": int(max(self._limits.age_s, _ROOM_TTL_S) * 1e9),
-                "duplicate_window": int(_DUPLICATES_S * 1e9),
-                "allow_direct": True,
-                "republish": {
-                    "src": f"{self._prefix}.room.*",
-                    "dest": f"{self._prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m",
-                },
-            }
-        )
-        self._epoch = config["republish"]["dest"].split(".")[2]
-        await session.ensure_stream(NatsPresence.config(self._prefix))
+    async def _call_undisturbed(self, work: Callable[[_Streams], Awaitable[T]]) -> T:
+        """Do as ``_call()``; *work* that was under way while deliveries were missed may not know of these."""
+
+        async def check(streams: _Streams) -> T:
+            misses = self._misses
+            result = await work(streams)
+            if misses != self._misses:
+                raise ConnectionError("deliveries were missed meanwhile")
+            return result
+
+        return await self._call(check)
 
     # Deliveries
 
     async def _run_session(self, up: Callable[[], None]) -> str:
-        session = NatsSession(self._url, self._timeout_s, self._on_missed)
+        session = NatsSession(
+            self._url, self._timeout_s, lambda: self._missed("deliveries were dropped, this process was too slow")
+        )
+        streams = _Streams(session, self._url, self._limits)
+
+        async def on_election(_: Any) -> None:
+            self._lead_has_changed(streams)
+
         try:
             await session.open()
-            await self._ensure_streams(session)
-            while waiting := [(token, room) for token, room in self._rooms.items() if room.session is not session]:
+            await streams.ensure()
+            await session.subscribe(streams.rooms.elections, on_election)
+            while waiting := [(token, room) for token, room in self._rooms.items() if room.streams is not streams]:
                 for token, room in waiting:
-                    await self._follow(session, token, room)
-                await session.round_trip()
-            self._session = session
-            self._presence = NatsPresence(session, self._prefix, _token, unquote)
+                    await self._follow(streams, token, room)
+                await streams.rooms.reach_leader(self._subject(waiting[0][0]))
+            self._streams = streams
             up()
-            return await session.wait()
+            return await session.wait(lambda: self._look(streams))
         finally:
-            self._session = self._presence = None
+            self._streams = None
             await session.close()
 
-    async def _follow(self, session: NatsSession, token: str, state: _Room) -> None:
-        state.session, state.followed = session, 0
-        state.subscription = await session.subscribe(f"{self._prefix}.live.*.{token}.*", self._deliver)
+    async def _follow(self, streams: _Streams, token: str, state: FollowedRoom) -> None:
+        state.streams, state.followed = streams, 0
+        state.subscription = await streams.session.subscribe(f"{self._url.prefix}.live.*.{token}.*", self._deliver)
 
     async def _forget(self, token: str) -> None:
         state = self._rooms.pop(token, None)
-        if state is not None and state.subscription is not None and state.session is self._session:
+        if state is not None and state.subscription is not None and state.streams is self._streams:
             with suppress(Exception):
                 async with asyncio.timeout(self._timeout_s):
                     await state.subscription.unsubscribe()
 
-    def _on_missed(self) -> None:
-        if self._sink is not None:
-            self._sink.interrupted(f"{self._url.name}: deliveries were dropped, this process was too slow")
-            for state in self._rooms.values():
-                state.followed = 0
+    def _lead_has_changed(self, streams: _Streams) -> None:
+        # What the old leader had stored and not passed on yet, the new one does not pass on.
+        streams.leadership = None
+        self._missed(f"the stream {streams.rooms.name} has another leader")
+
+    async def _look(self, streams: _Streams) -> str | None:
+        """See whether the stream is led, and by the same server as before; return why the session should end."""
+        try:
+            leadership = await streams.rooms.leadership()
+        except Exception as error:
+            # An election takes some seconds; but a server that has lost the others never gets out of it.
+            streams.leaderless += 1
+            return None if streams.leaderless == 1 else f"stream {streams.rooms.name}: {describe(error)}"
+        if streams.leadership not in (None, leadership) or streams.leaderless:
+            self._lead_has_changed(streams)
+        streams.leadership, streams.leaderless = leadership, 0
+        return None
+
+    def _missed(self, reason: str) -> None:
+        """Have the hub look for what may have been missed."""
+        self._misses += 1
+        for state in self._rooms.values():
+            state.followed = 0
+        if self._sink is not None and self._link.up:
+            self._sink.interrupted(f"{self._url.name}: {reason}")
             self._sink.restored()
 
     async def _deliver(self, message: Any) -> None:
@@ -308,65 +312,52 @@ class NatsBroker:
             return
         headers = message.headers or {}
         if epoch == "who":
-            member = unquote(what)
-            for event in headers.get(EVENT_HEADER, "").split():
+            for event, info in read_events(headers, message.data):
                 if event == "left":
-                    sink.left(state.name, member)
+                    sink.left(state.name, name_of(what))
                 else:
-                    sink.joined(state.name, member, read_info(message.data))
+                    sink.joined(state.name, name_of(what), info)
             return
-        offset, before = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
-        if epoch != state.epoch:
-            state.epoch, state.followed = epoch, 0
-        # 0: the stream has let go of the one before. It was the last that came here, or this were not the next.
-        follows = state.followed != 0 and before in (0, state.followed)
-        state.followed = offset
-        if _ANCHOR_HEADER in headers:
-            if not follows:
-                state.followed = 0
-            return
-        previous = state.offset if follows else before
-        state.offset, state.stamp = offset, headers["Nats-Time-Stamp"]
-        sink.deliver(_publication(state.name, epoch, offset, previous, headers, message.data))
+        publication = state.take(epoch, headers, message.data)
+        if publication is not None:
+            sink.deliver(publication)
 
 
-class _Room:
-    """A room that this process follows."""
+class _Streams:
+    """The two streams, in one session."""
 
-    __slots__ = ("epoch", "followed", "name", "offset", "session", "stamp", "subscription")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.session: NatsSession | None = None
-        self.subscription: Any = None
+    def __init__(self, session: NatsSession, url: NatsUrl, limits: HistoryLimits) -> None:
+        self.session = session
+        self._prefix = url.prefix
+        self._limits = limits
+        self._kept = {"storage": url.storage, "num_replicas": url.replicas, "allow_direct": True}
+        self.rooms = NatsStream(session, f"{url.prefix}-rooms")
+        self.presence = NatsPresence(session, url.prefix)
         self.epoch = ""
-        self.followed = 0
-        """The number of the last message on the subject, whatever it was; 0 when some may have been missed."""
-        self.offset = 0
-        """That of the last publication: what the hub stands at."""
-        self.stamp = ""
-        """When the stream took it, as the server wrote it; empty when it was not delivered here."""
+        """That of the stream of rooms."""
+        self.leadership: object = None
+        """Who was seen to lead it, and since when."""
+        self.leaderless = 0
+        """How often in a row nobody was seen to."""
 
-    def is_another(self, stored: Stored, offset: int) -> bool:
-        """Whether *stored*, at *offset*, is not the publication that was delivered here with that number."""
-        known = self.stamp and self.offset == offset == stored.sequence
-        return bool(known) and stored.headers["Nats-Time-Stamp"] != self.stamp
-
-    def remember(self, stored: Stored) -> None:
-        """Know that the hub stands at *stored*, unless it is further."""
-        if stored.sequence > self.offset:
-            self.offset, self.stamp = stored.sequence, stored.headers["Nats-Time-Stamp"]
-
-
-def _publication(room: str, epoch: str, offset: int, previous: int, headers: Any, data: bytes) -> Publication:
-    payload: Payload = data if headers.get(_TYPE_HEADER) == "binary" else data.decode()
-    key = headers.get(_KEY_HEADER)
-    return Publication(room, payload, Position(epoch, offset), previous, None if key is None else unquote(key[1:]))
-
-
-def _token(name: str) -> str:
-    """Return *name* as one token of a subject."""
-    return quote(name, safe="").replace(".", "%2E")
+    async def ensure(self) -> None:
+        """See to it that both are there."""
+        prefix = self._prefix
+        epoch = secrets.token_hex(4)
+        config = await self.rooms.ensure(
+            {
+                **self._kept,
+                "subjects": [f"{prefix}.room.*"],
+                # One more than is served: by the message at a client's position is known that none is missing after it.
+                "max_msgs_per_subject": self._limits.messages + 1,
+                "max_age": int(max(self._limits.age_s, _ROOM_TTL_S) * 1e9),
+                "duplicate_window": int(_DUPLICATES_S * 1e9),
+                "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
+            }
+        )
+        # Another one's, if the stream was there.
+        self.epoch = config["republish"]["dest"].split(".")[2]
+        await self.presence.ensure(self._kept)
 
 
 def _refuse_what_is_too_large(error: Exception) -> None:

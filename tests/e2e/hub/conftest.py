@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.hub.nats_cluster import NatsCluster
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, ValkeyCluster
 
 KINDS: dict[str, type[BrokerServer]] = {"redis": Valkey, "nats": Nats}
@@ -32,6 +33,13 @@ def valkey_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyC
 def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
     """The same for NATS."""
     with contextlib.closing(_Closing(Nats(tmp_path_factory.mktemp("nats")))) as holder:
+        yield holder.server
+
+
+@pytest.fixture(scope="session")
+def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsCluster]:
+    """Three servers with one JetStream, which tests share: not to be maltreated."""
+    with contextlib.closing(_Closing(NatsCluster(tmp_path_factory.mktemp("nats-cluster")))) as holder:
         yield holder.server
 
 

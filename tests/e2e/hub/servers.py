@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 WAIT_S = 20.0
 
@@ -145,6 +147,46 @@ class Nats(BrokerServer):
 
     def is_ready(self, answer: bytes) -> bool:
         return answer.startswith(b"INFO")
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def clients(self) -> list[str]:
+        """Return the names of the clients that are connected; needs the setting ``http``."""
+        with urllib.request.urlopen(f"http://{self.settings['http']}/connz", timeout=WAIT_S) as answer:
+            return [client.get("name", "") for client in json.load(answer)["connections"]]
+
+    def say(self, subject: str, payload: bytes = b"", *, headers: bytes = b"") -> None:
+        """Publish a message as a foreign writer would, with whatever *headers* (``Name: value`` lines with CRLF)."""
+        self._exchange(_message(subject, "", payload, headers) + b"PING\r\n", b"PONG\r\n")
+
+    def ask(self, subject: str, body: object = None) -> dict[str, Any]:
+        """Send one request, and return the answer, which is JSON."""
+        payload = b"" if body is None else json.dumps(body).encode()
+        lines = self._exchange(b"SUB answer 1\r\n" + _message(subject, "answer", payload), b"}\r\n")
+        answer: dict[str, Any] = json.loads(lines[lines.index(b"\r\n{", lines.index(b"MSG answer")) :])
+        return answer
+
+    def _exchange(self, sent: bytes, end: bytes) -> bytes:
+        # A question that nobody answers, because nobody leads yet, has to be asked again.
+        with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            received = connection.makefile("rb")
+            received.readline()
+            connection.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + sent)
+            lines = b""
+            while not lines.endswith(end):
+                line = received.readline()
+                assert line, lines
+                assert not line.startswith(b"-ERR"), line
+                lines += line
+            return lines
+
+
+def _message(subject: str, reply: str, payload: bytes, headers: bytes = b"") -> bytes:
+    head = b"NATS/1.0\r\n" + headers + b"\r\n" if headers else b""
+    sizes = f"{len(head)} {len(head) + len(payload)}" if head else f"{len(payload)}"
+    return f"{'HPUB' if head else 'PUB'} {subject} {reply} {sizes}\r\n".encode() + head + payload + b"\r\n"
 
 
 class ValkeyCluster:

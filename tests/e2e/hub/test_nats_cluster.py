@@ -1,0 +1,116 @@
+"""A NATS cluster of three servers: what becomes of those who publish and follow when servers of it are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from falconws.hub import HistoryLimits
+from falconws.hub.nats import NatsBroker
+from falconws.testing.brokers import BrokerFactory, history_knows_what_was_delivered
+from tests.e2e.hub.nats_cluster import NatsCluster
+from tests.e2e.hub.observer import following, make_hub, publish_until_told
+from tests.e2e.hub.servers import Nats
+from tests.e2e.hub.test_contract import Check, checks
+from tests.e2e.hub.test_faults import last_word, publishing
+from tests.runtime.hub.scripted import SlowSocket
+
+STREAM = "falconws-rooms"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[NatsCluster]:
+    """A cluster for one test."""
+    cluster = NatsCluster(tmp_path)
+    yield cluster
+    cluster.stop()
+
+
+def only(node: Nats) -> str:
+    """Return a URL on which a hub reaches no other node."""
+    return f"{node.url}?replicas=3"
+
+
+async def leader_and_others(cluster: NatsCluster) -> tuple[Nats, Nats, Nats]:
+    leader = await asyncio.to_thread(cluster.leader, STREAM)
+    one, other = [node for node in cluster.nodes if node is not leader]
+    return leader, one, other
+
+
+async def test_the_leader_is_killed_nothing_is_lost_or_doubled(cluster: NatsCluster) -> None:
+    """The hubs keep their connections, which are to the other servers."""
+    async with make_hub(cluster.url) as hub:
+        await hub.publish("room", "makes the streams")
+    leader, one, other = await leader_and_others(cluster)
+    socket = SlowSocket()
+    async with make_hub(only(one)) as here, make_hub(only(other)) as there, following(there, "room") as follower:
+        async with here.subscribe(socket, "who", member="ada"), publishing(here, "room") as publisher:
+            await follower.until(lambda: len(follower.payloads) > 50, "messages come")
+            await asyncio.to_thread(leader.kill)
+            seen = len(publisher.told)
+            await follower.until(lambda: len(publisher.told) > seen + 50, "messages come again")
+            await publish_until_told(here, "who", "x")
+            assert await there.present("who") == {"ada": None}
+        await last_word(here, "room", follower)
+        publisher.check(follower)
+        assert follower.gaps == []
+        assert await there.present("who") == {}
+
+
+async def test_the_server_of_the_hub_is_killed_nothing_is_lost_or_doubled(cluster: NatsCluster) -> None:
+    async with make_hub(cluster.url) as here, make_hub(cluster.url) as there, following(there, "room") as follower:
+        async with publishing(here, "room") as publisher:
+            for _ in range(2):
+                seen = len(follower.payloads)
+                await follower.until(lambda seen=seen: len(follower.payloads) > seen + 50, "messages come")
+                connected = [node for node in cluster.nodes if "falconws hub" in await asyncio.to_thread(node.clients)]
+                await asyncio.to_thread(connected[0].restart)
+                await asyncio.to_thread(cluster.leader, STREAM)
+        await last_word(here, "room", follower)
+        publisher.check(follower)
+        assert follower.gaps == []
+
+
+@pytest.fixture
+def factory(nats_cluster: NatsCluster) -> BrokerFactory:
+    """Makes brokers that are each connected to another server."""
+    nodes = itertools.cycle(nats_cluster.nodes)
+
+    def make(limits: HistoryLimits) -> NatsBroker:
+        # The limits are the stream's: each has streams of its own.
+        return NatsBroker(f"{only(next(nodes))}&prefix=keep-{limits.messages}-{limits.age_s:g}", history=limits)
+
+    return make
+
+
+@checks
+async def test_contract(check: Check, factory: BrokerFactory) -> None:
+    await check(factory)
+
+
+async def test_replicas_that_lag_are_not_believed(factory: BrokerFactory) -> None:
+    """Who was told of a message by the leader finds it, whichever server is asked."""
+    for _ in range(20):
+        await history_knows_what_was_delivered(factory)
+
+
+async def test_what_the_leader_did_not_pass_on_comes_with_the_next_leader(cluster: NatsCluster) -> None:
+    """As when it dies in between. No connection breaks, and no later message shows that one is missing."""
+    async with make_hub(cluster.url) as hub, following(hub, "room") as follower:
+        await hub.publish("room", "passed on")
+        await follower.until(lambda: follower.payloads == ["passed on"], "a message comes")
+        leader = await asyncio.to_thread(cluster.leader, STREAM)
+        config = (await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.INFO.{STREAM}"))["config"]
+        silent = {name: value for name, value in config.items() if name != "republish"}
+        await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.UPDATE.{STREAM}", silent)
+        await hub.publish("room", "not passed on")
+        await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.UPDATE.{STREAM}", config)
+        await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}")
+        await follower.until(lambda: "not passed on" in follower.payloads, "the message comes")
+        await last_word(hub, "room", follower)
+        assert follower.payloads == ["passed on", "not passed on"]
+        assert follower.gaps == []
