@@ -10,8 +10,9 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from itertools import count
+from typing import Any
 
 from .broker import Broker, BrokerUnavailable, Entry
 
@@ -48,31 +49,72 @@ class Presence:
         self._process = secrets.token_hex(8)
         self._numbers = count()
         self._memberships: dict[Entry, Membership] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def join(self, room: str, member: str, info: bytes) -> Membership:
-        """Add one more device of *member*, and keep it there until ``leave()``. Raises BrokerUnavailable."""
+        """Add one more device of *member*, and keep it there until ``leave()``.
+
+        A device that is not wanted any more when the broker has it, because the caller was cancelled, is removed again.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached; if it has the device nevertheless, that is removed too.
+        """
         entry = Entry(room, member, f"{self._process}-{next(self._numbers)}")
         membership = Membership(entry, info)
-        await self._add(membership)
+        joining = self._spawn(self._add(membership))
+        try:
+            await asyncio.wait({joining})
+            joining.result()
+        except BaseException:
+            self._spawn(self._take_back(joining, entry))
+            raise
         self._memberships[entry] = membership
         return membership
 
     async def _add(self, membership: Membership) -> None:
         await self._broker.join(*membership.entry, membership.info, self._step_s * (_STEPS - 1))
 
+    async def _take_back(self, joining: asyncio.Task[None], entry: Entry) -> None:
+        # Not at once: a join() that is still on its way would come after.
+        await asyncio.wait({joining})
+        if not joining.cancelled():
+            _logger.debug(
+                "%s is not present in room %r after all", entry.member, entry.room, exc_info=joining.exception()
+            )
+        await self._remove([entry])
+
     async def leave(self, memberships: Iterable[Membership]) -> None:
-        """Remove devices. Where the broker cannot be reached, the lease does it."""
-        for membership in memberships:
-            if self._memberships.pop(membership.entry, None) is None:
-                continue
+        """Remove devices, even if the caller is cancelled. Where the broker cannot be reached, the lease does it."""
+        entries = [membership.entry for membership in memberships]
+        entries = [entry for entry in entries if self._memberships.pop(entry, None) is not None]
+        if entries:
+            removing = self._spawn(self._remove(entries))
+            await asyncio.wait({removing})
+            if not removing.cancelled():
+                removing.result()
+
+    async def _remove(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
             try:
-                await self._broker.leave(*membership.entry)
+                await self._broker.leave(*entry)
             except BrokerUnavailable as error:
-                _logger.info("%s leaves room %r by lease: %s", membership.entry.member, membership.entry.room, error)
+                _logger.info("%s leaves room %r by lease: %s", entry.member, entry.room, error)
 
     async def leave_all(self) -> None:
-        """Remove all devices of this process."""
-        await self.leave(list(self._memberships.values()))
+        """Remove all devices of this process; what is still on its way is waited for, or ends when this is cancelled."""
+        self._spawn(self._remove(list(self._memberships)))
+        self._memberships.clear()
+        try:
+            await asyncio.wait(self._tasks)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def run(self) -> None:
         """Renew what is here and notice what has run out elsewhere, for ever."""
