@@ -64,6 +64,8 @@ class Presence:
         joining = self._spawn(self._add(membership))
         try:
             await asyncio.wait({joining})
+            if joining.cancelled():
+                raise BrokerUnavailable("the hub has stopped")
             joining.result()
         except BaseException:
             self._spawn(self._take_back(joining, entry))
@@ -101,7 +103,7 @@ class Presence:
                 _logger.info("%s leaves room %r by lease: %s", entry.member, entry.room, error)
 
     async def leave_all(self) -> None:
-        """Remove all devices of this process; what is still on its way is waited for, or ends when this is cancelled."""
+        """Remove all devices of this process, and wait for what is on its way; cancelling this ends that too."""
         self._spawn(self._remove(list(self._memberships)))
         self._memberships.clear()
         try:

@@ -56,22 +56,25 @@ async def test_who_goes_away_while_joining_is_not_present(kind: str, request: py
 async def test_who_is_cancelled_while_leaving_leaves_all_rooms(kind: str, request: pytest.FixtureRequest) -> None:
     server: BrokerServer = request.getfixturevalue(kind)
     rooms = ["leaving 1", "leaving 2", "leaving 3"]
-    async with Proxy(server.port) as proxy, Hub(server.url) as other:
-        async with Hub(server.url.replace(str(server.port), str(proxy.port)), lease_s=LEASE_S) as hub:
-            joined, leave = asyncio.Event(), asyncio.Event()
+    async with (
+        Proxy(server.port) as proxy,
+        Hub(server.url) as other,
+        Hub(server.url.replace(str(server.port), str(proxy.port)), lease_s=LEASE_S) as hub,
+    ):
+        joined, leave = asyncio.Event(), asyncio.Event()
 
-            async def stay() -> None:
-                async with hub.subscribe(SlowSocket(), *rooms, member="ada"):
-                    joined.set()
-                    await leave.wait()
+        async def stay() -> None:
+            async with hub.subscribe(SlowSocket(), *rooms, member="ada"):
+                joined.set()
+                await leave.wait()
 
-            staying = asyncio.create_task(stay())
-            await joined.wait()
-            proxy.hold()
-            leave.set()
-            for _ in range(10):
-                await asyncio.sleep(0)
-            assert not staying.done()
-            await stopped(staying)
-            proxy.release()
-            await until_nobody_is_present(other, *rooms)
+        staying = asyncio.create_task(stay())
+        await joined.wait()
+        proxy.hold()
+        leave.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not staying.done()
+        await stopped(staying)
+        proxy.release()
+        await until_nobody_is_present(other, *rooms)
