@@ -44,19 +44,22 @@ def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 def _generated() -> list[tuple[str, str]]:
     """Return kind and name of what was generated and is still there."""
+    from falconws_cli.generators.starter import STARTER, has_starter
     from falconws_cli.lifecycle.memory import read_memory
 
     project = _project()
     if project is None:
         return []
     try:
-        return [
-            (operation.recipe.generator, operation.recipe.name)
-            for operation in read_memory(project.root).manifest.operations
-            if operation.recipe.generator != "project" and not operation.taken_back
-        ]
+        operations = read_memory(project.root).manifest.operations
     except CommandError:
         return []
+    starter = [("resource", STARTER) for operation in operations if has_starter(operation.recipe)]
+    return starter + [
+        (operation.recipe.generator, operation.recipe.name)
+        for operation in operations
+        if operation.recipe.generator != "project" and not operation.taken_back
+    ]
 
 
 def _project() -> Project | None:

@@ -34,6 +34,7 @@ def command(kind: str, name: str, choices: Choices) -> None:
     """Remove what add-KIND made under NAME: files, registration, and the dependency that nothing else needs.
 
     KIND is resource, middleware or media-handler. Files that were edited since are kept and named, unless --force.
+    The resource echo, which a new project starts with, goes like any other.
 
     \b
     Examples:
@@ -44,4 +45,4 @@ def command(kind: str, name: str, choices: Choices) -> None:
     from falconws_cli.lifecycle.taking_back import destroy
     from falconws_cli.project import require_project
 
-    sys.exit(destroy(require_project(Path.cwd()).root, kind, name, choices))
+    sys.exit(destroy(require_project(Path.cwd()), kind, name, choices))

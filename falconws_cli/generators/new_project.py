@@ -7,6 +7,7 @@ from pathlib import Path
 from falconws_cli.change.plan import JsonValue, Plan, PlannedFile, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
+from falconws_cli.generators.starter import has_starter, without_starters_files
 from falconws_cli.lifecycle.memory import FOLDER
 from falconws_cli.names import Name, parse_name, refuse_as_package
 from falconws_cli.templating.rendering import render_trees
@@ -83,11 +84,13 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
         "env": name.constant,
         "falconws_version": VERSION,
         "minimal": minimal,
+        "echo": minimal or has_starter(recipe),
         "broker": broker,
         "broker_url": _BROKER_URLS.get(broker),
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
-    return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
+    files = tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
+    return files if context["echo"] else without_starters_files(files)
 
 
 def _trees(parts: Iterable[Part], *, minimal: bool) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import JsonValue, Piece, Recipe
 from falconws_cli.errors import RefusedError
+from falconws_cli.generators.starter import STARTER_RECIPE, make_starter
 from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
@@ -60,6 +61,8 @@ class ResourceGenerator:
 
     def make(self, project: Project, recipe: Recipe) -> Piece:
         """Return the resource, its tests, and its route."""
+        if recipe == STARTER_RECIPE:
+            return make_starter(project)
         name = parse_name(recipe.name)
         template = parse_uri_template(str(recipe.options["route"]))
         types = [field.type for field in template.fields]

@@ -8,8 +8,8 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from falconws_cli.change.plan import PlannedFile
@@ -33,9 +33,13 @@ class Memory:
     manifest: Manifest
     is_there: bool
     """Whether there is a manifest. Projects of falconws 0.1 have none until the next generating command."""
+    unwritten: Mapping[str, bytes] = field(default_factory=dict)
+    """Texts that are remembered from now on, by their SHA-256; `changes` writes them."""
 
     def text(self, key: str) -> bytes | None:
         """Return the text with this SHA-256, or None when it is lost or damaged."""
+        if key in self.unwritten:
+            return self.unwritten[key]
         try:
             data = zlib.decompress((self.root / _path_of(key)).read_bytes())
         except (OSError, zlib.error):
@@ -60,7 +64,7 @@ class Memory:
             manifest: What shall be remembered; with nothing in it, nothing of the memory stays.
             texts: The texts that it names and that are not remembered yet.
         """
-        new = {sha256(data): data for data in texts}
+        new = {**self.unwritten, **{sha256(data): data for data in texts}}
         wanted = set(manifest.texts())
         if manifest.destroyed is not None:
             earlier = manifest.destroyed.manifest

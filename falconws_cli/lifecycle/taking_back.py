@@ -11,28 +11,37 @@ from falconws_cli.change.preview import Change
 from falconws_cli.change.transaction import transact
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.exitcodes import ExitCode
+from falconws_cli.generators.starter import STARTER, STARTER_RECIPE
 from falconws_cli.lifecycle.bringing_back import bring_back
 from falconws_cli.lifecycle.memory import FOLDER, Memory, read_memory
+from falconws_cli.lifecycle.starter import is_part_of, mentions, set_apart
 from falconws_cli.lifecycle.withdrawal import Withdrawal, take_back
+from falconws_cli.project import Project
 
 KINDS = ("resource", "middleware", "media-handler")
 
 
-def destroy(root: Path, kind: str, name: str, choices: Choices) -> ExitCode:
+def destroy(project: Project, kind: str, name: str, choices: Choices) -> ExitCode:
     """Remove a generated thing; return how it went.
 
     Raises:
         RefusedError: There is no such thing.
         CommandError: The project does not remember what was generated, or it cannot be written.
     """
-    memory = _require_memory(root)
+    memory = _require_memory(project.root)
     kinds = [*KINDS, *(operation.recipe.generator for operation in memory.manifest.operations)]
     kinds = [known for known in dict.fromkeys(kinds) if known != "project"]
     if kind not in kinds:
         from falconws_cli.suggestions import did_you_mean
 
         raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
-    return _carry_out(memory, _plan_destroy(memory, kind, name, choices.command, force=choices.force), choices)
+    starter = kind == "resource" and _canonical(kind, name, [STARTER]) is not None
+    if starter:
+        memory = set_apart(memory, project)
+    withdrawal = _plan_destroy(memory, kind, name, choices)
+    if starter:
+        withdrawal.left_to_do += mentions(memory.manifest, project, withdrawal)
+    return _carry_out(memory, withdrawal, choices)
 
 
 def undo(root: Path, choices: Choices) -> ExitCode:
@@ -60,8 +69,11 @@ def _plan_undo(memory: Memory, *, force: bool) -> Withdrawal:
     if manifest.destroyed is not None:
         return bring_back(memory, manifest.destroyed, force=force)
     last = len(manifest.operations) - 1
-    # What an earlier undo has left, because it was edited, is asked for again with --force only.
-    while last >= 0 and manifest.operations[last].taken_back and not force:
+    # What an earlier undo has left, because it was edited, is asked for again with --force only. What the project
+    # started with is the project's own.
+    while last >= 0 and (
+        (manifest.operations[last].taken_back and not force) or manifest.operations[last].recipe == STARTER_RECIPE
+    ):
         last -= 1
     if last < 0:
         raise RefusedError("Nothing is left to undo.")
@@ -74,7 +86,7 @@ def _plan_undo(memory: Memory, *, force: bool) -> Withdrawal:
     return take_back(memory, [last], operation.command, destroys=False, force=force)
 
 
-def _plan_destroy(memory: Memory, kind: str, name: str, command: str, *, force: bool) -> Withdrawal:
+def _plan_destroy(memory: Memory, kind: str, name: str, choices: Choices) -> Withdrawal:
     """Return what removes the thing of this kind and name, whatever commands made it.
 
     Raises:
@@ -90,10 +102,10 @@ def _plan_destroy(memory: Memory, kind: str, name: str, command: str, *, force: 
     if not positions:
         from falconws_cli.suggestions import did_you_mean
 
-        known = sorted(set(made.values()))
+        known = sorted({*made.values(), *([STARTER] if kind == "resource" and is_part_of(memory.manifest) else [])})
         hint = did_you_mean(name, known) or (f" There is {', '.join(known)}." if known else "")
         raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
-    return take_back(memory, positions, command, destroys=True, force=force)
+    return take_back(memory, positions, choices.command, destroys=True, force=choices.force)
 
 
 def _canonical(kind: str, name: str, known: Iterable[str]) -> str | None:

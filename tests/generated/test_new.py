@@ -23,6 +23,7 @@ from tests.generated.workshop import (
     assert_tests_pass,
     assert_typed,
     environment,
+    falconws,
     get,
     new_project,
     served,
@@ -70,6 +71,15 @@ def test_a_new_project_is_clean_and_its_tests_pass(tmp_path: Path, name: str) ->
     assert_formatted_and_linted(root)
     assert_typed(root)
     assert_tests_pass(root, expected=11)
+
+
+@pytest.mark.timeout(300)
+def test_a_project_without_what_it_started_with_is_clean_and_its_tests_pass(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    falconws(root, "destroy", "resource", "echo")
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    assert_tests_pass(root, expected=8)
 
 
 @pytest.mark.parametrize("option", [("--minimal",), ("--with", "redis"), ("--with", "nats")], ids=" ".join)

@@ -308,7 +308,7 @@ def test_packages_that_were_made_for_it_go_with_the_last_module(run: Run, demo: 
     ("arguments", "said"),
     [
         (("resource", "chta"), 'falconws made no resource "chta" in this project. Did you mean "chat"?'),
-        (("resource", "zzz"), 'falconws made no resource "zzz" in this project. There is chat.'),
+        (("resource", "zzz"), 'falconws made no resource "zzz" in this project. There is chat, echo.'),
         (("middleware", "chat"), 'falconws made no middleware "chat" in this project.'),
         (("resourse", "chat"), 'known are resource, middleware, media-handler. Did you mean "resource"?'),
         (("project", "demo"), 'There is no kind "project"'),

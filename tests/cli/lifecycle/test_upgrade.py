@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -391,6 +392,37 @@ def test_what_was_upgraded_or_adopted_can_be_taken_back(
     for path in ("demo/app.py", "demo/routes.py"):
         expected[path] = expected[path].replace(b"import falconws\n", b"import falconws as falconws\n")
     assert generated(root) == expected
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_project_started_with_can_go_before_an_upgrade_and_stays_away(
+    version: str, root: Path, run: Run, fresh: dict[str, bytes], changed_templates: Path
+) -> None:
+    restore(version, root)
+    if not (root / ".falconws").exists():
+        assert run("upgrade", "--adopt").exit_code == ExitCode.OK
+    assert run("destroy", "resource", "echo").exit_code in (ExitCode.OK, ExitCode.LEFT_TO_DO)
+    change(changed_templates / "project/full/%package%/resources/echo.py.jinja", '"""/echo', '"""New: /echo')
+    assert run("upgrade").exit_code == ExitCode.OK
+    made = generated(root)
+    # The tests of media handlers have an echo of their own.
+    assert not [path for path, data in made.items() if re.search(rb"\bEchoResource|(?<!-)\becho\b", data)]
+    assert fresh.keys() - made.keys() == {"demo/resources/echo.py", "tests/resources/test_echo.py"}
+    assert run("upgrade", "--check").exit_code == ExitCode.OK
+    assert "0 edited, 0 missing" in run("status").output
+
+
+def test_what_a_project_started_with_is_upgraded_after_it_went_and_came_back(
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+) -> None:
+    upgraded("0.2.0")
+    assert run("destroy", "resource", "echo").exit_code == ExitCode.OK
+    assert run("undo").exit_code == ExitCode.OK
+    change(changed_templates / "project/full/%package%/resources/echo.py.jinja", '"""/echo', '"""New: /echo')
+    result = run("upgrade")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert (root / "demo/resources/echo.py").read_text().startswith('"""New: /echo')
+    assert "EchoResource()" in (root / "demo/routes.py").read_text()
 
 
 def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
