@@ -306,19 +306,21 @@ class NatsBroker:
 
     async def _deliver(self, message: Any) -> None:
         _, _, epoch, token, what = message.subject.split(".")
+        headers, data = message.headers or {}, message.data
+        # The client library holds on to the last message of each subscription; there may be many, and large ones.
+        message.headers, message.data = None, b""
         state = self._rooms.get(token)
         sink = self._sink
         if state is None or sink is None:
             return
-        headers = message.headers or {}
         if epoch == "who":
-            for event, info in read_events(headers, message.data):
+            for event, info in read_events(headers, data):
                 if event == "left":
                     sink.left(state.name, name_of(what))
                 else:
                     sink.joined(state.name, name_of(what), info)
             return
-        publication = state.take(epoch, headers, message.data)
+        publication = state.take(epoch, headers, data)
         if publication is not None:
             sink.deliver(publication)
 
