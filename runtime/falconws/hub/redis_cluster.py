@@ -42,17 +42,20 @@ class RedisCluster:
         self._known = False
 
     def doubt(self) -> None:
-        """Know that the table may be that of before a failover."""
+        """Know that the table may be an old one: somebody has moved, or does not answer."""
         self._known = False
 
     async def ask(self) -> None:
-        """Ask the cluster for the table, unless it is known; raise why nobody has told."""
-        if self._known:
-            return
-        async with self._asking:
-            if not self._known:
-                self._table = await self._fetch()
-                self._known = True
+        """Ask the cluster for the table; raise why nobody has told."""
+        self._table = await self._fetch()
+        self._known = True
+
+    async def ask_in_doubt(self) -> None:
+        """Do the same, unless the table is known; those who need it at the same time ask once."""
+        if not self._known:
+            async with self._asking:
+                if not self._known:
+                    await self.ask()
 
     def places(self) -> list[str]:
         """Return all primaries."""

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .redis_wire import Wire
+from .redis_wire import MOVED, Wire, explain
 
 __all__ = ("Feed",)
 
@@ -102,7 +102,7 @@ class Feed:
 
     def _take(self, response: Any) -> None:
         if isinstance(response, Exception):
-            raise response
+            raise ConnectionError(explain(response))
         # Without a channel the server answers a ping as it does outside of subscriber mode.
         kind = response[0] if isinstance(response, list) else b"pong"
         if kind == b"smessage":
@@ -115,7 +115,7 @@ class Feed:
             channel = response[1]
             if channel not in self._unsubscribing:
                 # Not asked for: the slot is another server's now.
-                raise ConnectionError("rooms have moved to another server of the cluster")
+                raise ConnectionError(MOVED)
             self._unsubscribing[channel] -= 1
             if not self._unsubscribing[channel]:
                 del self._unsubscribing[channel]

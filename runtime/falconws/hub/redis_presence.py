@@ -44,17 +44,17 @@ class RedisPresence:
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:
             by_room.setdefault(entry.room, []).append(entry)
-        lost: list[Entry] = []
+        lost: set[Entry] = set()
 
         async def renew_in(room: str) -> None:
             mine = by_room[room]
             leases = [_entry(entry.member, entry.device) for entry in mine]
             arguments: list[Argument] = [self._ttl_ms, _microseconds(lease_s), *leases]
             indexes = await self._server.run(scripts.RENEW, self._keys(room), arguments)
-            lost.extend(mine[index] for index in indexes)
+            lost.update(mine[index] for index in indexes)
 
         await _for_each(renew_in, by_room)
-        return lost
+        return [entry for entry in entries if entry in lost]
 
     async def members(self, room: str) -> dict[str, bytes]:
         found = await self._server.run(scripts.MEMBERS, self._keys(room), [])

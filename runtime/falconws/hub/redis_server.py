@@ -12,12 +12,11 @@ from functools import cache
 from typing import Any
 
 from .broker import BrokerUnavailable
-from .link import describe
 from .recovery import backoff
 from .redis_cluster import RedisCluster
 from .redis_line import Line
 from .redis_url import RedisUrl, load_redis
-from .redis_wire import Argument
+from .redis_wire import Argument, explain
 
 __all__ = ("RedisServer",)
 
@@ -64,7 +63,6 @@ class RedisServer:
         """Return where deliveries come from, as the cluster tells now."""
         if self._cluster is None:
             return [_ONLY_PLACE]
-        self._cluster.doubt()
         await self._cluster.ask()
         return self._cluster.places()
 
@@ -110,7 +108,7 @@ class RedisServer:
             except Exception as error:
                 pause = next(pauses)
                 if not self._may_recover(error) or loop.time() + pause >= deadline:
-                    raise BrokerUnavailable(f"{self.name}: {describe(error)}") from error
+                    raise BrokerUnavailable(f"{self.name}: {explain(error)}") from error
             await asyncio.sleep(pause)
             attempt = arguments(loop.time() - began)
 
@@ -121,7 +119,7 @@ class RedisServer:
         try:
             async with asyncio.timeout_at(until):
                 if self._cluster is not None:
-                    await self._cluster.ask()
+                    await self._cluster.ask_in_doubt()
                 place = self.place(keys[0])
                 line = self._line(place)
                 try:
@@ -133,16 +131,10 @@ class RedisServer:
                 except errors.AskError as error:
                     line = self._line(f"{error.host or place.rpartition(':')[0]}:{error.port}")
                     return await line.execute("EVAL", script, *rest, asking=True)
-        except errors.ReadOnlyError:
-            # It is not the primary any more; who is may be another one at the same address.
-            if line is not None:
+        except Exception as error:
+            # Another server may be responsible now, also one at the same address.
+            if line is not None and isinstance(error, TimeoutError | errors.ReadOnlyError):
                 line.close()
-            raise
-        except TimeoutError:
-            if line is not None:
-                line.close()
-            raise
-        except Exception:
             if self._cluster is not None:
                 self._cluster.doubt()
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Set
+from contextlib import suppress
 
 from .redis_feed import Feed
 from .redis_server import RedisServer
@@ -49,7 +50,15 @@ class RedisSession:
 
     async def wait(self) -> str:
         """Return when the session has ended, with the reason."""
-        return await asyncio.shield(self._reason)
+        while True:
+            await asyncio.wait({self._reason}, timeout=self._timeout_s)
+            if self._reason.done():
+                return self._reason.result()
+            # A primary that is cut off from its cluster answers pings, and never tells that others have its rooms.
+            with suppress(Exception):
+                async with asyncio.timeout(self._timeout_s):
+                    if self._feeds.keys() != set(await self._server.places()):
+                        self._end("other servers of the cluster have the rooms now")
 
     async def close(self) -> None:
         """Cut the connections, whatever state they are in."""

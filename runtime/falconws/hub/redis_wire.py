@@ -15,7 +15,9 @@ from typing import Any
 from .link import describe
 from .redis_url import load_redis
 
-__all__ = ("Argument", "Wire")
+__all__ = ("MOVED", "Argument", "Wire", "explain")
+
+MOVED = "rooms have moved to another server of the cluster"
 
 Argument = bytes | str | int
 """What a command may consist of."""
@@ -87,6 +89,11 @@ class Wire:
             data = b"".join(self._outgoing)
             self._outgoing.clear()
             await self._connection.send_packed_command(data, check_health=False)
+
+
+def explain(error: Exception) -> str:
+    """Return in one line what has gone wrong; redis-py keeps only numbers of a redirection."""
+    return MOVED if isinstance(error, load_redis().exceptions.AskError) else describe(error)
 
 
 def _pack(command: tuple[Argument, ...]) -> bytes:
