@@ -15,7 +15,7 @@ class CommandError(click.ClickException):
 
 
 class UnavailableError(CommandError):
-    """A generator, or what it needs, is not installed, or is broken; whatever others make can still be made."""
+    """What one generator needs is not installed; whatever others make can still be made."""
 
 
 class RefusedError(CommandError):

@@ -38,18 +38,6 @@ class Choice(_Choice):
         return f"Use {listed(self.choices)}."
 
 
-def listed(words: Sequence[str]) -> str:
-    """Return the words as `a, b or c`."""
-    *others, last = words
-    return f"{', '.join(others)} or {last}" if others else last
-
-
-def _label(param: click.Parameter | None) -> str:
-    if isinstance(param, click.Option):
-        return param.opts[0]
-    return "This" if param is None else (param.name or "").upper()
-
-
 def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
     """Return ` Did you mean "...", "..." or "..."?` with up to three of *candidates*, or "" when none comes near.
 
@@ -61,3 +49,15 @@ def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
     spellings = {candidate.lower(): candidate for candidate in candidates}
     close = [f'"{spellings[match]}"' for match in get_close_matches(typed.lower(), spellings)]
     return f" Did you mean {listed(close)}?" if close else ""
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return the words as `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _label(param: click.Parameter | None) -> str:
+    if isinstance(param, click.Option):
+        return param.opts[0]
+    return "This" if param is None else (param.name or "").upper()

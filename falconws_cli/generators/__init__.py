@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from falconws_cli.change.plan import JsonValue, Piece, Plan, PlannedFile, Recipe
-from falconws_cli.errors import UnavailableError
+from falconws_cli.errors import CommandError
 from falconws_cli.project import Project
 
 
@@ -40,7 +40,7 @@ def find_generator(kind: str, package: str = "") -> Generator:
         package: The package that it came with, where that is known; only to be named when it is missing.
 
     Raises:
-        UnavailableError: There is none, or it cannot be loaded.
+        CommandError: There is none, or it cannot be loaded.
     """
     if kind == "resource":
         from falconws_cli.generators.resource import ResourceGenerator
@@ -59,7 +59,7 @@ def find_generator(kind: str, package: str = "") -> Generator:
     extension = load_extension(kind)
     if extension is None:
         what = f"the package {package}, which has it" if package else "the package that it came with"
-        raise UnavailableError(f'There is no generator "{kind}"; install {what}.')
+        raise CommandError(f'There is no generator "{kind}"; install {what}.')
     return extension
 
 
@@ -68,8 +68,7 @@ def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue
 
     Raises:
         RefusedError: It cannot be made as typed.
-        UnavailableError: There is no such generator, or something that it needs.
-        CommandError: pyproject.toml cannot be edited.
+        CommandError: There is no such generator, or pyproject.toml cannot be edited.
     """
     from falconws_cli.generators.target import plan_piece
 
@@ -82,7 +81,7 @@ def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:
     """Return the pristine files of a recorded recipe, as the installed templates make them; nothing is refused.
 
     Raises:
-        UnavailableError: There is no such generator any more, or something that it needs.
+        CommandError: There is no such generator any more, or something that it needs.
     """
     if recipe.generator == "project":
         from falconws_cli.generators.new_project import render_project

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from falconws_cli.errors import UnavailableError
+from falconws_cli.errors import CommandError
 from falconws_cli.generators.discovery import find_entry_points, package_of
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def load_extension(name: str) -> Extension | None:
     """Return the generator called *name*, or None when no package has one.
 
     Raises:
-        UnavailableError: Two packages have one, or it cannot be loaded.
+        CommandError: Two packages have one, or it cannot be loaded.
     """
     points = find_entry_points(name)
     packages = sorted({package_of(point) for point in points})
     if len(packages) > 1:
-        raise UnavailableError(f'{" and ".join(packages)} both have a generator "{name}"; uninstall all but one.')
+        raise CommandError(f'{" and ".join(packages)} both have a generator "{name}"; uninstall all but one.')
     if not points:
         return None
     point, package = points[0], packages[0]
@@ -49,13 +49,13 @@ def load_extension(name: str) -> Extension | None:
         params = list(generator.params)
     # Whatever the code of another package does when it is loaded, it must not look like ours.
     except (Exception, SystemExit) as error:
-        raise UnavailableError(
+        raise CommandError(
             f'The generator "{name}" of the package {package} cannot be loaded{_said(error)} '
             f"Update {package}, or uninstall it."
         ) from error
     strangers = [each for each in params if not isinstance(each, click.Parameter)]
     if strangers or not all(callable(getattr(generator, method, None)) for method in ("recipe", "make")):
-        raise UnavailableError(
+        raise CommandError(
             f'The generator "{name}" of the package {package} is none: it needs params (a list of click options), '
             f"recipe() and make(). Update {package}, or uninstall it."
         )
@@ -96,7 +96,7 @@ class Extension:
 
         Raises:
             RefusedError: It is refused.
-            UnavailableError: The generator fails, or its recipe cannot be written down.
+            CommandError: The generator fails, or its recipe cannot be written down.
         """
         from falconws_cli.change.plan import Recipe
 
@@ -109,7 +109,7 @@ class Extension:
         """Return the generator's piece.
 
         Raises:
-            UnavailableError: The generator fails, or it would write outside of the project.
+            CommandError: The generator fails, or it would write outside of the project.
         """
         from falconws_cli.change.plan import Piece, PlannedFile
 
@@ -129,8 +129,8 @@ class Extension:
         except Exception as error:
             raise self._broken(f"it failed{_said(error).rstrip('.')}") from error
 
-    def _broken(self, what: str) -> UnavailableError:
-        return UnavailableError(
+    def _broken(self, what: str) -> CommandError:
+        return CommandError(
             f'The generator "{self.name}" of the package {self.package} is broken: {what}. Nothing was written.'
         )
 

@@ -40,7 +40,7 @@ def upgrade(project: Project, choices: Choices) -> ExitCode:
 def check(project: Project, *, as_json: bool = False) -> ExitCode:
     """Say whether an upgrade is available; return `UPGRADE_AVAILABLE` when one is.
 
-    Where it cannot be told for everything, `LEFT_TO_DO` stands for "not that I know of".
+    `LEFT_TO_DO` is for none as far as can be told, with something left out.
 
     Raises:
         CommandError: It cannot be told.

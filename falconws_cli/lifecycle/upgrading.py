@@ -15,6 +15,7 @@ from falconws_cli.change.preview import Change
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
+from falconws_cli.generators.discovery import BUILT_IN
 from falconws_cli.generators.target import PYPROJECT, read_text
 from falconws_cli.lifecycle.manifest import Made, Manifest, Operation
 from falconws_cli.lifecycle.memory import Memory, sha256
@@ -115,8 +116,12 @@ def _rendered_pieces(project: Project, operations: Mapping[int, Operation]) -> t
     for i, operation in operations.items():
         try:
             pieces[i] = render_piece(project, operation.recipe)
-        except UnavailableError as error:
-            left_out.append(f"What `{operation.command}` made is left as it was: {error.message}")
+        except CommandError as error:
+            # Whatever is wrong with a generator of another package.
+            if operation.recipe.generator in BUILT_IN and not isinstance(error, UnavailableError):
+                raise
+            why = error.message.removesuffix(" Nothing was written.")
+            left_out.append(f"What `{operation.command}` made is left as it was: {why}")
     return pieces, tuple(left_out)
 
 
@@ -124,7 +129,7 @@ def render_piece(project: Project, recipe: Recipe) -> Piece:
     """Return what the installed templates make of a recorded recipe.
 
     Raises:
-        UnavailableError: There is no such generator any more, or something that it needs.
+        CommandError: There is no such generator any more, or something that it needs.
     """
     if recipe.generator == "project":
         return Piece(render(project, recipe))

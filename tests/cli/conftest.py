@@ -11,6 +11,13 @@ from falconws_cli.main import cli
 Run = Callable[..., click.testing.Result]
 
 
+def do(run: Run, *arguments: str, code: int = 0) -> str:
+    """Run a command line in the project demo; return what it says, once it has ended as expected."""
+    result = run(*arguments, cwd="demo")
+    assert result.exit_code == code, result.output
+    return result.output
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line in the folder that *cwd* names below tmp_path."""

@@ -184,6 +184,19 @@ def test_upgrade_without_the_package_leaves_out_what_it_made_and_says_so(shell: 
     assert "Launch" not in (demo / "demo/routes.py").read_text()
 
 
+def test_upgrade_leaves_out_what_a_package_refuses_to_make_again(shell: Shell, demo: Path, site: Path) -> None:
+    assert shell("add-countdown", "launch").returncode == 0
+    before = tree(demo)
+    module = shutil.copytree(site, demo.parent / "refusing") / "falconws_countdown/__init__.py"
+    wanted = "        name = parse_name(recipe.name)\n"
+    assert wanted in module.read_text()
+    module.write_text(module.read_text().replace(wanted, '        raise RefusedError("It has no clock.")\n'))
+    upgraded = shell("upgrade", PYTHONPATH=str(demo.parent / "refusing"))
+    assert upgraded.returncode == ExitCode.LEFT_TO_DO, upgraded.stderr
+    assert "What `falconws add-countdown launch` made is left as it was: It has no clock.\n" in upgraded.stdout
+    assert tree(demo) == before
+
+
 def test_an_operation_of_an_older_falconws_which_did_not_record_the_package_is_left_out_too(
     shell: Shell, demo: Path
 ) -> None:

@@ -6,18 +6,8 @@ from pathlib import Path
 import pytest
 
 from falconws_cli.exitcodes import ExitCode
-from tests.cli.conftest import Run
-from tests.cli.observing import one_line_error, snapshot, tree
-
-
-def do(run: Run, *arguments: str, code: int = 0) -> str:
-    result = run(*arguments, cwd="demo")
-    assert result.exit_code == code, result.output
-    return result.output
-
-
-def without_memory(root: Path) -> dict[str, bytes]:
-    return {path: data for path, data in tree(root).items() if not path.startswith(".falconws/")}
+from tests.cli.conftest import Run, do
+from tests.cli.observing import one_line_error, snapshot, tree, without_memory
 
 
 def mentioning(root: Path) -> list[str]:

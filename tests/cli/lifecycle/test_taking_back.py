@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from falconws_cli.exitcodes import ExitCode
 from falconws_cli.lifecycle.memory import read_memory
-from tests.cli.conftest import Run
-from tests.cli.observing import one_line_error, snapshot, tree
+from tests.cli.conftest import Run, do
+from tests.cli.observing import one_line_error, snapshot, tree, without_memory
 
 ADDITIONS = {
     ("resource", "chat room"): ("add-resource", "chat room", "--pattern", "duplex"),
@@ -23,16 +23,6 @@ ADDITIONS = {
     ("media-handler", "fast"): ("add-media-handler", "fast", "--payload", "text", "--codec", "orjson"),
 }
 THINGS = list(ADDITIONS)
-
-
-def do(run: Run, *arguments: str, code: int = 0) -> str:
-    result = run(*arguments, cwd="demo")
-    assert result.exit_code == code, result.output
-    return result.output
-
-
-def without_memory(root: Path) -> dict[str, bytes]:
-    return {path: data for path, data in tree(root).items() if not path.startswith(".falconws/")}
 
 
 @pytest.mark.parametrize("thing", THINGS)
