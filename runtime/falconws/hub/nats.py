@@ -6,7 +6,8 @@ hole is seen at once. History is read from the stream directly. The subject of w
 epoch: whoever makes the stream anew, chooses another.
 
 A hole is seen by the message after it. So what is lost between the servers of a cluster, with no message after it, has
-to be noticed otherwise: whenever another server has come to lead the stream, all rooms are looked into.
+to be noticed otherwise: all rooms are looked into whenever another server has come to lead the stream, and some of them
+every now and then.
 
 Knows nothing of subscriptions: what a process follows, it delivers to the hub.
 """
@@ -34,6 +35,9 @@ __all__ = ("NatsBroker",)
 
 _ROOM_TTL_S = 3600.0
 _DUPLICATES_S = 60.0
+_ROOMS_A_LOOK = 50
+"""So many requests every ``timeout_s`` are not noticed."""
+
 T = TypeVar("T")
 
 
@@ -65,6 +69,7 @@ class NatsBroker:
         self._sink: Sink | None = None
         self._rooms: dict[str, FollowedRoom] = {}
         self._streams: _Streams | None = None
+        self._to_look_into: list[str] = []
         self._misses = 0
         """How often deliveries may have been missed while the connection held."""
 
@@ -286,14 +291,33 @@ class NatsBroker:
         """See whether the stream is led, and by the same server as before; return why the session should end."""
         try:
             leadership = await streams.rooms.leadership()
+            late = leadership is not None and await self._find_late(streams)
         except Exception as error:
             # An election takes some seconds; but a server that has lost the others never gets out of it.
             streams.leaderless += 1
             return None if streams.leaderless == 1 else f"stream {streams.rooms.name}: {describe(error)}"
         if streams.leadership not in (None, leadership) or streams.leaderless:
             self._lead_has_changed(streams)
+        elif late:
+            self._missed("the servers have lost messages between them")
         streams.leadership, streams.leaderless = leadership, 0
         return None
+
+    async def _find_late(self, streams: _Streams) -> bool:
+        """Look into some rooms, others each time, whether they have messages that have not come."""
+        late = False
+        self._to_look_into = self._to_look_into or list(self._rooms)
+        for token in self._to_look_into[-_ROOMS_A_LOOK:]:
+            newest = await streams.rooms.last(self._subject(token))
+            state = self._rooms.get(token)
+            if newest is not None and state is not None and state.lacks(newest.sequence):
+                # It may be on its way. What the leader says now comes behind it.
+                await streams.rooms.reach_leader(self._subject(token))
+                if state.lacks(newest.sequence):
+                    state.stands_at(newest.sequence)
+                    late = True
+        del self._to_look_into[-_ROOMS_A_LOOK:]
+        return late
 
     def _missed(self, reason: str) -> None:
         """Have the hub look for what may have been missed."""

@@ -40,6 +40,10 @@ class FollowedRoom:
             self.followed = self.offset = top
             self.stamp = ""
 
+    def lacks(self, top: int) -> bool:
+        """Whether the message *top* of the room has not been delivered."""
+        return max(self.followed, self.offset) < top
+
     def take(self, epoch: str, headers: Headers, data: bytes) -> Publication | None:
         """Return what has been delivered; None if it is nothing for the hub."""
         offset, before = number(headers, "Nats-Sequence"), number(headers, "Nats-Last-Sequence")

@@ -28,6 +28,9 @@ _ANOTHER_STREAM = 10060
 _WRONG_LAST_SEQUENCE = (10071, 10164)
 """The second comes from clusters, while what was written before is not replicated yet."""
 
+_SILENT_NS = 10_000_000_000
+"""After which a replica that says nothing is gone: the interval after which a leader of JetStream's steps down."""
+
 _LIMITS = ("max_msgs_per_subject", "max_age", "duplicate_window")
 """What an existing stream is changed in, to be as this process is configured."""
 
@@ -99,8 +102,22 @@ class NatsStream:
         return asyncio.get_running_loop().time() + self._clock_s
 
     async def leadership(self) -> object:
-        """Return what differs when another server has come to lead the stream; the leader answers itself."""
-        cluster = (await self._info()).get("cluster", {})
+        """Return what differs when another server has come to lead the stream; the leader answers itself.
+
+        None where there is no cluster.
+
+        Raises:
+            ConnectionError: It has lost the others, so it can take no message.
+        """
+        cluster = (await self._info()).get("cluster")
+        if cluster is None:
+            return None
+        peers = cluster.get("replicas", [])
+        there = [peer for peer in peers if not peer.get("offline") and peer.get("active", 0) < _SILENT_NS]
+        if len(there) < len(peers) // 2:
+            raise ConnectionError(
+                f"only {1 + len(there)} of the {1 + len(peers)} servers with the stream {self.name} are there"
+            )
         return cluster.get("leader"), cluster.get("leader_since")
 
     async def append(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:

@@ -13,7 +13,7 @@ from falconws.hub import HistoryLimits
 from falconws.hub.nats import NatsBroker
 from falconws.testing.brokers import BrokerFactory, history_knows_what_was_delivered
 from tests.e2e.hub.nats_cluster import NatsCluster
-from tests.e2e.hub.observer import following, make_hub, publish_until_told
+from tests.e2e.hub.observer import WAIT_S, following, make_hub, publish_until_told, until_health
 from tests.e2e.hub.servers import Nats
 from tests.e2e.hub.test_contract import Check, checks
 from tests.e2e.hub.test_faults import last_word, publishing
@@ -98,8 +98,9 @@ async def test_replicas_that_lag_are_not_believed(factory: BrokerFactory) -> Non
         await history_knows_what_was_delivered(factory)
 
 
-async def test_what_the_leader_did_not_pass_on_comes_with_the_next_leader(cluster: NatsCluster) -> None:
-    """As when it dies in between. No connection breaks, and no later message shows that one is missing."""
+@pytest.mark.parametrize("elected", [True, False])
+async def test_what_was_not_passed_on_comes_without_a_later_message(elected: bool, cluster: NatsCluster) -> None:
+    """As when the leader dies in between, or a connection between servers does. The hub's own connection holds."""
     async with make_hub(cluster.url) as hub, following(hub, "room") as follower:
         await hub.publish("room", "passed on")
         await follower.until(lambda: follower.payloads == ["passed on"], "a message comes")
@@ -109,8 +110,42 @@ async def test_what_the_leader_did_not_pass_on_comes_with_the_next_leader(cluste
         await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.UPDATE.{STREAM}", silent)
         await hub.publish("room", "not passed on")
         await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.UPDATE.{STREAM}", config)
-        await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}")
+        if elected:
+            await asyncio.to_thread(leader.ask, f"$JS.API.STREAM.LEADER.STEPDOWN.{STREAM}")
         await follower.until(lambda: "not passed on" in follower.payloads, "the message comes")
         await last_word(hub, "room", follower)
         assert follower.payloads == ["passed on", "not passed on"]
+        assert follower.gaps == []
+
+
+async def test_without_a_majority_it_says_so_and_goes_on_when_there_is_one(cluster: NatsCluster) -> None:
+    """The connection holds all the while, to the leader, which takes no message any more."""
+    # The two hubs may be back some seconds apart.
+    options = {"history": HistoryLimits(messages=100_000)}
+    async with make_hub(cluster.url, **options) as hub:
+        await hub.publish("room", "makes the streams")
+    left, *others = await leader_and_others(cluster)
+    async with (
+        make_hub(only(left), **options) as here,
+        make_hub(only(left), **options) as there,
+        following(there, "room") as follower,
+    ):
+        async with publishing(here, "room") as publisher:
+            await follower.until(lambda: len(follower.payloads) > 50, "messages come")
+            for node in others:
+                await asyncio.to_thread(node.kill)
+            health = await until_health(there, False)
+            assert f"127.0.0.1:{left.port}" in health.detail
+            told = len(publisher.told)
+            refused = len(publisher.unknown)
+            async with asyncio.timeout(WAIT_S):
+                while len(publisher.unknown) < refused + 2:
+                    await asyncio.sleep(0.05)
+            assert len(publisher.told) <= told + 1
+            for node in others:
+                await asyncio.to_thread(node.start)
+            seen = len(follower.payloads)
+            await follower.until(lambda: len(follower.payloads) > seen + 50, "messages come again")
+        await last_word(here, "room", follower)
+        publisher.check(follower)
         assert follower.gaps == []
