@@ -154,6 +154,26 @@ async def test_what_the_server_has_lost_is_a_gap(kind: str, start_broker: Start)
 
 
 @kinds
+async def test_what_the_server_has_lost_is_a_gap_though_nothing_new_comes(kind: str, start_broker: Start) -> None:
+    server: BrokerServer = start_broker(kind)
+    async with make_hub(server.url, timeout_s=10) as hub, following(hub, "room") as follower:
+        await hub.publish("room", "kept")
+        # What it has acknowledged is on the disk, so this is a crash that took the last writes along.
+        saved = await asyncio.to_thread(shutil.copytree, server.folder, server.folder.with_name("saved"))
+        await hub.publish("room", "lost")
+        await follower.until(lambda: follower.payloads == ["kept", "lost"], "messages come")
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(shutil.rmtree, server.folder)
+        saved.rename(server.folder)
+        await asyncio.to_thread(server.start)
+        await follower.until(lambda: bool(follower.gaps), "the gap is told")
+        assert follower.events[2] == follower.gaps[0]
+        await publish_until_told(hub, "room", "new")
+        await follower.until(lambda: follower.payloads[-1:] == ["new"], "messages come again")
+        assert len(follower.gaps) == 1
+
+
+@kinds
 async def test_cut_connections_nothing_is_lost_or_doubled(kind: str, start_broker: Start) -> None:
     server: BrokerServer = start_broker(kind)
     async with Proxy(server.port) as proxy:
