@@ -115,7 +115,7 @@ class NatsBroker:
         async def follow(streams: _Streams) -> Position:
             if state.streams is not streams:
                 await self._follow(streams, token, state)
-                await streams.rooms.reach_leader(self._subject(token))
+            await streams.rooms.reach_leader(self._subject(token))
             epoch, top = streams.epoch, await self._top(streams.rooms, token)
             state.stands_at(top)
             return Position(epoch, top)
@@ -277,7 +277,8 @@ class NatsBroker:
 
     async def _forget(self, token: str) -> None:
         state = self._rooms.pop(token, None)
-        if state is not None and state.subscription is not None and state.streams is self._streams:
+        if state is not None and state.subscription is not None:
+            # That of a session that has ended refuses.
             with suppress(Exception):
                 async with asyncio.timeout(self._timeout_s):
                     await state.subscription.unsubscribe()

@@ -41,8 +41,8 @@ class FollowedRoom:
             self.stamp = ""
 
     def lacks(self, top: int) -> bool:
-        """Whether the message *top* of the room has not been delivered."""
-        return max(self.followed, self.offset) < top
+        """Whether the message *top* of the room has not been delivered, though the one before may have been."""
+        return 0 < max(self.followed, self.offset) < top
 
     def take(self, epoch: str, headers: Headers, data: bytes) -> Publication | None:
         """Return what has been delivered; None if it is nothing for the hub."""
