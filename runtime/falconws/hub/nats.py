@@ -15,26 +15,24 @@ Knows nothing of subscriptions: what a process follows, it delivers to the hub.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from .broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
 from .link import Link, describe
 from .nats_message import ANCHOR_HEADER, decode, encode, name_of, token_of
-from .nats_presence import NatsPresence, read_events
+from .nats_presence import read_events
 from .nats_room import FollowedRoom
 from .nats_session import NatsSession, load_nats
 from .nats_stream import Conflict, NatsStream, Stored
+from .nats_streams import Streams
 from .nats_url import NatsUrl
 from .position import Position
 from .recovery import backoff
 
 __all__ = ("NatsBroker",)
 
-_ROOM_TTL_S = 3600.0
-_DUPLICATES_S = 60.0
 _ROOMS_A_LOOK = 50
 """So many requests every ``timeout_s`` are not noticed."""
 
@@ -68,7 +66,8 @@ class NatsBroker:
         self._link = Link(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[str, FollowedRoom] = {}
-        self._streams: _Streams | None = None
+        self._streams: Streams | None = None
+        self._attempts: set[asyncio.Timeout] = set()
         self._to_look_into: list[str] = []
         self._misses = 0
         """How often deliveries may have been missed while the connection held."""
@@ -99,7 +98,7 @@ class NatsBroker:
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
         data, headers = encode(payload, key)
 
-        async def append(streams: _Streams) -> Position:
+        async def append(streams: Streams) -> Position:
             epoch = streams.epoch
             return Position(epoch, await streams.rooms.append(self._subject(token_of(room)), data, headers))
 
@@ -112,7 +111,7 @@ class NatsBroker:
         if state is None:
             state = self._rooms[token] = FollowedRoom(room)
 
-        async def follow(streams: _Streams) -> Position:
+        async def follow(streams: Streams) -> Position:
             if state.streams is not streams:
                 await self._follow(streams, token, state)
             await streams.rooms.reach_leader(self._subject(token))
@@ -133,7 +132,7 @@ class NatsBroker:
     async def history(self, room: str, since: Position) -> History:
         token = token_of(room)
 
-        async def read(streams: _Streams) -> History:
+        async def read(streams: Streams) -> History:
             epoch, stream = streams.epoch, streams.rooms
             known = since.epoch == epoch
             stored = await stream.read(self._subject(token), since.offset if known else 1)
@@ -208,7 +207,7 @@ class NatsBroker:
     def _subject(self, token: str) -> str:
         return f"{self._url.prefix}.room.{token}"
 
-    async def _call(self, work: Callable[[_Streams], Awaitable[T]]) -> T:
+    async def _call(self, work: Callable[[Streams], Awaitable[T]]) -> T:
         """Do *work* in a session, again until it succeeds or the time is over."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
@@ -219,7 +218,7 @@ class NatsBroker:
             try:
                 if streams is None:
                     raise ConnectionError("no session")
-                async with asyncio.timeout_at(min(deadline, loop.time() + self._timeout_s / 2)):
+                async with self._attempt(min(deadline, loop.time() + self._timeout_s / 2)):
                     return await work(streams)
             except Exception as error:
                 _refuse_what_is_too_large(error)
@@ -229,14 +228,24 @@ class NatsBroker:
                 if streams is not None and streams is self._streams:
                     # They may be gone, with the server's memory or by hand.
                     with suppress(Exception):
-                        async with asyncio.timeout_at(deadline):
+                        async with self._attempt(min(deadline, loop.time() + self._timeout_s / 4)):
                             await streams.ensure()
             await asyncio.sleep(pause)
 
-    async def _call_undisturbed(self, work: Callable[[_Streams], Awaitable[T]]) -> T:
+    @asynccontextmanager
+    async def _attempt(self, deadline: float) -> AsyncIterator[None]:
+        """Bound the block by *deadline*, or by the next election: what was asked of the old leader has no answer."""
+        async with asyncio.timeout_at(deadline) as attempt:
+            self._attempts.add(attempt)
+            try:
+                yield
+            finally:
+                self._attempts.discard(attempt)
+
+    async def _call_undisturbed(self, work: Callable[[Streams], Awaitable[T]]) -> T:
         """Do as ``_call()``; *work* that was under way while deliveries were missed may not know of these."""
 
-        async def check(streams: _Streams) -> T:
+        async def check(streams: Streams) -> T:
             misses = self._misses
             result = await work(streams)
             if misses != self._misses:
@@ -251,15 +260,19 @@ class NatsBroker:
         session = NatsSession(
             self._url, self._timeout_s, lambda: self._missed("deliveries were dropped, this process was too slow")
         )
-        streams = _Streams(session, self._url, self._limits)
+        streams = Streams(session, self._url, self._limits)
 
         async def on_election(_: Any) -> None:
             self._lead_has_changed(streams)
+
+        async def on_presence_election(_: Any) -> None:
+            self._repeat_attempts()
 
         try:
             await session.open()
             await streams.ensure()
             await session.subscribe(streams.rooms.elections, on_election)
+            await session.subscribe(streams.presence.elections, on_presence_election)
             while waiting := [(token, room) for token, room in self._rooms.items() if room.streams is not streams]:
                 for token, room in waiting:
                     await self._follow(streams, token, room)
@@ -271,7 +284,7 @@ class NatsBroker:
             self._streams = None
             await session.close()
 
-    async def _follow(self, streams: _Streams, token: str, state: FollowedRoom) -> None:
+    async def _follow(self, streams: Streams, token: str, state: FollowedRoom) -> None:
         state.streams, state.followed = streams, 0
         state.subscription = await streams.session.subscribe(f"{self._url.prefix}.live.*.{token}.*", self._deliver)
 
@@ -283,12 +296,19 @@ class NatsBroker:
                 async with asyncio.timeout(self._timeout_s):
                     await state.subscription.unsubscribe()
 
-    def _lead_has_changed(self, streams: _Streams) -> None:
+    def _lead_has_changed(self, streams: Streams) -> None:
         # What the old leader had stored and not passed on yet, the new one does not pass on.
         streams.leadership = None
+        self._repeat_attempts()
         self._missed(f"the stream {streams.rooms.name} has another leader")
 
-    async def _look(self, streams: _Streams) -> str | None:
+    def _repeat_attempts(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for attempt in self._attempts:
+            if not attempt.expired():
+                attempt.reschedule(now)
+
+    async def _look(self, streams: Streams) -> str | None:
         """See whether the stream is led, and by the same server as before; return why the session should end."""
         try:
             leadership = await streams.rooms.leadership()
@@ -304,7 +324,7 @@ class NatsBroker:
         streams.leadership, streams.leaderless = leadership, 0
         return None
 
-    async def _find_late(self, streams: _Streams) -> bool:
+    async def _find_late(self, streams: Streams) -> bool:
         """Look into some rooms, others each time, whether they have messages that have not come."""
         late = False
         self._to_look_into = self._to_look_into or list(self._rooms)
@@ -348,43 +368,6 @@ class NatsBroker:
         publication = state.take(epoch, headers, data)
         if publication is not None:
             sink.deliver(publication)
-
-
-class _Streams:
-    """The two streams, in one session."""
-
-    def __init__(self, session: NatsSession, url: NatsUrl, limits: HistoryLimits) -> None:
-        self.session = session
-        self._prefix = url.prefix
-        self._limits = limits
-        self._kept = {"storage": url.storage, "num_replicas": url.replicas, "allow_direct": True}
-        self.rooms = NatsStream(session, f"{url.prefix}-rooms")
-        self.presence = NatsPresence(session, url.prefix)
-        self.epoch = ""
-        """That of the stream of rooms."""
-        self.leadership: object = None
-        """Who was seen to lead it, and since when."""
-        self.leaderless = 0
-        """How often in a row nobody was seen to."""
-
-    async def ensure(self) -> None:
-        """See to it that both are there."""
-        prefix = self._prefix
-        epoch = secrets.token_hex(4)
-        config = await self.rooms.ensure(
-            {
-                **self._kept,
-                "subjects": [f"{prefix}.room.*"],
-                # One more than is served: by the message at a client's position is known that none is missing after it.
-                "max_msgs_per_subject": self._limits.messages + 1,
-                "max_age": int(max(self._limits.age_s, _ROOM_TTL_S) * 1e9),
-                "duplicate_window": int(_DUPLICATES_S * 1e9),
-                "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
-            }
-        )
-        # Another one's, if the stream was there.
-        self.epoch = config["republish"]["dest"].split(".")[2]
-        await self.presence.ensure(self._kept)
 
 
 def _refuse_what_is_too_large(error: Exception) -> None:

@@ -66,6 +66,7 @@ class NatsPresence:
     def __init__(self, session: NatsSession, prefix: str) -> None:
         self._prefix = prefix
         self._stream = NatsStream(session, f"{prefix}-presence")
+        self.elections = self._stream.elections
 
     async def ensure(self, config: Mapping[str, Any]) -> None:
         """See to it that the stream is there.
