@@ -366,13 +366,15 @@ class Hub:
     async def present(self, room: str) -> dict[str, Any]:
         """Return who is present in *room*, in all processes: the info of each member, by name.
 
+        Those who ask at the same time may share the infos: do not change them.
+
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
         switchboard = self._running()
         switchboard.check_loop()
         _check_name("room", room)
-        return {member: json.loads(info) for member, info in (await switchboard.broker.members(room)).items()}
+        return await switchboard.roster.members(room)
 
 
 def _check_name(what: str, name: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 __all__ = ("Leases",)
 
 
@@ -16,10 +18,12 @@ class _Member:
 class Leases:
     """The members of one room, their devices, and until when each device counts. False when there are none."""
 
-    __slots__ = ("_members",)
+    __slots__ = ("_members", "_none_before")
 
     def __init__(self) -> None:
         self._members: dict[str, _Member] = {}
+        self._none_before = math.inf
+        """Until then no lease runs out. Everybody who comes or asks looks for those that have."""
 
     def __bool__(self) -> bool:
         return bool(self._members)
@@ -32,6 +36,7 @@ class Leases:
             present = self._members[member] = _Member(info)
         present.info = info
         present.devices[device] = deadline
+        self._none_before = min(self._none_before, deadline)
         return new
 
     def renew(self, member: str, device: str, deadline: float) -> bool:
@@ -40,6 +45,7 @@ class Leases:
         if present is None or device not in present.devices:
             return False
         present.devices[device] = deadline
+        self._none_before = min(self._none_before, deadline)
         return True
 
     def leave(self, member: str, device: str) -> bool:
@@ -52,6 +58,8 @@ class Leases:
 
     def members(self, now: float) -> dict[str, bytes]:
         """Return the members with a device whose lease runs at *now*, each with its info."""
+        if now < self._none_before:
+            return {member: present.info for member, present in self._members.items()}
         return {
             member: present.info
             for member, present in self._members.items()
@@ -60,11 +68,16 @@ class Leases:
 
     def expire(self, now: float) -> list[str]:
         """Remove the devices whose lease has run out at *now*; return the members who are gone by that."""
+        if now < self._none_before:
+            return []
         gone = []
+        self._none_before = math.inf
         for member, present in list(self._members.items()):
             for device in [device for device, deadline in present.devices.items() if deadline <= now]:
                 del present.devices[device]
             if not present.devices:
                 del self._members[member]
                 gone.append(member)
+            else:
+                self._none_before = min(self._none_before, *present.devices.values())
         return gone

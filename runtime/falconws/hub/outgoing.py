@@ -57,7 +57,7 @@ class Media:
 class Outgoing:
     """One event on its way to subscribers. Its members are read in the innermost loop, and never change."""
 
-    __slots__ = ("event", "key", "payload", "position", "prepared", "previous", "room", "size")
+    __slots__ = ("event", "is_message", "key", "payload", "position", "prepared", "previous", "room", "size")
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Outgoing:
         """What the server's extension has made of the payload; None where it has none."""
         self.key = key
         self.previous = previous
+        self.is_message = isinstance(event, Message)
         self.position: Position | None = event.position if isinstance(event, Message) else None
         self.size = len(payload) if isinstance(payload, bytes) or payload.isascii() else len(payload.encode())
         """Bytes of payload."""

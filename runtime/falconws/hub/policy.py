@@ -25,6 +25,9 @@ class Item(Protocol):
     def size(self) -> int: ...
     @property
     def key(self) -> str | None: ...
+    @property
+    def is_message(self) -> bool:
+        """Whether it counts as one; what tells who comes and goes is bounded by its bytes alone."""
 
 
 ItemT = TypeVar("ItemT", bound=Item)
@@ -35,8 +38,9 @@ class Policy:
     """What happens to a subscriber that does not keep up; made by the class methods, each named for what it does.
 
     What a connection cannot take at once waits in its backlog. The bounds hold for each subscription: *max_messages*
-    messages and *max_bytes* bytes of payload (a message larger than that waits only alone). What the server's own
-    write buffer holds, 512 KiB at most, comes on top.
+    messages and *max_bytes* bytes of payload (a message larger than that waits only alone). Who comes and who goes is
+    bounded by the bytes alone: hundreds do at once when a service is restarted, and no client is slow because of that.
+    What the server's own write buffer holds, 512 KiB at most, comes on top.
     """
 
     name: str
@@ -103,12 +107,13 @@ class Backlog(Generic[ItemT]):
     What is replayed to a subscriber that comes back goes first and is not counted: the history bounds it.
     """
 
-    __slots__ = ("_policy", "_replay", "_waiting", "bytes")
+    __slots__ = ("_messages", "_policy", "_replay", "_waiting", "bytes")
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._replay: deque[ItemT] | None = None
         self._waiting: deque[ItemT] = deque()
+        self._messages = 0
         self.bytes = 0
         """The size of all that waits, without what is replayed."""
 
@@ -121,7 +126,7 @@ class Backlog(Generic[ItemT]):
 
     @property
     def counted(self) -> int:
-        """How many messages wait, without those that are replayed."""
+        """How much waits, without what is replayed."""
         return len(self._waiting)
 
     def replay(self, items: Iterable[ItemT]) -> None:
@@ -130,20 +135,20 @@ class Backlog(Generic[ItemT]):
             self._replay = deque()
         self._replay.extend(items)
 
-    def has_room(self, size: int) -> bool:
-        """Whether a message of *size* bytes would break no bound."""
-        counted = self.counted
-        if not counted:
+    def has_room(self, size: int, *, messages: int = 1) -> bool:
+        """Whether a message of *size* bytes would break no bound; or what is not a *message*."""
+        if not self.counted:
             # Otherwise a message larger than the bound could reach nobody who is not writable at this very moment.
             return True
-        return counted < self._policy.max_messages and self.bytes + size <= self._policy.max_bytes
+        policy = self._policy
+        return self._messages + messages <= policy.max_messages and self.bytes + size <= policy.max_bytes
 
     def add(self, item: ItemT) -> list[ItemT] | None:
         """Take *item* in, and return what was dropped, which may be *item* itself.
 
         ``None``: a bound is broken, and the policy does not allow to drop anything. The backlog is as it was.
         """
-        if self.has_room(item.size):
+        if self.has_room(item.size, messages=item.is_message):
             self._append(item)
             return []
         name = self._policy.name
@@ -152,7 +157,7 @@ class Backlog(Generic[ItemT]):
         if name == "drop_newest":
             return [item]
         dropped: list[ItemT] = []
-        while not self.has_room(item.size):
+        while not self.has_room(item.size, messages=item.is_message):
             dropped.append(self._pop_counted())
         self._append(item)
         return dropped
@@ -177,12 +182,16 @@ class Backlog(Generic[ItemT]):
 
     def _append(self, item: ItemT) -> None:
         self._waiting.append(item)
-        self.bytes += item.size
+        self._weigh(item, 1)
 
     def _pop_counted(self) -> ItemT:
         item = self._waiting.popleft()
-        self.bytes -= item.size
+        self._weigh(item, -1)
         return item
+
+    def _weigh(self, item: ItemT, sign: int) -> None:
+        self.bytes += sign * item.size
+        self._messages += sign * item.is_message
 
 
 class _ConflatingBacklog(Backlog[ItemT]):
@@ -204,7 +213,7 @@ class _ConflatingBacklog(Backlog[ItemT]):
         superseded = None if item.key is None else self._by_key.pop(item.key, None)
         if superseded is None:
             return super().add(item)
-        self.bytes -= superseded.size
+        self._weigh(superseded, -1)
         return [superseded, *(super().add(item) or ())]
 
     def _items(self) -> Iterable[ItemT]:
@@ -215,11 +224,11 @@ class _ConflatingBacklog(Backlog[ItemT]):
 
     def _append(self, item: ItemT) -> None:
         self._by_key[item if item.key is None else item.key] = item
-        self.bytes += item.size
+        self._weigh(item, 1)
 
     def _pop_counted(self) -> ItemT:
         _, item = self._by_key.popitem(last=False)
-        self.bytes -= item.size
+        self._weigh(item, -1)
         return item
 
 

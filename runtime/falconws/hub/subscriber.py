@@ -53,6 +53,7 @@ class Subscriber:
         "_rooms",
         "_seen",
         "_space_waiters",
+        "_stood",
         "direct",
         "encode",
     )
@@ -72,12 +73,18 @@ class Subscriber:
         self._gaps: set[str] | None = None
         self._seen: dict[str, int] | None = None
         self._space_waiters: list[asyncio.Future[None]] | None = None
+        self._stood: dict[str, Position] | None = None
 
     # Where it stands
 
     @property
     def positions(self) -> dict[str, Position]:
-        """Where this subscription stands in each of its rooms: what came before was passed on, or dropped."""
+        """Where this subscription stands in each of its rooms: what came before was passed on, or dropped.
+
+        Once it is over, where it stood then.
+        """
+        if self._stood is not None:
+            return self._stood.copy()
         positions = {room.name: room.position for room in self._rooms}
         for name, offset in (self._seen or {}).items():
             if name in positions and offset > positions[name].offset:
@@ -96,9 +103,10 @@ class Subscriber:
         Raises:
             RuntimeError: It has no room, or several.
         """
-        if len(self._rooms) != 1:
-            raise RuntimeError(f"This subscription has {len(self._rooms)} rooms: use positions[room].")
-        (position,) = self.positions.values()
+        positions = self.positions
+        if len(positions) != 1:
+            raise RuntimeError(f"This subscription has {len(positions)} rooms: use positions[room].")
+        (position,) = positions.values()
         return position
 
     @property
@@ -184,6 +192,8 @@ class Subscriber:
 
     def _detach(self) -> None:
         """End it: no room, nothing waits, nobody waits for it."""
+        if self._stood is None:
+            self._stood = self.positions
         self._over = True
         self._go_direct(None)
         for room in self._rooms:

@@ -13,12 +13,14 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from .broker import Broker, BrokerUnavailable, Health, Publication
+from .comings import Comings
 from .events import Joined, Left, Message
 from .outgoing import Encoder, Media
 from .presence import Presence
 from .recovery import backoff
 from .replay import Replays
 from .room import CLOSING, OPENING, RECOVERING, Room
+from .roster import Roster
 from .stats import Dropped, Stats
 from .turns import Turns
 
@@ -52,6 +54,8 @@ class Switchboard:
         self.stats = Stats()
         self.encoder = Encoder(media)
         self.replays = Replays(broker, self.message)
+        self.roster = Roster(broker)
+        self._comings = Comings()
         self.presence = Presence(broker, lease_s, self._watched)
         self.rooms: dict[str, Room] = {}
         self.turns = Turns()
@@ -84,6 +88,7 @@ class Switchboard:
             self.turns.closed(room)
             _settle(room)
         self.replays.forget()
+        self._comings.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -227,6 +232,7 @@ class Switchboard:
         """Take a publication."""
         room = self.rooms.get(publication.room)
         if room is not None:
+            self._comings.flush(room)
             room.take(publication)
             self.turns.delivered(room)
 
@@ -250,13 +256,13 @@ class Switchboard:
         """Tell the room's followers."""
         local = self.rooms.get(room)
         if local is not None:
-            local.tell(Joined(room, member, json.loads(info)))
+            self._comings.tell(local, Joined(room, member, json.loads(info)))
 
     def left(self, room: str, member: str) -> None:
         """Tell the room's followers."""
         local = self.rooms.get(room)
         if local is not None:
-            local.tell(Left(room, member))
+            self._comings.tell(local, Left(room, member))
 
     # Recovery
 

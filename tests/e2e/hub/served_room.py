@@ -21,6 +21,11 @@ def encode(event: falconws.hub.Event) -> dict[str, object] | None:
     return None
 
 
+def encode_all(event: falconws.hub.Event) -> dict[str, object] | None:
+    """Tell who comes, too."""
+    return {"joined": event.member} if isinstance(event, falconws.Joined) else encode(event)
+
+
 class Room:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, room: str) -> None:
         resp.media = sorted(await hub.present(room))
@@ -33,7 +38,7 @@ class Room:
             room,
             since=falconws.Position.parse(since) if since else None,
             member=req.get_param("member"),
-            encode=encode,
+            encode=encode_all if req.get_param_as_bool("watch") else encode,
         ) as subscription:
             await ws.send_media({"pid": os.getpid(), "position": str(subscription.position), "gap": subscription.gap})
             async for _ in ws:

@@ -707,3 +707,15 @@ async def test_info_is_for_members(hub: Hub) -> None:
         hub.subscribe(ScriptedSocket(), "room", info={})
     with pytest.raises(TypeError, match="not JSON serializable"):
         hub.subscribe(ScriptedSocket(), "room", member="ada", info=object())
+
+
+async def test_a_client_that_leaves_in_the_middle_of_joining_has_a_position_all_the_same() -> None:
+    connection = ScriptedConnection()
+    async with Hub() as hub:
+        position = await hub.publish("room", "x")
+        async with hub.subscribe(ScriptedSocket(connection), "room") as subscription:
+            connection.disconnect()
+            assert subscription.position == position
+            await hub.publish("room", "y")
+            assert subscription.positions == {"room": position}
+        assert subscription.position == position

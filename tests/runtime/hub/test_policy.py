@@ -13,6 +13,7 @@ class Item:
     number: int
     size: int
     key: str | None
+    is_message: bool = True
 
 
 @dataclass
@@ -24,7 +25,10 @@ class Take:
 
 MAX_MESSAGES, MAX_BYTES = 5, 20
 
-ITEMS = st.builds(Item, st.just(0), st.integers(0, 25), st.sampled_from([None, None, "a", "b", "c"]))
+ITEMS = st.one_of(
+    st.builds(Item, st.just(0), st.integers(0, 25), st.sampled_from([None, None, "a", "b", "c"])),
+    st.builds(Item, st.just(0), st.integers(0, 10), st.none(), st.just(False)),
+)
 STEPS = st.lists(st.one_of(ITEMS, ITEMS, ITEMS, st.builds(Take, st.integers(1, 4))), max_size=60)
 
 
@@ -38,7 +42,8 @@ def number(steps: list[Item | Take]) -> list[Item | Take]:
 def fits(waiting: list[Item], item: Item) -> bool:
     if not waiting:
         return True
-    return len(waiting) < MAX_MESSAGES and sum(other.size for other in waiting) + item.size <= MAX_BYTES
+    messages = sum(other.is_message for other in [*waiting, item])
+    return messages <= MAX_MESSAGES and sum(other.size for other in waiting) + item.size <= MAX_BYTES
 
 
 def model(name: str, waiting: list[Item], item: Item) -> list[Item] | None:
@@ -72,7 +77,7 @@ def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take]
                 taken.append(backlog.pop())
                 assert taken[-1] is waiting.pop(0)
         else:
-            had_room = backlog.has_room(step.size)
+            had_room = backlog.has_room(step.size, messages=step.is_message)
             assert had_room == fits(waiting, step)
             expected = model(name, waiting, step)
             gone = backlog.add(step)
@@ -83,7 +88,7 @@ def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take]
         assert len(backlog) == backlog.counted == len(waiting)
         assert backlog.bytes == sum(item.size for item in waiting)
         # The bounds; a single message may be larger than the bytes allow.
-        assert len(waiting) <= MAX_MESSAGES
+        assert sum(item.is_message for item in waiting) <= MAX_MESSAGES
         assert backlog.bytes <= MAX_BYTES or len(waiting) == 1
     # Nothing is lost in silence, nothing comes twice, and the order is that of the offers.
     assert sorted(item.number for item in [*taken, *waiting, *dropped]) == [item.number for item in offered]
