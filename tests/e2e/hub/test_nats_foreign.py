@@ -48,6 +48,13 @@ async def test_what_others_publish_is_delivered_as_what_it_can_be(
         assert [(event.payload, event.key) for event in missed] == [(payload, key), ("after", None)]
 
 
+async def test_others_percent_encode_the_name_of_a_room(nats: Nats) -> None:
+    room = "Caf\u00e9: 1.0-~_*>"
+    async with make_hub(nats.url) as hub, following(hub, room) as follower:
+        await asyncio.to_thread(nats.say, "falconws.room.Caf%C3%A9%3A%201%2E0-~_%2A%3E", b"from elsewhere")
+        await follower.until(lambda: follower.payloads == ["from elsewhere"], "it comes")
+
+
 async def test_what_others_send_to_those_who_follow_stops_no_room(nats: Nats) -> None:
     """Past the stream, so it was never published."""
     async with make_hub(nats.url) as hub, following(hub, "spoofed") as follower:
