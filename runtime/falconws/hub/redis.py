@@ -94,15 +94,14 @@ class RedisBroker:
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
         base = self._base(room)
         nonce = f"{self._author}{next(self._numbers):x}"
-        kind = "t" if isinstance(payload, str) else "b"
-        limits: tuple[Argument, ...] = (self._ttl_ms, self._limits.messages, self._age_us)
-        message: tuple[Argument, ...] = (kind, payload) if key is None else (kind, payload, key)
-        epoch = secrets.token_hex(4)
+        kind, data = ("t", payload.encode()) if isinstance(payload, str) else ("b", payload)
+        fixed = (base, *self._for_new_room(), self._limits.messages, self._age_us, nonce)
+        message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
             # A second more than has passed: the server's clock may run a little apart from this one.
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
-            return (base, epoch, *limits, nonce, since, *message)
+            return (*fixed, since, *message)
 
         answer = await self._server.repeat(
             scripts.PUBLISH, (f"{base}:meta", f"{base}:log", f"{base}:{nonce}"), arguments

@@ -37,11 +37,12 @@ class Line:
             asking: Tell the server to carry it out though it is only about to become responsible for the slot.
         """
         if asking:
-            self._answers.append(None)
             self._wire.send("ASKING")
+            self._answers.append(None)
+        # First: what cannot be sent is not answered.
+        self._wire.send(*command)
         answer = asyncio.get_running_loop().create_future()
         self._answers.append(answer)
-        self._wire.send(*command)
         return answer
 
     def close(self) -> asyncio.Task[None]:

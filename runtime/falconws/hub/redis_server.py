@@ -127,8 +127,10 @@ class RedisServer:
                 except errors.NoScriptError:
                     return await line.execute("EVAL", script, *rest)
                 except errors.MovedError:
+                    # An AskError by its class; this one needs another table.
                     raise
                 except errors.AskError as error:
+                    # The slot is on the move, and this room has gone already, or is not there yet.
                     line = self._line(f"{error.host or place.rpartition(':')[0]}:{error.port}")
                     return await line.execute("EVAL", script, *rest, asking=True)
         except Exception as error:
