@@ -175,8 +175,14 @@ class Room:
         """
         if self.state != RECOVERING:
             return True
-        # The history knew of these. If they are of another epoch, that one is over.
-        over = {id(publication) for publication in held_before if publication.position.epoch != history.top.epoch}
+        # The history knew of these. If they are of another epoch, that one is over; and what a broker that has gone
+        # back does not reach any more is lost.
+        over = {
+            id(publication)
+            for publication in held_before
+            if publication.position.epoch != history.top.epoch
+            or (not history.complete and publication.position.offset > history.top.offset)
+        }
         if over and self._held:
             self._held = deque((p for p in self._held if id(p) not in over), maxlen=_MAX_HELD)
         publications = list(history.publications)

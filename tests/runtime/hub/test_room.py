@@ -1,0 +1,78 @@
+"""A room by itself: what it delivers, and when it asks."""
+
+from typing import Any
+
+from falconws.hub import Gap, History, Message, Position, Publication
+from falconws.hub.outgoing import AS_EVENT, Encoder, Media
+from falconws.hub.room import Room
+from falconws.hub.stats import Stats
+
+
+class Hub:
+    """What a room needs of one."""
+
+    def __init__(self) -> None:
+        self.encoder = Encoder(Media(None))
+        self.stats = Stats()
+        self.asked = 0
+
+    def message(self, publication: Publication) -> Message:
+        return Message(publication, lambda payload: payload)
+
+    def recover(self, room: Room) -> None:
+        self.asked += 1
+
+
+class Follower:
+    """Keeps what it is told."""
+
+    encode = staticmethod(AS_EVENT)
+    direct = None
+    blocks = watches = False
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def offer(self, outgoing: Any) -> None:
+        event = outgoing.event
+        self.told.append("gap" if isinstance(event, Gap) else event.position.offset)
+
+    def has_room(self, size: int) -> bool:
+        return True
+
+    async def wait_for_room(self, size: int, started: float) -> None: ...
+
+    def end(self) -> None: ...
+
+
+def publication(offset: int) -> Publication:
+    return Publication("room", str(offset), Position("e", offset), offset - 1, None)
+
+
+def test_a_copy_of_what_a_broker_has_lost_is_not_delivered_behind_the_gap() -> None:
+    hub, follower = Hub(), Follower()
+    room = Room(hub, "room")
+    room.opened(Position("e", 1))
+    room.add(follower)
+    room.take(publication(2))
+    # It came by the history first, and now live: held back, while the history is asked again.
+    room.take(publication(2))
+    assert hub.asked == 1
+    lost = History([publication(1)], Position("e", 1), complete=False)
+    assert room.take_history(lost, room.held)
+    assert follower.told == [2, "gap", 1]
+    room.take(publication(2))
+    assert follower.told == [2, "gap", 1, 2]
+    assert hub.stats.gaps == 1
+
+
+def test_a_history_that_lags_is_asked_again_and_nothing_is_lost() -> None:
+    hub, follower = Hub(), Follower()
+    room = Room(hub, "room")
+    room.opened(Position("e", 0))
+    room.add(follower)
+    room.take(publication(2))
+    assert not room.take_history(History([], Position("e", 0), complete=True), room.held)
+    assert follower.told == []
+    assert room.take_history(History([publication(1), publication(2)], Position("e", 2), complete=True), room.held)
+    assert follower.told == [1, 2]
