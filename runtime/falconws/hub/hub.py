@@ -1,7 +1,7 @@
 """The hub: what applications use to fan out messages.
 
-Owns the choice of a broker, and the life from the application's start to its shutdown; what runs meanwhile is the
-switchboard, and what a room, a subscriber or a policy does is in the modules of that name.
+Owns the life from the application's start to its shutdown; what runs meanwhile is the switchboard, and what a room, a
+subscriber or a policy does is in the modules of that name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import concurrent.futures
 import json
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,7 +17,7 @@ import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .broker import Broker, Health, HistoryLimits, Payload
-from .link import redact
+from .brokers import make_broker
 from .listener import Listener
 from .outgoing import Encode, Media
 from .policy import Policy
@@ -28,26 +27,6 @@ from .subscription import Socket, Subscription
 from .switchboard import Switchboard
 
 __all__ = ("Hub",)
-
-_BROKERS = {
-    "memory": ("memory", "MemoryBroker"),
-    **dict.fromkeys(
-        (
-            "redis",
-            "rediss",
-            "redis+cluster",
-            "rediss+cluster",
-            "valkey",
-            "valkeys",
-            "valkey+cluster",
-            "valkeys+cluster",
-            "unix",
-        ),
-        ("redis", "RedisBroker"),
-    ),
-    **dict.fromkeys(("nats", "tls"), ("nats", "NatsBroker")),
-}
-"""The module and the class for each scheme of a URL."""
 
 _MAX_NAME_BYTES = 255
 
@@ -110,19 +89,9 @@ class Hub:
         self._first_broker: Broker | None = self._make_broker()
 
     def _make_broker(self) -> Broker:
-        url = self._url
-        if not isinstance(url, str):
-            return url
-        scheme, separator, _ = url.partition("://")
-        if not separator or scheme not in _BROKERS:
-            raise ValueError(
-                f"Hub: no broker for {redact(url)}; use one of {', '.join(map('{}://'.format, _BROKERS))}."
-            )
-        module, name = _BROKERS[scheme]
-        broker: Broker = getattr(import_module(f".{module}", __package__), name)(
-            url, history=self._history, timeout_s=self._timeout_s
-        )
-        return broker
+        if not isinstance(self._url, str):
+            return self._url
+        return make_broker(self._url, history=self._history, timeout_s=self._timeout_s)
 
     # Life
 

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from falconws.hub import HistoryLimits
-from falconws.hub.nats import NatsBroker
-from falconws.hub.redis import RedisBroker
+from falconws.hub.brokers.nats.broker import NatsBroker
+from falconws.hub.brokers.redis.broker import RedisBroker
 from falconws.testing.brokers import BROKER_CHECKS, BrokerFactory
 from tests.e2e.hub.servers import Nats, Valkey, ValkeyCluster
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from falconws.hub import HistoryLimits
-from falconws.hub.nats import NatsBroker
+from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.testing.brokers import BrokerFactory, history_knows_what_was_delivered
 from tests.e2e.hub.nats_cluster import NatsCluster
 from tests.e2e.hub.observer import WAIT_S, following, make_hub, until_health

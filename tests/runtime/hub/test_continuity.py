@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from falconws import BrokerUnavailable, Gap, HistoryLimits, Hub, Message, Policy, Position, Subscription
 from falconws.hub.broker import History, Payload, Publication, Sink
-from falconws.hub.memory import MemoryBroker
+from falconws.hub.brokers.memory import MemoryBroker
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, settle
 
 ROOMS = ("a", "b")

@@ -9,7 +9,7 @@ from falcon import OperationNotAllowed, WebSocketPayloadType
 
 from falconws import Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
 from falconws.hub import BrokerUnavailable, Dropped, Health, Publication, Sink
-from falconws.hub.memory import MemoryBroker
+from falconws.hub.brokers.memory import MemoryBroker
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, settle
 
 

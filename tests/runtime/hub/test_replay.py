@@ -7,7 +7,7 @@ import pytest
 
 from falconws import Gap, HistoryLimits, Hub, Message, Position
 from falconws.hub import BrokerUnavailable, History
-from falconws.hub.memory import MemoryBroker
+from falconws.hub.brokers.memory import MemoryBroker
 
 from .scripted import ScriptedConnection, ScriptedSocket, settle
 

@@ -6,7 +6,7 @@ import pytest
 
 from falconws import HistoryLimits
 from falconws.hub import BrokerUnavailable
-from falconws.hub.memory import MemoryBroker
+from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.roster import Roster
 
 from .scripted import settle

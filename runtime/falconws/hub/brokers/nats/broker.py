@@ -19,17 +19,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from .broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
-from .link import Link, describe
-from .nats_message import ANCHOR_HEADER, decode, encode, name_of, token_of
-from .nats_presence import read_events
-from .nats_room import FollowedRoom
-from .nats_session import NatsSession, load_nats
-from .nats_stream import Conflict, NatsStream, Stored
-from .nats_streams import Streams
-from .nats_url import NatsUrl
-from .position import Position
-from .recovery import backoff
+from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
+from falconws.hub.brokers.link import Link, describe
+from falconws.hub.position import Position
+from falconws.hub.recovery import backoff
+
+from .message import ANCHOR_HEADER, decode, encode, name_of, token_of
+from .presence import read_events
+from .room import FollowedRoom
+from .session import NatsSession, load_nats
+from .stream import Conflict, NatsStream, Stored
+from .streams import Streams
+from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
 

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
-from .nats_url import NatsUrl
+from .url import NatsUrl
 
 __all__ = ("ApiError", "Batch", "NatsSession", "load_nats")
 

@@ -2,13 +2,12 @@
 
 A room is a stream and a hash beside it; a publication is one atomic script that appends, trims and passes on by sharded
 pub/sub. So live deliveries cost no polling, and history is there for whoever has missed one. Which keys, and why
-offsets are times: ``redis_scripts``.
+offsets are times: ``scripts``.
 
 Knows nothing of subscriptions: what a process follows, it delivers to the hub.
 
-The rest is beside this: presence (``redis_presence``), scripts and where they run (``redis_scripts``, ``redis_server``,
-``redis_cluster``, ``redis_line``), deliveries (``redis_session``, ``redis_feed``), connections (``redis_url``,
-``redis_wire``).
+The rest is beside this: presence (``presence``), scripts and where they run (``scripts``, ``server``, ``cluster``,
+``line``), deliveries (``session``, ``feed``), connections (``url``, ``wire``).
 """
 
 from __future__ import annotations
@@ -19,16 +18,17 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 
-from . import redis_scripts as scripts
-from .broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
-from .link import Link, describe
-from .position import Position
-from .recovery import backoff
-from .redis_presence import RedisPresence
-from .redis_server import RedisServer
-from .redis_session import RedisSession
-from .redis_url import RedisUrl
-from .redis_wire import Argument
+from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
+from falconws.hub.brokers.link import Link, describe
+from falconws.hub.position import Position
+from falconws.hub.recovery import backoff
+
+from . import scripts
+from .presence import RedisPresence
+from .server import RedisServer
+from .session import RedisSession
+from .url import RedisUrl
+from .wire import Argument
 
 __all__ = ("RedisBroker",)
 

@@ -10,8 +10,8 @@ import secrets
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-from .broker import Payload, Publication
-from .position import Position
+from falconws.hub.broker import Payload, Publication
+from falconws.hub.position import Position
 
 __all__ = ("ANCHOR_HEADER", "Headers", "decode", "encode", "name_of", "number", "token_of")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 
-from .broker import HistoryLimits
-from .nats_presence import NatsPresence
-from .nats_session import NatsSession
-from .nats_stream import NatsStream
-from .nats_url import NatsUrl
+from falconws.hub.broker import HistoryLimits
+
+from .presence import NatsPresence
+from .session import NatsSession
+from .stream import NatsStream
+from .url import NatsUrl
 
 __all__ = ("Streams",)
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .link import describe
-from .redis_url import load_redis
+from falconws.hub.brokers.link import describe
+
+from .url import load_redis
 
 __all__ = ("MOVED", "Argument", "Wire", "explain")
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .broker import Publication
-from .nats_message import ANCHOR_HEADER, Headers, decode, number
-from .nats_stream import Stored
-from .position import Position
+from falconws.hub.broker import Publication
+from falconws.hub.position import Position
+
+from .message import ANCHOR_HEADER, Headers, decode, number
+from .stream import Stored
 
 __all__ = ("FollowedRoom",)
 

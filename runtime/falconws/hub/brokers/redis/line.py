@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from .redis_wire import Argument, Wire
+from .wire import Argument, Wire
 
 __all__ = ("Line",)
 

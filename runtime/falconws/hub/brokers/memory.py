@@ -6,10 +6,11 @@ import secrets
 from collections.abc import Iterable, Sequence
 from time import monotonic
 
-from .broker import Entry, Health, History, HistoryLimits, Payload, Publication, Sink
+from falconws.hub.broker import Entry, Health, History, HistoryLimits, Payload, Publication, Sink
+from falconws.hub.position import Position
+
 from .history import Log
 from .leases import Leases
-from .position import Position
 
 __all__ = ("MemoryBroker",)
 

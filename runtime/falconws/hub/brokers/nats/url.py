@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, urlsplit
 
-from .link import redact
+from falconws.hub.brokers.link import redact
 
 __all__ = ("NatsUrl",)
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 
-from .redis_feed import Feed
-from .redis_server import RedisServer
+from .feed import Feed
+from .server import RedisServer
 
 __all__ = ("RedisSession",)
 

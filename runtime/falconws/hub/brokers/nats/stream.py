@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .nats_session import ApiError, NatsSession
-from .recovery import backoff
+from falconws.hub.recovery import backoff
+
+from .session import ApiError, NatsSession
 
 __all__ = ("Conflict", "NatsStream", "Stored")
 

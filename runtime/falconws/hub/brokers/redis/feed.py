@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .redis_wire import MOVED, Wire, explain
+from .wire import MOVED, Wire, explain
 
 __all__ = ("Feed",)
 

@@ -1,17 +1,18 @@
 """Presence over Redis: a sorted set of leases a room, by the server's clock; each change is one atomic script.
 
-Which keys, and what the scripts do with them: ``redis_scripts``.
+Which keys, and what the scripts do with them: ``scripts``.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from . import redis_scripts as scripts
-from .broker import Entry
-from .redis_server import RedisServer
-from .redis_wire import Argument
+from falconws.hub.broker import Entry
+from falconws.hub.brokers.pace import for_each
+
+from . import scripts
+from .server import RedisServer
+from .wire import Argument
 
 __all__ = ("RedisPresence",)
 
@@ -53,7 +54,7 @@ class RedisPresence:
             indexes = await self._server.run(scripts.RENEW, self._keys(room), arguments)
             lost.update(mine[index] for index in indexes)
 
-        await _for_each(renew_in, by_room)
+        await for_each(renew_in, by_room, at_a_time=_AT_A_TIME)
         return [entry for entry in entries if entry in lost]
 
     async def members(self, room: str) -> dict[str, bytes]:
@@ -67,7 +68,7 @@ class RedisPresence:
             members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._base(room)])
             gone.extend((room, member.decode()) for member in members)
 
-        await _for_each(expire_in, rooms)
+        await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)
         return gone
 
     def _keys(self, room: str) -> list[str]:
@@ -83,17 +84,3 @@ def _entry(member: str, device: str) -> bytes:
     """The member's size in bytes, the member, the device: two names in one, whatever is in them."""
     name = member.encode()
     return b"%d:%b%b" % (len(name), name, device.encode())
-
-
-async def _for_each(work: Callable[[str], Awaitable[None]], rooms: Iterable[str]) -> None:
-    """Await ``work(room)`` for each room, some at a time; raise the first error."""
-    waiting = iter(list(rooms))
-
-    async def worker() -> None:
-        for room in waiting:
-            await work(room)
-
-    results = await asyncio.gather(*(worker() for _ in range(_AT_A_TIME)), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

@@ -3,7 +3,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from falconws.hub.broker import Broker, HistoryLimits, Publication
-from falconws.hub.memory import MemoryBroker
+from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.position import Position
 from falconws.testing import BROKER_CHECKS, check_broker
 
@@ -62,7 +62,7 @@ class Recorder:
 
 async def test_a_room_without_messages_and_followers_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("falconws.hub.memory.monotonic", lambda: now)
+    monkeypatch.setattr("falconws.hub.brokers.memory.monotonic", lambda: now)
     broker = MemoryBroker(history=HistoryLimits(age_s=10))
     await broker.start(Recorder())
     end = await broker.publish("quiet", "1")

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .redis_line import Line
+from .line import Line
 
 __all__ = ("RedisCluster",)
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from .link import describe, redact
+from falconws.hub.brokers.link import describe, redact
 
 __all__ = ("RedisUrl", "load_redis")
 

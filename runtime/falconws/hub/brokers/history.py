@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from .broker import HistoryLimits, Publication
+from falconws.hub.broker import HistoryLimits, Publication
 
 __all__ = ("Log",)
 

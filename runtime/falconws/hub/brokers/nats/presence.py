@@ -8,18 +8,19 @@ one.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .broker import Entry
-from .nats_message import Headers, name_of, token_of
-from .nats_session import NatsSession
-from .nats_stream import Conflict, NatsStream, Stored
+from falconws.hub.broker import Entry
+from falconws.hub.brokers.pace import for_each
+
+from .message import Headers, name_of, token_of
+from .session import NatsSession
+from .stream import Conflict, NatsStream, Stored
 
 __all__ = ("NatsPresence", "read_events")
 
@@ -132,7 +133,7 @@ class NatsPresence:
                         return
                     record = await self._read(room, member)
 
-            await _for_each(renew_member, members)
+            await for_each(renew_member, members, at_a_time=_AT_A_TIME)
         return lost
 
     async def members(self, room: str) -> dict[str, bytes]:
@@ -153,7 +154,7 @@ class NatsPresence:
                 if await self._write(room, member, record, None if live else "left") and not live:
                     gone.append((room, member))
 
-        await _for_each(expire_in, rooms)
+        await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)
         return gone
 
     def _subject(self, room: str, member_token: str, kind: str) -> str:
@@ -201,17 +202,3 @@ def _parse(data: bytes) -> tuple[bytes, dict[str, float], int]:
     content = json.loads(data)
     devices = {device: float(until) for device, until in content["devices"].items()}
     return base64.b64decode(content["info"], validate=True), devices, int(content["ttl_s"])
-
-
-async def _for_each(work: Callable[[str], Awaitable[None]], names: Iterable[str]) -> None:
-    """Await ``work(name)`` for each name, some at a time; raise the first error."""
-    waiting = iter(list(names))
-
-    async def worker() -> None:
-        for name in waiting:
-            await work(name)
-
-    results = await asyncio.gather(*(worker() for _ in range(_AT_A_TIME)), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from .broker import BrokerUnavailable
-from .recovery import backoff
-from .redis_cluster import RedisCluster
-from .redis_line import Line
-from .redis_url import RedisUrl, load_redis
-from .redis_wire import Argument, explain
+from falconws.hub.broker import BrokerUnavailable
+from falconws.hub.recovery import backoff
+
+from .cluster import RedisCluster
+from .line import Line
+from .url import RedisUrl, load_redis
+from .wire import Argument, explain
 
 __all__ = ("RedisServer",)
 

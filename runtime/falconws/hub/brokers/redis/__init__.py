@@ -1,0 +1,1 @@
+"""Redis 7 and Valkey: one server, or a cluster."""
