@@ -19,6 +19,7 @@ from falcon import WebSocketPayloadType
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
 from .listener import Listener
+from .names import check_name
 from .outgoing import Encode, Media
 from .policy import Policy
 from .position import Position
@@ -27,8 +28,6 @@ from .subscription import Socket, Subscription
 from .switchboard import Switchboard
 
 __all__ = ("Hub",)
-
-_MAX_NAME_BYTES = 255
 
 
 class Hub:
@@ -138,7 +137,9 @@ class Hub:
             raise RuntimeError("This hub runs already; a hub is added to one application, once.")
         # A new broker for each start: what one in memory keeps belongs to one run. Tests start an application often.
         broker, self._first_broker = self._first_broker or self._make_broker(), None
-        switchboard = self._switchboard = Switchboard(broker, self._media, self._lease_s, self._on_drop)
+        switchboard = self._switchboard = Switchboard(
+            broker, self._media, lease_s=self._lease_s, timeout_s=self._timeout_s, on_drop=self._on_drop
+        )
         try:
             await switchboard.start()
         except BaseException:
@@ -208,7 +209,7 @@ class Hub:
         """
         switchboard = self._running()
         switchboard.check_loop()
-        _check_name("room", room)
+        check_name("room", room)
         _check_key(key)
         payload = self._media.payload(media, payload_type)
         size = _size(payload)
@@ -288,9 +289,9 @@ class Hub:
             TypeError, ValueError: *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
         """
         for room in rooms:
-            _check_name("room", room)
+            check_name("room", room)
         if member is not None:
-            _check_name("member", member)
+            check_name("member", member)
         elif info is not None:
             raise ValueError("info is what others are shown of a member: give member too.")
         _check_policy(policy)
@@ -328,7 +329,7 @@ class Hub:
         ``ListenerTooSlow``.
         """
         for room in rooms:
-            _check_name("room", room)
+            check_name("room", room)
         _check_policy(policy)
         return Listener(self._running(), rooms, policy=policy or self._policy, since=since)
 
@@ -342,20 +343,8 @@ class Hub:
         """
         switchboard = self._running()
         switchboard.check_loop()
-        _check_name("room", room)
+        check_name("room", room)
         return await switchboard.roster.members(room)
-
-
-def _check_name(what: str, name: str) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"The name of a {what} is a str, not {type(name).__name__}.")
-    try:
-        size = len(name) if name.isascii() else len(name.encode())
-    except UnicodeEncodeError:
-        # A lone surrogate, such as JSON may have.
-        size = 0
-    if not 0 < size <= _MAX_NAME_BYTES:
-        raise ValueError(f"The name of a {what} has 1 to {_MAX_NAME_BYTES} bytes of UTF-8.")
 
 
 def _check_key(key: str | None) -> None:

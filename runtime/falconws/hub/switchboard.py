@@ -6,27 +6,26 @@ One for each run. It is the broker's sink, and what rooms and subscribers need o
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from .broker import Broker, BrokerUnavailable, Health, Publication
+from .broker import Broker, BrokerUnavailable, Health, History, Publication
 from .comings import Comings
 from .events import Joined, Left, Message
+from .info import decode_info
+from .names import check_name
 from .outgoing import Encoder, Media
 from .presence import Presence
-from .recovery import backoff
+from .recoveries import Recoveries
 from .replay import Replays
-from .room import CLOSING, OPENING, RECOVERING, Room
+from .room import CLOSING, OPENING, Room
 from .roster import Roster
 from .stats import Dropped, Stats
 from .turns import Turns
 
 __all__ = ("Switchboard",)
 
-_CONCURRENT_RECOVERIES = 16
 _PACE_MESSAGES = 16
 _PACE_BYTES = 16 * 1024
 """What may be published before the event loop has to turn."""
@@ -44,11 +43,18 @@ class Switchboard:
         broker: Not started yet.
         media: Decodes messages, and encodes what ``encode`` functions return.
         lease_s: For presence.
+        timeout_s: How long rooms may fail to recover before ``health()`` says so.
         on_drop: Told of dropped messages.
     """
 
     def __init__(
-        self, broker: Broker, media: Media, lease_s: float, on_drop: Callable[[Dropped], object] | None
+        self,
+        broker: Broker,
+        media: Media,
+        *,
+        lease_s: float,
+        timeout_s: float,
+        on_drop: Callable[[Dropped], object] | None,
     ) -> None:
         self.broker = broker
         self.stats = Stats()
@@ -56,6 +62,7 @@ class Switchboard:
         self.replays = Replays(broker, self.message)
         self.roster = Roster(broker)
         self._comings = Comings()
+        self._recoveries = Recoveries(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, self._watched)
         self.rooms: dict[str, Room] = {}
         self.turns = Turns()
@@ -65,36 +72,39 @@ class Switchboard:
         self._stopped = False
         self._deserted: dict[Room, None] = {}
         self._closer: asyncio.Task[None] | None = None
-        self._to_recover: dict[Room, None] = {}
-        self._recoveries = 0
-        self._back = asyncio.Event()
-        """Set when the broker is back, for those who wait to try again."""
         self._interruption: str | None = None
         self._paced_messages = 0
         self._paced_bytes = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
-        """Start the broker and what runs in the background."""
-        await self.broker.start(self)
+        """Start the broker and what runs in the background; nothing is left running when that fails."""
+        try:
+            await self.broker.start(self)
+        except BaseException:
+            await self.broker.stop()
+            raise
         self.spawn(self.presence.run())
 
     async def stop(self) -> None:
         """End all subscriptions and listeners, and let go of the broker, whatever state it is in."""
         self._stopped = True
-        for room in self.rooms.values():
-            for follower in room.followers:
-                follower.end()
-            self.turns.closed(room)
-            _settle(room)
-        self.replays.forget()
-        self._comings.stop()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_STOP_S)
+        # Whatever the broker tells from now on, nobody is there to be told.
+        rooms, self.rooms = self.rooms, {}
         try:
+            for room in rooms.values():
+                for follower in room.followers:
+                    follower.end()
+                self.turns.closed(room)
+                _settle(room)
+            self.replays.forget()
+            self._comings.stop()
+            self._recoveries.stop()
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=_STOP_S)
             async with asyncio.timeout(_STOP_S):
                 await self.presence.leave_all()
         except TimeoutError:
@@ -133,13 +143,15 @@ class Switchboard:
     async def health(self) -> Health:
         """Return whether messages can be published and delivered."""
         health = await self.broker.health()
-        if health.ok and self._interruption is not None:
-            return Health(False, self._interruption)
+        problem = self._interruption or self._recoveries.problem()
+        if health.ok and problem is not None:
+            return Health(False, problem)
         return health
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *coroutine* in the background, until the hub stops at the latest; an error in it is logged."""
-        task = self._loop.create_task(coroutine)
+        # Not by the loop's factory: it may run the coroutine, to its end even, before the caller has the task.
+        task = asyncio.Task(coroutine, loop=self._loop)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
@@ -170,6 +182,7 @@ class Switchboard:
 
     async def open(self, name: str) -> Room:
         """Return the room, subscribed at the broker. Who does not stay calls ``release()``."""
+        check_name("room", name)
         self._check_open()
         while True:
             room = self.rooms.get(name)
@@ -221,6 +234,8 @@ class Switchboard:
                 room.state = CLOSING
                 try:
                     await self.broker.unsubscribe(room.name)
+                except Exception:
+                    _logger.exception("Room %r cannot be unsubscribed", room.name)
                 finally:
                     self._forget(room)
         finally:
@@ -247,8 +262,7 @@ class Switchboard:
         if self._interruption is not None:
             _logger.info("The broker is back")
         self._interruption = None
-        self._back.set()
-        self._back = asyncio.Event()
+        self._recoveries.hurry()
         for room in self.rooms.values():
             room.interrupted()
 
@@ -256,7 +270,7 @@ class Switchboard:
         """Tell the room's followers."""
         local = self.rooms.get(room)
         if local is not None:
-            self._comings.tell(local, Joined(room, member, json.loads(info)))
+            self._comings.tell(local, Joined(room, member, decode_info(room, member, info)))
 
     def left(self, room: str, member: str) -> None:
         """Tell the room's followers."""
@@ -267,38 +281,14 @@ class Switchboard:
     # Recovery
 
     def recover(self, room: Room) -> None:
-        """Ask for the history of *room* soon. Not for all rooms at once: the broker has just come back."""
-        self._to_recover[room] = None
-        if self._recoveries < _CONCURRENT_RECOVERIES:
-            self._recoveries += 1
-            self.spawn(self._recover())
+        """Ask for the history of *room* soon."""
+        self._recoveries.begin(room)
 
-    async def _recover(self) -> None:
-        try:
-            while self._to_recover:
-                room = next(iter(self._to_recover))
-                del self._to_recover[room]
-                await self._recover_room(room)
-        finally:
-            self._recoveries -= 1
-
-    async def _recover_room(self, room: Room) -> None:
-        waits = backoff()
-        while room.state == RECOVERING:
-            held = room.held
-            try:
-                history = await self.broker.history(room.name, room.position)
-            except BrokerUnavailable as error:
-                _logger.debug("Room %r is not recovered yet: %s", room.name, error)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(next(waits)):
-                        await self._back.wait()
-                continue
-            flows = room.take_history(history, held)
-            self.turns.delivered(room)
-            if not flows:
-                # More was lost meanwhile. The wait also keeps a broker that breaks its promises from being hammered.
-                await asyncio.sleep(next(waits))
+    def _take_history(self, room: Room, history: History, held: tuple[Publication, ...]) -> bool:
+        self._comings.flush(room)
+        flows = room.take_history(history, held)
+        self.turns.delivered(room)
+        return flows
 
     def _watched(self) -> Iterable[str]:
         return [room.name for room in self.rooms.values() if room.watchers]

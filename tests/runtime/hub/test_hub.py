@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -131,6 +132,44 @@ async def test_stopping_ends_listeners_and_subscriptions() -> None:
     assert connection.taken == ["x"]
 
 
+@pytest.mark.parametrize("action", ["start", "stop"])
+async def test_a_hub_whose_start_or_stop_is_cancelled_lets_go_of_the_broker(action: str) -> None:
+    class Hanging(MemoryBroker):
+        """Takes for ever to begin, or to say goodbye."""
+
+        async def start(self, sink: Sink) -> None:
+            await super().start(sink)
+            if action == "start":
+                await asyncio.Event().wait()
+
+        async def leave(self, room: str, member: str, device: str) -> bool:
+            return await asyncio.Event().wait()
+
+        async def stop(self) -> None:
+            stopped.append(self)
+            await super().stop()
+
+    stopped: list[Hanging] = []
+    before = asyncio.all_tasks()
+    hub = Hub(Hanging())
+    starting = asyncio.create_task(hub.start())
+    await settle()
+    if action == "start":
+        starting.cancel()
+    else:
+        await hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member="ada").__aenter__()
+        stopping = asyncio.create_task(hub.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        await asyncio.wait({stopping})
+        assert stopping.cancelled()
+    await asyncio.wait({starting})
+    await settle()
+    assert len(stopped) == 1
+    assert asyncio.all_tasks() == before
+    await hub.stop()
+
+
 async def test_a_room_that_nobody_follows_is_given_back(hub: Hub) -> None:
     assert hub._switchboard is not None
     rooms = hub._switchboard.rooms
@@ -146,6 +185,38 @@ async def test_a_room_that_nobody_follows_is_given_back(hub: Hub) -> None:
         assert set(rooms) == {"a", "c"}
     await settle()
     assert rooms == {}
+
+
+async def test_a_broker_that_fails_to_give_back_a_room_gives_back_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(MemoryBroker):
+        async def unsubscribe(self, room: str) -> None:
+            await asyncio.sleep(0)
+            if room == "a":
+                raise KeyError("my mistake")
+            await super().unsubscribe(room)
+
+    broker = Broken()
+    async with Hub(broker) as hub:
+        assert hub._switchboard is not None
+        async with hub.subscribe(ScriptedSocket(), "a", "b", "c"):
+            pass
+        await settle()
+        assert hub._switchboard.rooms == {}
+        assert broker.subscribed == {"a"}
+    assert "Room 'a' cannot be unsubscribed" in caplog.text
+    assert "my mistake" in caplog.text
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly since Python 3.12")
+async def test_a_loop_that_starts_tasks_eagerly_gives_back_rooms_too() -> None:
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    async with Hub() as hub:
+        assert hub._switchboard is not None
+        for _ in range(2):
+            async with hub.subscribe(ScriptedSocket(), "room"):
+                assert set(hub._switchboard.rooms) == {"room"}
+            await settle()
+            assert hub._switchboard.rooms == {}
 
 
 async def test_coming_and_going_at_once_keeps_the_room(hub: Hub) -> None:
@@ -267,7 +338,7 @@ async def test_an_encode_function_that_fails_hurts_nobody_else(hub: Hub, caplog:
     assert "my mistake" in caplog.text
 
 
-@pytest.mark.parametrize("name", ["", "x" * 256, "é" * 128])
+@pytest.mark.parametrize("name", ["", "x" * 256, "é" * 128, "\ud800"])
 async def test_names_have_a_length(hub: Hub, name: str) -> None:
     for call in (hub.publish(name, "x"), hub.present(name)):
         with pytest.raises(ValueError, match="The name of a room has 1 to 255 bytes"):
@@ -275,6 +346,10 @@ async def test_names_have_a_length(hub: Hub, name: str) -> None:
     for make in (lambda: hub.subscribe(ScriptedSocket(), name), lambda: hub.listen(name)):
         with pytest.raises(ValueError, match="The name of a room has 1 to 255 bytes"):
             make()
+    async with hub.subscribe(ScriptedSocket(), "room") as subscription:
+        with pytest.raises(ValueError, match="The name of a room has 1 to 255 bytes"):
+            await subscription.join(name)
+        assert set(subscription.positions) == {"room"}
 
 
 async def test_arguments_of_another_kind_are_told_where_they_are_given(hub: Hub) -> None:
@@ -297,6 +372,10 @@ async def test_arguments_of_another_kind_are_told_where_they_are_given(hub: Hub)
 
     with pytest.raises(TypeError, match="encode has to be hashable"):
         hub.subscribe(ScriptedSocket(), "room", encode=Unhashable())
+    number: Any = 42
+    async with hub.subscribe(ScriptedSocket()) as subscription:
+        with pytest.raises(TypeError, match="The name of a room is a str, not int"):
+            await subscription.join(number)
     key: Any = 5
     with pytest.raises(TypeError, match="key is a str, not int"):
         await hub.publish("room", "x", key=key)
@@ -700,6 +779,27 @@ async def test_a_process_that_was_taken_for_dead_joins_again() -> None:
                 while watcher.taken.count("+ada 1") < 2:
                     await asyncio.sleep(0.01)
             assert await hub.present("room") == {"ada": 1}
+
+
+@pytest.mark.parametrize("info", [b"\xff", b"", b"{", b"[" * 100_000])
+async def test_info_that_another_program_has_written_and_is_no_json_is_none(
+    info: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Shared(MemoryBroker):
+        hub: Sink
+
+        async def start(self, sink: Sink) -> None:
+            self.hub = sink
+            await super().start(sink)
+
+    broker = Shared()
+    connection = ScriptedConnection()
+    async with Hub(broker) as hub, hub.subscribe(ScriptedSocket(connection), "room", encode=tell):
+        broker.hub.joined("room", "ada", info)
+        broker.hub.joined("room", "bob", b"1")
+        assert connection.taken == ["+ada None", "+bob 1"]
+    (record,) = caplog.records
+    assert record.message == "The info of member 'ada' of room 'room' is not JSON"
 
 
 async def test_info_is_for_members(hub: Hub) -> None:
