@@ -17,6 +17,7 @@ class Broadcaster(Protocol):
     """What of the ASGI extension "falconws.connection" is used here."""
 
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
+    def try_send_prepared(self, prepared: Any) -> bool: ...
 
 
 class Receiver(Protocol):
@@ -37,19 +38,23 @@ _R = TypeVar("_R", bound=Receiver)
 class Fan(Generic[_R]):
     """The followers that share an ``encode`` function."""
 
-    __slots__ = ("_connections", "_direct", "_others", "encode")
+    __slots__ = ("_again", "_connections", "_direct", "_others", "encode")
 
     def __init__(self, encode: Encode | None) -> None:
         self.encode = encode
         self._connections: list[Broadcaster] = []
         """Those of the followers in `_direct`, in their order."""
         self._direct: list[_R] = []
+        self._again: list[tuple[Broadcaster, _R]] = []
+        """Further subscriptions of connections that have one: of a broadcast, nobody could tell which was refused."""
         self._others: list[_R] = []
 
-    def add(self, follower: _R, connection: Broadcaster | None) -> None:
-        """Reach *follower*, by its *connection* if there is one."""
+    def add(self, follower: _R, connection: Broadcaster | None, *, again: bool) -> None:
+        """Reach *follower*, by its *connection* if there is one, which may be known by another follower."""
         if connection is None:
             self._others.append(follower)
+        elif again:
+            self._again.append((connection, follower))
         else:
             self._connections.append(connection)
             self._direct.append(follower)
@@ -58,28 +63,28 @@ class Fan(Generic[_R]):
         """Send *outgoing* to all who can be sent to at once, and return the others."""
         if not self._connections:
             return self._others
-        refused = self._connections[0].broadcast(self._connections, outgoing.prepared)
-        if not refused:
+        prepared = outgoing.prepared
+        refused = self._connections[0].broadcast(self._connections, prepared)
+        if not refused and not self._again:
             return self._others
-        ids = set(map(id, refused))
+        left = set(refused)
         pairs = zip(self._connections, self._direct, strict=True)
-        return [*self._others, *(follower for connection, follower in pairs if id(connection) in ids)]
+        return [
+            *self._others,
+            *(follower for connection, follower in pairs if connection in left),
+            *(follower for connection, follower in self._again if not connection.try_send_prepared(prepared)),
+        ]
 
 
 def arrange(followers: Iterable[_R]) -> list[Fan[_R]]:
     """Return *followers* as fans, one for each ``encode`` function."""
-    fans: dict[Encode | None, Fan[_R]] = {}
-    known: set[int] = set()
+    fans: dict[Encode | None, tuple[Fan[_R], set[Broadcaster | None]]] = {}
     for follower in followers:
-        fan = fans.get(follower.encode)
-        if fan is None:
-            fan = fans[follower.encode] = Fan(follower.encode)
+        found = fans.get(follower.encode)
+        if found is None:
+            found = fans[follower.encode] = Fan(follower.encode), set()
+        fan, known = found
         connection = follower.direct
-        if connection is not None:
-            if id(connection) in known:
-                # Two subscriptions of one connection: who has refused would be ambiguous.
-                connection = None
-            else:
-                known.add(id(connection))
-        fan.add(follower, connection)
-    return list(fans.values())
+        fan.add(follower, connection, again=connection in known)
+        known.add(connection)
+    return [fan for fan, _ in fans.values()]

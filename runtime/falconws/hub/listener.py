@@ -37,6 +37,8 @@ class Listener(Subscriber):
         policy: Policy,
         since: Position | Mapping[str, Position] | None,
     ) -> None:
+        if not rooms:
+            raise ValueError("hub.listen() takes the name of a room, or of several.")
         super().__init__(hub, policy, AS_EVENT)
         self._since: dict[str, Position | None] | None = since_for(rooms, since)
         self._waiter: asyncio.Future[None] | None = None
@@ -104,6 +106,8 @@ class Listener(Subscriber):
                 if isinstance(event, Message | Gap):
                     return event
                 continue
+            if self._waiter is not None:
+                raise RuntimeError("Another loop waits for messages of this listener already: one loop for each.")
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter

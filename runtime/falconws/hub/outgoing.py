@@ -13,7 +13,7 @@ from falcon import WebSocketPayloadType
 from falconws.media import JSONHandlerWS, MessagePackHandlerWS
 
 from .broker import Payload
-from .events import Event, Message
+from .events import Event, Gap, Message
 from .position import Position
 
 __all__ = ("AS_EVENT", "Encode", "Encoder", "Media", "Outgoing")
@@ -108,6 +108,9 @@ class Encoder:
                 return None
             payload = event.payload
         elif encode is AS_EVENT:
+            # Who comes and who goes, ``listen()`` does not tell.
+            if not isinstance(event, Message | Gap):
+                return None
             payload = event.payload if isinstance(event, Message) else ""
             return Outgoing(room, event, payload, None, key=key, previous=previous)
         else:

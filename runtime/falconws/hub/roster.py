@@ -1,22 +1,21 @@
-"""Who is present in a room, asked of the broker once for all who ask while an answer is on its way.
-
-When a server comes back, every client of a large room asks, and each answer names all the others.
-"""
+"""Who is present in a room, in all processes, as applications see it. Members' infos are JSON on the way."""
 
 from __future__ import annotations
 
-import asyncio
 import json
+import logging
 from typing import Any
-from weakref import WeakValueDictionary
 
 from .broker import Broker
+from .shared import Shared
 
 __all__ = ("Roster",)
 
+_logger = logging.getLogger("falconws.hub")
+
 
 class Roster:
-    """The members of rooms, in all processes.
+    """The members of rooms.
 
     Args:
         broker: Knows them.
@@ -24,7 +23,7 @@ class Roster:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._questions: WeakValueDictionary[str, _Question] = WeakValueDictionary()
+        self._shared: Shared[dict[str, Any]] = Shared()
 
     async def members(self, room: str) -> dict[str, Any]:
         """Return the info of each member, by name, as of a moment after the call.
@@ -32,40 +31,19 @@ class Roster:
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
-        question = self._questions.get(room)
-        if question is None:
-            question = self._questions[room] = _Question()
-        begun = question.begun
-        async with question.lock:
-            # What was asked before this call may miss who has come in between.
-            if question.answered <= begun:
-                await self._ask(room, question)
-        if question.problem is not None:
-            raise question.problem
-        return question.members.copy()
 
-    async def _ask(self, room: str, question: _Question) -> None:
-        question.begun += 1
-        try:
-            members = await self._broker.members(room)
-            question.members = {
-                member: None if info == b"null" else json.loads(info) for member, info in members.items()
-            }
-            question.problem = None
-        except Exception as error:
-            question.problem = error
-        # Not when it was cancelled, which is nothing to the others: the next of them asks.
-        question.answered = question.begun
+        async def ask() -> dict[str, Any]:
+            return {member: _decode(room, member, info) for member, info in (await self._broker.members(room)).items()}
+
+        return (await self._shared.ask(room, ask)).copy()
 
 
-class _Question:
-    __slots__ = ("__weakref__", "answered", "begun", "lock", "members", "problem")
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.begun = 0
-        """How often it was asked."""
-        self.answered = 0
-        """The number of the one that was answered last."""
-        self.members: dict[str, Any] = {}
-        self.problem: Exception | None = None
+def _decode(room: str, member: str, info: bytes) -> Any:
+    if info == b"null":
+        return None
+    try:
+        return json.loads(info)
+    except ValueError:
+        # Somebody else's program has written it.
+        _logger.warning("The info of member %r of room %r is not JSON", member, room)
+        return None

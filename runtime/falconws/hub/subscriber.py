@@ -71,7 +71,7 @@ class Subscriber:
         self._backlog: Backlog[Outgoing] | None = None
         self._dropped: Counter[str] | None = None
         self._gaps: set[str] | None = None
-        self._seen: dict[str, int] | None = None
+        self._seen: dict[str, Position] | None = None
         self._space_waiters: list[asyncio.Future[None]] | None = None
         self._stood: dict[str, Position] | None = None
 
@@ -86,9 +86,9 @@ class Subscriber:
         if self._stood is not None:
             return self._stood.copy()
         positions = {room.name: room.position for room in self._rooms}
-        for name, offset in (self._seen or {}).items():
-            if name in positions and offset > positions[name].offset:
-                positions[name] = Position(positions[name].epoch, offset)
+        for name, seen in (self._seen or {}).items():
+            if name in positions and seen.epoch == positions[name].epoch and seen.offset > positions[name].offset:
+                positions[name] = seen
         for outgoing in reversed(list(self._backlog or ())):
             if outgoing.position is not None and outgoing.room in positions:
                 epoch, offset = outgoing.position
@@ -143,7 +143,7 @@ class Subscriber:
             # It was connected to a process that is ahead of this one.
             if self._seen is None:
                 self._seen = {}
-            self._seen[name] = since.offset
+            self._seen[name] = since
         room.add(self)
         self._rooms.add(room)
         try:
@@ -188,6 +188,14 @@ class Subscriber:
         if room in self._rooms:
             self._rooms.discard(room)
             room.remove(self)
+            if self._seen is not None:
+                self._seen.pop(room.name, None)
+            if self._gaps is not None and not self._over:
+                self._gaps.discard(room.name)
+            if self._backlog is not None:
+                # Who has left a room is told nothing of it any more.
+                self._backlog.discard(room.name)
+                self._wake_publishers()
             self._hub.release(room)
 
     def _detach(self) -> None:
@@ -196,9 +204,9 @@ class Subscriber:
             self._stood = self.positions
         self._over = True
         self._go_direct(None)
+        self._backlog = None
         for room in self._rooms:
             self._leave(room)
-        self._backlog = None
         self._wake_publishers()
 
     # Deliveries
@@ -230,7 +238,7 @@ class Subscriber:
         if self._over or (self._seen and self._has_seen(outgoing)):
             return
         backlog = self._make_backlog()
-        dropped = backlog.add(outgoing)
+        dropped = backlog.add(outgoing, joining=self._joining > 0)
         if dropped is None:
             self._count(outgoing.room, 1)
             for waiting in backlog:
@@ -254,7 +262,7 @@ class Subscriber:
         seen = self._seen.get(outgoing.room)
         if seen is None or outgoing.position is None:
             return False
-        if outgoing.position.offset <= seen:
+        if outgoing.position.epoch == seen.epoch and outgoing.position.offset <= seen.offset:
             return True
         del self._seen[outgoing.room]
         return False
@@ -339,6 +347,9 @@ def since_for(rooms: Sequence[str], since: Position | Mapping[str, Position] | N
         return {rooms[0]: since}
     if not isinstance(since, Mapping):
         raise TypeError(f"since is a Position or a mapping of room and Position, not {type(since).__name__}.")
+    for position in since.values():
+        if not isinstance(position, Position):
+            raise TypeError(f"since has Positions, see Position.parse(), not {type(position).__name__}.")
     unknown = sorted(set(since) - set(rooms))
     if unknown:
         raise ValueError(f"since names rooms that are not subscribed: {', '.join(unknown)}.")

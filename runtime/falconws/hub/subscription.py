@@ -167,7 +167,10 @@ class Subscription(Subscriber):
             return
         if self._memberships is None:
             self._memberships = {}
-        self._memberships[room] = membership
+        replaced, self._memberships[room] = self._memberships.get(room), membership
+        if replaced is not None:
+            # It has left and joined again while it was joining.
+            await self._hub.presence.leave([replaced])
 
     async def leave(self, room: str) -> None:
         """Follow *room* no longer; nothing happens when it is not followed."""

@@ -67,7 +67,7 @@ class ConnectionExtension(Protocol):
         """
 
     def cork(self) -> None:
-        """Write the small messages that are sent until this turn of the event loop ends together, in their order.
+        """Write the small prepared messages that are sent until this turn of the event loop ends together, in order.
 
         For who has several at hand. They count as sent meanwhile.
         """

@@ -32,6 +32,9 @@ class Gatherer(Protocol):
     def write_gathered(self, data: bytes) -> None:
         """Send the joined frames that `take_gathered` has returned."""
 
+    def abort(self) -> None:
+        """Cut the connection."""
+
 
 class Gathering:
     """What is gathered in one event loop until its turn ends."""
@@ -73,7 +76,8 @@ class Gathering:
                 gatherer.write_gathered(joined)
             except Exception:
                 # Whatever it is, it must not reach the others.
-                _logger.exception("Messages that were gathered for a connection could not be written")
+                _logger.exception("WebSocket cut off: messages that were gathered for it could not be written")
+                gatherer.abort()
 
 
 class _Here(threading.local):

@@ -152,6 +152,10 @@ class Outgoing(Incoming):
                 connection.abort()
         return refused
 
+    @property
+    def buffered_amount(self) -> int:
+        return super().buffered_amount + (sum(map(len, self._corked)) if self._corked else 0)
+
     def cork(self) -> None:
         if self._corked is None and self._state == OPEN:
             self._corked = []

@@ -2,7 +2,10 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import Any
+
+import pytest
 
 from falconws import Hub, Joined, Left, Message
 
@@ -80,3 +83,22 @@ async def test_a_hub_that_stops_tells_nobody_any_more() -> None:
         told = len(watching.taken)
     await asyncio.sleep(0.15)
     assert len(watching.taken) == told
+
+
+async def test_thousands_of_deliveries_do_not_hold_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falconws.hub.comings._DELIVERIES_A_TURN", 20)
+    watching = ScriptedConnection()
+    names = [f"u{number}" for number in range(40)]
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=tell), AsyncExitStack() as crowd:
+        await settle()
+        for name in names:
+            subscription = hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=name)
+            await crowd.enter_async_context(subscription)
+        seen = [len(watching.taken)]
+        async with asyncio.timeout(10):
+            while seen[-1] < len(names):
+                await asyncio.sleep(0.001)
+                seen.append(len(watching.taken))
+        # 41 followers: one is told in a turn, or two.
+        assert max(after - before for before, after in pairwise(seen)) < 10
+        assert watching.taken == [f"+{name}" for name in names]

@@ -56,11 +56,11 @@ def test_every_follower_is_sent_to_once_or_returned_once(crowd: list[Follower], 
         assert sent == ([] if follower in left else [str(follower.encode)])
 
 
-def test_a_connection_with_two_subscriptions_is_sent_to_for_one_of_them() -> None:
+def test_a_connection_with_two_subscriptions_is_sent_to_for_each_of_them() -> None:
     connection = ScriptedConnection()
     first, second = Follower(None, connection), Follower(None, connection)
     (fan,) = arrange([first, second])
-    assert fan.send(outgoing("hello")) == [second]
-    assert connection.taken == ["hello"]
+    assert fan.send(outgoing("hello")) == []
+    assert connection.taken == ["hello", "hello"]
     connection.stall()
-    assert fan.send(outgoing("again")) == [second, first]
+    assert fan.send(outgoing("again")) == [first, second]

@@ -14,6 +14,12 @@ class Item:
     size: int
     key: str | None
     is_message: bool = True
+    room: str = "one"
+    joining: bool = False
+
+    @property
+    def weight(self) -> int:
+        return self.size if self.is_message else self.size + 64
 
 
 @dataclass
@@ -23,40 +29,57 @@ class Take:
     count: int
 
 
-MAX_MESSAGES, MAX_BYTES = 5, 20
+@dataclass
+class Leave:
+    """The consumer leaves a room."""
+
+    room: str
+
+
+MAX_MESSAGES, MAX_BYTES = 5, 200
+ROOMS = st.sampled_from(["one", "two"])
 
 ITEMS = st.one_of(
-    st.builds(Item, st.just(0), st.integers(0, 25), st.sampled_from([None, None, "a", "b", "c"])),
-    st.builds(Item, st.just(0), st.integers(0, 10), st.none(), st.just(False)),
+    st.builds(
+        Item,
+        st.just(0),
+        st.integers(0, 250),
+        st.sampled_from([None, None, "a", "b", "c"]),
+        room=ROOMS,
+        joining=st.sampled_from([False, False, False, True]),
+    ),
+    st.builds(Item, st.just(0), st.integers(0, 10), st.none(), st.just(False), ROOMS),
 )
-STEPS = st.lists(st.one_of(ITEMS, ITEMS, ITEMS, st.builds(Take, st.integers(1, 4))), max_size=60)
+STEPS = st.lists(
+    st.one_of(ITEMS, ITEMS, ITEMS, st.builds(Take, st.integers(1, 4)), st.builds(Leave, ROOMS)), max_size=60
+)
 
 
-def number(steps: list[Item | Take]) -> list[Item | Take]:
+def number(steps: list[Item | Take | Leave]) -> list[Item | Take | Leave]:
     for index, step in enumerate(steps):
         if isinstance(step, Item):
             step.number = index
     return steps
 
 
-def fits(waiting: list[Item], item: Item) -> bool:
+def fits(waiting: list[Item], item: Item, allowed: int) -> bool:
     if not waiting:
         return True
     messages = sum(other.is_message for other in [*waiting, item])
-    return messages <= MAX_MESSAGES and sum(other.size for other in waiting) + item.size <= MAX_BYTES
+    return messages <= MAX_MESSAGES + allowed and sum(other.weight for other in [*waiting, item]) <= MAX_BYTES
 
 
-def model(name: str, waiting: list[Item], item: Item) -> list[Item] | None:
+def model(name: str, waiting: list[Item], item: Item, allowed: int) -> list[Item] | None:
     """The policies in plain words; returns what is dropped, None for a broken bound."""
     dropped: list[Item] = []
     if name == "conflate" and item.key is not None:
-        dropped = [other for other in waiting if other.key == item.key]
-        waiting[:] = [other for other in waiting if other.key != item.key]
-    if name in ("disconnect", "block") and not fits(waiting, item):
+        dropped = [other for other in waiting if (other.room, other.key) == (item.room, item.key)]
+        waiting[:] = [other for other in waiting if other not in dropped]
+    if name in ("disconnect", "block") and not fits(waiting, item, allowed):
         return None
-    if name == "drop_newest" and not fits(waiting, item):
+    if name == "drop_newest" and not fits(waiting, item, allowed):
         return [item]
-    while not fits(waiting, item):
+    while not fits(waiting, item, allowed):
         dropped.append(waiting.pop(0))
     waiting.append(item)
     return dropped
@@ -64,31 +87,37 @@ def model(name: str, waiting: list[Item], item: Item) -> list[Item] | None:
 
 @pytest.mark.parametrize("name", ["drop_oldest", "drop_newest", "conflate", "disconnect", "block"])
 @given(steps=STEPS)
-def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take]) -> None:
+def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take | Leave]) -> None:
     policy: Policy = getattr(Policy, name)(max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES)
     assert policy.name == name
     backlog: Backlog[Item] = make_backlog(policy)
     waiting: list[Item] = []
     offered, taken, dropped = [], [], []
+    allowed = 0
     for step in number(steps):
         if isinstance(step, Take):
             for _ in range(min(step.count, len(waiting))):
                 assert backlog.peek() is waiting[0]
                 taken.append(backlog.pop())
                 assert taken[-1] is waiting.pop(0)
+        elif isinstance(step, Leave):
+            backlog.discard(step.room)
+            dropped += [item for item in waiting if item.room == step.room]
+            waiting[:] = [item for item in waiting if item.room != step.room]
         else:
-            had_room = backlog.has_room(step.size, messages=step.is_message)
-            assert had_room == fits(waiting, step)
-            expected = model(name, waiting, step)
-            gone = backlog.add(step)
+            had_room = backlog.has_room(step.weight, messages=step.is_message)
+            assert had_room == fits(waiting, step, allowed)
+            allowed += step.joining
+            expected = model(name, waiting, step, allowed)
+            gone = backlog.add(step, joining=step.joining)
             assert gone == expected
             offered.append(step)
             dropped += [step] if gone is None else gone
         assert list(backlog) == waiting
         assert len(backlog) == backlog.counted == len(waiting)
-        assert backlog.bytes == sum(item.size for item in waiting)
+        assert backlog.bytes == sum(item.weight for item in waiting)
         # The bounds; a single message may be larger than the bytes allow.
-        assert sum(item.is_message for item in waiting) <= MAX_MESSAGES
+        assert sum(item.is_message for item in waiting) <= MAX_MESSAGES + allowed
         assert backlog.bytes <= MAX_BYTES or len(waiting) == 1
     # Nothing is lost in silence, nothing comes twice, and the order is that of the offers.
     assert sorted(item.number for item in [*taken, *waiting, *dropped]) == [item.number for item in offered]
@@ -97,14 +126,17 @@ def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take]
 
 
 @given(steps=STEPS)
-def test_conflating_keeps_the_newest_of_each_key(steps: list[Item | Take]) -> None:
+def test_conflating_keeps_the_newest_of_each_key(steps: list[Item | Take | Leave]) -> None:
     backlog: Backlog[Item] = make_backlog(Policy.conflate(max_messages=1000, max_bytes=100_000))
-    newest: dict[str, Item] = {}
+    newest: dict[tuple[str, str], Item] = {}
     for step in number(steps):
         if isinstance(step, Item):
             backlog.add(step)
             if step.key is not None:
-                newest[step.key] = step
+                newest[step.room, step.key] = step
+        elif isinstance(step, Leave):
+            backlog.discard(step.room)
+            newest = {slot: item for slot, item in newest.items() if item.room != step.room}
     assert [item for item in backlog if item.key is not None] == sorted(newest.values(), key=lambda item: item.number)
 
 

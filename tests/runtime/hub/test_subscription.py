@@ -1,0 +1,170 @@
+"""What one connection's part in its rooms is, whatever happens while it joins and leaves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from falconws import HistoryLimits, Hub, Policy, Position
+from falconws.hub import History
+from falconws.hub.brokers.memory import MemoryBroker
+
+from .scripted import ScriptedConnection, ScriptedSocket, settle
+
+
+class HeldBroker(MemoryBroker):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("memory://", history=HistoryLimits(messages=1000))
+        self.hold = False
+        self.permits = asyncio.Semaphore(0)
+
+    async def history(self, room: str, since: Position) -> History:
+        history = await super().history(room, since)
+        await self._wait()
+        return history
+
+    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
+        new = await super().join(room, member, device, info, lease_s)
+        await self._wait()
+        return new
+
+    async def _wait(self) -> None:
+        if self.hold:
+            await self.permits.acquire()
+
+
+async def test_who_has_left_a_room_is_sent_nothing_of_it_any_more() -> None:
+    connection = ScriptedConnection()
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(connection), "a", "b") as subscription:
+        await settle()
+        connection.stall()
+        for number in range(3):
+            await hub.publish("a", f"a{number}")
+            await hub.publish("b", f"b{number}")
+        await subscription.leave("a")
+        connection.resume()
+        await settle()
+        assert connection.taken == ["b0", "b1", "b2"]
+
+
+async def test_who_leaves_and_comes_back_while_messages_wait_gets_each_once_and_in_order() -> None:
+    connection = ScriptedConnection()
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(connection), "a") as subscription:
+        await settle()
+        await hub.publish("a", "0")
+        connection.stall()
+        for number in range(1, 5):
+            await hub.publish("a", str(number))
+        position = subscription.position
+        await subscription.leave("a")
+        await subscription.join("a", since=position)
+        connection.resume()
+        await settle()
+        assert connection.taken == ["0", "1", "2", "3", "4"]
+
+
+async def test_a_key_is_that_of_its_room() -> None:
+    connection = ScriptedConnection()
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(connection), "one", "two", policy=Policy.conflate()):
+        await settle()
+        connection.stall()
+        for text in ("old", "new"):
+            await hub.publish("one", f"{text} title of one", key="title")
+            await hub.publish("two", f"{text} title of two", key="title")
+        connection.resume()
+        await settle()
+        assert connection.taken == ["new title of one", "new title of two"]
+
+
+async def test_a_client_is_not_too_slow_because_the_broker_is() -> None:
+    broker = HeldBroker()
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection)
+    async with Hub(broker, policy=Policy.disconnect(max_messages=10)) as hub:
+        since = await hub.publish("room", "0")
+        await hub.publish("room", "1")
+        broker.hold = True
+        subscription = hub.subscribe(socket, "room", since=since)
+        joining = asyncio.create_task(subscription.__aenter__())
+        await settle()
+        for number in range(2, 100):
+            await hub.publish("room", str(number))
+        broker.permits.release()
+        await joining
+        await settle()
+        assert connection.taken == [str(number) for number in range(1, 100)]
+        assert socket.close_code is None
+        # From now on it may be.
+        connection.stall()
+        for _ in range(12):
+            await hub.publish("room", "x")
+        await settle()
+        assert socket.close_code == 1013
+
+
+async def test_a_position_of_an_epoch_that_is_over_hides_nothing() -> None:
+    broker = HeldBroker()
+    connection = ScriptedConnection()
+    async with Hub(broker) as hub:
+        first = await hub.publish("room", "0")
+        ahead = Position(first.epoch, first.offset + 5)
+        async with hub.subscribe(ScriptedSocket(connection), "room", since=ahead) as subscription:
+            await settle()
+            broker._store.epoch = "another"
+            for number in range(1, 4):
+                await hub.publish("room", str(number))
+            async with asyncio.timeout(5):
+                while connection.taken[-3:] != ["1", "2", "3"]:
+                    await asyncio.sleep(0.01)
+            assert subscription.position.epoch == "another"
+
+
+async def test_a_member_who_leaves_and_joins_again_while_joining_is_no_ghost() -> None:
+    broker = HeldBroker()
+    async with Hub(broker) as hub:
+        async with hub.subscribe(ScriptedSocket(ScriptedConnection()), member="ada") as subscription:
+            broker.hold = True
+            first = asyncio.create_task(subscription.join("room"))
+            await settle()
+            await subscription.leave("room")
+            second = asyncio.create_task(subscription.join("room"))
+            await settle()
+            broker.permits.release()
+            broker.permits.release()
+            await asyncio.gather(first, second)
+            assert await hub.present("room") == {"ada": None}
+        await settle()
+        assert await hub.present("room") == {}
+
+
+@pytest.mark.parametrize("since", [{"room": "e:1"}, {"room": None}, ("e", 1), "e:1"])
+async def test_what_is_no_position_is_told_at_once(since: Any) -> None:
+    async with Hub() as hub:
+        with pytest.raises(TypeError, match="since"):
+            hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", since=since)
+
+
+async def test_a_listener_that_does_not_listen_stays_small() -> None:
+    async with Hub() as hub:
+        listener = hub.listen("room", policy=Policy.drop_oldest(max_messages=1, max_bytes=10))
+        async with listener:
+            for number in range(500):
+                async with hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=f"m{number}"):
+                    pass
+            await asyncio.sleep(0.3)
+            assert not listener._backlog
+
+
+async def test_listening_takes_a_room_and_one_loop() -> None:
+    async with Hub() as hub:
+        with pytest.raises(ValueError, match="room"):
+            hub.listen()
+        async with hub.listen("room") as listener:
+            first = asyncio.create_task(anext(aiter(listener)))
+            await settle()
+            with pytest.raises(RuntimeError, match="one loop"):
+                await anext(aiter(listener))
+            await hub.publish("room", "x")
+            assert (await first).payload == "x"
