@@ -13,6 +13,7 @@ The rest is beside this: presence (``presence``), scripts and where they run (``
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from falconws.hub.position import Position
 from falconws.hub.recovery import backoff
 
 from . import scripts
+from .message import Came, Went, encode, follow_each_other, read_entry, read_passed_on
 from .presence import RedisPresence
 from .server import RedisServer
 from .session import RedisSession
@@ -33,6 +35,8 @@ from .wire import Argument
 __all__ = ("RedisBroker",)
 
 _ROOM_TTL_S = 86_400.0
+
+_logger = logging.getLogger("falconws.hub")
 
 
 class RedisBroker:
@@ -65,19 +69,26 @@ class RedisBroker:
         self._rooms: dict[bytes, str] = {}
         """The rooms that this process follows, by their channels."""
         self._session: RedisSession | None = None
+        self._has_ignored = False
         self._author = secrets.token_hex(6)
         self._numbers = count()
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
         self._server.open()
-        await self._link.start(sink)
+        try:
+            await self._link.start(sink)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        await self._link.stop()
-        self._sink = None
-        self._rooms.clear()
-        await self._server.close()
+        try:
+            await self._link.stop()
+        finally:
+            self._sink = None
+            self._rooms.clear()
+            await self._server.close()
 
     async def health(self) -> Health:
         name = self._url.name
@@ -94,7 +105,7 @@ class RedisBroker:
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
         base = self._base(room)
         nonce = f"{self._author}{next(self._numbers):x}"
-        kind, data = ("t", payload.encode()) if isinstance(payload, str) else ("b", payload)
+        kind, data = encode(payload)
         fixed = (base, *self._for_new_room(), self._limits.messages, self._age_us, nonce)
         message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
 
@@ -132,10 +143,12 @@ class RedisBroker:
 
     async def history(self, room: str, since: Position) -> History:
         arguments = [*self._for_new_room(), self._age_us, since.epoch, since.offset]
-        epoch, top, complete, entries = await self._server.run(scripts.HISTORY, self._keys(room), arguments)
-        epoch = epoch.decode()
-        publications = [_read_entry(room, epoch, *entry) for entry in entries]
-        return History(publications, Position(epoch, int(top)), bool(complete))
+        name, newest, known, entries = await self._server.run(scripts.HISTORY, self._keys(room), arguments)
+        epoch, top = name.decode(), int(newest)
+        read = (read_entry(room, epoch, *entry) for entry in entries)
+        publications = [publication for publication in read if publication is not None]
+        complete = bool(known) and follow_each_other(publications, since.offset, top)
+        return History(publications, Position(epoch, top), complete)
 
     # Presence
 
@@ -200,7 +213,7 @@ class RedisBroker:
             try:
                 if session is None:
                     raise ConnectionError("no session")
-                if channel not in session.channels:
+                if not session.follows(channel):
                     async with asyncio.timeout_at(deadline):
                         await session.subscribe([channel])
                 return session
@@ -227,30 +240,22 @@ class RedisBroker:
         room = self._rooms.get(channel)
         if room is None or self._sink is None:
             return
-        head, _, body = data.partition(b"\n")
-        fields = head.decode("ascii").split(" ")
-        match fields[0]:
-            case "m":
-                _, epoch, offset, previous, kind, key_size = fields
-                key = None
-                if key_size != "-":
-                    size = int(key_size)
-                    key, body = body[:size].decode(), body[size:]
-                payload = body.decode() if kind == "t" else body
-                self._sink.deliver(Publication(room, payload, Position(epoch, int(offset)), int(previous), key))
-            case "j":
-                size = int(fields[1])
-                self._sink.joined(room, body[:size].decode(), body[size:])
-            case "l":
-                self._sink.left(room, body.decode())
+        match read_passed_on(room, data):
+            case Publication() as publication:
+                self._sink.deliver(publication)
+            case Came(member, info):
+                self._sink.joined(room, member, info)
+            case Went(member):
+                self._sink.left(room, member)
+            case None:
+                self._ignore(room)
 
-
-def _read_entry(room: str, epoch: str, entry_id: bytes, fields: Sequence[bytes]) -> Publication:
-    values = dict(zip(fields[::2], fields[1::2], strict=True))
-    payload: Payload = values[b"d"].decode() if values[b"t"] == b"t" else values[b"d"]
-    key = values[b"k"].decode() if b"k" in values else None
-    offset = int(entry_id.partition(b"-")[0])
-    return Publication(room, payload, Position(epoch, offset), int(values[b"p"]), key)
+    def _ignore(self, room: str) -> None:
+        if not self._has_ignored:
+            self._has_ignored = True
+            _logger.warning(
+                "%s: what somebody else has sent to the channel of room %r is ignored (told once)", self._url.name, room
+            )
 
 
 def _microseconds(seconds: float) -> int:

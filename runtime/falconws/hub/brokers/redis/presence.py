@@ -59,14 +59,14 @@ class RedisPresence:
 
     async def members(self, room: str) -> dict[str, bytes]:
         found = await self._server.run(scripts.MEMBERS, self._keys(room), [])
-        return {member.decode(): info for member, info in zip(found[::2], found[1::2], strict=True)}
+        return {member.decode("utf-8", "replace"): info for member, info in zip(found[::2], found[1::2], strict=True)}
 
     async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
         gone: list[tuple[str, str]] = []
 
         async def expire_in(room: str) -> None:
             members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._base(room)])
-            gone.extend((room, member.decode()) for member in members)
+            gone.extend((room, member.decode("utf-8", "replace")) for member in members)
 
         await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)
         return gone

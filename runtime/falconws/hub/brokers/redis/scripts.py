@@ -32,7 +32,7 @@ _ROOM = (
     + """
 local function room(candidate, ttl)
   local meta = redis.call('HMGET', KEYS[1], 'e', 'o')
-  if not meta[1] then
+  if not string.match(meta[1] or '', '^%w+$') or not string.match(meta[2] or '', '^%d+$') then
     redis.call('DEL', KEYS[2])
     redis.call('HSET', KEYS[1], 'e', candidate, 'o', '0')
     meta = {candidate, '0'}
@@ -77,7 +77,12 @@ if most > 0 then
     entry[#entry + 1] = 'k'
     entry[#entry + 1] = ARGV[10]
   end
-  redis.call(unpack(entry))
+  local added = redis.pcall(unpack(entry))
+  if type(added) == 'table' and added.err then
+    -- Somebody else has put something there, or an entry from the future.
+    redis.call('DEL', KEYS[2])
+    redis.call(unpack(entry))
+  end
   redis.call('XTRIM', KEYS[2], 'MINID', '=', int(time - tonumber(ARGV[5])))
   redis.call('PEXPIRE', KEYS[2], int(tonumber(ARGV[5]) / 1000))
 end
@@ -112,10 +117,7 @@ local known = epoch == ARGV[4] and since <= tonumber(top)
 if not known then since = 0 end
 if known and since == tonumber(top) then return {epoch, top, 1, {}} end
 local from = math.max(since + 1, now() - tonumber(ARGV[3]))
-local entries = redis.call('XRANGE', KEYS[2], int(from), '+')
-local complete = 0
-if known and entries[1] and tonumber(entries[1][2][4]) == since then complete = 1 end
-return {epoch, top, complete, entries}
+return {epoch, top, known and 1 or 0, redis.call('XRANGE', KEYS[2], int(from), top)}
 """
 )
 
@@ -125,10 +127,12 @@ _PRESENCE = (
 -- KEYS leases, members, devices
 local function member(entry)
   local size, rest = string.match(entry, '^(%d+):(.*)$')
-  return string.sub(rest, 1, size)
+  -- Not what somebody else has put there.
+  return size and string.sub(rest, 1, size)
 end
 local function remove(entry, channel)
   local name = member(entry)
+  if not name then return nil end
   if redis.call('HINCRBY', KEYS[3], name, -1) > 0 then return nil end
   redis.call('HDEL', KEYS[3], name)
   redis.call('HDEL', KEYS[2], name)
@@ -196,7 +200,7 @@ MEMBERS = (
 local found, seen = {}, {}
 for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. int(now()), '+inf')) do
   local name = member(entry)
-  if not seen[name] then
+  if name and not seen[name] then
     seen[name] = true
     found[#found + 1] = name
     found[#found + 1] = redis.call('HGET', KEYS[2], name) or ''

@@ -16,6 +16,17 @@ from .server import RedisServer
 __all__ = ("RedisSession",)
 
 
+class _Asked:
+    """Channels that were asked for together."""
+
+    __slots__ = ("come", "feed")
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.come = False
+        """Whether the server has begun to deliver them."""
+
+
 class RedisSession:
     """Feeds that are used until the first of them ends.
 
@@ -32,12 +43,17 @@ class RedisSession:
         self._feeds: dict[str, Feed] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._channels: dict[bytes, Feed] = {}
+        self._channels: dict[bytes, _Asked] = {}
 
     @property
     def channels(self) -> Set[bytes]:
-        """Those whose messages come."""
+        """Those that were asked for."""
         return self._channels.keys()
+
+    def follows(self, channel: bytes) -> bool:
+        """Whether the messages of *channel* come."""
+        asked = self._channels.get(channel)
+        return asked is not None and asked.come
 
     async def open(self) -> None:
         """Connect to all servers; raise what went wrong."""
@@ -84,15 +100,17 @@ class RedisSession:
         if self._reason.done():
             raise ConnectionError(self._reason.result())
         for place, there in by_place.items():
-            feed = self._feeds[place]
-            await feed.subscribe(there)
-            self._channels.update(dict.fromkeys(there, feed))
+            asked = _Asked(self._feeds[place])
+            # Before the answer, which nobody may wait for any more: what was asked for has to be let go of again.
+            self._channels.update(dict.fromkeys(there, asked))
+            await asked.feed.subscribe(there)
+            asked.come = True
 
     def unsubscribe(self, channel: bytes) -> None:
-        """Ask for no more of *channel*."""
-        feed = self._channels.pop(channel, None)
-        if feed is not None:
-            feed.unsubscribe(channel)
+        """Ask for no more of *channel*, whether its messages come already or not."""
+        asked = self._channels.pop(channel, None)
+        if asked is not None:
+            asked.feed.unsubscribe(channel)
 
     async def _run(self, feed: Feed) -> None:
         self._end(await feed.run())
