@@ -46,9 +46,13 @@ class Link:
         return self._up.is_set()
 
     async def start(self, sink: Sink) -> None:
-        """Begin; wait a moment for the first session."""
+        """Begin; wait a moment for the first session. Who does not wait that long has to stop it."""
         self._sink = sink
-        self._task = asyncio.create_task(self._run(), name=f"hub link {self.name}")
+        # Another run may be in another event loop.
+        self._up, self._tried = asyncio.Event(), asyncio.Event()
+        self._was_down = False
+        self._pauses = _pauses()
+        self._task = asyncio.create_task(self._run(sink), name=f"hub link {self.name}")
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_S):
                 await self._tried.wait()
@@ -61,8 +65,12 @@ class Link:
         self._up.clear()
         self.problem = "stopped"
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task}, timeout=_STOP_S)
+            # A client library may lose the first: asyncio.wait_for() does, before Python 3.12.
+            for _ in range(2):
+                task.cancel()
+                await asyncio.wait({task}, timeout=_STOP_S)
+                if task.done():
+                    return
 
     async def wait_up(self, deadline: float) -> None:
         """Return when there is a session.
@@ -80,12 +88,20 @@ class Link:
         except TimeoutError:
             raise BrokerUnavailable(f"{self.name}: {self.problem or 'no answer in time'}") from None
 
-    async def _run(self) -> None:
+    async def _run(self, sink: Sink) -> None:
+        def is_up() -> None:
+            # It may have survived its cancellation.
+            if self._sink is not sink:
+                raise ConnectionError("stopped")
+            self._is_up()
+
         while True:
             try:
-                reason = await self._session(self._is_up)
+                reason = await self._session(is_up)
             except Exception as error:
                 reason = describe(error)
+            if self._sink is not sink:
+                return
             self._is_down(reason)
             self._tried.set()
             await asyncio.sleep(next(self._pauses))

@@ -75,12 +75,18 @@ class NatsBroker:
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
-        await self._link.start(sink)
+        try:
+            await self._link.start(sink)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        await self._link.stop()
-        self._sink = None
-        self._rooms.clear()
+        try:
+            await self._link.stop()
+        finally:
+            self._sink = None
+            self._rooms.clear()
 
     async def health(self) -> Health:
         name = self._url.name
@@ -286,16 +292,26 @@ class NatsBroker:
             await session.close()
 
     async def _follow(self, streams: Streams, token: str, state: FollowedRoom) -> None:
-        state.streams, state.followed = streams, 0
+        state.followed = 0
         state.subscription = await streams.session.subscribe(f"{self._url.prefix}.live.*.{token}.*", self._deliver)
+        # Not before: one that was refused has to be tried again.
+        state.streams = streams
+        if self._rooms.get(token) is not state:
+            # Whoever wanted it has left meanwhile, and found nothing to end.
+            await self._unsubscribe(state)
 
     async def _forget(self, token: str) -> None:
         state = self._rooms.pop(token, None)
-        if state is not None and state.subscription is not None:
+        if state is not None:
+            await self._unsubscribe(state)
+
+    async def _unsubscribe(self, state: FollowedRoom) -> None:
+        subscription, state.subscription = state.subscription, None
+        if subscription is not None:
             # That of a session that has ended refuses.
             with suppress(Exception):
                 async with asyncio.timeout(self._timeout_s):
-                    await state.subscription.unsubscribe()
+                    await subscription.unsubscribe()
 
     def _lead_has_changed(self, streams: Streams) -> None:
         # What the old leader had stored and not passed on yet, the new one does not pass on.
