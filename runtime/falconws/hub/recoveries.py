@@ -99,11 +99,21 @@ class Recoveries:
         return f"{rooms} not recover: {' '.join(reasons[0].split())}"
 
     def _ask_next(self) -> None:
-        while self._queue and len(self._prompt) < _AT_A_TIME and self._asked < _MOST_AT_A_TIME:
-            room = self._queue.popleft()
-            self._asked += 1
-            self._prompt.add(room)
-            self._spawn(self._ask(room, self._recoveries[room]))
+        while (room := self._next()) is not None:
+            self._spawn(self._work(room))
+
+    def _next(self) -> Room | None:
+        if not self._queue or len(self._prompt) >= _AT_A_TIME or self._asked >= _MOST_AT_A_TIME:
+            return None
+        room = self._queue.popleft()
+        self._asked += 1
+        self._prompt.add(room)
+        return room
+
+    async def _work(self, room: Room | None) -> None:
+        while room is not None:
+            await self._ask(room, self._recoveries[room])
+            room = self._next()
 
     def _late(self, room: Room) -> None:
         self._prompt.discard(room)
@@ -128,7 +138,6 @@ class Recoveries:
             if recovery.outdated:
                 # The broker was away after it had answered: something may be missing again.
                 room.interrupted()
-        self._ask_next()
 
     async def _recover(self, room: Room, recovery: _Recovery) -> bool:
         recovery.outdated = False
