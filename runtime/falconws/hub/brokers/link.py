@@ -62,8 +62,10 @@ class Link:
     async def stop(self) -> None:
         """End the session, and do not wait for a server that does not answer."""
         task, self._task, self._sink = self._task, None, None
-        self._up.clear()
         self.problem = "stopped"
+        # Those who wait for a session need not wait any longer.
+        up, self._up = self._up, asyncio.Event()
+        up.set()
         if task is not None:
             # A client library may lose the first: asyncio.wait_for() does, before Python 3.12.
             for _ in range(2):
@@ -87,6 +89,8 @@ class Link:
                 await self._up.wait()
         except TimeoutError:
             raise BrokerUnavailable(f"{self.name}: {self.problem or 'no answer in time'}") from None
+        if self._task is None:
+            raise BrokerUnavailable(f"{self.name}: {self.problem}")
 
     async def _run(self, sink: Sink) -> None:
         def is_up() -> None:

@@ -146,6 +146,8 @@ class RedisServer:
         if not self._open:
             raise ConnectionError("not started")
         line = self._lines.get(place)
+        if line is not None and line.silent:
+            line.close()
         if line is None or line.ended:
             line = self._lines[place] = Line(self.connection(place), self._timeout_s)
         return line

@@ -41,6 +41,7 @@ class Wire:
         self._error = load_redis().exceptions.ResponseError
         self._outgoing: list[bytes] = []
         self._wake = asyncio.Event()
+        self._transport: Any = None
         self.received = 0
         """How many responses have come."""
 
@@ -48,6 +49,8 @@ class Wire:
         """Connect, authenticate, and choose the protocol."""
         async with asyncio.timeout(self._timeout_s):
             await self._connection.connect()
+        writer = getattr(self._connection, "_writer", None)
+        self._transport = getattr(writer, "transport", None)
 
     def send(self, *command: Argument) -> None:
         """Write *command* in this turn of the event loop."""
@@ -68,9 +71,13 @@ class Wire:
             await self.close()
 
     async def close(self) -> None:
-        """Cut the connection."""
+        """Cut the connection, and let go of what was not sent."""
+        self._outgoing.clear()
         with suppress(Exception):
             await self._connection.disconnect(nowait=True)
+        # Otherwise what was written stays in memory until the server takes it, and one that hangs never does.
+        if self._transport is not None:
+            self._transport.abort()
 
     async def _read(self) -> None:
         read, on_response = self._connection.read_response, self._on_response
