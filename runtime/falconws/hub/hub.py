@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import json
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,6 +85,7 @@ class Hub:
         self._on_drop = on_drop
         self._stats = Stats()
         self._switchboard: Switchboard | None = None
+        self._has_run = False
         # Made here, so that a URL that cannot work is told at once.
         self._first_broker: Broker | None = self._make_broker()
 
@@ -150,6 +152,7 @@ class Hub:
         """End all subscriptions and listeners, and let go of the broker, whatever state it is in."""
         switchboard, self._switchboard = self._switchboard, None
         if switchboard is not None:
+            self._has_run = True
             self._stats = switchboard.stats
             await switchboard.stop()
 
@@ -172,6 +175,8 @@ class Hub:
         return self._stats if self._switchboard is None else self._switchboard.stats
 
     def _running(self) -> Switchboard:
+        if self._switchboard is None and self._has_run:
+            raise RuntimeError("The hub has stopped, as its application has.")
         if self._switchboard is None:
             raise RuntimeError(
                 "The hub is not running: add it to the app, falconws.App(middleware=[hub]), and let the server run the "
@@ -295,6 +300,8 @@ class Hub:
         elif info is not None:
             raise ValueError("info is what others are shown of a member: give member too.")
         _check_policy(policy)
+        if encode is not None and (not callable(encode) or iscoroutinefunction(encode)):
+            raise TypeError("encode is a function that takes an event, and not a coroutine function.")
         try:
             hash(encode)
         except TypeError:

@@ -15,10 +15,13 @@ from itertools import count
 from typing import Any
 
 from .broker import Broker, BrokerUnavailable, Entry
+from .brokers.pace import for_each
 
 __all__ = ("Membership", "Presence")
 
 _STEPS = 4
+_AT_A_TIME = 200
+"""So many leave at once when a process stops, which has little time for it."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -96,11 +99,13 @@ class Presence:
                 removing.result()
 
     async def _remove(self, entries: Iterable[Entry]) -> None:
-        for entry in entries:
-            try:
-                await self._broker.leave(*entry)
-            except BrokerUnavailable as error:
-                _logger.info("%s leaves room %r by lease: %s", entry.member, entry.room, error)
+        await for_each(self._remove_one, entries, at_a_time=_AT_A_TIME)
+
+    async def _remove_one(self, entry: Entry) -> None:
+        try:
+            await self._broker.leave(*entry)
+        except BrokerUnavailable as error:
+            _logger.info("%s leaves room %r by lease: %s", entry.member, entry.room, error)
 
     async def leave_all(self) -> None:
         """Remove all devices of this process, and wait for what is on its way; cancelling this ends that too."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from .broker import Broker, History, Publication
 from .events import Message
@@ -22,9 +23,8 @@ _KEPT_S = 2.0
 """How long what was encoded is kept after it was used last; twice as long at most."""
 
 _KEPT_MESSAGES = 2048
-_KEPT_MESSAGE_BYTES = 4096
-"""8 MiB of payload at most, twice for a moment. Large messages are not worth it: to copy them costs more than to encode
-them again."""
+_KEPT_BYTES = 4096
+"""So many in each period, and none that is larger: 16 MiB of payload."""
 
 _Key = tuple[str, Encode | None, Position, int | None]
 
@@ -41,10 +41,11 @@ class Replays:
         self._broker = broker
         self._message = message
         self._shared: Shared[History] = Shared()
-        self._young: dict[_Key, Outgoing] = {}
-        """What was encoded, or used again, in this period."""
-        self._old: dict[_Key, Outgoing] = {}
-        """What was in the period before, and not since."""
+        self._made: WeakValueDictionary[_Key, Outgoing] = WeakValueDictionary()
+        """What waits in any backlog is there once, whatever its size and however many it waits for."""
+        self._young: set[Outgoing] = set()
+        """What is small, and was encoded, or used again, in this period: kept for those who come a little later."""
+        self._old: set[Outgoing] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def history(self, room: str, since: Position, start: Position) -> History:
@@ -62,18 +63,21 @@ class Replays:
     def encode(self, room: Room, encode: Encode | None, publication: Publication) -> Outgoing | None:
         """Return what clients with *encode* are sent for *publication*; None for nothing."""
         key = (room.name, encode, publication.position, publication.previous)
-        outgoing = self._young.get(key) or self._old.pop(key, None)
+        outgoing = self._made.get(key)
         if outgoing is None:
             message = self._message(publication)
             outgoing = room.encode(encode, message, key=publication.key, previous=publication.previous)
-        if outgoing is not None and len(self._young) < _KEPT_MESSAGES and outgoing.size <= _KEPT_MESSAGE_BYTES:
-            self._young[key] = outgoing
+            if outgoing is None:
+                return None
+            self._made[key] = outgoing
+        if outgoing.size <= _KEPT_BYTES and len(self._young) < _KEPT_MESSAGES:
+            self._young.add(outgoing)
             if self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._age)
         return outgoing
 
     def _age(self) -> None:
-        self._old, self._young = self._young, {}
+        self._old, self._young = self._young, set()
         self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._age) if self._old else None
 
     def forget(self) -> None:

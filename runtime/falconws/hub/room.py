@@ -26,7 +26,7 @@ from .broker import History, Publication
 from .events import Event, Gap, Message
 from .fan import Broadcaster, Fan, arrange
 from .few import Few
-from .outgoing import Encode, Encoder, Outgoing
+from .outgoing import COMPLAINTS_S, Encode, Encoder, Outgoing
 from .position import Position
 from .stats import Stats
 
@@ -278,6 +278,14 @@ class Room:
             return self._hub.encoder.encode(encode, self.name, event, key=key, previous=previous)
         except Exception:
             # The user's function: the others' deliveries must not suffer.
-            _logger.exception("encode() has failed for %r; its subscribers are not sent this event", event)
             self._hub.stats.failed += 1
+            level = logging.ERROR if self._hub.encoder.may_complain() else logging.DEBUG
+            _logger.log(
+                level,
+                "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts; said "
+                "again after %g s at the earliest)",
+                event,
+                COMPLAINTS_S,
+                exc_info=True,
+            )
             return None

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from typing import Any
 
 from .broker import Broker
+from .info import decode_info
 from .shared import Shared
 
 __all__ = ("Roster",)
-
-_logger = logging.getLogger("falconws.hub")
 
 
 class Roster:
@@ -33,17 +30,8 @@ class Roster:
         """
 
         async def ask() -> dict[str, Any]:
-            return {member: _decode(room, member, info) for member, info in (await self._broker.members(room)).items()}
+            return {
+                member: decode_info(room, member, info) for member, info in (await self._broker.members(room)).items()
+            }
 
         return (await self._shared.ask(room, ask)).copy()
-
-
-def _decode(room: str, member: str, info: bytes) -> Any:
-    if info == b"null":
-        return None
-    try:
-        return json.loads(info)
-    except ValueError:
-        # Somebody else's program has written it.
-        _logger.warning("The info of member %r of room %r is not JSON", member, room)
-        return None

@@ -14,11 +14,13 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
+from weakref import WeakKeyDictionary
 
 import falcon
 
 from falconws.closecodes import CloseCode
 
+from .broker import Payload
 from .outgoing import Encode, Outgoing
 from .policy import Policy
 from .position import Position
@@ -56,6 +58,10 @@ class Socket(Protocol):
     async def send_text(self, payload: str) -> None: ...
     async def send_data(self, payload: bytes) -> None: ...
     async def close(self, code: int | None = None, reason: str | None = None) -> None: ...
+
+
+_turns: WeakKeyDictionary[Socket, asyncio.Lock] = WeakKeyDictionary()
+"""Whose turn it is to send, of the subscriptions of one connection, where that takes waiting."""
 
 
 class SubscriptionHub(HubSide, Protocol):
@@ -260,15 +266,18 @@ class Subscription(Subscriber):
         return outgoing.prepared
 
     async def _send_waiting(self) -> None:
-        ws = self._ws
+        turn = _turns.get(self._ws)
+        if turn is None:
+            turn = _turns[self._ws] = asyncio.Lock()
         try:
             while self._backlog and not self._joining:
-                payload = self._backlog.pop().payload
-                self._wake_publishers()
-                if isinstance(payload, str):
-                    await ws.send_text(payload)
-                else:
-                    await ws.send_data(payload)
+                # What waits in the backlogs of a connection's subscriptions must not meet in the server's line.
+                async with turn:
+                    if not self._backlog:
+                        break
+                    payload = self._backlog.pop().payload
+                    self._wake_publishers()
+                    await self._send(payload)
                 if self._connection is not None:
                     # One message was too large for the extension; the next may not be.
                     break
@@ -280,6 +289,12 @@ class Subscription(Subscriber):
         finally:
             self._sending = None
         self._flush()
+
+    async def _send(self, payload: Payload) -> None:
+        if isinstance(payload, str):
+            await self._ws.send_text(payload)
+        else:
+            await self._ws.send_data(payload)
 
     def _evict(self) -> None:
         self._hub.spawn(self._ws.close(TOO_SLOW, TOO_SLOW_REASON))

@@ -108,7 +108,7 @@ class Switchboard:
             async with asyncio.timeout(_STOP_S):
                 await self.presence.leave_all()
         except TimeoutError:
-            _logger.info("The broker is away: who was present here leaves by lease")
+            _logger.info("Within %g s not all who were present here could be removed: the rest leave by lease", _STOP_S)
         finally:
             await self.broker.stop()
 

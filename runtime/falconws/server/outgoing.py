@@ -55,6 +55,7 @@ class Outgoing(Incoming):
         "_fragmenting",
         "_late_pong",
         "_line_bytes",
+        "_line_largest",
         "_stall_watch",
         "_writable_callbacks",
     )
@@ -67,6 +68,7 @@ class Outgoing(Incoming):
         self._drain_waiters: list[asyncio.Future[None]] = []
         self._corked: list[bytes] | None = None
         self._line_bytes = 0
+        self._line_largest = 0
         self._late_pong: bytes | None = None
         self._writable_callbacks: list[Callable[[], object]] | None = None
         self._stall_watch: StallWatch | None = None
@@ -261,8 +263,14 @@ class Outgoing(Incoming):
             await self._send_in_fragments(opcode, payload)
 
     async def _wait_in_line(self, size: int) -> None:
-        """Wait for the turn of a message of *size* bytes; a line that grows too long ends the connection."""
-        if self._line_bytes and self._line_bytes + size > self._settings.max_buffered_bytes:
+        """Wait for the turn of a message of *size* bytes; a line that grows too long ends the connection.
+
+        The largest message is not counted: one may be larger than the bound, and what comes behind it is not to blame.
+        """
+        if not self._line_bytes:
+            self._line_largest = 0
+        self._line_largest = max(self._line_largest, size)
+        if self._line_bytes + size - self._line_largest > self._settings.max_buffered_bytes:
             _logger.info(
                 "%s - WebSocket closed with %d: %d bytes wait in line", self._peer, _TOO_SLOW, self._line_bytes
             )

@@ -819,3 +819,57 @@ async def test_a_client_that_leaves_in_the_middle_of_joining_has_a_position_all_
             await hub.publish("room", "y")
             assert subscription.positions == {"room": position}
         assert subscription.position == position
+
+
+@pytest.mark.parametrize("encode", [5, "text", object()])
+async def test_encode_is_a_function(encode: Any) -> None:
+    async with Hub() as hub:
+        with pytest.raises(TypeError, match="encode is a function"):
+            hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", encode=encode)
+
+
+async def test_encode_is_no_coroutine_function() -> None:
+    async def encode(event: object) -> str:
+        return "x"
+
+    async with Hub() as hub:
+        with pytest.raises(TypeError, match="not a coroutine function"):
+            hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", encode=encode)
+
+
+async def test_a_function_that_fails_for_every_message_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def encode(event: object) -> str:
+        raise KeyError("name")
+
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", encode=encode):
+        for _ in range(10):
+            await hub.publish("room", "x")
+        assert hub.stats.failed == 10
+    complaints = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(complaints) == 1
+    assert "hub.stats.failed counts" in complaints[0].getMessage()
+
+
+async def test_a_hub_that_has_stopped_says_so() -> None:
+    hub = Hub()
+    async with hub:
+        pass
+    with pytest.raises(RuntimeError, match="has stopped"):
+        await hub.publish("room", "x")
+
+
+async def test_all_who_are_present_leave_with_the_process(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow(MemoryBroker):
+        async def leave(self, room: str, member: str, device: str) -> bool:
+            await asyncio.sleep(0.01)
+            return await super().leave(room, member, device)
+
+    broker = Slow("memory://", history=HistoryLimits())
+    with caplog.at_level(logging.INFO, "falconws.hub"):
+        async with Hub(broker) as hub:
+            for number in range(2000):
+                subscription = hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=f"m{number}")
+                await subscription.__aenter__()
+    # One after the other would take 20 s.
+    assert await broker.members("room") == {}
+    assert "by lease" not in caplog.text

@@ -229,6 +229,37 @@ async def test_senders_wait_in_line_and_newcomers_behind_them(conversation):
     subject.end()
 
 
+async def test_a_message_behind_one_that_is_larger_than_the_bound_waits_for_its_turn(conversation):
+    settings = ConnectionSettings(send_timeout_s=None)
+    subject = conversation(settings)
+    connection = subject.connection
+    subject.transport.protocol.pause_writing()
+    large = asyncio.create_task(
+        connection.send({"type": "websocket.send", "bytes": bytes(2 * settings.max_buffered_bytes)})
+    )
+    await asyncio.sleep(0)
+    small = asyncio.create_task(connection.send({"type": "websocket.send", "text": "small"}))
+    await asyncio.sleep(0)
+    assert not connection.closed
+    subject.transport.protocol.resume_writing()
+    await asyncio.gather(large, small)
+    assert bytes(subject.transport.written).endswith(b"\x81\x05small")
+    subject.end()
+
+
+async def test_a_line_that_grows_too_long_closes_with_1013(conversation):
+    settings = ConnectionSettings(send_timeout_s=None)
+    subject = conversation(settings)
+    connection = subject.connection
+    subject.transport.protocol.pause_writing()
+    half = bytes(settings.max_buffered_bytes // 2)
+    senders = [asyncio.create_task(connection.send({"type": "websocket.send", "bytes": half})) for _ in range(4)]
+    results = await asyncio.gather(*senders, return_exceptions=True)
+    assert all(isinstance(result, OSError) for result in results)
+    assert connection.close_code == 1013
+    subject.end()
+
+
 async def test_a_large_message_cut_off_closes_with_1011(conversation):
     subject = conversation(ConnectionSettings(send_timeout_s=None))
     connection, transport = subject.connection, subject.transport
