@@ -123,6 +123,43 @@ async def test_rooms_on_a_node_that_was_added_are_found(cluster: ChangingCluster
         assert follower.gaps == []
 
 
+async def test_while_a_slot_moves_a_room_takes_publications_and_misses_none(
+    cluster: ChangingCluster, primary: Valkey
+) -> None:
+    target = next(node for node in cluster.nodes if node is not primary)
+    async with make_hub(cluster.url) as here, make_hub(cluster.url) as there, following(there, ROOM) as follower:
+        await here.publish(ROOM, "before")
+        for step in (cluster.begin_move, cluster.move_keys, cluster.end_move):
+            await asyncio.to_thread(step, KEY, primary, target)
+            await here.publish(ROOM, step.__name__)
+        await follower.until(lambda: len(follower.events) == 4, "messages come")
+        assert follower.payloads == ["before", "begin_move", "move_keys", "end_move"]
+
+
+async def test_what_a_moving_slot_refuses_is_tried_again_until_it_has_moved(
+    cluster: ChangingCluster, primary: Valkey
+) -> None:
+    """A command with several keys of which one is not there has to wait, as in a room that is new."""
+    target = next(node for node in cluster.nodes if node is not primary)
+    async with make_hub(cluster.url, timeout_s=20) as hub:
+        await asyncio.to_thread(cluster.begin_move, KEY, primary, target)
+        calls = [
+            asyncio.create_task(call) for call in (hub.publish(ROOM, "new"), hub.present(ROOM), hub.publish(ROOM, "x"))
+        ]
+        answered = "cmdstat_eval:calls="
+        async with asyncio.timeout(20):
+            # ASKed there, each is refused by the other node.
+            while answered not in await asyncio.to_thread(target.say, "INFO", "commandstats"):
+                await asyncio.sleep(0.01)
+        assert not any(call.done() for call in calls)
+        await asyncio.to_thread(cluster.end_move, KEY, primary, target)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*calls)
+            async with following(hub, ROOM) as follower:
+                await hub.publish(ROOM, "after")
+                await follower.until(lambda: follower.payloads == ["after"], "a message comes")
+
+
 async def test_followers_of_a_primary_that_is_cut_off_from_the_cluster_find_its_successor(
     cluster: ChangingCluster, primary: Valkey, replica: Valkey
 ) -> None:

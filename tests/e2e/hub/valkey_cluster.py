@@ -51,14 +51,29 @@ class ChangingCluster(ValkeyCluster):
 
     def give(self, key: str, target: Valkey) -> None:
         """Give the slot of *key*, with all that is in it, to *target*."""
-        slot = target.say("CLUSTER", "KEYSLOT", key).strip().removeprefix(":")
         source = self.primary(key, self.nodes[0])
+        self.begin_move(key, source, target)
+        self.move_keys(key, source, target)
+        self.end_move(key, source, target)
+
+    def begin_move(self, key: str, source: Valkey, target: Valkey) -> None:
+        """Let both know that the slot of *key* is on the move: who has not got all keys of a command, refuses it."""
+        slot = self._slot(key)
         self._expect_ok(target.say("CLUSTER", "SETSLOT", slot, "IMPORTING", self.name(source)))
         self._expect_ok(source.say("CLUSTER", "SETSLOT", slot, "MIGRATING", self.name(target)))
-        if keys := source.say("CLUSTER", "GETKEYSINSLOT", slot, "100").splitlines()[2::2]:
+
+    def move_keys(self, key: str, source: Valkey, target: Valkey) -> None:
+        """Move what is in the slot of *key*."""
+        if keys := source.say("CLUSTER", "GETKEYSINSLOT", self._slot(key), "100").splitlines()[2::2]:
             self._expect_ok(source.say("MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS", *keys))
+
+    def end_move(self, key: str, source: Valkey, target: Valkey) -> None:
+        """Tell all nodes that the slot of *key* is *target*'s."""
         for node in (target, source, *self.nodes):
-            self._expect_ok(node.say("CLUSTER", "SETSLOT", slot, "NODE", self.name(target)))
+            self._expect_ok(node.say("CLUSTER", "SETSLOT", self._slot(key), "NODE", self.name(target)))
+
+    def _slot(self, key: str) -> str:
+        return self.nodes[0].say("CLUSTER", "KEYSLOT", key).strip().removeprefix(":")
 
     def isolate(self, node: Valkey) -> None:
         """Cut *node* off from the other nodes, though not from clients. It has to be started with `DEBUGGING`."""

@@ -27,7 +27,7 @@ from falconws.hub.recovery import backoff
 from .message import ANCHOR_HEADER, decode, encode, name_of, token_of
 from .presence import read_events
 from .room import FollowedRoom
-from .session import NatsSession, load_nats
+from .session import NatsSession, TooLargeError, load_nats
 from .stream import Conflict, NatsStream, Stored
 from .streams import Streams
 from .url import NatsUrl
@@ -227,8 +227,9 @@ class NatsBroker:
                     raise ConnectionError("no session")
                 async with self._attempt(min(deadline, loop.time() + self._timeout_s / 2)):
                     return await work(streams)
+            except TooLargeError:
+                raise
             except Exception as error:
-                _refuse_what_is_too_large(error)
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
                     raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error
@@ -385,10 +386,3 @@ class NatsBroker:
         publication = state.take(epoch, headers, data)
         if publication is not None:
             sink.deliver(publication)
-
-
-def _refuse_what_is_too_large(error: Exception) -> None:
-    import nats.errors
-
-    if isinstance(error, nats.errors.MaxPayloadError):
-        raise ValueError("The message is larger than the NATS server takes (max_payload).") from error

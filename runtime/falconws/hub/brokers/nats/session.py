@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from .url import NatsUrl
 
-__all__ = ("ApiError", "Batch", "NatsSession", "load_nats")
+__all__ = ("ApiError", "Batch", "NatsSession", "TooLargeError", "load_nats")
 
 _NEEDED = (2, 11)
 _END_OF_BATCH = "204"
@@ -57,6 +57,10 @@ def load_nats() -> Any:
     except ImportError:
         raise ValueError('The hub needs nats-py for this URL: pip install "falconws[nats]"') from None
     return nats
+
+
+class TooLargeError(ValueError):
+    """A message is larger than the server's max_payload; trying again is no use."""
 
 
 class NatsSession:
@@ -142,6 +146,17 @@ class NatsSession:
             with suppress(Exception):
                 transport.close()
 
+    def _check_size(self, payload: bytes, headers: Mapping[str, str]) -> None:
+        # The client library looks at the payload alone; for the headers beside it the server cuts the connection.
+        framing = len("NATS/1.0\r\n\r\n") + sum(len(f"{name}: {value}\r\n") for name, value in headers.items())
+        size = len(payload) + (framing if headers else 0)
+        most = self._client.max_payload
+        if size > most:
+            raise TooLargeError(
+                f"The message is larger than the NATS server takes: {size} bytes with its headers, and {most} is its "
+                "max_payload."
+            )
+
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, self._nats.errors.SlowConsumerError):
             self._on_missed()
@@ -173,7 +188,9 @@ class NatsSession:
         Raises:
             ApiError: It refused.
             ConnectionError, TimeoutError: Nobody has answered.
+            TooLargeError: The server would not take it.
         """
+        self._check_size(payload, headers or {})
         async with self._expecting(_Reply()) as (inbox, reply):
             await self._client.publish(subject, payload, reply=inbox, headers=dict(headers) if headers else None)
             answer: dict[str, Any] = json.loads((await reply.done).data)

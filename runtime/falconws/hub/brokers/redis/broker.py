@@ -114,9 +114,7 @@ class RedisBroker:
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
             return (*fixed, since, *message)
 
-        answer = await self._server.repeat(
-            scripts.PUBLISH, (f"{base}:meta", f"{base}:log", f"{base}:{nonce}"), arguments
-        )
+        answer = await self._server.repeat(scripts.PUBLISH, (f"{base}:meta", f"{base}:log"), arguments)
         if answer is None:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
         epoch, _, offset = answer.decode().partition(" ")

@@ -2,7 +2,7 @@
 
 Keys of a room, all in one hash slot::
 
-    {room}:meta     hash  e (epoch), o (offset of the newest publication)
+    {room}:meta     hash  e (epoch), o (offset of the newest publication), and marks of repeated publications
     {room}:log      stream, one entry a publication; its id is the offset
     {room}:leases   sorted set, a device of a member each, scored by when its lease ends
     {room}:members  hash, member -> info
@@ -11,6 +11,9 @@ Keys of a room, all in one hash slot::
 An offset is the server's time in microseconds, or one more than the offset before where that is later. So a server that
 has lost its last writes (a failover, a crash without fsync) does not give the same offset to another publication. Each
 entry says which one it follows: by that, and not by counting, a reader knows whether it has all of them.
+
+While a slot moves to another server of a cluster, a script is carried out only where all of its keys are. So marks have
+no keys of their own, and a room that has a log takes publications all the time.
 """
 
 from __future__ import annotations
@@ -46,11 +49,11 @@ end
 PUBLISH = (
     _ROOM
     + """
--- KEYS meta, log, mark
+-- KEYS meta, log
 -- ARGV channel, epoch for a new room, room ttl ms, most entries, age us, nonce,
 --      us since the first attempt ('' for the first), kind, payload, [key]
-local mark = redis.call('GET', KEYS[3])
-if mark then return mark end
+local mark = redis.call('HGET', KEYS[1], 'm ' .. ARGV[6])
+if mark then return string.match(mark, '^%d+ (.*)$') end
 local epoch, top = room(ARGV[2], ARGV[3])
 local time = now()
 local most = tonumber(ARGV[4])
@@ -93,7 +96,17 @@ redis.call('SPUBLISH', ARGV[1], table.concat({
 local position = epoch .. ' ' .. offset
 if ARGV[7] ~= '' then
   -- The lost attempt may still sit in a buffer: it must not be carried out after this one.
-  redis.call('SET', KEYS[3], position, 'PX', 60000)
+  local minute = 60000000
+  redis.call('HSET', KEYS[1], 'm ' .. ARGV[6], int(time) .. ' ' .. position)
+  if time - (tonumber(redis.call('HGET', KEYS[1], 's') or 0) or 0) > minute then
+    -- Those who come back after an outage are many: old marks are looked for once a minute.
+    redis.call('HSET', KEYS[1], 's', int(time))
+    local fields = redis.call('HGETALL', KEYS[1])
+    for index = 1, #fields, 2 do
+      local since = string.match(fields[index], '^m ') and string.match(fields[index + 1], '^%d+')
+      if since and time - tonumber(since) > minute then redis.call('HDEL', KEYS[1], fields[index]) end
+    end
+  end
 end
 return position
 """
