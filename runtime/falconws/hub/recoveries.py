@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+from .backoff import backoff
 from .broker import Broker, BrokerUnavailable, History, Publication
-from .recovery import backoff
 from .room import RECOVERING, Room
 
 __all__ = ("Recoveries",)

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 
+from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable, Sink
-from falconws.hub.recovery import backoff
 
 __all__ = ("Link", "describe", "redact")
 

@@ -19,10 +19,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
+from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
 from falconws.hub.brokers.link import Link, describe
 from falconws.hub.position import Position
-from falconws.hub.recovery import backoff
 
 from .message import ANCHOR_HEADER, decode, encode, name_of, token_of
 from .presence import read_events

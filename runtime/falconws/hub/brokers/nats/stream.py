@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from falconws.hub.recovery import backoff
+from falconws.hub.backoff import backoff
 
 from .session import ApiError, NatsSession
 

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 
+from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
 from falconws.hub.brokers.link import Link, describe
 from falconws.hub.position import Position
-from falconws.hub.recovery import backoff
 
 from . import scripts
 from .message import Came, Went, encode, follow_each_other, read_entry, read_passed_on
@@ -96,6 +96,10 @@ class RedisBroker:
             return Health(False, f"{name}: {self._link.problem or 'no session'}")
         try:
             await self._server.ping()
+            # A replica, or a user who may not, answers pings and refuses all else.
+            await self._server.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
+        except BrokerUnavailable as error:
+            return Health(False, str(error))
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
         return Health(True, name)

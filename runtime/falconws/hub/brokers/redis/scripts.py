@@ -8,6 +8,8 @@ Keys of a room, all in one hash slot::
     {room}:members  hash, member -> info
     {room}:devices  hash, member -> number of devices
 
+Beside them ``{probe}:probe``, which is no room's: whether scripts may write is tried with it.
+
 An offset is the server's time in microseconds, or one more than the offset before where that is later. So a server that
 has lost its last writes (a failover, a crash without fsync) does not give the same offset to another publication. Each
 entry says which one it follows: by that, and not by counting, a reader knows whether it has all of them.
@@ -18,7 +20,7 @@ no keys of their own, and a room that has a log takes publications all the time.
 
 from __future__ import annotations
 
-__all__ = ("EXPIRE", "HISTORY", "JOIN", "LEAVE", "MEMBERS", "PUBLISH", "RENEW", "TOP")
+__all__ = ("EXPIRE", "HISTORY", "JOIN", "LEAVE", "MEMBERS", "PROBE", "PUBLISH", "RENEW", "TOP")
 
 _COMMON = """
 local function now()
@@ -45,6 +47,8 @@ local function room(candidate, ttl)
 end
 """
 )
+
+PROBE = "return redis.call('SET', KEYS[1], '', 'PX', 60000)"
 
 PUBLISH = (
     _ROOM

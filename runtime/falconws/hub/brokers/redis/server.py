@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable
-from falconws.hub.recovery import backoff
 
 from .cluster import RedisCluster
 from .line import Line
