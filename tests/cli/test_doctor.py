@@ -167,20 +167,24 @@ def test_a_broken_app_is_told_and_the_doctor_lives_on(demo: Path, port: int, cod
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups to end")
 def test_an_app_that_blocks_is_ended_with_its_children(demo: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
     (demo / "demo" / "app.py").write_text(
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        f"with open({str(tmp_path / 'pid')!r}, 'w') as file:\n"
-        "    file.write(str(child.pid))\n"
+        "import subprocess, sys, time\n"
+        f"with open({str(pipe)!r}, 'w') as pipe:\n"
+        "    child = \"import time; print('begun', flush=True); time.sleep(600)\"\n"
+        "    subprocess.Popen([sys.executable, '-c', child], stdout=pipe)\n"
         "time.sleep(600)\n"
     )
-    # Long enough for the import to come so far on a busy machine; the app would block for ten minutes.
-    [found] = check_app(Project(demo, "demo.app:create_app"), timeout_s=6)
-    assert found.level is Level.PROBLEM
-    assert "has not come to an end within 6 s" in found.detail
-    assert "process_startup()" in found.remedy
-    pid = int((tmp_path / "pid").read_text())
-    assert not Path(f"/proc/{pid}/cmdline").exists() or Path(f"/proc/{pid}/cmdline").read_text() == ""
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        # Long enough for the import to come so far on a busy machine; the app would block for ten minutes.
+        [found] = check_app(Project(demo, "demo.app:create_app"), timeout_s=6)
+        assert found.level is Level.PROBLEM
+        assert "has not come to an end within 6 s" in found.detail
+        assert "process_startup()" in found.remedy
+        # A signal is not waited for by the one who sends it: the pipe tells when the last who could write is gone.
+        os.set_blocking(reader.fileno(), True)
+        assert reader.read() == b"begun\n"
 
 
 def test_an_app_without_routes_or_origins_is_warned_of(demo: Path, port: int) -> None:
