@@ -288,7 +288,8 @@ class Hub:
             encode: Makes what the client is sent of an event (``Message``, ``Gap``, ``Joined``, ``Left``): ``str``,
                 ``bytes``, an object for the TEXT media handler, or None for nothing. Called once an event for all
                 subscribers with the same function, so define it once, outside of the responder. By default messages
-                are sent as they were published, and nothing else is.
+                are sent as they were published, and nothing else is: a client of which the broker has lost messages is
+                disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
 
         Raises:
             TypeError, ValueError: *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.

@@ -126,7 +126,7 @@ class Listener(Subscriber):
         if self._backlog and not self._joining:
             self._wake()
 
-    def _evict(self) -> None:
+    def _evict(self, reason: str) -> None:
         self._too_slow = True
         self._wake()
 

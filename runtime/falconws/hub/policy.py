@@ -55,6 +55,11 @@ class Policy:
     timeout_s: float = 0.0
     """Seconds that ``block`` makes a publisher wait."""
 
+    @property
+    def drops(self) -> bool:
+        """Whether a subscriber may miss messages and stay; otherwise it is disconnected when it would."""
+        return self.name not in ("disconnect", "block")
+
     def __post_init__(self) -> None:
         if self.max_messages < 1:
             raise ValueError(f"Policy.{self.name}(max_messages={self.max_messages}): use 1 or more.")
@@ -161,10 +166,9 @@ class Backlog(Generic[ItemT]):
         if self._fits(item):
             self._append(item)
             return []
-        name = self._policy.name
-        if name in ("disconnect", "block"):
+        if not self._policy.drops:
             return None
-        if name == "drop_newest":
+        if self._policy.name == "drop_newest":
             return [item]
         dropped: list[ItemT] = []
         while not self._fits(item):

@@ -58,6 +58,9 @@ class Follower(Protocol):
     def offer(self, outgoing: Outgoing) -> None:
         """Take what could not be sent at once."""
 
+    def miss(self, room: Room) -> None:
+        """Know that messages of *room* are lost, whether it is told of them or not."""
+
     def has_room(self, size: int) -> bool:
         """Whether a message of *size* bytes would find room."""
 
@@ -212,6 +215,8 @@ class Room:
         stats.gaps += 1
         _logger.warning("Messages of room %r are missing after %s: %s", self.name, self.position, reason)
         self.epoch, self.offset = position
+        for follower in self.followers:
+            follower.miss(self)
         self.tell(Gap(self.name, position, reason))
 
     def _continues(self, publication: Publication) -> bool:

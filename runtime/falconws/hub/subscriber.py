@@ -24,6 +24,10 @@ from .stats import Dropped, Stats
 
 __all__ = ("HubSide", "Subscriber", "since_for")
 
+TOO_SLOW = "client too slow"
+MISSING = "messages are missing"
+"""Why a subscriber is disconnected; connections are closed with it."""
+
 _logger = logging.getLogger("falconws.hub")
 
 
@@ -111,7 +115,8 @@ class Subscriber:
 
     @property
     def gap(self) -> bool:
-        """Whether ``since=`` lay too far back in any room: messages are missing, and the client should reload."""
+        """Whether messages of any room are missing, and the client should reload: ``since=`` lay too far back, or the
+        broker has lost them since."""
         return bool(self._gaps)
 
     @property
@@ -175,9 +180,7 @@ class Subscriber:
                 start = Position(start.epoch, _previous(publications[0]))
             gap = Gap(room.name, start, "the position given is too old, or of another epoch")
             self._hub.stats.gaps += 1
-            if self._gaps is None:
-                self._gaps = set()
-            self._gaps.add(room.name)
+            self._note_gap(room)
             _logger.info("%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason)
             replay.append(room.encode(self.encode, gap))
         replay += [self._hub.replays.encode(room, self.encode, publication) for publication in publications]
@@ -241,15 +244,33 @@ class Subscriber:
         dropped = backlog.add(outgoing, joining=self._joining > 0)
         if dropped is None:
             self._count(outgoing.room, 1)
-            for waiting in backlog:
-                self._count(waiting.room, 1)
-            self._hub.stats.disconnected += 1
-            self._detach()
-            self._evict()
+            self._disconnect(TOO_SLOW)
             return
         for gone in dropped:
             self._count(gone.room, 1)
         self._flush()
+
+    def miss(self, room: Room) -> None:
+        """Know that messages of *room* are lost.
+
+        Without an ``encode`` function nobody can tell the client so. One that must not miss any is disconnected: it
+        reloads when it comes back.
+        """
+        self._note_gap(room)
+        if self.encode is None and not self._policy.drops:
+            self._disconnect(MISSING)
+
+    def _note_gap(self, room: Room) -> None:
+        if self._gaps is None:
+            self._gaps = set()
+        self._gaps.add(room.name)
+
+    def _disconnect(self, reason: str) -> None:
+        for waiting in self._backlog or ():
+            self._count(waiting.room, 1)
+        self._hub.stats.disconnected += 1
+        self._detach()
+        self._evict(reason)
 
     def _make_backlog(self) -> Backlog[Outgoing]:
         if self._backlog is None:
@@ -288,8 +309,8 @@ class Subscriber:
         """Begin to pass on what waits, unless that is under way."""
         raise NotImplementedError
 
-    def _evict(self) -> None:
-        """Tell the consumer that it was too slow; it is detached already."""
+    def _evict(self, reason: str) -> None:
+        """Tell the consumer why it ends; it is detached already."""
         raise NotImplementedError
 
     # Publishers that wait
@@ -316,11 +337,7 @@ class Subscriber:
                     await waiter
         except TimeoutError:
             if not self._over:
-                for waiting in self._backlog or ():
-                    self._count(waiting.room, 1)
-                self._hub.stats.disconnected += 1
-                self._detach()
-                self._evict()
+                self._disconnect(TOO_SLOW)
 
     def _wake_publishers(self) -> None:
         waiters, self._space_waiters = self._space_waiters, None

@@ -29,11 +29,6 @@ from .subscriber import HubSide, Subscriber, since_for
 
 __all__ = ("ConnectionHandle", "Socket", "Subscription")
 
-TOO_SLOW = CloseCode.TRY_AGAIN_LATER
-"""1013: what the policies ``disconnect`` and ``block`` close with."""
-
-TOO_SLOW_REASON = "client too slow"
-
 _logger = logging.getLogger("falconws.hub")
 
 
@@ -296,8 +291,8 @@ class Subscription(Subscriber):
         else:
             await self._ws.send_data(payload)
 
-    def _evict(self) -> None:
-        self._hub.spawn(self._ws.close(TOO_SLOW, TOO_SLOW_REASON))
+    def _evict(self, reason: str) -> None:
+        self._hub.spawn(self._ws.close(CloseCode.TRY_AGAIN_LATER, reason))
         memberships, self._memberships = self._memberships, None
         if memberships:
             self._hub.spawn(self._hub.presence.leave(memberships.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from tests.e2e.hub.nats_cluster import NatsCluster
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, ValkeyCluster
+from tests.e2e.hub.serving import Serve, ServiceProcess
 
 KINDS: dict[str, type[BrokerServer]] = {"redis": Valkey, "nats": Nats}
 
@@ -56,6 +58,22 @@ def start_broker(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Return a function that starts the service: `serve(url, workers=2)`."""
+    started: list[ServiceProcess] = []
+
+    def start(url: str, **options: Any) -> ServiceProcess:
+        log = tmp_path / f"service-{uuid.uuid4().hex}.log"
+        service = ServiceProcess(log, url, **options)
+        started.append(service)
+        return service
+
+    yield start
+    for service in started:
+        service.stop()
 
 
 class _Closing:

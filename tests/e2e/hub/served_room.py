@@ -26,6 +26,9 @@ def encode_all(event: falconws.hub.Event) -> dict[str, object] | None:
     return {"joined": event.member} if isinstance(event, falconws.Joined) else encode(event)
 
 
+ENCODE = {"changes": encode, "all": encode_all, "plain": None}
+
+
 class Room:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, room: str) -> None:
         resp.media = sorted(await hub.present(room))
@@ -38,7 +41,7 @@ class Room:
             room,
             since=falconws.Position.parse(since) if since else None,
             member=req.get_param("member"),
-            encode=encode_all if req.get_param_as_bool("watch") else encode,
+            encode=ENCODE[req.get_param("told", default="changes")],
         ) as subscription:
             await ws.send_media({"pid": os.getpid(), "position": str(subscription.position), "gap": subscription.gap})
             async for _ in ws:

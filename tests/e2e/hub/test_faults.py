@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import logging
 import shutil
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from falconws.hub import BrokerUnavailable, HistoryLimits
 from tests.e2e.hub.observer import (
     TIMEOUT_S,
+    WAIT_S,
     Follower,
     following,
     make_hub,
@@ -23,6 +27,7 @@ from tests.e2e.hub.observer import (
 )
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, ValkeyCluster
+from tests.e2e.hub.serving import Serve
 
 kinds = pytest.mark.parametrize("kind", ["redis", "nats"])
 PAUSE_S = 30
@@ -122,6 +127,22 @@ async def test_killed_without_persistence_is_a_gap(kind: str, start_broker: Star
         assert follower.payloads == ["before", "after"]
         assert len(follower.gaps) == 1
         assert follower.events[-1].position.epoch != before.epoch
+
+
+@kinds
+def test_a_client_that_cannot_be_told_of_a_gap_is_disconnected(kind: str, start_broker: Start, serve: Serve) -> None:
+    server: BrokerServer = start_broker(kind, persistent=False)
+    room = f"{serve(server.url).ws_url}/rooms/room"
+    with connect(room) as told, connect(f"{room}?told=plain") as plain:
+        for client in (told, plain):
+            assert not json.loads(client.recv(WAIT_S))["gap"]
+        server.restart()
+        assert "begun afresh" in json.loads(told.recv(WAIT_S))["gap"]
+        with pytest.raises(ConnectionClosed) as closed:
+            plain.recv(WAIT_S)
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, "messages are missing")
+        assert told.ping().wait(WAIT_S)
 
 
 @kinds

@@ -8,9 +8,7 @@ import json
 import os
 import random
 import signal
-import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -19,30 +17,12 @@ import websockets
 
 from tests.e2e.hub.observer import WAIT_S, make_hub, publish_until_told
 from tests.e2e.hub.servers import BrokerServer
-from tests.e2e.hub.serving import ServiceProcess
+from tests.e2e.hub.serving import Serve
 
 CLIENTS = 200
 """On each of two servers."""
 MESSAGES = 90
 MEMBERS = 20
-
-Serve = Callable[..., ServiceProcess]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Return a function that starts the service: `serve(url, workers=2)`."""
-    started: list[ServiceProcess] = []
-
-    def start(url: str, **options: Any) -> ServiceProcess:
-        log = tmp_path / f"service-{uuid.uuid4().hex}.log"
-        service = ServiceProcess(log, url, **options)
-        started.append(service)
-        return service
-
-    yield start
-    for service in started:
-        service.stop()
 
 
 class Client:

@@ -338,3 +338,30 @@ async def test_a_client_that_is_ahead_of_its_new_process_gets_nothing_twice() ->
                 assert (subscription.position.offset, subscription.gap) == (4, False)
     assert other.taken == ["0", "1", "2", "3"]
     assert client.taken == ["2", "3"]
+
+
+@pytest.mark.parametrize("policy", [Policy.disconnect(), Policy.block(), Policy.drop_oldest(), Policy.conflate()])
+@pytest.mark.parametrize("encode", [None, tell])
+async def test_who_must_miss_nothing_and_cannot_be_told_of_a_gap_is_disconnected(policy: Policy, encode: Any) -> None:
+    broker = Unreliable(HistoryLimits(messages=0))
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection)
+    async with Hub(broker) as hub, hub.subscribe(socket, "room", policy=policy, encode=encode) as subscription:
+        assert subscription.gaps == frozenset()
+        await broker.publish("room", "1")
+        await broker.publish("room", "2")
+        del broker.pending[0]
+        broker.pass_on(0)
+        await settle()
+        assert subscription.gaps == {"room"}
+        if encode is None and not policy.drops:
+            assert (socket.close_code, socket.close_reason) == (1013, "messages are missing")
+            assert (hub.stats.disconnected, hub.stats.dropped) == (1, 0)
+            assert hub._switchboard.rooms == {}
+        else:
+            assert socket.close_code is None
+            epoch, _ = await broker.publish("room", "3")
+            broker.pass_on(0)
+            await settle()
+            told = [json.dumps(["gap", epoch, 2]), json.dumps(["message", epoch, 3, 3])]
+            assert connection.taken == (["3"] if encode is None else told)

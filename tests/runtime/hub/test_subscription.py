@@ -110,7 +110,8 @@ async def test_a_position_of_an_epoch_that_is_over_hides_nothing() -> None:
     async with Hub(broker) as hub:
         first = await hub.publish("room", "0")
         ahead = Position(first.epoch, first.offset + 5)
-        async with hub.subscribe(ScriptedSocket(connection), "room", since=ahead) as subscription:
+        policy = Policy.drop_oldest()
+        async with hub.subscribe(ScriptedSocket(connection), "room", since=ahead, policy=policy) as subscription:
             await settle()
             broker._store.epoch = "another"
             for number in range(1, 4):
