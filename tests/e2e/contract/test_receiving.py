@@ -161,8 +161,11 @@ async def test_a_cancelled_send_leaves_no_half_message_behind(peer: Peer) -> Non
         head, _, body = str(message).partition(":")
         numbers.append(int(head))
         assert body == "x" * 40_000
-    assert numbers == sorted(set(numbers))
-    assert (await peer.saw("cancelled"))["count"] > 0
+    cancelled = set((await peer.saw("cancelled"))["numbers"])
+    assert cancelled
+    assert len(numbers) == len(set(numbers))
+    # A server may take a message although nobody waits for that any more: granian does, and when, is up to its threads.
+    assert [number for number in numbers if number not in cancelled] == sorted({*range(200)} - cancelled)
     assert (await peer.closed(connection))[0] == 1000
 
 

@@ -71,7 +71,7 @@ async def cancelled_sends(req: Request, ws: WebSocket, run: Run) -> None:
     """Cancel sends at every point of their life."""
     await ws.accept()
     luck = random.Random(3)
-    cancelled = 0
+    cancelled = []
     for number in range(200):
         sending = asyncio.create_task(ws.send_text(f"{number}:" + "x" * 40_000))
         for _ in range(luck.randrange(4)):
@@ -80,9 +80,9 @@ async def cancelled_sends(req: Request, ws: WebSocket, run: Run) -> None:
         try:
             await sending
         except asyncio.CancelledError:
-            cancelled += 1
+            cancelled.append(number)
     await ws.send_text("end")
-    run.note("cancelled", count=cancelled)
+    run.note("cancelled", numbers=cancelled)
 
 
 @websocket("parallel-loops")
