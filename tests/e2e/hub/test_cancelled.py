@@ -13,6 +13,7 @@ from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.nats.session import NatsSession
 from falconws.hub.brokers.redis.broker import RedisBroker
 from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 
 kinds = pytest.mark.parametrize("kind", ["redis", "nats"])
@@ -84,6 +85,31 @@ async def test_a_stop_that_is_cancelled_leaves_nothing_running(kind: str, valkey
     if running:
         _, running = await asyncio.wait(running, timeout=WAIT_S)
     assert running == set()
+
+
+@kinds
+@pytest.mark.parametrize("attempt", range(5))
+async def test_a_stop_just_when_the_connection_is_lost_leaves_nothing_running(
+    kind: str, attempt: int, valkey: Valkey, nats: Nats
+) -> None:
+    """Where in its own end the client library is then, is luck: so there are several attempts."""
+    server: BrokerServer = valkey if kind == "redis" else nats
+    async with Proxy(server.port) as proxy:
+        before = asyncio.all_tasks()
+        broker = broker_for(server.url.replace(str(server.port), str(proxy.port)))
+        await broker.start(Recorder())
+        for number in range(10):
+            await broker.subscribe(f"cut-{number}")
+        proxy.hold()
+        publishing = [asyncio.create_task(broker.publish("cut-0", "x" * 900_000)) for _ in range(30)]
+        # Long enough for the kernel's buffers to be full.
+        await asyncio.wait(publishing, timeout=0.3)
+        proxy.cut()
+        await broker.stop()
+        await asyncio.wait(publishing, timeout=WAIT_S)
+        for done in publishing:
+            done.exception()
+        assert [task for task in asyncio.all_tasks() - before if "Proxy." not in repr(task)] == []
 
 
 @kinds

@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakSet
 
 from .url import NatsUrl
 
 __all__ = ("ApiError", "Batch", "NatsSession", "TooLargeError", "load_nats")
 
 _NEEDED = (2, 11)
+_CLOSE_S = 0.5
 _END_OF_BATCH = "204"
 _NOT_FOUND = "404"
 _NO_RESPONDERS = "503"
@@ -81,6 +83,7 @@ class NatsSession:
         self._ended = asyncio.Event()
         self._reason = "the connection was closed"
         self._replies: dict[str, _Reply | _Replies] = {}
+        self._subscriptions: WeakSet[Any] = WeakSet()
         self._inbox = ""
         self._numbers = count()
 
@@ -114,7 +117,7 @@ class NatsSession:
         self._inbox = self._client.new_inbox()
         # Without limits: what comes here was asked for, and one answer of a batch must not be dropped.
         unlimited = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply, **unlimited)
+        self._subscriptions.add(await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply, **unlimited))
 
     async def wait(self, look: Callable[[], Awaitable[str | None]]) -> str:
         """Return when the session has ended, with the reason.
@@ -136,15 +139,33 @@ class NatsSession:
                 return reason
 
     async def close(self) -> None:
-        """Cut the connection, whatever state it is in."""
+        """Cut the connection, whatever state it is in; those who wait for an answer need not wait any longer."""
+        for replies in self._replies.values():
+            if not replies.done.done():
+                replies.done.set_exception(ConnectionError(self._reason))
         with suppress(Exception):
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(_CLOSE_S):
                 await self._client.close()
         # close() waits for a server that reads no more to take what was written; so the socket is closed in any case.
         transport = getattr(self._client, "_transport", None)
         if transport is not None:
             with suppress(Exception):
                 transport.close()
+        await self._end_tasks()
+
+    async def _end_tasks(self) -> None:
+        # A close() that the server cuts short leaves tasks of the client library behind, and so does one that comes
+        # while the library closes by itself.
+        client = self._client
+        names = ("_reading_task", "_flusher_task", "_ping_interval_task", "_reconnection_task")
+        tasks = [getattr(client, name, None) for name in names]
+        tasks += [getattr(subscription, "_wait_for_msgs_task", None) for subscription in self._subscriptions]
+        self._subscriptions.clear()
+        left = [task for task in tasks if task is not None and not task.done()]
+        for task in left:
+            task.cancel()
+        if left:
+            await asyncio.wait(left, timeout=_CLOSE_S)
 
     def _check_size(self, payload: bytes, headers: Mapping[str, str]) -> None:
         # The client library looks at the payload alone; for the headers beside it the server cuts the connection.
@@ -168,7 +189,9 @@ class NatsSession:
 
     async def subscribe(self, subject: str, callback: Callable[[Any], Awaitable[None]]) -> Any:
         """Have *callback* called with what comes on *subject*; return what has an ``unsubscribe()``."""
-        return await self._client.subscribe(subject, cb=callback)
+        subscription = await self._client.subscribe(subject, cb=callback)
+        self._subscriptions.add(subscription)
+        return subscription
 
     async def _round_trip(self) -> None:
         # A message to itself, and not the client's flush(): a cancelled flush() ends its reader without a word (nats-py
