@@ -1,11 +1,13 @@
 """What `falconws status` says."""
 
 from collections import Counter
+from itertools import groupby
 
 import click
 
 from falconws_cli.exitcodes import ExitCode
 from falconws_cli.lifecycle.integrity import GeneratedFile, State, generated_files
+from falconws_cli.lifecycle.manifest import Operation
 from falconws_cli.lifecycle.memory import FOLDER, Memory
 
 _COLORS = {State.EDITED: "yellow", State.MISSING: "red", State.CONFLICT: "red"}
@@ -32,10 +34,11 @@ def show_status(memory: Memory, *, as_json: bool) -> ExitCode:
 
 
 def _print(memory: Memory, files: list[GeneratedFile]) -> None:
-    for operation in memory.manifest.operations:
-        own = [file for file in files if file.operation is operation]
-        taken_back = ", taken back but for what was edited" if operation.taken_back else ""
-        click.echo(f"{operation.command} (falconws {operation.version}{taken_back})")
+    # What a command has made is remembered in two parts when one of them was destroyed and brought back.
+    for title, operations in groupby(memory.manifest.operations, _title):
+        parts_of_one = list(operations)
+        own = [file for file in files if any(file.operation is operation for operation in parts_of_one)]
+        click.echo(title)
         for file in own:
             if file.state is not State.INTACT:
                 state = click.style(f"{file.state.value:>10}", fg=_COLORS[file.state])
@@ -50,6 +53,11 @@ def _print(memory: Memory, files: list[GeneratedFile]) -> None:
     click.echo(f"\n{len(files)} generated {'file' if len(files) == 1 else 'files'}: {', '.join(parts)}.")
     if memory.manifest.destroyed is not None:
         click.echo(f"`falconws undo` brings back what `{memory.manifest.destroyed.command}` took away.")
+
+
+def _title(operation: Operation) -> str:
+    taken_back = ", taken back but for what was edited" if operation.taken_back else ""
+    return f"{operation.command} (falconws {operation.version}{taken_back})"
 
 
 def _print_json(memory: Memory, files: list[GeneratedFile]) -> None:

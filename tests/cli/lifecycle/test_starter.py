@@ -36,7 +36,9 @@ def test_it_comes_back_with_undo_and_can_go_again(run: Run, demo: Path) -> None:
     gone = without_memory(demo)
     do(run, "undo")
     assert without_memory(demo) == before
-    assert "0 edited, 0 missing" in do(run, "status")
+    status = do(run, "status")
+    assert "0 edited, 0 missing" in status
+    assert status.count("falconws new demo") == 1
     assert "up to date" in do(run, "upgrade", "--check")
     # It is no command that could be undone.
     assert "but the project itself" in one_line_error(run("undo", cwd="demo"))
