@@ -70,7 +70,9 @@ async def following(hub: falconws.Hub, room: str) -> AsyncIterator[Follower]:
 
 
 def make_hub(url: str, **options: Any) -> falconws.Hub:
-    return falconws.Hub(url, **{"timeout_s": TIMEOUT_S, "history": HistoryLimits(messages=1000), **options})
+    # Longer than what is published while a follower is away, however busy the machine is: two hubs that lose their
+    # server are not back at the same moment.
+    return falconws.Hub(url, **{"timeout_s": TIMEOUT_S, "history": HistoryLimits(messages=100_000), **options})
 
 
 async def publish_until_told(hub: falconws.Hub, room: str, payload: str) -> None:

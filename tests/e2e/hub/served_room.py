@@ -9,7 +9,7 @@ from falconws.hub import HistoryLimits
 
 LEASE_S = 3.0
 
-hub = falconws.Hub(os.environ["HUB_URL"], history=HistoryLimits(messages=10_000), lease_s=LEASE_S, timeout_s=5)
+hub = falconws.Hub(os.environ["HUB_URL"], history=HistoryLimits(messages=100_000), lease_s=LEASE_S, timeout_s=5)
 
 
 def encode(event: falconws.hub.Event) -> dict[str, object] | None:

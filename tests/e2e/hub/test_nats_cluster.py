@@ -124,14 +124,12 @@ async def test_what_was_not_passed_on_comes_without_a_later_message(elected: boo
 
 async def test_without_a_majority_it_says_so_and_goes_on_when_there_is_one(cluster: NatsCluster) -> None:
     """The connection holds all the while, to the leader, which takes no message any more."""
-    # The two hubs may be back some seconds apart.
-    options = {"history": HistoryLimits(messages=100_000)}
-    async with make_hub(cluster.url, **options) as hub:
+    async with make_hub(cluster.url) as hub:
         await hub.publish("room", "makes the streams")
     left, *others = await leader_and_others(cluster)
     async with (
-        make_hub(only(left), **options) as here,
-        make_hub(only(left), **options) as there,
+        make_hub(only(left)) as here,
+        make_hub(only(left)) as there,
         following(there, "room") as follower,
     ):
         async with publishing(here, "room") as publisher:
