@@ -169,9 +169,10 @@ def _workers(rows: Sequence[Row]) -> _Section:
         lines.append(f"| {place} | {costs} | {row.median('rate'):,.0f} | {spread} |")
     lines += [
         "",
-        "The kernel gives a connection to the worker that takes it first. The load opens one after the other, which",
-        "leaves the workers with unequal shares: the last column has the fewest and the most subscribers that one of",
-        "them got in any round.",
+        "The kernel gives a connection to the worker that takes it first. The load opens one after the other, and",
+        "workers that share a core take turns as the scheduler likes, so their shares are unequal: the last column has",
+        "the fewest and the most subscribers that one of them got in any round. Workers with a core each get about the",
+        "same.",
     ]
     panels = [
         Panel("µs CPU/delivery, by workers", _columns(rows, "workers", "cpu_us")),
