@@ -17,7 +17,6 @@ class Broadcaster(Protocol):
     """What of the ASGI extension "falconws.connection" is used here."""
 
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
-    def try_send_prepared(self, prepared: Any) -> bool: ...
 
 
 class Receiver(Protocol):
@@ -59,6 +58,11 @@ class Fan(Generic[_R]):
             self._connections.append(connection)
             self._direct.append(follower)
 
+    @property
+    def followers(self) -> Sequence[_R]:
+        """All of them."""
+        return [*self._direct, *(follower for _, follower in self._again), *self._others]
+
     def send(self, outgoing: Outgoing) -> Sequence[_R]:
         """Send *outgoing* to all who can be sent to at once, and return the others."""
         if not self._connections:
@@ -72,7 +76,7 @@ class Fan(Generic[_R]):
         return [
             *self._others,
             *(follower for connection, follower in pairs if connection in left),
-            *(follower for connection, follower in self._again if not connection.try_send_prepared(prepared)),
+            *(follower for connection, follower in self._again if connection.broadcast([connection], prepared)),
         ]
 
 

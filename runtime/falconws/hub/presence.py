@@ -52,6 +52,7 @@ class Presence:
         self._process = secrets.token_hex(8)
         self._numbers = count()
         self._memberships: dict[Entry, Membership] = {}
+        self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def join(self, room: str, member: str, info: bytes) -> Membership:
@@ -73,10 +74,17 @@ class Presence:
         except BaseException:
             self._spawn(self._take_back(joining, entry))
             raise
-        self._memberships[entry] = membership
         return membership
 
     async def _add(self, membership: Membership) -> None:
+        await self._tell(membership)
+        if self._stopping:
+            await self._remove_one(membership.entry)
+            raise BrokerUnavailable("the hub has stopped")
+        # Here, and not when the caller goes on: leave_all() may come in between.
+        self._memberships[membership.entry] = membership
+
+    async def _tell(self, membership: Membership) -> None:
         await self._broker.join(*membership.entry, membership.info, self._step_s * (_STEPS - 1))
 
     async def _take_back(self, joining: asyncio.Task[None], entry: Entry) -> None:
@@ -86,6 +94,7 @@ class Presence:
             _logger.debug(
                 "%s is not present in room %r after all", entry.member, entry.room, exc_info=joining.exception()
             )
+        self._memberships.pop(entry, None)
         await self._remove([entry])
 
     async def leave(self, memberships: Iterable[Membership]) -> None:
@@ -109,6 +118,7 @@ class Presence:
 
     async def leave_all(self) -> None:
         """Remove all devices of this process, and wait for what is on its way; cancelling this ends that too."""
+        self._stopping = True
         self._spawn(self._remove(list(self._memberships)))
         self._memberships.clear()
         try:
@@ -145,6 +155,6 @@ class Presence:
             if membership is None:
                 continue
             # This process was away for so long that the others took it for dead.
-            await self._add(membership)
+            await self._tell(membership)
             if entry not in self._memberships:
                 await self._broker.leave(*entry)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from .broker import History, Publication
@@ -58,8 +58,8 @@ class Follower(Protocol):
     def offer(self, outgoing: Outgoing) -> None:
         """Take what could not be sent at once."""
 
-    def miss(self, room: Room) -> None:
-        """Know that messages of *room* are lost, whether it is told of them or not."""
+    def miss(self, room: Room, *, told: bool) -> None:
+        """Know that messages of *room* behind its position are lost, and whether the client can be told so."""
 
     def has_room(self, size: int) -> bool:
         """Whether a message of *size* bytes would find room."""
@@ -113,7 +113,7 @@ class Room:
         self.settled: asyncio.Future[None] | None = None
         """Set when the state OPENING or CLOSING ends, if somebody waits for it."""
         self.followers: Few[Follower] = Few()
-        self._held: deque[Publication] | None = None
+        self._held: _Held | None = None
         self._fans: list[Fan[Follower]] | None = None
 
     @property
@@ -187,7 +187,7 @@ class Room:
             or (not history.complete and publication.position.offset > history.top.offset)
         }
         if over and self._held:
-            self._held = deque((p for p in self._held if id(p) not in over), maxlen=_MAX_HELD)
+            self._held.keep(lambda publication: id(publication) not in over)
         publications = list(history.publications)
         if not history.complete:
             offset = history.top.offset
@@ -214,10 +214,9 @@ class Room:
             reason = "the history does not reach back far enough"
         stats.gaps += 1
         _logger.warning("Messages of room %r are missing after %s: %s", self.name, self.position, reason)
-        self.epoch, self.offset = position
-        for follower in self.followers:
-            follower.miss(self)
+        # Before the position moves: whoever is disconnected for it stands before the gap.
         self.tell(Gap(self.name, position, reason))
+        self.epoch, self.offset = position
 
     def _continues(self, publication: Publication) -> bool:
         epoch, offset = publication.position
@@ -228,12 +227,15 @@ class Room:
 
     def _hold(self, publication: Publication) -> None:
         if self._held is None:
-            self._held = deque(maxlen=_MAX_HELD)
-        self._held.append(publication)
+            self._held = _Held()
+        self._held.hold(publication)
 
     def _release(self) -> bool:
         """Deliver what was held back; False when something is missing between."""
         held = self._held
+        if held is not None and held.overflowed:
+            held.overflowed = False
+            return False
         while held:
             publication = held[0]
             if self._continues(publication):
@@ -259,9 +261,22 @@ class Room:
             if len(self.followers) > 1:
                 # Most rooms have one follower, and are many.
                 self._fans = fans
+        encoder = self._hub.encoder
         waiting: list[tuple[Outgoing, Sequence[Follower]]] = []
         for fan in fans:
-            outgoing = self.encode(fan.encode, event, key=key, previous=previous)
+            told = fan.encode is not None
+            outgoing = None
+            try:
+                outgoing = encoder.encode(fan.encode, self.name, event, key=key, previous=previous)
+            except Exception:
+                told = False
+                self._complain(event)
+            if isinstance(event, Gap):
+                for follower in fan.followers:
+                    try:
+                        follower.miss(self, told=told)
+                    except Exception:
+                        self._end(follower)
             if outgoing is not None:
                 waiting.append((outgoing, fan.send(outgoing)))
         for outgoing, followers in waiting:
@@ -269,11 +284,14 @@ class Room:
                 try:
                     follower.offer(outgoing)
                 except Exception:
-                    # Whatever it is, it must not reach the others.
-                    _logger.exception("A subscriber of room %r has failed; its subscription ends", self.name)
-                    follower.end()
+                    self._end(follower)
         if isinstance(event, Message):
             self._hub.stats.delivered += len(self.followers)
+
+    def _end(self, follower: Follower) -> None:
+        # Whatever has happened to it, it must not reach the others.
+        _logger.exception("A subscriber of room %r has failed; its subscription ends", self.name)
+        follower.end()
 
     def encode(
         self, encode: Encode | None, event: Event, *, key: str | None = None, previous: int | None = None
@@ -282,15 +300,38 @@ class Room:
         try:
             return self._hub.encoder.encode(encode, self.name, event, key=key, previous=previous)
         except Exception:
-            # The user's function: the others' deliveries must not suffer.
-            self._hub.stats.failed += 1
-            level = logging.ERROR if self._hub.encoder.may_complain() else logging.DEBUG
-            _logger.log(
-                level,
-                "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts; said "
-                "again after %g s at the earliest)",
-                event,
-                COMPLAINTS_S,
-                exc_info=True,
-            )
+            self._complain(event)
             return None
+
+    def _complain(self, event: Event) -> None:
+        # It is the user's function: the others' deliveries must not suffer.
+        self._hub.stats.failed += 1
+        level = logging.ERROR if self._hub.encoder.may_complain() else logging.DEBUG
+        _logger.log(
+            level,
+            "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts; said "
+            "again after %g s at the earliest)",
+            event,
+            COMPLAINTS_S,
+            exc_info=True,
+        )
+
+
+class _Held(deque[Publication]):
+    """What a room holds back."""
+
+    overflowed = False
+    """Whether some were let go since somebody has looked. A broker need not say what a publication follows, so their
+    absence could not be seen from those that are left."""
+
+    def hold(self, publication: Publication) -> None:
+        if len(self) == _MAX_HELD:
+            self.popleft()
+            self.overflowed = True
+        self.append(publication)
+
+    def keep(self, wanted: Callable[[Publication], bool]) -> None:
+        """Let go of all that are not *wanted*."""
+        kept = [publication for publication in self if wanted(publication)]
+        self.clear()
+        self.extend(kept)

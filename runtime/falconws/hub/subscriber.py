@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .broker import Publication
@@ -48,6 +48,7 @@ class Subscriber:
 
     __slots__ = (
         "_backlog",
+        "_behind",
         "_dropped",
         "_gaps",
         "_hub",
@@ -73,6 +74,8 @@ class Subscriber:
         """While it is not 0, what comes is kept: what is replayed has to go before it."""
         # Most subscribers never need any of these.
         self._backlog: Backlog[Outgoing] | None = None
+        self._behind: dict[str, Position] | None = None
+        """Where it stands in rooms whose history has been asked for."""
         self._dropped: Counter[str] | None = None
         self._gaps: set[str] | None = None
         self._seen: dict[str, Position] | None = None
@@ -89,16 +92,20 @@ class Subscriber:
         """
         if self._stood is not None:
             return self._stood.copy()
+        return self._where(self._backlog or ())
+
+    def _where(self, waiting: Iterable[Outgoing]) -> dict[str, Position]:
+        """Return where it stands while *waiting* waits for it."""
         positions = {room.name: room.position for room in self._rooms}
         for name, seen in (self._seen or {}).items():
             if name in positions and seen.epoch == positions[name].epoch and seen.offset > positions[name].offset:
                 positions[name] = seen
-        for outgoing in reversed(list(self._backlog or ())):
+        for outgoing in reversed(list(waiting)):
             if outgoing.position is not None and outgoing.room in positions:
                 epoch, offset = outgoing.position
                 before = offset - 1 if outgoing.previous is None else outgoing.previous
                 positions[outgoing.room] = Position(epoch, before)
-        return positions
+        return positions | (self._behind or {})
 
     @property
     def position(self) -> Position:
@@ -135,6 +142,8 @@ class Subscriber:
         """Follow a room, from *since* or from now on; None when the subscription is over or has it already."""
         room = await self._hub.open(name)
         if self._over or room in self._rooms:
+            if self._stood is not None:
+                self._stood.setdefault(name, since or room.position)
             self._hub.release(room)
             return None
         start = room.position
@@ -151,10 +160,15 @@ class Subscriber:
             self._seen[name] = since
         room.add(self)
         self._rooms.add(room)
+        if self._behind is None:
+            self._behind = {}
+        # A copy, that no other has: the room may be left and joined again meanwhile.
+        mark = self._behind[name] = Position(*since)
         try:
-            await self._catch_up(room, since, start)
+            await self._catch_up(room, mark, start)
         except BaseException:
-            self._leave(room)
+            if self._behind.get(name) is mark:
+                self._leave(room)
             raise
         finally:
             self._joining -= 1
@@ -167,8 +181,10 @@ class Subscriber:
         All up to *start* has been delivered here, so the history has it.
         """
         history = await self._hub.replays.history(room.name, since, start)
-        if self._over or room not in self._rooms:
+        assert self._behind is not None
+        if self._over or self._behind.get(room.name) is not since:
             return
+        del self._behind[room.name]
         current = history.top.epoch == start.epoch
         publications = [p for p in history.publications if current and p.position.offset <= start.offset]
         replay: list[Outgoing | None] = []
@@ -193,6 +209,8 @@ class Subscriber:
             room.remove(self)
             if self._seen is not None:
                 self._seen.pop(room.name, None)
+            if self._behind is not None:
+                self._behind.pop(room.name, None)
             if self._gaps is not None and not self._over:
                 self._gaps.discard(room.name)
             if self._backlog is not None:
@@ -244,20 +262,21 @@ class Subscriber:
         dropped = backlog.add(outgoing, joining=self._joining > 0)
         if dropped is None:
             self._count(outgoing.room, 1)
+            self._stood = self._where([*backlog, outgoing])
             self._disconnect(TOO_SLOW)
             return
         for gone in dropped:
             self._count(gone.room, 1)
         self._flush()
 
-    def miss(self, room: Room) -> None:
-        """Know that messages of *room* are lost.
+    def miss(self, room: Room, *, told: bool) -> None:
+        """Know that messages of *room* behind its position are lost, and whether the client can be told so.
 
-        Without an ``encode`` function nobody can tell the client so. One that must not miss any is disconnected: it
-        reloads when it comes back.
+        Without an ``encode`` function, or with one that fails, it cannot. A client that must not miss any is
+        disconnected then: it reloads when it comes back.
         """
         self._note_gap(room)
-        if self.encode is None and not self._policy.drops:
+        if not told and not self._policy.drops:
             self._disconnect(MISSING)
 
     def _note_gap(self, room: Room) -> None:

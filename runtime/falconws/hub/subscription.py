@@ -261,10 +261,8 @@ class Subscription(Subscriber):
         return outgoing.prepared
 
     async def _send_waiting(self) -> None:
-        turn = _turns.get(self._ws)
-        if turn is None:
-            turn = _turns[self._ws] = asyncio.Lock()
         try:
+            turn = _turn_of(self._ws)
             while self._backlog and not self._joining:
                 # What waits in the backlogs of a connection's subscriptions must not meet in the server's line.
                 async with turn:
@@ -296,3 +294,14 @@ class Subscription(Subscriber):
         memberships, self._memberships = self._memberships, None
         if memberships:
             self._hub.spawn(self._hub.presence.leave(memberships.values()))
+
+
+def _turn_of(ws: Socket) -> asyncio.Lock:
+    try:
+        turn = _turns.get(ws)
+        if turn is None:
+            turn = _turns[ws] = asyncio.Lock()
+    except TypeError:
+        # It cannot be referred to weakly, as Falcon's own cannot: its subscriptions know nothing of each other.
+        turn = asyncio.Lock()
+    return turn

@@ -168,12 +168,18 @@ class Switchboard:
         return Message(publication, self._media.decode)
 
     def note_drop(self, dropped: Dropped) -> None:
-        """Tell whoever wants to know."""
+        """Tell whoever wants to know, in the event loop's next turn.
+
+        Not at once: a room is in the middle of a message, and the function may begin to publish another.
+        """
         if self._on_drop is not None:
-            try:
-                self._on_drop(dropped)
-            except Exception:
-                _logger.exception("on_drop has failed for %r", dropped)
+            self._loop.call_soon(self._tell_of_drop, self._on_drop, dropped)
+
+    def _tell_of_drop(self, on_drop: Callable[[Dropped], object], dropped: Dropped) -> None:
+        try:
+            on_drop(dropped)
+        except Exception:
+            _logger.exception("on_drop has failed for %r", dropped)
 
     def _check_open(self) -> None:
         if self._stopped:

@@ -1,5 +1,6 @@
 """How followers are grouped, and who is left to be offered a message."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,3 +65,19 @@ def test_a_connection_with_two_subscriptions_is_sent_to_for_each_of_them() -> No
     assert connection.taken == ["hello", "hello"]
     connection.stall()
     assert fan.send(outgoing("again")) == [first, second]
+
+
+def test_of_two_subscriptions_of_a_connection_neither_can_fail_the_others() -> None:
+    class Connection(ScriptedConnection):
+        """Cuts itself off when it cannot be written to, as the engine's do."""
+
+        def try_send_prepared(self, prepared: Any) -> bool:
+            raise AssertionError("only broadcast() lets no error out")
+
+        @staticmethod
+        def broadcast(connections: Iterable[Any], prepared: Any) -> list[Any]:
+            return []
+
+    connection = Connection()
+    (fan,) = arrange([Follower(None, connection), Follower(None, connection)])
+    assert fan.send(outgoing("hello")) == []

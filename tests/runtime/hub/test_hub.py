@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import logging
 import sys
 import threading
@@ -555,6 +556,26 @@ async def test_every_drop_is_counted_told_and_logged_once(extension: bool, caplo
             await settle()
     assert (connection.taken if extension else socket.sent[1:]) == (["3", "4"] if extension else ["4", "5"])
     assert len([r for r in caplog.records if "does not keep up" in r.message and r.levelno == logging.WARNING]) == 1
+
+
+async def test_a_drop_is_told_when_all_have_the_message() -> None:
+    """The function may publish, in a task that starts eagerly: what follows must not overtake."""
+    told: list[tuple[Dropped, int]] = []
+    hub = Hub(on_drop=lambda dropped: told.append((dropped, hub.stats.delivered)))
+    async with hub:
+        connections = [ScriptedConnection(), ScriptedConnection()]
+        policies = [Policy.drop_oldest(max_messages=1), Policy.disconnect()]
+        async with contextlib.AsyncExitStack() as stack:
+            for connection, policy in zip(connections, policies, strict=True):
+                subscription = hub.subscribe(ScriptedSocket(connection), "room", policy=policy)
+                await stack.enter_async_context(subscription)
+            await settle()
+            connections[0].stall()
+            await hub.publish("room", "1")
+            await hub.publish("room", "2")
+            assert told == []
+            await settle()
+            assert told == [(Dropped("test:1", "room", 1, "drop_oldest"), 4)]
 
 
 @pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])

@@ -42,7 +42,7 @@ class Follower:
 
     async def wait_for_room(self, size: int, started: float) -> None: ...
 
-    def miss(self, room: Room) -> None: ...
+    def miss(self, room: Room, *, told: bool) -> None: ...
 
     def end(self) -> None: ...
 
@@ -78,3 +78,40 @@ def test_a_history_that_lags_is_asked_again_and_nothing_is_lost() -> None:
     assert follower.told == []
     assert room.take_history(History([publication(1), publication(2)], Position("e", 2), complete=True), room.held)
     assert follower.told == [1, 2]
+
+
+def test_what_is_held_back_in_vain_is_asked_for_again() -> None:
+    """A broker need not know what a publication follows: nothing in what is left tells that some were let go."""
+    hub, follower = Hub(), Follower()
+    room = Room(hub, "room")
+    room.opened(Position("e", 0))
+    room.add(follower)
+    room.interrupted()
+    everything = [publication(offset)._replace(previous=None) for offset in range(1, 1501)]
+    for one in everything:
+        room.take(one)
+    assert not room.take_history(History([], Position("e", 0), complete=True), ())
+    assert follower.told == []
+    assert room.take_history(History(everything, Position("e", 1500), complete=True), room.held)
+    assert follower.told == list(range(1, 1501))
+
+
+def test_a_follower_that_fails_hides_a_gap_from_no_other() -> None:
+    class Failing(Follower):
+        ended = False
+
+        def miss(self, room: Room, *, told: bool) -> None:
+            raise RuntimeError("not today")
+
+        def end(self) -> None:
+            self.ended = True
+
+    hub, failing, other = Hub(), Failing(), Follower()
+    room = Room(hub, "room")
+    room.opened(Position("e", 1))
+    for follower in (failing, other):
+        room.add(follower)
+    room.interrupted()
+    assert room.take_history(History([], Position("another", 0), complete=False), ())
+    assert failing.ended
+    assert other.told == ["gap"]

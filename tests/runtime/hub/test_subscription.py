@@ -169,3 +169,98 @@ async def test_listening_takes_a_room_and_one_loop() -> None:
                 await anext(aiter(listener))
             await hub.publish("room", "x")
             assert (await first).payload == "x"
+
+
+# Where it stands: whoever comes back there gets all that it has not got.
+
+
+async def test_who_is_lost_while_it_is_told_what_it_missed_stands_where_it_came_from() -> None:
+    broker = HeldBroker()
+    connection = ScriptedConnection()
+    async with Hub(broker) as hub, hub.listen("room"):
+        since = await hub.publish("room", "0")
+        await hub.publish("room", "1")
+        broker.hold = True
+        subscription = hub.subscribe(ScriptedSocket(connection), "room", since=since)
+        entering = asyncio.create_task(subscription.__aenter__())
+        await settle()
+        assert subscription.position == since
+        connection.disconnect()
+        broker.permits.release()
+        await entering
+        assert subscription.position == since
+        assert connection.taken == []
+
+
+async def test_who_is_too_slow_for_one_room_stands_before_its_message() -> None:
+    connection = ScriptedConnection()
+    policy = Policy.disconnect(max_messages=2)
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(connection), "a", "b", policy=policy) as subscription:
+        await settle()
+        connection.stall()
+        for room in ("a", "a", "b"):
+            await hub.publish(room, "x")
+        assert hub.stats.disconnected == 1
+        assert {room: position.offset for room, position in subscription.positions.items()} == {"a": 0, "b": 0}
+
+
+@pytest.mark.parametrize("since", [None, Position("e", 7)])
+async def test_who_leaves_while_its_room_is_opened_has_a_position_all_the_same(since: Position | None) -> None:
+    class Slow(MemoryBroker):
+        async def subscribe(self, room: str) -> Position:
+            await settle()
+            return await super().subscribe(room)
+
+    connection = ScriptedConnection()
+    async with Hub(Slow()) as hub:
+        top = await hub.publish("room", "0")
+        entering = asyncio.create_task(
+            (subscription := hub.subscribe(ScriptedSocket(connection), "room", since=since)).__aenter__()
+        )
+        await asyncio.sleep(0)
+        connection.disconnect()
+        await entering
+        assert subscription.position == (since or top)
+
+
+async def test_who_leaves_a_room_and_joins_it_again_while_it_catches_up_is_told_once() -> None:
+    broker = HeldBroker()
+    connection = ScriptedConnection()
+    async with Hub(broker) as hub, hub.listen("room"):
+        since = await hub.publish("room", "0")
+        await hub.publish("room", "1")
+        broker.hold = True
+        async with hub.subscribe(ScriptedSocket(connection), "other") as subscription:
+            first = asyncio.create_task(subscription.join("room", since=since))
+            await settle()
+            await subscription.leave("room")
+            second = asyncio.create_task(subscription.join("room", since=since))
+            await settle()
+            for _ in range(2):
+                broker.permits.release()
+            await asyncio.gather(first, second)
+            await settle()
+            assert connection.taken == ["1"]
+
+
+async def test_a_socket_that_cannot_be_referred_to_weakly_is_delivered_to() -> None:
+    class Socket:
+        """As Falcon's own WebSocket."""
+
+        __slots__ = ("sent",)
+
+        def __init__(self) -> None:
+            self.sent: list[str] = []
+
+        async def send_text(self, payload: str) -> None:
+            self.sent.append(payload)
+
+        async def send_data(self, payload: bytes) -> None: ...
+
+        async def close(self, code: int | None = None, reason: str | None = None) -> None: ...
+
+    socket = Socket()
+    async with Hub() as hub, hub.subscribe(socket, "room"):
+        await hub.publish("room", "hello")
+        await settle()
+        assert socket.sent == ["hello"]
