@@ -56,7 +56,7 @@ class HistoryLimits:
     """How much of each room the broker keeps for those who come back."""
 
     messages: int = 100
-    """At most so many messages a room; 0 keeps none, and everybody who has missed one is told ``Gap``."""
+    """At most so many messages a room; 0 keeps none, and whoever has missed one is told ``Gap``, or disconnected."""
 
     age_s: float = 300.0
     """Seconds for which a message is kept at most. A room in which nothing was published for so long may be forgotten

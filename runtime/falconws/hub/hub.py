@@ -46,7 +46,9 @@ class Hub:
     Args:
         url: Where the messages of several processes meet: ``redis://host:6379/0``, ``nats://host:4222``; or
             ``memory://``, which stays in the process and needs nothing. A ``Broker`` of your own works too.
-        history: How much of each room is kept for those who come back (default: 100 messages for 300 s).
+        history: How much of each room is kept for those who come back. ``None``: what the rooms of the broker were
+            given by another process, or 100 messages for 300 s where nobody has said. So a process that only publishes
+            shortens nobody's history.
         policy: For subscribers that do not keep up, unless ``subscribe()`` says otherwise (default:
             ``Policy.disconnect()``).
         lease_s: Seconds within which the members of a process that died are no longer present.
@@ -77,7 +79,7 @@ class Hub:
             raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker; not {url!r}.")
         _check_policy(policy)
         self._url = url
-        self._history = history or HistoryLimits()
+        self._history = history
         self._policy = policy or Policy.disconnect()
         self._lease_s = lease_s
         self._timeout_s = timeout_s

@@ -43,12 +43,16 @@ class Presence:
         broker: Keeps the list.
         lease_s: Seconds within which the members of a process that died are gone.
         watched: Returns the rooms of this process in which somebody wants to be told who leaves.
+        reachable: Returns whether the broker is not known to be away.
     """
 
-    def __init__(self, broker: Broker, lease_s: float, watched: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, broker: Broker, lease_s: float, watched: Callable[[], Iterable[str]], reachable: Callable[[], bool]
+    ) -> None:
         self._broker = broker
         self._step_s = lease_s / _STEPS
         self._watched = watched
+        self._reachable = reachable
         self._process = secrets.token_hex(8)
         self._numbers = count()
         self._memberships: dict[Entry, Membership] = {}
@@ -98,14 +102,18 @@ class Presence:
         await self._remove([entry])
 
     async def leave(self, memberships: Iterable[Membership]) -> None:
-        """Remove devices, even if the caller is cancelled. Where the broker cannot be reached, the lease does it."""
+        """Remove devices, even if the caller is cancelled. Where the broker cannot be reached, the lease does it.
+
+        Waits for the broker, unless that is known to be away.
+        """
         entries = [membership.entry for membership in memberships]
         entries = [entry for entry in entries if self._memberships.pop(entry, None) is not None]
         if entries:
             removing = self._spawn(self._remove(entries))
-            await asyncio.wait({removing})
-            if not removing.cancelled():
-                removing.result()
+            if self._reachable():
+                await asyncio.wait({removing})
+                if not removing.cancelled():
+                    removing.result()
 
     async def _remove(self, entries: Iterable[Entry]) -> None:
         await for_each(self._remove_one, entries, at_a_time=_AT_A_TIME)

@@ -214,8 +214,15 @@ class Room:
             reason = "the history does not reach back far enough"
         stats.gaps += 1
         _logger.warning("Messages of room %r are missing after %s: %s", self.name, self.position, reason)
+        disconnected = stats.disconnected
         # Before the position moves: whoever is disconnected for it stands before the gap.
         self.tell(Gap(self.name, position, reason))
+        if disconnected != stats.disconnected:
+            _logger.warning(
+                "%d subscribers of room %r cannot be told, and are disconnected",
+                stats.disconnected - disconnected,
+                self.name,
+            )
         self.epoch, self.offset = position
 
     def _continues(self, publication: Publication) -> bool:

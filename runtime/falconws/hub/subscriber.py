@@ -311,10 +311,11 @@ class Subscriber:
         if self._dropped is None:
             self._dropped = Counter()
             _logger.warning(
-                "%s does not keep up with room %r: policy %s (said once; subscription.dropped counts)",
+                "%s does not keep up with room %r: policy %s%s (said once; subscription.dropped counts)",
                 self.client,
                 room,
                 self._policy.name,
+                "" if self._policy.drops else ", it is disconnected",
             )
         self._dropped[room] += count
         self._hub.stats.dropped += count

@@ -63,7 +63,7 @@ class Switchboard:
         self.roster = Roster(broker)
         self._comings = Comings()
         self._recoveries = Recoveries(broker, self._take_history, self.spawn, timeout_s)
-        self.presence = Presence(broker, lease_s, self._watched)
+        self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
         self.rooms: dict[str, Room] = {}
         self.turns = Turns()
         self._media = media
@@ -266,7 +266,8 @@ class Switchboard:
     def restored(self) -> None:
         """Look in all rooms for what was missed."""
         if self._interruption is not None:
-            _logger.info("The broker is back")
+            # As loud as the interruption: who heard of that waits for this.
+            _logger.warning("The broker is back")
         self._interruption = None
         self._recoveries.hurry()
         for room in self.rooms.values():

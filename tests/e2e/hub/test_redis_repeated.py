@@ -19,9 +19,9 @@ class Room:
 
     def publish(self, nonce: str, *, elapsed_us: int | None = None) -> str:
         since = "" if elapsed_us is None else str(elapsed_us)
-        limits = ("e0", "86400000", "100", "300000000")
+        room = ("e0", "86400000", "100", "300000000", "0")
         answer = self._valkey.say(
-            "EVAL", scripts.PUBLISH, "2", self.meta, self.log, self._base, *limits, nonce, since, "t", "x"
+            "EVAL", scripts.PUBLISH, "2", self.meta, self.log, *room, self._base, nonce, since, "t", "x"
         )
         assert answer.startswith("$"), answer
         return answer

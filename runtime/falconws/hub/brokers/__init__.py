@@ -33,7 +33,7 @@ _BROKERS = {
 """The module and the class for each scheme of a URL."""
 
 
-def make_broker(url: str, *, history: HistoryLimits, timeout_s: float) -> Broker:
+def make_broker(url: str, *, history: HistoryLimits | None, timeout_s: float) -> Broker:
     """Return a broker that is not started yet.
 
     Raises:

@@ -49,7 +49,7 @@ class RedisBroker:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
             ``redis+cluster://host[:port][,host[:port]...]`` or ``rediss+cluster://``. ``valkey`` stands for ``redis``
             in each. ``?prefix=name`` keeps two applications on one server apart; other parameters are redis-py's.
-        history: How much of each room is kept.
+        history: How much of each room is kept. ``None``: what the rooms were given by others, or the default.
         timeout_s: Within which each call ends, and a publication is repeated when its connection breaks.
 
     Raises:
@@ -57,12 +57,12 @@ class RedisBroker:
     """
 
     def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
-        self._limits = history or HistoryLimits()
+        limits = history or HistoryLimits()
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._server = RedisServer(self._url, timeout_s)
-        self._ttl_ms = int(max(_ROOM_TTL_S, 2 * self._limits.age_s) * 1000)
-        self._age_us = int(self._limits.age_s * 1_000_000)
+        self._ttl_ms = int(_ROOM_TTL_S * 1000)
+        self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
         self._presence = RedisPresence(self._server, self._base, self._ttl_ms)
         self._link = Link(self._url.name, self._run_session)
         self._sink: Sink | None = None
@@ -95,9 +95,10 @@ class RedisBroker:
         if not self._link.up:
             return Health(False, f"{name}: {self._link.problem or 'no session'}")
         try:
-            await self._server.ping()
-            # A replica, or a user who may not, answers pings and refuses all else.
-            await self._server.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
+            async with asyncio.timeout(self._timeout_s):
+                await self._server.ping()
+                # A replica, or a user who may not, answers pings and refuses all else.
+                await self._server.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
         except BrokerUnavailable as error:
             return Health(False, str(error))
         except Exception as error:
@@ -110,7 +111,7 @@ class RedisBroker:
         base = self._base(room)
         nonce = f"{self._author}{next(self._numbers):x}"
         kind, data = encode(payload)
-        fixed = (base, *self._for_new_room(), self._limits.messages, self._age_us, nonce)
+        fixed = (*self._room_arguments(), base, nonce)
         message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
@@ -131,7 +132,7 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._server.run(scripts.TOP, self._keys(room), self._for_new_room())
+                epoch, offset = await self._server.run(scripts.TOP, self._keys(room), self._room_arguments())
                 if session is self._session:
                     return Position(epoch.decode(), int(offset))
                 # Deliveries were cut off meanwhile, and may begin again after a later publication only.
@@ -144,7 +145,7 @@ class RedisBroker:
         self._forget(self._base(room).encode())
 
     async def history(self, room: str, since: Position) -> History:
-        arguments = [*self._for_new_room(), self._age_us, since.epoch, since.offset]
+        arguments = [*self._room_arguments(), since.epoch, since.offset]
         name, newest, known, entries = await self._server.run(scripts.HISTORY, self._keys(room), arguments)
         epoch, top = name.decode(), int(newest)
         read = (read_entry(room, epoch, *entry) for entry in entries)
@@ -175,15 +176,15 @@ class RedisBroker:
         """The room's channel, and what its keys begin with; the braces put all of them into one slot."""
         if "}" in room or "%" in room:
             room = room.replace("%", "%25").replace("}", "%7D")
-        return f"{self._url.prefix}:{{{room}}}"
+        return f"{self._url.namespace}:{{{room}}}"
 
     def _keys(self, room: str) -> tuple[str, str]:
         base = self._base(room)
         return f"{base}:meta", f"{base}:log"
 
-    def _for_new_room(self) -> tuple[Argument, Argument]:
-        """The arguments by which a script makes a room that is not there: its epoch, and for how long it is kept."""
-        return secrets.token_hex(4), self._ttl_ms
+    def _room_arguments(self) -> tuple[Argument, ...]:
+        """What a script has to know of a room: an epoch if it is not there yet, for how long and what to keep."""
+        return secrets.token_hex(4), self._ttl_ms, *self._limits
 
     # Deliveries
 
@@ -236,7 +237,7 @@ class RedisBroker:
             await asyncio.sleep(self._ttl_ms / 3000)
             for room in list(self._rooms.values()):
                 with suppress(BrokerUnavailable):
-                    await self._server.run(scripts.TOP, self._keys(room), self._for_new_room())
+                    await self._server.run(scripts.TOP, self._keys(room), self._room_arguments())
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)

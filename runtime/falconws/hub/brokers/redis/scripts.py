@@ -2,7 +2,8 @@
 
 Keys of a room, all in one hash slot::
 
-    {room}:meta     hash  e (epoch), o (offset of the newest publication), and marks of repeated publications
+    {room}:meta     hash  e (epoch), o (offset of the newest publication), n and a (the history's limits, if a hub was
+                    given any), and marks of repeated publications
     {room}:log      stream, one entry a publication; its id is the offset
     {room}:leases   sorted set, a device of a member each, scored by when its lease ends
     {room}:members  hash, member -> info
@@ -35,15 +36,24 @@ end
 _ROOM = (
     _COMMON
     + """
-local function room(candidate, ttl)
-  local meta = redis.call('HMGET', KEYS[1], 'e', 'o')
-  if not string.match(meta[1] or '', '^%w+$') or not string.match(meta[2] or '', '^%d+$') then
+-- KEYS meta, log
+-- ARGV epoch for a new room, room ttl ms, most entries, age us, whether a hub was given these two limits ('1'), ...
+local function room()
+  local meta = redis.call('HMGET', KEYS[1], 'e', 'o', 'n', 'a')
+  local epoch, top, most, age = meta[1], meta[2], tonumber(meta[3] or nil), tonumber(meta[4] or nil)
+  if not string.match(epoch or '', '^%w+$') or not string.match(top or '', '^%d+$') then
     redis.call('DEL', KEYS[2])
-    redis.call('HSET', KEYS[1], 'e', candidate, 'o', '0')
-    meta = {candidate, '0'}
+    redis.call('HSET', KEYS[1], 'e', ARGV[1], 'o', '0')
+    epoch, top = ARGV[1], '0'
   end
-  redis.call('PEXPIRE', KEYS[1], ttl)
-  return meta[1], meta[2]
+  local given_most, given_age = tonumber(ARGV[3]), tonumber(ARGV[4])
+  if ARGV[5] == '1' and (most ~= given_most or age ~= given_age) then
+    redis.call('HSET', KEYS[1], 'n', ARGV[3], 'a', ARGV[4])
+    most, age = given_most, given_age
+  end
+  most, age = most or given_most, age or given_age
+  redis.call('PEXPIRE', KEYS[1], int(math.max(tonumber(ARGV[2]), 2 * age / 1000)))
+  return epoch, top, most, age
 end
 """
 )
@@ -53,21 +63,19 @@ PROBE = "return redis.call('SET', KEYS[1], '', 'PX', 60000)"
 PUBLISH = (
     _ROOM
     + """
--- KEYS meta, log
--- ARGV channel, epoch for a new room, room ttl ms, most entries, age us, nonce,
---      us since the first attempt ('' for the first), kind, payload, [key]
-local mark = redis.call('HGET', KEYS[1], 'm ' .. ARGV[6])
+-- ARGV ..., channel, nonce, us since the first attempt ('' for the first), kind, payload, [key]
+local channel, nonce, elapsed, kind, payload, key = unpack(ARGV, 6)
+local mark = redis.call('HGET', KEYS[1], 'm ' .. nonce)
 if mark then return string.match(mark, '^%d+ (.*)$') end
-local epoch, top = room(ARGV[2], ARGV[3])
+local epoch, top, most, age = room()
 local time = now()
-local most = tonumber(ARGV[4])
-if ARGV[7] ~= '' then
+if elapsed ~= '' then
   -- Has an earlier attempt got through, whose answer was lost?
-  local since = time - tonumber(ARGV[7])
+  local since = time - tonumber(elapsed)
   if tonumber(top) > since then
     local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
     for _, entry in ipairs(entries) do
-      if entry[2][2] == ARGV[6] then
+      if entry[2][2] == nonce then
         return epoch .. ' ' .. string.match(entry[1], '^%d+')
       end
     end
@@ -78,11 +86,11 @@ local offset = int(math.max(time, tonumber(top) + 1))
 redis.call('HSET', KEYS[1], 'o', offset)
 if most > 0 then
   local entry = {
-    'XADD', KEYS[2], 'MAXLEN', '=', ARGV[4], offset .. '-0', 'n', ARGV[6], 'p', top, 't', ARGV[8], 'd', ARGV[9]
+    'XADD', KEYS[2], 'MAXLEN', '=', int(most), offset .. '-0', 'n', nonce, 'p', top, 't', kind, 'd', payload
   }
-  if ARGV[10] then
+  if key then
     entry[#entry + 1] = 'k'
-    entry[#entry + 1] = ARGV[10]
+    entry[#entry + 1] = key
   end
   local added = redis.pcall(unpack(entry))
   if type(added) == 'table' and added.err then
@@ -90,18 +98,17 @@ if most > 0 then
     redis.call('DEL', KEYS[2])
     redis.call(unpack(entry))
   end
-  redis.call('XTRIM', KEYS[2], 'MINID', '=', int(time - tonumber(ARGV[5])))
-  redis.call('PEXPIRE', KEYS[2], int(tonumber(ARGV[5]) / 1000))
+  redis.call('XTRIM', KEYS[2], 'MINID', '=', int(time - age))
+  redis.call('PEXPIRE', KEYS[2], int(age / 1000))
 end
-local key = ARGV[10]
-redis.call('SPUBLISH', ARGV[1], table.concat({
-  'm ', epoch, ' ', offset, ' ', top, ' ', ARGV[8], ' ', key and #key or '-', '\\n', key or '', ARGV[9]
+redis.call('SPUBLISH', channel, table.concat({
+  'm ', epoch, ' ', offset, ' ', top, ' ', kind, ' ', key and #key or '-', '\\n', key or '', payload
 }))
 local position = epoch .. ' ' .. offset
-if ARGV[7] ~= '' then
+if elapsed ~= '' then
   -- The lost attempt may still sit in a buffer: it must not be carried out after this one.
   local minute = 60000000
-  redis.call('HSET', KEYS[1], 'm ' .. ARGV[6], int(time) .. ' ' .. position)
+  redis.call('HSET', KEYS[1], 'm ' .. nonce, int(time) .. ' ' .. position)
   if time - (tonumber(redis.call('HGET', KEYS[1], 's') or 0) or 0) > minute then
     -- Those who come back after an outage are many: old marks are looked for once a minute.
     redis.call('HSET', KEYS[1], 's', int(time))
@@ -119,21 +126,21 @@ return position
 TOP = (
     _ROOM
     + """
--- KEYS meta, log; ARGV epoch for a new room, room ttl ms
-return {room(ARGV[1], ARGV[2])}
+local epoch, top = room()
+return {epoch, top}
 """
 )
 
 HISTORY = (
     _ROOM
     + """
--- KEYS meta, log; ARGV epoch for a new room, room ttl ms, age us, since: epoch, offset
-local epoch, top = room(ARGV[1], ARGV[2])
-local since = tonumber(ARGV[5])
-local known = epoch == ARGV[4] and since <= tonumber(top)
+-- ARGV ..., since: epoch, offset
+local epoch, top, _, age = room()
+local since = tonumber(ARGV[7])
+local known = epoch == ARGV[6] and since <= tonumber(top)
 if not known then since = 0 end
 if known and since == tonumber(top) then return {epoch, top, 1, {}} end
-local from = math.max(since + 1, now() - tonumber(ARGV[3]))
+local from = math.max(since + 1, now() - age)
 return {epoch, top, known and 1 or 0, redis.call('XRANGE', KEYS[2], int(from), top)}
 """
 )

@@ -72,6 +72,13 @@ class RedisUrl:
             raise ValueError(f"{self.name}: redis-py does not take these parameters: {describe(error)}.") from None
 
     @property
+    def namespace(self) -> str:
+        """What all keys and channels begin with; databases share the channels of their server, so it has the number."""
+        database = self.options.get("db") or 0
+        # Braces, which a prefix cannot have.
+        return self.prefix if self.cluster or not database else f"{self.prefix}{{{database}}}"
+
+    @property
     def seeds(self) -> list[str]:
         """ "host:port" of the servers of a cluster that are asked for the others."""
         hosts = [(self.options.get("host", "localhost"), self.options.get("port", _PORT)), *self._other_seeds]

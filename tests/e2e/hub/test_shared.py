@@ -1,0 +1,83 @@
+"""Services that share a broker's server, and programs that only look in: nobody takes anything from anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+import falconws
+from falconws.hub import HistoryLimits, Position
+from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
+
+
+@pytest.fixture(params=["redis"])
+def server(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> BrokerServer:
+    return valkey if request.param == "redis" else nats
+
+
+async def missed(hub: falconws.Hub, room: str, since: Position) -> list[str]:
+    """Return what a client gets that comes back at *since*, which is not to be too long ago."""
+    last = uuid.uuid4().hex
+    payloads: list[str] = []
+    async with hub.listen(room, since=since) as listener:
+        await hub.publish(room, last)
+        async for event in listener:
+            assert isinstance(event, falconws.Message)
+            if event.payload == last:
+                return payloads
+            payloads.append(str(event.payload))
+    raise AssertionError("the hub has stopped")
+
+
+async def test_a_history_is_as_long_as_the_service_has_said_whoever_else_publishes(server: BrokerServer) -> None:
+    prefix = uuid.uuid4().hex
+    url = f"{server.url}?prefix={prefix}"
+    options = {"timeout_s": TIMEOUT_S}
+    async with falconws.Hub(url, history=HistoryLimits(messages=300, age_s=7200), **options) as service:
+        since = await service.publish("room", "0")
+        for number in range(1, 200):
+            await service.publish("room", str(number))
+        command = [sys.executable, "-m", "falconws_cli", "publish", "room", "from outside", "--url", url]
+        await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, timeout=WAIT_S)
+        async with falconws.Hub(url, **options) as other:
+            assert (await other.health()).ok
+            await other.publish("room", "from another")
+            expected = [*map(str, range(1, 200)), "from outside", "from another"]
+            assert await missed(other, "room", since) == expected
+        assert (await missed(service, "room", since))[:-1] == expected
+
+
+async def test_a_service_may_shorten_its_history(server: BrokerServer) -> None:
+    url = f"{server.url}?prefix={uuid.uuid4().hex}"
+    async with falconws.Hub(url, history=HistoryLimits(messages=50), timeout_s=TIMEOUT_S) as hub:
+        positions = [await hub.publish("room", str(number)) for number in range(30)]
+    async with falconws.Hub(url, history=HistoryLimits(messages=10), timeout_s=TIMEOUT_S) as hub:
+        await hub.publish("room", "30")
+        async with hub.listen("room", since=positions[0]) as listener:
+            assert listener.gap
+        async with hub.listen("room", since=positions[25]) as listener:
+            assert not listener.gap
+
+
+async def test_databases_of_a_redis_server_have_nothing_in_common(valkey: Valkey) -> None:
+    room = uuid.uuid4().hex
+    async with (
+        falconws.Hub(f"{valkey.url}/0", timeout_s=TIMEOUT_S) as first,
+        falconws.Hub(f"{valkey.url}/1", timeout_s=TIMEOUT_S) as second,
+        following(first, room) as follower,
+    ):
+        told: list[object] = []
+        watcher = ScriptedSocket(ScriptedConnection())
+        async with first.subscribe(watcher, room, encode=told.append):
+            async with second.subscribe(ScriptedSocket(ScriptedConnection()), room, member="stranger"):
+                await second.publish(room, "not yours")
+            await first.publish(room, "yours")
+            await follower.until(lambda: bool(follower.payloads), "a message comes")
+        assert follower.payloads == ["yours"]
+        assert [type(event) for event in told] == [falconws.Message]
