@@ -7,6 +7,8 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
+_KEPT_BYTES = 4096
+
 
 class Proxy:
     """Stands between a hub and its broker for the length of an `async with` block."""
@@ -19,6 +21,8 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.port = 0
+        self.sent = b""
+        """The first of what clients have sent."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1024)
@@ -82,5 +86,7 @@ class Proxy:
                     return
                 if held:
                     await self._flowing.wait()
+                elif len(self.sent) < _KEPT_BYTES:
+                    self.sent += data
                 writer.write(data)
                 await writer.drain()

@@ -27,7 +27,7 @@ from falconws.hub.position import Position
 from .message import ANCHOR_HEADER, decode, encode, name_of, token_of
 from .presence import read_events
 from .room import FollowedRoom
-from .session import NatsSession, TooLargeError, load_nats
+from .session import NatsSession, TooLargeError, check_credentials, load_nats
 from .stream import Conflict, NatsStream, Stored
 from .streams import Streams
 from .url import NatsUrl
@@ -56,7 +56,7 @@ class NatsBroker:
         timeout_s: Within which each call ends, and a publication is repeated when its connection breaks.
 
     Raises:
-        ValueError: The URL is malformed, or nats-py is not installed.
+        ValueError: The URL is malformed, its file of credentials is not there, or nats-py is not installed.
     """
 
     def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
@@ -64,6 +64,7 @@ class NatsBroker:
         self._limits = history or HistoryLimits()
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
+        check_credentials(self._url)
         self._link = Link(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[str, FollowedRoom] = {}

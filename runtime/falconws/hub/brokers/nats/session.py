@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import cache
+from importlib.util import find_spec
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from .url import NatsUrl
 
-__all__ = ("ApiError", "Batch", "NatsSession", "TooLargeError", "load_nats")
+__all__ = ("ApiError", "Batch", "NatsSession", "TooLargeError", "check_credentials", "load_nats")
 
 _NEEDED = (2, 11)
 _CLOSE_S = 0.5
@@ -61,6 +64,39 @@ def load_nats() -> Any:
     return nats
 
 
+def check_credentials(url: NatsUrl) -> None:
+    """Raise a ValueError when *url* names a file of credentials that cannot be used."""
+    if url.credentials is None:
+        return
+    if find_spec("nkeys") is None:
+        raise ValueError('Credentials of NATS need the package nkeys: pip install "falconws[nats]"')
+    if not os.access(url.credentials, os.R_OK):
+        raise ValueError(f"{url.name}: no file of credentials at {url.credentials}, or not one that may be read.")
+
+
+@cache
+def _client_class() -> Any:
+    class Client(load_nats().NATS):  # type: ignore[misc]
+        """The client library's, which would send a server that asks for no TLS password and messages in the clear."""
+
+        encrypted = False
+
+        def _connect_command(self) -> bytes:
+            # Called when the server has introduced itself, before anything is sent.
+            if self.encrypted and not self._server_info.get("tls_required"):
+                raise ConnectionError("the server does not ask for TLS, and the URL does; use nats:// if that is meant")
+            command: bytes = super()._connect_command()
+            return command
+
+    return Client
+
+
+def _client(*, encrypted: bool) -> Any:
+    client = _client_class()()
+    client.encrypted = encrypted
+    return client
+
+
 class TooLargeError(ValueError):
     """A message is larger than the server's max_payload; trying again is no use."""
 
@@ -79,7 +115,7 @@ class NatsSession:
         self._url = url
         self._timeout_s = timeout_s
         self._on_missed = on_missed
-        self._client: Any = self._nats.NATS()
+        self._client: Any = _client(encrypted=url.tls)
         self._ended = asyncio.Event()
         self._reason = "the connection was closed"
         self._replies: dict[str, _Reply | _Replies] = {}
