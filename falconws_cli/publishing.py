@@ -24,10 +24,10 @@ def publish(
 
     Raises:
         RefusedError: There is no URL, or one that reaches nobody; or the message is not what was said.
-        CommandError: The broker cannot be reached, or refuses.
+        CommandError: The broker cannot be reached, or refuses; or something is wrong that nobody has thought of.
     """
     broker, source = _broker(url, folder)
-    if broker.startswith("memory:"):
+    if broker.lower().startswith("memory:"):
         raise RefusedError(
             f"{source} is memory://, which stays inside of the server's process: nobody else can publish there; "
             "use a broker such as redis://localhost:6379/0."
@@ -49,6 +49,9 @@ def publish(
         raise CommandError(f"Not published: {str(error).rstrip('.')}.") from error
     except ValueError as error:
         raise RefusedError(str(error)) from error
+    except Exception as error:
+        # Whoever types a command has no use for a traceback, whatever it was.
+        raise CommandError(f"Not published: {type(error).__name__}: {' '.join(str(error).split())}") from error
     click.echo(position)
 
 
@@ -71,7 +74,7 @@ def _payload(message: str, *, as_json: bool, binary: bool) -> str | bytes:
     if as_json:
         try:
             json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RefusedError(f"MESSAGE is not JSON: {error}.") from error
     if binary:
         return data

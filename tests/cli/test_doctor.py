@@ -206,6 +206,14 @@ def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int
     assert found["detail"]
 
 
+def test_a_hub_that_cannot_be_made_is_told_in_a_line(demo: Path, port: int) -> None:
+    hub = "falconws.Hub('rediss://host?ssl_cert_reqs=maybe')"
+    rewrite(demo / "demo" / "app.py", "    add_routes(app)\n", f"    add_routes(app)\n    app.add_middleware({hub})\n")
+    found = findings(demo, port, 1)["app"]
+    assert "redis-py does not take these parameters" in found["detail"]
+    assert "\n" not in found["detail"]
+
+
 def test_a_broken_pyproject_is_a_problem(tmp_path: Path, port: int) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.falconws\n")
     assert "Cannot read" in findings(tmp_path, port, 1)["project"]["detail"]

@@ -71,7 +71,16 @@ def test_in_a_project_its_own_variable_names_the_broker(valkey: Valkey, tmp_path
         (["room", "x", "--url", "memory://"], 2, "memory://, which stays inside of the server's process"),
         (["room", "x", "--url", "amqp://me:s3cret@host"], 2, "no broker for amqp://host; use one of"),
         (["room", "x", "--url", "redis://:s3cret@host:port"], 2, "redis://host:port: not a URL of a Redis server"),
+        (
+            ["room", "x", "--url", "redis://h?decode_responses=true"],
+            2,
+            "decode_responses is set by the hub; leave it out",
+        ),
+        (["room", "x", "--url", "rediss://h?ssl_cert_reqs=maybe"], 2, "redis-py does not take these parameters: "),
+        (["room", "x", "--url", "redis://:s3cret@h/1?db=2"], 2, "redis://h/1: two databases"),
+        (["room", "x", "--url", "MEMORY://"], 2, "memory://, which stays inside of the server's process"),
         (["room", "{", "--json", "--url", "redis://localhost"], 2, "MESSAGE is not JSON: "),
+        (["room", "[" * 100_000, "--json", "--url", "redis://localhost"], 2, "MESSAGE is not JSON: "),
         (["", "x", "--url", "redis://127.0.0.1:{port}"], 2, "The name of a room has 1 to 255 bytes"),
         (["room", "x", "--url", "redis://u:s3cret@127.0.0.1:{port}"], 1, "Not published: redis://127.0.0.1:{port}: "),
         (["room", "x", "--url", "nats://u:s3cret@127.0.0.1:{port}"], 1, "Not published: nats://127.0.0.1:{port}: "),
@@ -90,6 +99,20 @@ def test_what_cannot_be_published_is_told_in_one_line(
     assert not line.endswith("..")
     assert len(done.stderr.splitlines()) == 1
     assert "s3cret" not in done.stderr
+
+
+@pytest.mark.parametrize("where", ["__init__", "publish"])
+def test_what_nobody_has_thought_of_is_told_in_one_line_too(where: str, tmp_path: Path) -> None:
+    script = (
+        "import falconws.hub\n"
+        "def fail(*_, **__): raise KeyError('first line\\nsecond')\n"
+        f"falconws.hub.Hub.{where} = fail\n"
+        "from falconws_cli.main import cli; cli()\n"
+    )
+    command = [sys.executable, "-c", script, "publish", "room", "x", "--url", f"redis://127.0.0.1:{free_port()}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: Not published: KeyError: 'first line\\nsecond'\n"
 
 
 @pytest.mark.parametrize(("package", "extra"), [("redis", "redis"), ("nats", "nats")])

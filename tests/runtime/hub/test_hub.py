@@ -12,6 +12,7 @@ from falcon import OperationNotAllowed, WebSocketPayloadType
 from falconws import Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
 from falconws.hub import BrokerUnavailable, Dropped, Health, Publication, Sink
 from falconws.hub.brokers.memory import MemoryBroker
+from falconws.hub.brokers.redis.url import RedisUrl
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, settle
 
 
@@ -71,8 +72,39 @@ def test_a_url_that_cannot_work_is_told_at_once(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("redis://host?colour=red", "redis-py does not take these parameters: .*'colour'"),
-        ("redis+cluster://host?colour=red", "redis-py does not take these parameters: .*'colour'"),
+        ("redis://host?colour=red", "unknown parameter 'colour'"),
+        ("redis+cluster://host?colour=red", "unknown parameter 'colour'"),
+        ("redis://host?ssl_ca_certs=/ca.pem", "redis-py does not take these parameters: .*'ssl_ca_certs'"),
+        ("rediss://host?ssl_cert_reqs=maybe", "redis-py does not take these parameters: .*maybe"),
+        ("redis://host?decode_responses=true", "decode_responses is set by the hub; leave it out"),
+        ("redis://host?encoder_class=x", "encoder_class is set by the hub; leave it out"),
+        ("redis://host?retry_on_error=x", "retry_on_error is set by the hub; leave it out"),
+        ("redis://host?connection_class=x", "unknown parameter 'connection_class'"),
+        ("redis://host?host=other", "unknown parameter 'host'"),
+        ("redis://host?db=-1", "db cannot be '-1'"),
+        ("redis://host?socket_read_size=0", "socket_read_size cannot be '0'"),
+        ("redis://host/1?db=2", "two databases"),
+        ("redis://host?prefix=", "give prefix one value, or leave it out"),
+        ("redis://host?prefix", "give prefix one value, or leave it out"),
+        ("redis://host?prefix=a&prefix=b", "give prefix one value, or leave it out"),
+        ("redis://host#1", "not a URL of a Redis server"),
+        ("redis://host name", "not a URL of a Redis server"),
+        ("redis://host:0", "not a URL of a Redis server"),
+        ("unix://run/redis.sock", "not a URL of a Redis server"),
+        ("redis://host,other", r"several servers are a cluster: redis\+cluster://host:port,host:port"),
+        ("redis+cluster://", "name a server at least"),
+        ("redis+cluster:///0", "name a server at least"),
+        ("redis+cluster://host,,other", "not a URL of a Redis server"),
+        ("redis+cluster://host,other:port", "not a URL of a Redis server"),
+        ("redis+cluster://host:1/3", "a cluster has no databases; leave out the number"),
+        ("redis+cluster://host:1?db=3", "a cluster has no databases; leave out the number"),
+        ("redis://host\n", "has a space or a line break at an end"),
+        ("redis://ho\nst", "a control character"),
+        (" nats://host", "has a space or a line break at an end"),
+        ("nats://host/x", "write the servers as nats://host:port,host:port, and nothing behind them"),
+        ("nats://host,redis://x", "write the servers as nats://host:port,host:port, and nothing behind them"),
+        ("nats://host#x", "not a host and port"),
+        ("nats://host?prefix=", "give prefix one value, or leave it out"),
         ("redis://host?socket_timeout=3", "socket_timeout is set by the hub"),
         ("redis://host/first", "the number of the database is missing"),
         ("redis://host:port", "not a URL of a Redis server"),
@@ -93,11 +125,44 @@ def test_what_is_wrong_in_a_url_is_told_at_once(url: str, problem: str) -> None:
         "rediss://host/0?ssl_cert_reqs=none",
         "unix:///run/redis.sock?db=2",
         "valkey+cluster://[::1]:6379,other:6380",
+        "redis+cluster://host:6379/0",
+        "redis://",
+        "redis://host/?client_name=my+app&socket_keepalive=yes",
+        "rediss://host?ssl_ca_certs=/etc/ca.pem",
+        "REDIS://host",
+        "NATS://host/",
+        "MEMORY://",
         "nats://user:p%2Fw@host:4222,[::1]?replicas=3",
     ],
 )
 def test_urls_that_may_work_are_taken(url: str) -> None:
     Hub(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:s3cret/x@host",
+        "redis://:1/s3cret?@host:1/2",
+        "redis://:s3cret#x@host",
+        "redis://host:s3cret@host:port",
+        "rediss://:s3cret@host?ssl_cert_reqs=maybe",
+        "nats://user:s3cret/x@host",
+        "nats://user:1?s3cret@host",
+        "redis://:s3cret@host\n",
+    ],
+)
+def test_what_is_wrong_in_a_url_is_told_without_the_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+\.$") as told:
+        Hub(url)
+    assert "s3cret" not in str(told.value)
+
+
+def test_all_servers_of_a_cluster_are_asked_at_their_addresses() -> None:
+    url = RedisUrl("redis+cluster://me:pw@[::1]:7000,[::2]:7001,[::3],other")
+    assert url.seeds == ["::1:7000", "::2:7001", "::3:6379", "other:6379"]
+    connections = [url.connection(place, timeout_s=1) for place in url.seeds]
+    assert [(c.host, c.port) for c in connections] == [("::1", 7000), ("::2", 7001), ("::3", 6379), ("other", 6379)]
 
 
 @pytest.mark.parametrize("option", ["lease_s", "timeout_s"])

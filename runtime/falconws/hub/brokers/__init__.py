@@ -10,6 +10,7 @@ from importlib import import_module
 from falconws.hub.broker import Broker, HistoryLimits
 
 from .link import redact
+from .url import split_url
 
 __all__ = ("make_broker",)
 
@@ -39,9 +40,11 @@ def make_broker(url: str, *, history: HistoryLimits | None, timeout_s: float) ->
     Raises:
         ValueError: There is none for *url*, or a package that it needs is not installed.
     """
-    scheme, separator, _ = url.partition("://")
-    if not separator or scheme not in _BROKERS:
+    scheme, rest = split_url(url)
+    if scheme not in _BROKERS:
         raise ValueError(f"Hub: no broker for {redact(url)}; use one of {', '.join(map('{}://'.format, _BROKERS))}.")
     module, name = _BROKERS[scheme]
-    broker: Broker = getattr(import_module(module, __package__), name)(url, history=history, timeout_s=timeout_s)
+    broker: Broker = getattr(import_module(module, __package__), name)(
+        f"{scheme}://{rest}", history=history, timeout_s=timeout_s
+    )
     return broker

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from falconws.hub.brokers.link import redact
+from falconws.hub.brokers.url import read_host, read_query, split_url
 
 __all__ = ("NatsUrl",)
 
@@ -18,22 +19,26 @@ class NatsUrl:
     """
 
     def __init__(self, url: str) -> None:
+        scheme, rest = split_url(url)
         self.name = redact(url)
-        scheme, _, rest = url.partition("://")
         credentials, at, address = rest.rpartition("@")
-        hosts, _, query = address.partition("?")
-        self.servers = [f"{scheme}://{credentials}{at}{host}" for host in hosts.rstrip("/").split(",")]
+        places, _, query = address.partition("?")
+        hosts = places.rstrip("/").split(",")
+        self.servers = [f"{scheme}://{credentials}{at}{host}" for host in hosts]
         self.tls = scheme == "tls"
-        options = {name: values[0] for name, values in parse_qs(query).items()}
+        options = read_query(self.name, query)
         self.prefix = options.pop("prefix", "falconws")
         self.storage = options.pop("storage", "file")
         replicas = options.pop("replicas", "1")
         self.credentials = options.pop("credentials", None)
-        if scheme not in ("nats", "tls") or not hosts:
+        if scheme not in ("nats", "tls") or not places:
             raise ValueError(f"{self.name}: use nats://host:port, or tls://host:port.")
-        for server in self.servers:
+        if "/" in places.rstrip("/"):
+            raise ValueError(f"{self.name}: write the servers as nats://host:port,host:port, and nothing behind them.")
+        for host in hosts:
             try:
-                usable = bool(urlsplit(server).hostname) and urlsplit(server).port != 0
+                read_host(host)
+                usable = urlsplit(f"//{credentials}{at}{host}").netloc == f"{credentials}{at}{host}"
             except ValueError:
                 usable = False
             if not usable:
