@@ -6,7 +6,6 @@ Knows media handlers; knows neither rooms nor connections.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import monotonic
 from typing import Any
 
 from falcon import WebSocketPayloadType
@@ -14,13 +13,11 @@ from falcon import WebSocketPayloadType
 from falconws.media import JSONHandlerWS, MessagePackHandlerWS
 
 from .broker import Payload
+from .complaints import Complaints
 from .events import Event, Gap, Message
 from .position import Position
 
-__all__ = ("AS_EVENT", "COMPLAINTS_S", "Encode", "Encoder", "Media", "Outgoing")
-
-COMPLAINTS_S = 10.0
-"""Seconds between two lines in the log about functions that fail."""
+__all__ = ("AS_EVENT", "Encode", "Encoder", "Media", "Outgoing")
 
 Encode = Callable[[Event], Any]
 """Makes what the client is sent of an event: ``str``, ``bytes``, an object for the TEXT media handler, or ``None``
@@ -110,17 +107,10 @@ class Encoder:
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self._complains_at = 0.0
+        self.complaints = Complaints()
+        """Of ``encode`` functions that fail."""
         self.prepare: Callable[[Payload], object] | None = None
         """The server's extension, once a connection with it has subscribed; one process has one kind of server."""
-
-    def may_complain(self) -> bool:
-        """Whether the log may be told of a function that fails: not for every message of a busy room."""
-        now = monotonic()
-        if now < self._complains_at:
-            return False
-        self._complains_at = now + COMPLAINTS_S
-        return True
 
     def encode(
         self, encode: Encode | None, room: str, event: Event, *, key: str | None = None, previous: int | None = None

@@ -26,7 +26,7 @@ from .broker import History, Publication
 from .events import Event, Gap, Message
 from .fan import Broadcaster, Fan, arrange
 from .few import Few
-from .outgoing import COMPLAINTS_S, Encode, Encoder, Outgoing
+from .outgoing import Encode, Encoder, Outgoing
 from .position import Position
 from .stats import Stats
 
@@ -277,7 +277,7 @@ class Room:
                 outgoing = encoder.encode(fan.encode, self.name, event, key=key, previous=previous)
             except Exception:
                 told = False
-                self._complain(event)
+                self._complain(fan.encode, event)
             if isinstance(event, Gap):
                 for follower in fan.followers:
                     try:
@@ -307,20 +307,16 @@ class Room:
         try:
             return self._hub.encoder.encode(encode, self.name, event, key=key, previous=previous)
         except Exception:
-            self._complain(event)
+            self._complain(encode, event)
             return None
 
-    def _complain(self, event: Event) -> None:
+    def _complain(self, encode: Encode | None, event: Event) -> None:
         # It is the user's function: the others' deliveries must not suffer.
         self._hub.stats.failed += 1
-        level = logging.ERROR if self._hub.encoder.may_complain() else logging.DEBUG
-        _logger.log(
-            level,
-            "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts; said "
-            "again after %g s at the earliest)",
+        self._hub.encoder.complaints.failed(
+            encode,
+            "encode() has failed for %r: its subscribers are not sent this event; hub.stats.failed counts",
             event,
-            COMPLAINTS_S,
-            exc_info=True,
         )
 
 

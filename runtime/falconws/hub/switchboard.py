@@ -12,6 +12,7 @@ from typing import Any
 
 from .broker import Broker, BrokerUnavailable, Health, History, Publication
 from .comings import Comings
+from .complaints import Complaints
 from .events import Joined, Left, Message
 from .info import decode_info
 from .names import check_name
@@ -68,6 +69,7 @@ class Switchboard:
         self.turns = Turns()
         self._media = media
         self._on_drop = on_drop
+        self._complaints = Complaints()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._deserted: dict[Room, None] = {}
@@ -179,7 +181,7 @@ class Switchboard:
         try:
             on_drop(dropped)
         except Exception:
-            _logger.exception("on_drop has failed for %r", dropped)
+            self._complaints.failed(on_drop, "on_drop() has failed for %r", dropped)
 
     def _check_open(self) -> None:
         if self._stopped:

@@ -3,7 +3,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -643,6 +643,27 @@ async def test_a_drop_is_told_when_all_have_the_message() -> None:
             assert told == [(Dropped("test:1", "room", 1, "drop_oldest"), 4)]
 
 
+async def test_a_function_for_drops_that_fails_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def on_drop(dropped: Dropped) -> None:
+        told.append(dropped)
+        raise LookupError("my mistake")
+
+    told: list[Dropped] = []
+    connection = ScriptedConnection()
+    async with (
+        Hub(on_drop=on_drop) as hub,
+        hub.subscribe(ScriptedSocket(connection), "room", policy=Policy.drop_oldest(max_messages=1)),
+    ):
+        connection.stall()
+        for number in range(10):
+            await hub.publish("room", str(number))
+        await settle()
+    assert len(told) == 9
+    (complaint,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "on_drop() has failed" in complaint.getMessage()
+    assert complaint.exc_info
+
+
 @pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])
 async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, extension: bool) -> None:
     connection = ScriptedConnection()
@@ -934,6 +955,26 @@ async def test_a_function_that_fails_for_every_message_does_not_fill_the_log(cap
     complaints = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(complaints) == 1
     assert "hub.stats.failed counts" in complaints[0].getMessage()
+
+
+async def test_each_function_that_fails_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    def fail_with(key: str) -> Callable[[object], str]:
+        def encode(event: object) -> str:
+            raise KeyError(key)
+
+        return encode
+
+    def another(event: object) -> str:
+        raise KeyError("another")
+
+    async with Hub() as hub, contextlib.AsyncExitStack() as stack:
+        # One for each connection, and one that the hub must not overlook because of them.
+        for encode in (*(fail_with(str(number)) for number in range(100)), another):
+            await stack.enter_async_context(hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", encode=encode))
+        await hub.publish("room", "x")
+        assert hub.stats.failed == 101
+    complaints = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [str(record.exc_info[1]) for record in complaints if record.exc_info] == ["'0'", "'another'"]
 
 
 async def test_a_hub_that_has_stopped_says_so() -> None:
