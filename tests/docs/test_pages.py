@@ -41,6 +41,13 @@ def test_the_reference_documents_exactly_what_is_public() -> None:
         assert documented <= set(dir(module))
 
 
+def test_the_reference_of_the_hub_documents_exactly_what_is_public() -> None:
+    page = (DOCS / "reference" / "hub.md").read_text()
+    # What most applications need is documented as a member of the package.
+    documented = set(re.findall(r"\.\. \w+:: falconws\.(?:hub\.)?(\w+)\b(?!\.)", page))
+    assert documented == set(falconws.hub.__all__)
+
+
 def test_every_limit_of_a_connection_is_in_one_of_the_tables(from_source: ModuleType) -> None:
     by_argument = {
         "max_message_bytes": "ws_max_size",

@@ -25,6 +25,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from falconws.errors import TemporarilyUnavailable
 
+from .checks import check_count, check_seconds
 from .position import Position
 
 __all__ = (
@@ -38,6 +39,8 @@ __all__ = (
     "Publication",
     "Sink",
 )
+
+_MOST_MESSAGES = 1_000_000_000
 
 Payload = str | bytes
 """TEXT or BINARY, by its type. A broker gives back the type that it was given."""
@@ -56,17 +59,16 @@ class HistoryLimits:
     """How much of each room the broker keeps for those who come back."""
 
     messages: int = 100
-    """At most so many messages a room; 0 keeps none, and whoever has missed one is told ``Gap``, or disconnected."""
+    """At most so many messages a room, a billion of them at most; 0 keeps none, and whoever has missed one is told
+    ``Gap``, or disconnected."""
 
     age_s: float = 300.0
-    """Seconds for which a message is kept at most. A room in which nothing was published for so long may be forgotten
-    altogether."""
+    """Seconds for which a message is kept at most; ten years of them at most. A room in which nothing was published for
+    so long may be forgotten altogether."""
 
     def __post_init__(self) -> None:
-        if self.messages < 0:
-            raise ValueError(f"HistoryLimits(messages={self.messages}): use 0 for none, or a positive number.")
-        if not self.age_s > 0:
-            raise ValueError(f"HistoryLimits(age_s={self.age_s:g}): use a positive number of seconds.")
+        check_count("HistoryLimits", "messages", self.messages, least=0, most=_MOST_MESSAGES)
+        check_seconds("HistoryLimits", "age_s", self.age_s)
 
 
 class Publication(NamedTuple):

@@ -105,3 +105,4 @@ class Left:
 
 
 Event = Message | Gap | Joined | Left
+"""What an ``encode`` function is given; each has a ``room``."""

@@ -10,7 +10,6 @@ import asyncio
 import concurrent.futures
 import json
 from collections.abc import Callable, Mapping
-from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,13 +18,14 @@ from falcon import WebSocketPayloadType
 
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
+from .checks import check_function, check_seconds
 from .listener import Listener
 from .names import check_name
 from .outgoing import Encode, Media
 from .policy import Policy
 from .position import Position
 from .stats import Dropped, Stats
-from .subscription import Socket, Subscription
+from .subscription import Socket, Subscription, check_socket
 from .switchboard import Switchboard
 
 __all__ = ("Hub",)
@@ -72,12 +72,16 @@ class Hub:
         media_handlers: Mapping[WebSocketPayloadType, Any] | None = None,
         on_drop: Callable[[Dropped], object] | None = None,
     ) -> None:
-        for name, seconds in (("lease_s", lease_s), ("timeout_s", timeout_s)):
-            if not seconds > 0:
-                raise ValueError(f"Hub({name}={seconds:g}): use a positive number of seconds.")
-        if not isinstance(url, str | Broker):
+        # A class has the methods, too.
+        if isinstance(url, type) or not isinstance(url, str | Broker):
             raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker; not {url!r}.")
+        if history is not None and not isinstance(history, HistoryLimits):
+            raise TypeError(f"history is a HistoryLimits(messages=..., age_s=...), not {type(history).__name__}.")
         _check_policy(policy)
+        check_seconds("Hub", "lease_s", lease_s)
+        check_seconds("Hub", "timeout_s", timeout_s)
+        if on_drop is not None:
+            check_function("on_drop", on_drop, "a Dropped")
         self._url = url
         self._history = history
         self._policy = policy or Policy.disconnect()
@@ -245,8 +249,13 @@ class Hub:
         """Do what ``publish()`` does, from a thread other than the event loop's.
 
         Args:
-            timeout: Seconds to wait at most for the event loop; TimeoutError says that nobody knows what came of it.
+            timeout: Seconds to wait at most for the event loop (default: as long as it takes).
+
+        Raises:
+            TimeoutError: It took longer; the message may still be published.
         """
+        if timeout is not None:
+            check_seconds("publish_threadsafe", "timeout", timeout, or_zero=True)
         loop = self._running().loop
         try:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -257,7 +266,15 @@ class Hub:
         future: concurrent.futures.Future[Position] = asyncio.run_coroutine_threadsafe(
             self.publish(room, media, payload_type, key=key), loop
         )
-        return future.result(timeout)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            if future.done():
+                # In the very last moment; or it is publish() that has failed so.
+                return future.result()
+            raise TimeoutError(
+                f"The event loop has not published the message within {timeout:g} s; nobody knows whether it will."
+            ) from None
 
     # Subscribing
 
@@ -286,7 +303,8 @@ class Hub:
             since: Where a client that comes back stood: what it has missed is sent first, once and in order. For
                 several rooms a mapping. If it is not all there any more, ``subscription.gap`` says so.
             member: Who this is, to those who ask ``present()``, for the length of the block.
-            info: What others are shown of the member; anything that JSON can express.
+            info: What others are shown of the member; anything that JSON can express. Only with *member*: where that
+                may be None, leave out both together.
             encode: Makes what the client is sent of an event (``Message``, ``Gap``, ``Joined``, ``Left``): ``str``,
                 ``bytes``, an object for the TEXT media handler, or None for nothing. Called once an event for all
                 subscribers with the same function, so define it once, outside of the responder. By default messages
@@ -294,8 +312,9 @@ class Hub:
                 disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
 
         Raises:
-            TypeError, ValueError: *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
+            TypeError, ValueError: *ws*, *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
         """
+        check_socket(ws)
         for room in rooms:
             check_name("room", room)
         if member is not None:
@@ -303,8 +322,8 @@ class Hub:
         elif info is not None:
             raise ValueError("info is what others are shown of a member: give member too.")
         _check_policy(policy)
-        if encode is not None and (not callable(encode) or iscoroutinefunction(encode)):
-            raise TypeError("encode is a function that takes an event, and not a coroutine function.")
+        if encode is not None:
+            check_function("encode", encode, "an event")
         try:
             hash(encode)
         except TypeError:

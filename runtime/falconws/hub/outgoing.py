@@ -28,7 +28,8 @@ class Media:
     """Objects to and from payloads, by the media handlers of the hub."""
 
     def __init__(self, handlers: Mapping[WebSocketPayloadType, Any] | None) -> None:
-        given = handlers or {}
+        given = {} if handlers is None else handlers
+        _check_handlers(given)
         self._text: Any = given.get(WebSocketPayloadType.TEXT) or JSONHandlerWS()
         self._binary: Any = given.get(WebSocketPayloadType.BINARY)
 
@@ -134,3 +135,15 @@ class Encoder:
             payload = self._media.payload(made)
         prepared = None if self.prepare is None else self.prepare(payload)
         return Outgoing(room, event, payload, prepared, key=key, previous=previous)
+
+
+def _check_handlers(handlers: object) -> None:
+    if not isinstance(handlers, Mapping):
+        kind = type(handlers).__name__
+        raise TypeError(f"media_handlers is a mapping, such as app.ws_options.media_handlers, not {kind}.")
+    for payload_type, handler in handlers.items():
+        if not isinstance(payload_type, WebSocketPayloadType):
+            raise TypeError(f"media_handlers has a handler for each WebSocketPayloadType, not for {payload_type!r}.")
+        methods = [getattr(handler, name, None) for name in ("serialize", "deserialize")]
+        if isinstance(handler, type) or not all(map(callable, methods)):
+            raise TypeError(f"media_handlers has objects with serialize() and deserialize(), not {handler!r}.")

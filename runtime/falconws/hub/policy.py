@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
+from .checks import check_count, check_seconds
+
 __all__ = ("Backlog", "Policy", "make_backlog")
 
 _MAX_MESSAGES = 256
@@ -61,12 +63,10 @@ class Policy:
         return self.name not in ("disconnect", "block")
 
     def __post_init__(self) -> None:
-        if self.max_messages < 1:
-            raise ValueError(f"Policy.{self.name}(max_messages={self.max_messages}): use 1 or more.")
-        if self.max_bytes < 1:
-            raise ValueError(f"Policy.{self.name}(max_bytes={self.max_bytes}): use 1 or more.")
-        if self.timeout_s < 0:
-            raise ValueError(f"Policy.{self.name}(timeout_s={self.timeout_s:g}): use 0 or more seconds.")
+        call = f"Policy.{self.name}"
+        check_count(call, "max_messages", self.max_messages)
+        check_count(call, "max_bytes", self.max_bytes)
+        check_seconds(call, "timeout_s", self.timeout_s, or_zero=True)
 
     @classmethod
     def drop_oldest(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
@@ -104,6 +104,8 @@ class Policy:
         max_bytes: int = _MAX_BYTES,
     ) -> Self:
         """Make publishers wait until there is room, for *timeout_s* at most; then disconnect the subscriber.
+
+        With 0 they do not wait: the subscriber is disconnected as with ``disconnect``.
 
         Only publishers of the same process can be made to wait. When messages of other processes fill the backlog, the
         subscriber is disconnected at once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-__all__ = ("Position",)
+__all__ = ("Position", "check_position")
 
 _MAX_EPOCH_CHARACTERS = 64
 _MAX_OFFSET = 2**63 - 1
@@ -34,7 +34,10 @@ class Position(NamedTuple):
 
         Raises:
             ValueError: *text* is no position. It may come from a client, so the message does not repeat it.
+            TypeError: It is no ``str``.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"Position.parse() takes a str, as str(position) has made it, not {type(text).__name__}.")
         epoch, colon, digits = text.rpartition(":")
         if not (colon and 0 < len(epoch) <= _MAX_EPOCH_CHARACTERS and epoch.isascii() and epoch.isprintable()):
             raise ValueError("Not a position: expected 'epoch:offset', as the server has sent it.")
@@ -44,3 +47,15 @@ class Position(NamedTuple):
         if offset > _MAX_OFFSET:
             raise ValueError("Not a position: the offset is not a number, or too large.")
         return cls(epoch, offset)
+
+
+def check_position(what: str, position: Position) -> None:
+    """Raise TypeError or ValueError unless *position* is one, with an epoch and an offset that can be."""
+    if not isinstance(position, Position):
+        raise TypeError(f"{what}, see Position.parse(), not {type(position).__name__}.")
+    epoch, offset = position
+    if not isinstance(epoch, str) or not isinstance(offset, int) or isinstance(offset, bool):
+        kinds = f"{type(epoch).__name__} and {type(offset).__name__}"
+        raise TypeError(f"{what}, with a str and an int, not {kinds}: make it with Position.parse().")
+    if not epoch.isascii() or not 0 <= offset <= _MAX_OFFSET:
+        raise ValueError(f"{what}, as the hub has made it: make it with Position.parse().")

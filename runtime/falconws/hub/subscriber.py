@@ -17,7 +17,7 @@ from .fan import Broadcaster
 from .few import Few
 from .outgoing import AS_EVENT, Encode, Encoder, Outgoing
 from .policy import Backlog, Policy, make_backlog
-from .position import Position
+from .position import Position, check_position
 from .replay import Replays
 from .room import Room
 from .stats import Dropped, Stats
@@ -115,6 +115,8 @@ class Subscriber:
             RuntimeError: It has no room, or several.
         """
         positions = self.positions
+        if not positions:
+            raise RuntimeError("This subscription has no room yet, or none any more: there is no position.")
         if len(positions) != 1:
             raise RuntimeError(f"This subscription has {len(positions)} rooms: use positions[room].")
         (position,) = positions.values()
@@ -194,7 +196,7 @@ class Subscriber:
                 start, publications = room.position, []
             if publications:
                 start = Position(start.epoch, _previous(publications[0]))
-            gap = Gap(room.name, start, "the position given is too old, or of another epoch")
+            gap = Gap(room.name, start, "the broker does not know the position given, or not any more")
             self._hub.stats.gaps += 1
             self._note_gap(room)
             _logger.info("%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason)
@@ -379,15 +381,15 @@ def since_for(rooms: Sequence[str], since: Position | Mapping[str, Position] | N
     if since is None:
         return dict.fromkeys(rooms)
     if isinstance(since, Position):
+        check_position("since is a Position", since)
         if len(rooms) != 1:
             raise ValueError("One position is for one room: with several, use since={room: position}.")
         return {rooms[0]: since}
     if not isinstance(since, Mapping):
         raise TypeError(f"since is a Position or a mapping of room and Position, not {type(since).__name__}.")
     for position in since.values():
-        if not isinstance(position, Position):
-            raise TypeError(f"since has Positions, see Position.parse(), not {type(position).__name__}.")
-    unknown = sorted(set(since) - set(rooms))
+        check_position("since has Positions", position)
+    unknown = sorted(map(str, set(since) - set(rooms)))
     if unknown:
         raise ValueError(f"since names rooms that are not subscribed: {', '.join(unknown)}.")
     return {room: since.get(room) for room in rooms}

@@ -23,11 +23,11 @@ from falconws.closecodes import CloseCode
 from .broker import Payload
 from .outgoing import Encode, Outgoing
 from .policy import Policy
-from .position import Position
+from .position import Position, check_position
 from .presence import Membership, Presence
 from .subscriber import HubSide, Subscriber, since_for
 
-__all__ = ("ConnectionHandle", "Socket", "Subscription")
+__all__ = ("ConnectionHandle", "Socket", "Subscription", "check_socket")
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -48,11 +48,21 @@ class ConnectionHandle(Protocol):
 
 
 class Socket(Protocol):
-    """What a WebSocket must have. ``falconws.WebSocket`` also has ``connection``, ``client`` and ``unaccepted``."""
+    """What a WebSocket must have. ``falconws.WebSocket`` also has ``connection``, ``client`` and ``unaccepted``.
+
+    ``check_socket()`` holds objects to it.
+    """
 
     async def send_text(self, payload: str) -> None: ...
     async def send_data(self, payload: bytes) -> None: ...
     async def close(self, code: int | None = None, reason: str | None = None) -> None: ...
+
+
+def check_socket(ws: object) -> None:
+    """Raise TypeError unless *ws* is what ``Socket`` says."""
+    for method in ("send_text", "send_data", "close"):
+        if not callable(getattr(ws, method, None)):
+            raise TypeError(f"hub.subscribe(ws, *rooms) takes a WebSocket first: {ws!r} has no {method}().")
 
 
 _turns: WeakKeyDictionary[Socket, asyncio.Lock] = WeakKeyDictionary()
@@ -154,7 +164,10 @@ class Subscription(Subscriber):
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; the room is not joined.
+            TypeError, ValueError: *room* or *since* cannot be used.
         """
+        if since is not None:
+            check_position("since is a Position", since)
         joined = await self._join(room, since)
         if joined is None or self._member is None:
             return

@@ -4,15 +4,18 @@ import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
+from math import inf, nan
 from typing import Any
 
 import pytest
 from falcon import OperationNotAllowed, WebSocketPayloadType
 
-from falconws import Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
+from falconws import App, Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
 from falconws.hub import BrokerUnavailable, Dropped, Health, Publication, Sink
 from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.brokers.redis.url import RedisUrl
+from falconws.media import JSONHandlerWS
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, settle
 
 
@@ -165,16 +168,86 @@ def test_all_servers_of_a_cluster_are_asked_at_their_addresses() -> None:
     assert [(c.host, c.port) for c in connections] == [("::1", 7000), ("::2", 7001), ("::3", 6379), ("other", 6379)]
 
 
-@pytest.mark.parametrize("option", ["lease_s", "timeout_s"])
-def test_times_are_positive(option: str) -> None:
-    with pytest.raises(ValueError, match=rf"Hub\({option}=0\): use a positive number of seconds"):
-        Hub(**{option: 0})
+def test_the_handlers_of_an_app_are_those_of_a_hub() -> None:
+    Hub(media_handlers=App().ws_options.media_handlers)
 
 
-@pytest.mark.parametrize("limits", [{"messages": -1}, {"age_s": 0}])
-def test_history_limits_make_sense(limits: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="HistoryLimits"):
-        HistoryLimits(**limits)
+SECONDS: list[tuple[Callable[[Any], object], str]] = [
+    (lambda seconds: Hub(lease_s=seconds), "Hub(lease_s="),
+    (lambda seconds: Hub(timeout_s=seconds), "Hub(timeout_s="),
+    (lambda seconds: HistoryLimits(age_s=seconds), "HistoryLimits(age_s="),
+]
+
+
+@pytest.mark.parametrize(("make", "argument"), SECONDS)
+@pytest.mark.parametrize(
+    ("seconds", "kind", "problem"),
+    [
+        (0, ValueError, "use a positive number of seconds."),
+        (-0.5, ValueError, "use a positive number of seconds."),
+        (nan, ValueError, "use a positive number of seconds."),
+        (inf, ValueError, "use 315360000 seconds at most, which are ten years."),
+        (1e12, ValueError, "use 315360000 seconds at most, which are ten years."),
+        (10**400, ValueError, "use 315360000 seconds at most, which are ten years."),
+        (True, TypeError, "use a number of seconds."),
+        ("5", TypeError, "use a number of seconds."),
+        (None, TypeError, "use a number of seconds."),
+    ],
+)
+def test_times_can_be_waited_for(
+    make: Callable[[Any], object], argument: str, seconds: Any, kind: type[Exception], problem: str
+) -> None:
+    with pytest.raises(kind) as told:
+        make(seconds)
+    assert str(told.value) == f"{argument}{seconds!r}): {problem}"
+
+
+@pytest.mark.parametrize(
+    ("messages", "kind", "problem"),
+    [
+        (-1, ValueError, "use 0 or more."),
+        (10**10, ValueError, "use 1000000000 at most."),
+        (1.5, TypeError, "use a whole number."),
+        (True, TypeError, "use a whole number."),
+        ("3", TypeError, "use a whole number."),
+    ],
+)
+def test_a_history_has_a_number_of_messages(messages: Any, kind: type[Exception], problem: str) -> None:
+    with pytest.raises(kind) as told:
+        HistoryLimits(messages=messages)
+    assert str(told.value) == f"HistoryLimits(messages={messages!r}): {problem}"
+
+
+async def sleep(_: object) -> None:
+    raise AssertionError
+
+
+class Sleeper:
+    __call__ = staticmethod(sleep)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"url": MemoryBroker}, "Hub takes a URL, or a broker"),
+        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), not int\."),
+        ({"on_drop": 5}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
+        ({"on_drop": sleep}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
+        ({"on_drop": partial(sleep)}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
+        ({"on_drop": Sleeper()}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
+        ({"media_handlers": 5}, r"media_handlers is a mapping, such as app\.ws_options\.media_handlers, not int\."),
+        ({"media_handlers": []}, r"media_handlers is a mapping, such as app\.ws_options\.media_handlers, not list\."),
+        ({"media_handlers": {"TEXT": JSONHandlerWS()}}, "a handler for each WebSocketPayloadType, not for 'TEXT'"),
+        (
+            {"media_handlers": {WebSocketPayloadType.TEXT: 5}},
+            r"has objects with serialize\(\) and deserialize\(\), not 5",
+        ),
+        ({"media_handlers": {WebSocketPayloadType.TEXT: JSONHandlerWS}}, "has objects with serialize.*, not <class"),
+    ],
+)
+def test_a_hub_is_told_of_arguments_of_another_kind(arguments: Any, problem: str) -> None:
+    with pytest.raises(TypeError, match=problem):
+        Hub(**arguments)
 
 
 async def test_stopping_ends_listeners_and_subscriptions() -> None:
@@ -480,6 +553,36 @@ async def test_another_thread_publishes_by_a_method_of_its_own(hub: Hub) -> None
         hub.publish_threadsafe("room", "x")
 
 
+async def test_a_thread_that_waits_no_longer_is_told_what_is_known() -> None:
+    class Slow(MemoryBroker):
+        async def publish(self, room: str, payload: Any, *, key: str | None = None) -> Position:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    class Failing(MemoryBroker):
+        async def publish(self, room: str, payload: Any, *, key: str | None = None) -> Position:
+            raise TimeoutError("my mistake")
+
+    async with Hub(Slow()) as hub:
+        with pytest.raises(
+            TimeoutError, match=r"has not published the message within 0 s; nobody knows whether it will\."
+        ):
+            await asyncio.to_thread(hub.publish_threadsafe, "room", "x", timeout=0)
+    async with Hub(Failing()) as hub:
+        with pytest.raises(TimeoutError, match="my mistake"):
+            await asyncio.to_thread(hub.publish_threadsafe, "room", "x", timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "kind"), [(-1, ValueError), (nan, ValueError), (inf, ValueError), ("5", TypeError), (True, TypeError)]
+)
+async def test_a_timeout_that_is_none_publishes_nothing(hub: Hub, timeout: Any, kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=r"^publish_threadsafe\(timeout="):
+        await asyncio.to_thread(hub.publish_threadsafe, "room", "x", timeout=timeout)
+    await settle()
+    assert hub.stats.published == 0
+
+
 async def test_a_broker_that_is_away_is_one_clear_error() -> None:
     class Away(MemoryBroker):
         async def subscribe(self, room: str) -> Position:
@@ -527,9 +630,46 @@ async def test_since_has_to_fit_the_rooms(hub: Hub, rooms: tuple[str, ...], sinc
         hub.subscribe(ScriptedSocket(), *rooms, since=since)
 
 
-async def test_since_is_a_position(hub: Hub) -> None:
-    with pytest.raises(TypeError, match="since is a Position"):
-        hub.subscribe(ScriptedSocket(), "room", since="e:1")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("position", "kind", "problem"),
+    [
+        ("e:1", TypeError, r"Positions?\b.*, not str"),
+        (("e", 1), TypeError, r"Positions?\b.*, not tuple"),
+        (Position("e", "1"), TypeError, "with a str and an int, not str and str"),  # type: ignore[arg-type]
+        (Position("e", True), TypeError, "with a str and an int, not str and bool"),
+        (Position(None, 1), TypeError, "with a str and an int, not NoneType and int"),  # type: ignore[arg-type]
+        (Position("e", -1), ValueError, r"make it with Position\.parse\(\)"),
+        (Position("e", 2**63), ValueError, r"make it with Position\.parse\(\)"),
+        (Position("\ud800", 1), ValueError, r"make it with Position\.parse\(\)"),
+    ],
+)
+async def test_since_is_a_position(hub: Hub, position: Any, kind: type[Exception], problem: str) -> None:
+    for since in (position, {"room": position}):
+        with pytest.raises(kind, match=rf"^since .*{problem}"):
+            hub.subscribe(ScriptedSocket(), "room", since=since)
+        with pytest.raises(kind, match=rf"^since .*{problem}"):
+            hub.listen("room", since=since)
+    async with hub.subscribe(ScriptedSocket()) as subscription:
+        with pytest.raises(kind, match=rf"^since is a Position.*{problem}"):
+            await subscription.join("room", since=position)
+        assert subscription.positions == {}
+
+
+async def test_since_names_rooms_that_are_subscribed(hub: Hub) -> None:
+    with pytest.raises(ValueError, match="rooms that are not subscribed: 5, b"):
+        hub.subscribe(ScriptedSocket(), "a", since={"b": Position("e", 1), 5: Position("e", 1)})  # type: ignore[dict-item]
+
+
+async def test_without_a_room_there_is_no_position(hub: Hub) -> None:
+    async with hub.subscribe(ScriptedSocket()) as subscription:
+        with pytest.raises(RuntimeError, match="has no room yet, or none any more: there is no position"):
+            _ = subscription.position
+
+
+@pytest.mark.parametrize(("ws", "missing"), [(5, "send_text"), ("room", "send_text"), (MemoryBroker(), "send_text")])
+async def test_what_subscribes_is_a_websocket(hub: Hub, ws: Any, missing: str) -> None:
+    with pytest.raises(TypeError, match=rf"takes a WebSocket first: .* has no {missing}\(\)\."):
+        hub.subscribe(ws, "room")
 
 
 async def test_several_rooms_have_a_position_each(hub: Hub) -> None:
@@ -662,6 +802,17 @@ async def test_a_function_for_drops_that_fails_does_not_fill_the_log(caplog: pyt
     (complaint,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "on_drop() has failed" in complaint.getMessage()
     assert complaint.exc_info
+
+
+async def test_who_blocks_for_no_time_at_all_is_disconnected(hub: Hub) -> None:
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection)
+    async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=1, timeout_s=0)):
+        connection.stall()
+        for number in range(2):
+            await asyncio.wait_for(hub.publish("room", str(number)), 5)
+        await settle()
+        assert (socket.close_code, socket.close_reason) == (1013, "client too slow")
 
 
 @pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])
@@ -818,6 +969,7 @@ async def test_a_listener_is_told_of_a_gap_in_its_place(hub: Hub) -> None:
         gap, message = await anext(events), await anext(events)
         assert isinstance(gap, Gap)
         assert gap.position == Position(position.epoch, 0)
+        assert gap.reason == "the broker does not know the position given, or not any more"
         assert isinstance(message, Message)
         assert message.position == position
         await events.aclose()

@@ -1,4 +1,6 @@
 from dataclasses import dataclass
+from math import inf, nan
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,6 +160,26 @@ def test_bounds_are_at_least_one(bounds: dict[str, int]) -> None:
         Policy.drop_oldest(**bounds)
 
 
-def test_a_timeout_is_not_negative() -> None:
-    with pytest.raises(ValueError, match=r"Policy.block\(timeout_s=-1\): use 0 or more seconds"):
-        Policy.block(timeout_s=-1)
+@pytest.mark.parametrize(
+    "make", [Policy.drop_oldest, Policy.drop_newest, Policy.conflate, Policy.disconnect, Policy.block]
+)
+@pytest.mark.parametrize("bound", ["max_messages", "max_bytes"])
+@pytest.mark.parametrize("value", [1.5, True, "3", None])
+def test_bounds_are_whole_numbers(make: Any, bound: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^Policy\.{make.__name__}\({bound}={value!r}\): use a whole number\.$"):
+        make(**{bound: value})
+
+
+@pytest.mark.parametrize("seconds", [-1, -inf, nan])
+def test_a_timeout_is_not_negative(seconds: float) -> None:
+    with pytest.raises(ValueError, match=rf"^Policy\.block\(timeout_s={seconds}\): use 0 or more seconds\.$"):
+        Policy.block(timeout_s=seconds)
+
+
+def test_bounds_may_be_as_large_as_one_likes() -> None:
+    assert Policy.drop_oldest(max_bytes=2**63).max_bytes == 2**63
+
+
+def test_a_timeout_ends() -> None:
+    with pytest.raises(ValueError, match=r"^Policy\.block\(timeout_s=inf\): use 315360000 seconds at most"):
+        Policy.block(timeout_s=inf)

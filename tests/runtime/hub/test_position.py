@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,12 @@ def test_what_a_client_makes_up_is_a_position_or_a_value_error(text: str) -> Non
 )
 def test_texts_that_are_no_positions(text: str) -> None:
     with pytest.raises(ValueError, match=r"^Not a position"):
+        Position.parse(text)
+
+
+@pytest.mark.parametrize("text", [None, 5, b"", b"e:1", Position("e", 1)])
+def test_a_position_is_read_from_text_only(text: Any) -> None:
+    with pytest.raises(TypeError, match=r"^Position\.parse\(\) takes a str, .*, not \w+\.$"):
         Position.parse(text)
 
 
