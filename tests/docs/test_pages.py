@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import falconws
+import falconws.hub
 import falconws.testing
 from falconws.server import run
 from falconws.server.settings import ConnectionSettings
