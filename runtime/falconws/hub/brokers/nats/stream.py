@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -101,6 +102,13 @@ class NatsStream:
     def now_s(self) -> float:
         """Return the time on the server's clock, in seconds since 1970."""
         return asyncio.get_running_loop().time() + self._clock_s
+
+    def age_s(self, stamp: str) -> float:
+        """Return how long ago *stamp* was, as the server writes it; for ever if it is none."""
+        try:
+            return self.now_s() - _parse_time(stamp)
+        except ValueError:
+            return math.inf
 
     async def leadership(self) -> object:
         """Return what differs when another server has come to lead the stream; the leader answers itself.
