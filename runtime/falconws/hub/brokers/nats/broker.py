@@ -118,8 +118,10 @@ class NatsBroker:
         data, headers = encode(payload, key)
 
         async def append(streams: Streams) -> Position:
-            epoch = streams.epoch
-            return Position(epoch, await streams.rooms.append(streams.subject(token_of(room)), data, headers))
+            sequence = await streams.rooms.append(streams.subject(token_of(room)), data, headers)
+            # If it is to be done again: one stream takes it once.
+            streams.check()
+            return Position(streams.epoch, sequence)
 
         return await self._call(append)
 
@@ -134,9 +136,9 @@ class NatsBroker:
             if state.streams is not streams:
                 await self._follow(streams, token, state)
             await streams.rooms.reach_leader(streams.subject(token))
-            epoch, place = streams.epoch, await streams.place(token)
-            state.stands_at(epoch, place)
-            return Position(epoch, place.offset)
+            place = await streams.place(token)
+            state.stands_at(streams.epoch, place)
+            return Position(streams.epoch, place.offset)
 
         try:
             return await self._call_undisturbed(follow)
@@ -228,6 +230,7 @@ class NatsBroker:
             try:
                 if streams is None:
                     raise ConnectionError("no session")
+                streams.check()
                 async with self._attempt(min(deadline, loop.time() + self._timeout_s / 2)):
                     return await work(streams)
             except TooLargeError:
@@ -259,6 +262,7 @@ class NatsBroker:
         async def check(streams: Streams) -> T:
             misses = self._misses
             result = await work(streams)
+            streams.check()
             if misses != self._misses:
                 raise ConnectionError("deliveries were missed meanwhile")
             return result
@@ -332,7 +336,7 @@ class NatsBroker:
     async def _look(self, streams: Streams) -> str | None:
         """See whether the stream is led, and by the same server as before; return why the session should end."""
         try:
-            leadership = await streams.rooms.leadership()
+            leadership = await streams.look()
             late = leadership is not None and await self._find_late(streams)
         except Exception as error:
             # An election takes some seconds; but a server that has lost the others never gets out of it.
@@ -407,5 +411,8 @@ class NatsBroker:
                     sink.joined(state.name, name_of(what), info)
             return
         publication = state.take(epoch, headers, data)
+        # What somebody else sends past the stream has left no trace.
+        if self._streams is not None and state.epoch == epoch:
+            self._streams.see(epoch)
         if publication is not None:
             sink.deliver(publication)

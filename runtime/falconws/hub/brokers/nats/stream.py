@@ -70,10 +70,12 @@ class NatsStream:
         self.name = name
         self.elections = f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{self.name}"
         """A subject on which the servers tell of a new leader."""
+        self.config: Mapping[str, Any] = {}
+        """As it was seen last."""
         self._clock_s = 0.0
 
-    async def ensure(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Create the stream, or adopt the one of that name, with *config*'s limits; return its configuration.
+    async def ensure(self, config: Mapping[str, Any]) -> None:
+        """Create the stream, or adopt the one of that name, with *config*'s limits.
 
         Args:
             config: As in ``STREAM.CREATE``, without the name.
@@ -90,14 +92,15 @@ class NatsStream:
                     raise
                 info = await self._info()
         self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
-        found: dict[str, Any] = info["config"]
+        found = self.config = info["config"]
         wanted = {limit: config[limit] for limit in _LIMITS if limit in config}
         if any(found.get(limit) != value for limit, value in wanted.items()):
-            found = (await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted}))["config"]
-        return found
+            await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
 
     async def _info(self) -> dict[str, Any]:
-        return await self._session.api(f"STREAM.INFO.{self.name}")
+        info = await self._session.api(f"STREAM.INFO.{self.name}")
+        self.config = info["config"]
+        return info
 
     def now_s(self) -> float:
         """Return the time on the server's clock, in seconds since 1970."""

@@ -46,7 +46,9 @@ class Streams:
         self.rooms = NatsStream(session, f"{url.prefix}-rooms")
         self.presence = NatsPresence(session, url.prefix)
         self.epoch = ""
-        """That of the stream of rooms."""
+        """That of the stream of rooms, as long as the session lasts."""
+        self.over = False
+        """Whether that stream is gone, and another has come in its place."""
         self.leadership: object = None
         """Who was seen to lead it, and since when."""
         self.leaderless = 0
@@ -56,7 +58,7 @@ class Streams:
         """See to it that both are there."""
         prefix = self._prefix
         epoch = secrets.token_hex(4)
-        config = await self.rooms.ensure(
+        await self.rooms.ensure(
             {
                 **self._kept,
                 "subjects": [f"{prefix}.room.*"],
@@ -67,9 +69,38 @@ class Streams:
                 "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
             }
         )
-        # Another one's, if the stream was there.
-        self.epoch = config["republish"]["dest"].split(".")[2]
+        # The epoch may be another one's, if the stream was there.
+        self._see_config()
+        if not self.epoch:
+            raise ConnectionError(f"the stream {self.rooms.name} does not pass on what it stores")
         await self.presence.ensure(self._kept)
+
+    def _see_config(self) -> None:
+        if "republish" in self.rooms.config:
+            self.see(self.rooms.config["republish"]["dest"].split(".")[2])
+
+    def see(self, epoch: str) -> None:
+        """Know that the stream of rooms has *epoch*; when that is another than before, the session ends."""
+        if not self.epoch:
+            self.epoch = epoch
+        elif epoch != self.epoch and not self.over:
+            self.over = True
+            self.session.end(f"the stream {self.rooms.name} was made anew")
+
+    def check(self) -> None:
+        """Raise ``ConnectionError`` when what was answered may be of a stream with another epoch.
+
+        Such a stream shows itself by the first message that is delivered, or when it is looked at, every ``timeout_s``.
+        Until then its numbers are taken for those of the old one: no answer but ``STREAM.INFO`` says whose they are.
+        """
+        if self.over:
+            raise ConnectionError(f"the stream {self.rooms.name} was made anew")
+
+    async def look(self) -> object:
+        """Return the ``leadership()`` of the stream of rooms, and see whether it is still the same stream."""
+        leadership = await self.rooms.leadership()
+        self._see_config()
+        return leadership
 
     def subject(self, token: str) -> str:
         """Return the subject to which the messages of a room are published."""
