@@ -91,19 +91,24 @@ class NatsStream:
                 if conflict.code != _NAME_IN_USE:
                     raise
                 info = await self._info()
-        self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
-        found = self.config = info["config"]
+        self._see(info)
+        found = info["config"]
         wanted = {limit: config[limit] for limit in _LIMITS if limit in config}
         if any(found.get(limit) != value for limit, value in wanted.items()):
             await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
 
     async def _info(self) -> dict[str, Any]:
         info = await self._session.api(f"STREAM.INFO.{self.name}")
-        self.config = info["config"]
+        self._see(info)
         return info
 
+    def _see(self, info: Mapping[str, Any]) -> None:
+        # The loop's clock stands still while the machine is suspended, and servers' clocks are set.
+        self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
+        self.config = info["config"]
+
     def now_s(self) -> float:
-        """Return the time on the server's clock, in seconds since 1970."""
+        """Return the time on the server's clock, in seconds since 1970, by when it was asked last."""
         return asyncio.get_running_loop().time() + self._clock_s
 
     def age_s(self, stamp: str) -> float:

@@ -97,9 +97,15 @@ class Streams:
             raise ConnectionError(f"the stream {self.rooms.name} was made anew")
 
     async def look(self) -> object:
-        """Return the ``leadership()`` of the stream of rooms, and see whether it is still the same stream."""
+        """Look at both streams: whether that of rooms is still the same, and what time it is.
+
+        Return the ``leadership()`` of the stream of rooms, and raise what that raises.
+        """
         leadership = await self.rooms.leadership()
         self._see_config()
+        # What is wrong with that of presence is told to those who need it.
+        with suppress(Exception):
+            await self.presence.look()
         return leadership
 
     def subject(self, token: str) -> str:
