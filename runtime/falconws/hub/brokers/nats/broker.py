@@ -9,6 +9,9 @@ A hole is seen by the message after it. So what is lost between the servers of a
 to be noticed otherwise: all rooms are looked into whenever another server has come to lead the stream, and some of them
 every now and then.
 
+The stream lets go of messages, and with a room's last one goes what shows that none came after it. So a room in which
+nothing is published for long gets an *anchor*: a message that stands for the last one, and that nobody is told of.
+
 Knows nothing of subscriptions: what a process follows, it delivers to the hub.
 """
 
@@ -22,14 +25,15 @@ from typing import Any, TypeVar
 from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
 from falconws.hub.brokers.link import Link, describe
+from falconws.hub.brokers.pace import for_each
 from falconws.hub.position import Position
 
-from .message import ANCHOR_HEADER, decode, encode, name_of, token_of
+from .message import ANCHOR_HEADER, decode, encode, name_of, place_of, token_of
 from .presence import read_events
-from .room import FollowedRoom
+from .room import FollowedRoom, Place
 from .session import NatsSession, TooLargeError, check_credentials, load_nats
-from .stream import Conflict, NatsStream, Stored
-from .streams import Streams
+from .stream import Stored
+from .streams import Streams, round_s
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
@@ -37,16 +41,19 @@ __all__ = ("NatsBroker",)
 _ROOMS_A_LOOK = 50
 """So many requests every ``timeout_s`` are not noticed."""
 
+_KEPT_AT_A_TIME = 16
+"""Rooms that are seen to at once, so that they keep their places."""
+
 T = TypeVar("T")
 
 
 class NatsBroker:
     """A broker on NATS 2.11 or newer, with JetStream; see ``falconws.hub.Broker`` for its methods.
 
-    It makes two streams, ``PREFIX-rooms`` and ``PREFIX-presence``. The stream keeps a message for an hour at least (or
-    the history's age, if that is longer), so that a quiet room keeps its place; what is older than the history's age
-    is not served. A room without a message for that long begins again, and a client that comes back to it is told
-    ``Gap``.
+    It makes two streams, ``PREFIX-rooms`` and ``PREFIX-presence``. The stream keeps a message for an hour at least, and
+    for half an hour more than the history's age; what is older than the history's age is not served. By that a quiet
+    room keeps its place for so long, and for as long as anybody follows it. After that it begins again, and a client
+    that comes back to it is told ``Gap``.
 
     Args:
         url: ``nats://[user:password@]host[:port][,host[:port]...]``, or ``tls://``. Parameters: ``prefix`` (default
@@ -70,6 +77,7 @@ class NatsBroker:
         self._rooms: dict[str, FollowedRoom] = {}
         self._streams: Streams | None = None
         self._attempts: set[asyncio.Timeout] = set()
+        self._keeping: asyncio.Task[None] | None = None
         self._to_look_into: list[str] = []
         self._misses = 0
         """How often deliveries may have been missed while the connection held."""
@@ -81,8 +89,12 @@ class NatsBroker:
         except BaseException:
             await self.stop()
             raise
+        self._keeping = asyncio.create_task(self._keep_rooms(), name=f"hub rooms {self._url.name}")
 
     async def stop(self) -> None:
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            keeping.cancel()
         try:
             await self._link.stop()
         finally:
@@ -107,8 +119,10 @@ class NatsBroker:
         data, headers = encode(payload, key)
 
         async def append(streams: Streams) -> Position:
-            epoch = streams.epoch
-            return Position(epoch, await streams.rooms.append(self._subject(token_of(room)), data, headers))
+            sequence = await streams.rooms.append(streams.subject(token_of(room)), data, headers)
+            # If it is to be done again: one stream takes it once.
+            streams.check()
+            return Position(streams.epoch, sequence)
 
         return await self._call(append)
 
@@ -122,10 +136,10 @@ class NatsBroker:
         async def follow(streams: Streams) -> Position:
             if state.streams is not streams:
                 await self._follow(streams, token, state)
-            await streams.rooms.reach_leader(self._subject(token))
-            epoch, top = streams.epoch, await self._top(streams.rooms, token)
-            state.stands_at(top)
-            return Position(epoch, top)
+            await streams.rooms.reach_leader(streams.subject(token))
+            place = await streams.place(token)
+            state.stands_at(streams.epoch, place)
+            return Position(streams.epoch, place.offset)
 
         try:
             return await self._call_undisturbed(follow)
@@ -141,56 +155,50 @@ class NatsBroker:
         token = token_of(room)
 
         async def read(streams: Streams) -> History:
-            epoch, stream = streams.epoch, streams.rooms
+            epoch, stream, subject = streams.epoch, streams.rooms, streams.subject(token)
             known = since.epoch == epoch
-            stored = await stream.read(self._subject(token), since.offset if known else 1)
+            stored = await stream.read(subject, since.offset if known else 1)
             if known and not stored:
                 # Nothing at or after that position: it lies in the future, or all of its past is gone.
-                stored = await stream.read(self._subject(token))
+                stored = await stream.read(subject)
                 known = False
             state = self._rooms.get(token)
+            if state is not None and not stored:
+                # Those who are told of a gap now have to stand somewhere.
+                await streams.place(token)
+                stored = await stream.read(subject)
             if known and state is not None and state.is_another(stored[0], since.offset):
                 # The server has lost the message that was delivered here, and given its number away again.
                 known = False
             history = self._judge(room, epoch, since if known else None, stored, stream.now_s())
             if state is not None and history.publications:
-                state.remember(stored[-1])
+                state.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
             return history
 
         return await self._call_undisturbed(read)
 
     def _judge(self, room: str, epoch: str, since: Position | None, stored: list[Stored], now_s: float) -> History:
-        """Make a history of what the stream has from *since* on, the message at *since* itself included."""
-        complete = since is not None and stored[0].sequence == since.offset
+        """Make a history of what the stream has from *since* on, with the message at *since*, or what stands for it."""
+        places = [place_of(message.headers, message.sequence) for message in stored]
+        # Processes with falconws 0.2 give out the number of an anchor itself.
+        complete = since is not None and since.offset in (places[0], stored[0].sequence)
         before = since.offset if since is not None else 0
         publications = []
-        for message in stored:
-            if ANCHOR_HEADER in message.headers or (since is not None and message.sequence <= since.offset):
+        for message, place in zip(stored, places, strict=True):
+            if since is not None and message.sequence <= since.offset:
                 continue
-            if message.time_s <= now_s - self._limits.age_s:
+            if ANCHOR_HEADER in message.headers:
+                pass
+            elif message.time_s <= now_s - self._limits.age_s:
                 complete = False
             else:
                 position = Position(epoch, message.sequence)
                 publications.append(decode(room, position, before, message.headers, message.data))
-            before = message.sequence
+            before = place
         if not self._limits.messages:
             complete = complete and not publications
             publications = []
-        return History(publications, Position(epoch, stored[-1].sequence if stored else 0), complete)
-
-    async def _top(self, stream: NatsStream, token: str) -> int:
-        """Return the number of the room's newest message; a room without any gets one that says nothing.
-
-        Otherwise nobody could tell later whether a room had messages since, that are gone.
-        """
-        subject = self._subject(token)
-        while True:
-            newest = await stream.last(subject)
-            if newest is not None:
-                return newest.sequence
-            with suppress(Conflict):
-                headers = {ANCHOR_HEADER: "1", "Nats-Expected-Last-Subject-Sequence": "0"}
-                return await stream.append(subject, b"", headers)
+        return History(publications, Position(epoch, places[-1] if places else 0), complete)
 
     # Presence
 
@@ -212,9 +220,6 @@ class NatsBroker:
 
     # Calls
 
-    def _subject(self, token: str) -> str:
-        return f"{self._url.prefix}.room.{token}"
-
     async def _call(self, work: Callable[[Streams], Awaitable[T]]) -> T:
         """Do *work* in a session, again until it succeeds or the time is over."""
         loop = asyncio.get_running_loop()
@@ -226,6 +231,7 @@ class NatsBroker:
             try:
                 if streams is None:
                     raise ConnectionError("no session")
+                streams.check()
                 async with self._attempt(min(deadline, loop.time() + self._timeout_s / 2)):
                     return await work(streams)
             except TooLargeError:
@@ -257,6 +263,7 @@ class NatsBroker:
         async def check(streams: Streams) -> T:
             misses = self._misses
             result = await work(streams)
+            streams.check()
             if misses != self._misses:
                 raise ConnectionError("deliveries were missed meanwhile")
             return result
@@ -285,7 +292,7 @@ class NatsBroker:
             while waiting := [(token, room) for token, room in self._rooms.items() if room.streams is not streams]:
                 for token, room in waiting:
                     await self._follow(streams, token, room)
-                await streams.rooms.reach_leader(self._subject(waiting[0][0]))
+                await streams.rooms.reach_leader(streams.subject(waiting[0][0]))
             self._streams = streams
             up()
             return await session.wait(lambda: self._look(streams))
@@ -330,7 +337,7 @@ class NatsBroker:
     async def _look(self, streams: Streams) -> str | None:
         """See whether the stream is led, and by the same server as before; return why the session should end."""
         try:
-            leadership = await streams.rooms.leadership()
+            leadership = await streams.look()
             late = leadership is not None and await self._find_late(streams)
         except Exception as error:
             # An election takes some seconds; but a server that has lost the others never gets out of it.
@@ -348,16 +355,36 @@ class NatsBroker:
         late = False
         self._to_look_into = self._to_look_into or list(self._rooms)
         for token in self._to_look_into[-_ROOMS_A_LOOK:]:
-            newest = await streams.rooms.last(self._subject(token))
+            newest = await streams.rooms.last(streams.subject(token))
             state = self._rooms.get(token)
-            if newest is not None and state is not None and state.lacks(newest.sequence):
+            if newest is None or state is None:
+                continue
+            place = Place(newest.sequence, place_of(newest.headers, newest.sequence), newest.stamp)
+            if state.lacks(place.offset):
                 # It may be on its way. What the leader says now comes behind it.
-                await streams.rooms.reach_leader(self._subject(token))
-                if state.lacks(newest.sequence):
-                    state.stands_at(newest.sequence)
+                await streams.rooms.reach_leader(streams.subject(token))
+                if state.lacks(place.offset):
+                    state.stands_at(streams.epoch, place)
                     late = True
         del self._to_look_into[-_ROOMS_A_LOOK:]
         return late
+
+    async def _keep_rooms(self) -> None:
+        """See to it, round after round, that the rooms which this process follows keep their places."""
+        while True:
+            tokens = list(self._rooms)
+            parts = [tokens[i : i + _KEPT_AT_A_TIME] for i in range(0, len(tokens), _KEPT_AT_A_TIME)] or [[]]
+            for part in parts:
+                # Whichever takes longer.
+                pause = asyncio.sleep(round_s() / len(parts))
+                await asyncio.gather(pause, for_each(self._keep, part, at_a_time=_KEPT_AT_A_TIME))
+
+    async def _keep(self, token: str) -> None:
+        state, streams = self._rooms.get(token), self._streams
+        if state is not None and streams is not None and streams.needs_anchor(state.heard):
+            # If it fails, the next round tries again.
+            with suppress(BrokerUnavailable):
+                await self._call(lambda streams: streams.place(token))
 
     def _missed(self, reason: str) -> None:
         """Have the hub look for what may have been missed."""
@@ -385,5 +412,8 @@ class NatsBroker:
                     sink.joined(state.name, name_of(what), info)
             return
         publication = state.take(epoch, headers, data)
+        # What somebody else sends past the stream has left no trace.
+        if self._streams is not None and state.epoch == epoch:
+            self._streams.see(epoch)
         if publication is not None:
             sink.deliver(publication)

@@ -13,10 +13,14 @@ from urllib.parse import quote, unquote
 from falconws.hub.broker import Payload, Publication
 from falconws.hub.position import Position
 
-__all__ = ("ANCHOR_HEADER", "Headers", "decode", "encode", "name_of", "number", "token_of")
+__all__ = ("ANCHOR_HEADER", "Headers", "anchor", "decode", "encode", "name_of", "number", "place_of", "token_of")
 
 ANCHOR_HEADER = "Falconws-Anchor"
 """On a message that only marks where its room stands."""
+
+_PLACE_HEADER = "Falconws-Stands-For"
+"""On an anchor: the offset at which its room stands. An anchor without it, as a room without messages has, and as
+falconws 0.2 writes all of them, stands for itself."""
 
 _TYPE_HEADER = "Falconws-Type"
 _KEY_HEADER = "Falconws-Key"
@@ -47,6 +51,17 @@ def encode(payload: Payload, key: str | None) -> tuple[bytes, dict[str, str]]:
     if key is not None:
         headers[_KEY_HEADER] = _KEY_MARK + quote(key)
     return payload, headers
+
+
+def anchor(place: int | None) -> dict[str, str]:
+    """Return the headers of an anchor that stands for *place*; None: for itself."""
+    return {ANCHOR_HEADER: "1"} if place is None else {ANCHOR_HEADER: "1", _PLACE_HEADER: str(place)}
+
+
+def place_of(headers: Headers, sequence: int) -> int:
+    """Return the offset at which a room stands whose newest message is that with *headers* at *sequence*."""
+    place = number(headers, _PLACE_HEADER) if ANCHOR_HEADER in headers else None
+    return sequence if place is None else min(place, sequence)
 
 
 def decode(room: str, position: Position, previous: int | None, headers: Headers, data: bytes) -> Publication:

@@ -89,6 +89,10 @@ class NatsPresence:
             }
         )
 
+    async def look(self) -> None:
+        """See what time it is on the server."""
+        await self._stream.leadership()
+
     async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
         while True:
             record = await self._read(room, member)

@@ -174,6 +174,11 @@ class NatsSession:
             if reason is not None:
                 return reason
 
+    def end(self, reason: str) -> None:
+        """Have ``wait()`` return *reason*."""
+        self._reason = reason
+        self._ended.set()
+
     async def close(self) -> None:
         """Cut the connection, whatever state it is in; those who wait for an answer need not wait any longer."""
         for replies in self._replies.values():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -69,10 +70,12 @@ class NatsStream:
         self.name = name
         self.elections = f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{self.name}"
         """A subject on which the servers tell of a new leader."""
+        self.config: Mapping[str, Any] = {}
+        """As it was seen last."""
         self._clock_s = 0.0
 
-    async def ensure(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Create the stream, or adopt the one of that name, with *config*'s limits; return its configuration.
+    async def ensure(self, config: Mapping[str, Any]) -> None:
+        """Create the stream, or adopt the one of that name, with *config*'s limits.
 
         Args:
             config: As in ``STREAM.CREATE``, without the name.
@@ -88,19 +91,32 @@ class NatsStream:
                 if conflict.code != _NAME_IN_USE:
                     raise
                 info = await self._info()
-        self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
-        found: dict[str, Any] = info["config"]
+        self._see(info)
+        found = info["config"]
         wanted = {limit: config[limit] for limit in _LIMITS if limit in config}
         if any(found.get(limit) != value for limit, value in wanted.items()):
-            found = (await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted}))["config"]
-        return found
+            await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
 
     async def _info(self) -> dict[str, Any]:
-        return await self._session.api(f"STREAM.INFO.{self.name}")
+        info = await self._session.api(f"STREAM.INFO.{self.name}")
+        self._see(info)
+        return info
+
+    def _see(self, info: Mapping[str, Any]) -> None:
+        # The loop's clock stands still while the machine is suspended, and servers' clocks are set.
+        self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
+        self.config = info["config"]
 
     def now_s(self) -> float:
-        """Return the time on the server's clock, in seconds since 1970."""
+        """Return the time on the server's clock, in seconds since 1970, by when it was asked last."""
         return asyncio.get_running_loop().time() + self._clock_s
+
+    def age_s(self, stamp: str) -> float:
+        """Return how long ago *stamp* was, as the server writes it; for ever if it is none."""
+        try:
+            return self.now_s() - _parse_time(stamp)
+        except ValueError:
+            return math.inf
 
     async def leadership(self) -> object:
         """Return what differs when another server has come to lead the stream; the leader answers itself.
