@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -69,11 +70,16 @@ def _broker(url: str | None, folder: Path) -> tuple[str, str]:
     raise RefusedError(f"Which broker? Give --url, or set {' or '.join(names)}.")
 
 
+def _refuse_constant(name: str) -> NoReturn:
+    # Python reads and writes NaN and the infinities; RFC 8259 section 6 has none, and browsers do not read them.
+    raise ValueError(f"it has no {name}")
+
+
 def _payload(message: str, *, as_json: bool, binary: bool) -> str | bytes:
     data = sys.stdin.buffer.read() if message == "-" else message.encode("utf-8", "surrogateescape")
     if as_json:
         try:
-            json.loads(data)
+            json.loads(data, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise RefusedError(f"MESSAGE is not JSON: {error}.") from error
     if binary:

@@ -7,14 +7,23 @@ import falconws
 # start: encode
 def encode(event: falconws.Message | falconws.Gap | falconws.Joined | falconws.Left) -> object:
     match event:
+        case falconws.Message(payload=bytes()):
+            return None  # BINARY: nothing for a client of JSON
         case falconws.Message():
-            return {"type": "message", "data": event.media, "position": str(event.position)}
+            return {"type": "message", "data": read(event), "position": str(event.position)}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined():
             return {"type": "joined", "who": event.member, "info": event.info}
         case falconws.Left():
             return {"type": "left", "who": event.member}
+
+
+def read(message: falconws.Message) -> object:
+    try:
+        return message.media
+    except ValueError:  # text that is not JSON, such as `falconws publish 42 "We are back"` sends
+        return message.payload
     # end: encode
 
 
@@ -24,25 +33,37 @@ class RoomResource:
         self._hub = hub
 
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket, room: str) -> None:
-        since = None
-        if "since" in req.params:
-            try:
-                since = falconws.Position.parse(req.get_param("since", required=True))
-            except ValueError as error:
-                raise falcon.HTTPInvalidParam(str(error), "since") from None
+        since = req.get_param("since")
+        try:
+            subscription = self._hub.subscribe(
+                ws,
+                room,
+                since=None if since is None else falconws.Position.parse(since),
+                member=req.get_param("who"),
+                encode=encode,
+            )
+        except ValueError as error:  # no position, or no name: those have 1 to 255 bytes of UTF-8
+            raise falcon.HTTPBadRequest(description=str(error)) from error
         await ws.accept()
-        async with self._hub.subscribe(
-            ws, room, since=since, member=req.get_param("who"), encode=encode
-        ) as subscription:
+        async with subscription:
             await ws.send_media({"type": "welcome", "position": str(subscription.position)})
             async for data in ws:
                 await self._hub.publish(room, {"said": data})
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, room: str) -> None:
-        resp.media = await self._hub.present(room)
+        try:
+            resp.media = await self._hub.present(room)
+        except ValueError as error:
+            raise falcon.HTTPBadRequest(description=str(error)) from error
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, room: str) -> None:
-        resp.media = str(await self._hub.publish(room, {"posted": await req.get_media()}))
+        if falcon.parse_header(req.content_type or "")[0] != falcon.MEDIA_JSON:
+            raise falcon.HTTPUnsupportedMediaType(description="Use application/json.")
+        posted = await req.get_media()
+        try:
+            resp.media = str(await self._hub.publish(room, {"posted": posted}))
+        except ValueError as error:
+            raise falcon.HTTPBadRequest(description=str(error)) from error
         # end: resource
 
 
@@ -70,7 +91,9 @@ async def count_words(hub: falconws.Hub, totals: dict[str, int]) -> None:
     async for event in hub.listen("reviews"):
         match event:
             case falconws.Message():
-                totals["words"] += len(event.media["said"].split())
+                match read(event):
+                    case {"said": str(text)}:
+                        totals["words"] += len(text.split())
             case falconws.Gap():
                 totals["gaps"] += 1
                 # end: listen

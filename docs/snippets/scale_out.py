@@ -11,13 +11,21 @@ hub = falconws.Hub(
 
 class RoomResource:
     async def on_post(self, req: falconws.Request, resp: falcon.asgi.Response, room: str) -> None:
-        position = await hub.publish(room, await req.get_media())
+        media = await req.get_media()
+        try:
+            position = await hub.publish(room, media)
+        except ValueError as error:
+            raise falcon.HTTPBadRequest(description=str(error)) from error
         resp.media = {"position": str(position)}
 
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket, room: str) -> None:
         since = req.get_param("since")
+        try:
+            subscription = hub.subscribe(ws, room, since=None if since is None else falconws.Position.parse(since))
+        except ValueError as error:
+            raise falcon.HTTPBadRequest(description=str(error)) from error
         await ws.accept()
-        async with hub.subscribe(ws, room, since=falconws.Position.parse(since) if since else None) as subscription:
+        async with subscription:
             await ws.send_media({"position": str(subscription.position), "reload": subscription.gap})
             async for message in ws.iter_text():
                 await hub.publish(room, message)

@@ -35,6 +35,8 @@ WHAT = {
 
 BROKERS = (Part.REDIS, Part.NATS)
 
+_OTHER_NAMES = {"valkey": Part.REDIS}
+
 
 @dataclass(frozen=True)
 class ProjectOptions:
@@ -67,7 +69,8 @@ class ProjectOptions:
             raise RefusedError(f"A project has one hub: choose {' or '.join(brokers)}.")
         if brokers and self.minimal:
             raise RefusedError(
-                f"A minimal project has no settings for the address of {brokers[0]}: leave out one of both."
+                f"A minimal project has no settings for the address of {brokers[0]}: "
+                f"leave out --minimal or --with {brokers[0]}."
             )
 
 
@@ -82,9 +85,14 @@ def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
         names: Names of parts, as typed: "docker", or several as "docker,compose".
 
     Raises:
-        RefusedError: There is no such part.
+        RefusedError: There is no such part, or none is named.
     """
-    chosen = {_parse(name.strip()) for listed in names for name in listed.split(",") if name.strip()}
+    chosen: set[Part] = set()
+    for listed in names:
+        named = [name.strip() for name in listed.split(",") if name.strip()]
+        if not named:
+            raise RefusedError(f'--with "{listed}" names no part.{_all_parts()}')
+        chosen.update(map(_parse, named))
     if Part.COMPOSE in chosen:
         chosen.add(Part.DOCKER)
     return tuple(part for part in Part if part in chosen)
@@ -96,6 +104,15 @@ def _parse(name: str) -> Part:
     except ValueError:
         from falconws_cli.suggestions import did_you_mean
 
-        names = [part.value for part in Part]
-        hint = did_you_mean(name, names) or f" There are {', '.join(names[:-1])} and {names[-1]}."
+        if len(name.split()) > 1:
+            hint = " Put commas between parts, or repeat --with."
+        elif other := _OTHER_NAMES.get(name.lower()):
+            hint = f' Use "{other.value}": {WHAT[other]}.'
+        else:
+            hint = did_you_mean(name, [part.value for part in Part]) or _all_parts()
         raise RefusedError(f'There is no part "{name}" for --with.{hint}') from None
+
+
+def _all_parts() -> str:
+    *names, last = (part.value for part in Part)
+    return f" There are {', '.join(names)} and {last}."

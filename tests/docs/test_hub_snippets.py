@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from types import ModuleType
+from urllib.parse import quote
 
+import pytest
 from websockets.sync.client import connect
 
-from falconws.testing import Client, LiveServer
+from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
 
@@ -32,6 +34,47 @@ async def test_a_room_tells_everybody_and_those_who_come_back(snippet: Load) -> 
             assert (await late.receive_media())["type"] == "reload"
 
 
+LONG = quote("ä" * 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("fan_out", "/rooms/1?who="),
+        ("fan_out", f"/rooms/1?who={'x' * 300}"),
+        ("fan_out", "/rooms/1?since=x"),
+        ("fan_out", "/rooms/1?since="),
+        ("fan_out", f"/rooms/{LONG}"),
+        ("scale_out", "/rooms/1?since=x"),
+        ("scale_out", f"/rooms/{LONG}"),
+    ],
+)
+async def test_what_a_client_makes_up_is_refused_before_it_is_connected(snippet: Load, name: str, path: str) -> None:
+    async with Client(snippet(name).app) as client:
+        with pytest.raises(HandshakeDenied) as denied:
+            async with client.websocket(path):
+                pass
+        assert denied.value.status == 400
+
+
+async def test_http_refuses_what_is_no_room_and_what_any_page_may_post(snippet: Load) -> None:
+    async with Client(snippet("fan_out").app) as client:
+        assert (await client.simulate_get(f"/rooms/{LONG}")).status_code == 400
+        assert (await client.simulate_post(f"/rooms/{LONG}", json=[1])).status_code == 400
+        assert (await client.simulate_post("/rooms/1", body="[1]")).status_code == 415
+    async with Client(snippet("scale_out").app) as client:
+        assert (await client.simulate_post(f"/rooms/{LONG}", json=[1])).status_code == 400
+
+
+async def test_what_other_programs_publish_is_encoded_too(snippet: Load) -> None:
+    module = snippet("fan_out")
+    async with Client(module.app) as client, client.websocket("/rooms/42") as ws:
+        await ws.receive_media()
+        for payload in (b"\xff", "We are back", '{"tea": 3}'):
+            await module.hub.publish("42", payload)
+        assert [(await ws.receive_media())["data"] for _ in range(2)] == ["We are back", {"tea": 3}]
+
+
 async def test_a_loop_counts_words(snippet: Load) -> None:
     module = snippet("fan_out")
     async with module.hub as hub:
@@ -39,7 +82,8 @@ async def test_a_loop_counts_words(snippet: Load) -> None:
         counting = asyncio.create_task(module.count_words(hub, totals))
         async with asyncio.timeout(5):
             while totals["words"] < 3:
-                await hub.publish("reviews", {"said": "well done indeed"})
+                for media in ({"posted": [1]}, "We are back", {"said": "well done indeed"}):
+                    await hub.publish("reviews", media)
                 await asyncio.sleep(0.01)
         await hub.stop()
         await asyncio.wait_for(counting, 5)

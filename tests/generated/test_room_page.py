@@ -1,5 +1,9 @@
-"""The page of a room, as two people see it in a real browser: they talk, the server is restarted, nothing is lost."""
+"""The page of a room, as people see it in a real browser: they talk, the server is restarted, nothing is lost.
 
+What depends on the order of frames is played by a server of the test's own, within the browser.
+"""
+
+import json
 import os
 import re
 import shutil
@@ -11,14 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
-from tests.e2e.hub.servers import Valkey
+from tests.e2e.hub.servers import Valkey, free_port
 from tests.generated.workshop import START_S, environment, falconws
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "howto" / "room.png"
 LOAD_MS = 20_000
+WELCOME: dict[str, object] = {"type": "welcome", "position": "a:0"}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
@@ -69,20 +74,81 @@ def serving(root: Path, port: int, url: str) -> Iterator[int]:
         process.stdout.close()
 
 
+def window(browser: Browser, width: int = 640) -> Page:
+    page = browser.new_context(viewport={"width": width, "height": 420}).new_page()
+    page.set_default_timeout(LOAD_MS)
+    return page
+
+
+def give_name(page: Page, name: str) -> None:
+    page.get_by_label("Your name").fill(name)
+    page.get_by_role("button", name="Enter").click()
+
+
 def enter(browser: Browser, port: int, name: str) -> Page:
     """Open the page in a window of its own, as *name*."""
-    page = browser.new_context(viewport={"width": 640, "height": 420}).new_page()
-    page.set_default_timeout(LOAD_MS)
+    page = window(browser)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"http://127.0.0.1:{port}/chat?room=den")
     expect(page.get_by_label("Message")).to_be_hidden()
-    page.get_by_label("Your name").fill(name)
-    page.get_by_role("button", name="Enter").click()
+    give_name(page, name)
     expect(page.locator("#status")).to_have_text("connected", timeout=LOAD_MS)
     expect(page.get_by_label("Your name")).to_be_hidden()
     assert errors == []
     return page
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page, as it is generated."""
+    root = tmp_path_factory.mktemp("page")
+    falconws(root, "new", "demo")
+    falconws(root / "demo", "add-resource", "chat", "--pattern", "room")
+    return (root / "demo" / "demo" / "resources" / "chat.html").read_text()
+
+
+class ScriptedServer:
+    """Serves the page to one window; what is sent on its WebSocket is the test's to say.
+
+    Args:
+        first: What is sent on each connection as soon as it is open.
+    """
+
+    def __init__(self, page: Page, html: str, *first: dict[str, object]) -> None:
+        self.first = first
+        self.connections: list[WebSocketRoute] = []
+        self.said: list[str] = []
+        page.route("http://room.test/**", lambda route: route.fulfill(body=html, content_type="text/html"))
+        page.route_web_socket("ws://room.test/**", self._open)
+        page.goto("http://room.test/chat?room=den")
+        give_name(page, "ada")
+        expect(page.locator("#status")).to_have_text("connected", timeout=LOAD_MS)
+
+    def _open(self, ws: WebSocketRoute) -> None:
+        ws.on_message(lambda message: self.said.append(json.loads(message)["say"]))
+        self.connections.append(ws)
+        self.send(*self.first)
+
+    def send(self, *events: dict[str, object]) -> None:
+        for event in events:
+            self.connections[-1].send(json.dumps(event))
+
+
+def message(number: int, name: str, text: str) -> dict[str, object]:
+    return {"type": "message", "position": f"a:{number}", "name": name, "text": text}
+
+
+def present(*names: str) -> dict[str, object]:
+    return {"type": "present", "names": list(names)}
+
+
+def joined(name: str) -> dict[str, object]:
+    return {"type": "joined", "name": name}
+
+
+def left(name: str) -> dict[str, object]:
+    return {"type": "left", "name": name}
 
 
 def say(page: Page, text: str) -> None:
@@ -108,7 +174,7 @@ def test_two_people_talk_across_a_restart_of_the_server(tmp_path: Path, browser:
     with serving(root, 0, broker.url) as port:
         ada, ben = enter(browser, port, "ada"), enter(browser, port, "ben")
         for page in (ada, ben):
-            expect(page.locator("#present")).to_have_text("Here: ada, ben", timeout=LOAD_MS)
+            expect(page.locator("#present")).to_have_text("2 here: ada, ben", timeout=LOAD_MS)
         say(ada, "<b>hello</b> & welcome")
         say(ben, "hi ada")
         for page in (ada, ben):
@@ -131,7 +197,7 @@ def test_two_people_talk_across_a_restart_of_the_server(tmp_path: Path, browser:
         for page in (ada, ben):
             expect_log(page, *said)
             expect(page.locator("#log")).not_to_contain_text("missing")
-            expect(page.locator("#present")).to_have_text("Here: ada, ben", timeout=LOAD_MS)
+            expect(page.locator("#present")).to_have_text("2 here: ada, ben", timeout=LOAD_MS)
         picture = SCREENSHOT if "FALCONWS_UPDATE_SCREENSHOT" in os.environ else tmp_path / "room.png"
         ada.screenshot(path=picture)
         assert picture.stat().st_size > 0
@@ -149,3 +215,144 @@ def test_a_room_that_was_forgotten_is_told_to_who_comes_back(tmp_path: Path, bro
         expect(ada.locator("#log")).to_contain_text("Some messages of this room are missing here", timeout=LOAD_MS)
         say(ada, "anybody here?")
         expect_log(ada, "adahello", "adaanybody here?")
+
+
+def test_a_list_of_who_is_there_does_not_undo_what_was_heard_while_it_was_made(browser: Browser, html: str) -> None:
+    page = window(browser)
+    ScriptedServer(
+        page, html, WELCOME, left("ben"), joined("ada"), joined("cyd"), present("ada", "ben"), message(1, "cyd", "hi")
+    )
+    expect_log(page, "cydhi")
+    expect(page.locator("#present")).to_have_text("2 here: ada, cyd")
+    expect(page.locator("#log .note")).to_have_text(["cyd has come"])
+
+
+def test_only_changes_are_told_of_those_who_were_there_before_a_reconnect(browser: Browser, html: str) -> None:
+    page = window(browser)
+    server = ScriptedServer(page, html, WELCOME, joined("ada"), present("ada", "ben", "cyd"))
+    server.send(left("cyd"))
+    expect(page.locator("#present")).to_have_text("2 here: ada, ben")
+    server.first = (WELCOME, joined("ada"), present("ada"))
+    server.connections[-1].close()
+    expect(page.locator("#present")).to_have_text("1 here: ada", timeout=LOAD_MS)
+    server.send(joined("ben"), joined("cyd"))
+    expect(page.locator("#present")).to_have_text("3 here: ada, ben, cyd")
+    expect(page.locator("#log .note")).to_have_text(["cyd has left", "cyd has come"])
+
+
+def test_what_is_said_waits_until_it_comes_back_from_the_room(browser: Browser, html: str) -> None:
+    page = window(browser)
+    server = ScriptedServer(page, html, WELCOME, present("ada"))
+    say(page, " one ")
+    say(page, "two")
+    expect(page.locator("#log .pending")).to_have_text(["adaone", "adatwo"])
+    server.send(message(1, "ben", "hi"), message(2, "ada", "one"))
+    expect_log(page, "benhi", "adaone", "adatwo")
+    expect(page.locator("#log .pending")).to_have_text(["adatwo"])
+    server.send(message(3, "ada", "two"))
+    expect(page.locator("#log .pending")).to_have_count(0)
+    expect_log(page, "benhi", "adaone", "adatwo")
+    assert server.said == ["one", "two"]
+
+
+def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browser, html: str) -> None:
+    page = window(browser)
+    server = ScriptedServer(page, html, WELCOME, present("ada"))
+    say(page, "one")
+    say(page, "two")
+    server.send({"type": "error", "description": "The room cannot be reached.", "text": "one"})
+    expect(page.locator("#log .unsaid")).to_contain_text("one (perhaps not sent)")
+    expect(page.locator("#log .pending")).to_have_text(["adatwo"])
+    page.get_by_role("button", name="Say it again").click()
+    expect(page.locator("#log .pending")).to_have_text(["adatwo", "adaone"])
+    expect(page.locator("#log .unsaid")).to_have_count(0)
+    assert server.said == ["one", "two", "one"]
+
+    # Cut off: "two" was said after all, "one" was not.
+    server.first = (WELCOME, present("ada"), message(1, "ada", "two"))
+    server.connections[-1].close()
+    expect(page.locator("#log .unsaid")).to_have_count(2)
+    expect(page.locator("#status")).to_have_text("connected", timeout=LOAD_MS)
+    expect(page.locator("#log .unsaid")).to_have_count(1)
+    expect(page.locator("#log .unsaid")).to_contain_text("one (perhaps not sent)")
+
+
+def test_nothing_typed_is_lost_while_the_broker_is_away(tmp_path: Path, browser: Browser, broker: Valkey) -> None:
+    falconws(tmp_path, "new", "demo", "--with", "redis")
+    root = tmp_path / "demo"
+    falconws(root, "add-resource", "chat", "--pattern", "room")
+    with serving(root, 0, broker.url) as port:
+        ada = enter(browser, port, "ada")
+        broker.kill()
+        say(ada, "hello")
+        expect(ada.locator("#log .pending")).to_have_text(["adahello"])
+        expect(ada.locator("#log .unsaid")).to_contain_text("hello (perhaps not sent)", timeout=LOAD_MS)
+        expect(ada.locator("#status")).to_have_text("connected")
+        broker.start()
+        ada.get_by_role("button", name="Say it again").click()
+        expect(ada.locator("#log .pending, #log .unsaid")).to_have_count(0, timeout=LOAD_MS)
+        expect_log(ada, "adahello")
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "problem"),
+    [("den", "ada", "cannot be reached"), ("x" * 41, "ada", "up to 40 characters")],
+)
+def test_who_is_refused_can_give_another_name(browser: Browser, html: str, room: str, name: str, problem: str) -> None:
+    page = window(browser)
+    # Nothing listens there: to a page, that looks the same as a handshake that is refused.
+    page.route("http://127.0.0.1:*/**", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"http://127.0.0.1:{free_port()}/chat?room={room}")
+    give_name(page, name)
+    expect(page.locator("#status")).to_contain_text(problem, timeout=LOAD_MS)
+    expect(page.get_by_label("Your name")).to_be_visible()
+    expect(page.get_by_label("Message")).to_be_hidden()
+
+
+def test_a_name_is_more_than_spaces(browser: Browser, html: str) -> None:
+    page = window(browser)
+    opened: list[str] = []
+    page.route("http://room.test/**", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.on("websocket", lambda ws: opened.append(ws.url))
+    page.goto("http://room.test/chat")
+    give_name(page, "   ")
+    assert page.get_by_label("Your name").evaluate("field => field.validity.patternMismatch")
+    expect(page.get_by_label("Your name")).to_be_visible()
+    assert opened == []
+
+
+AT_END = "log => log.scrollTop + log.clientHeight >= log.scrollHeight - 8"
+SCROLL_UP = "log => new Promise(done => { log.addEventListener('scroll', done, { once: true }); log.scrollTop = 0; })"
+
+
+@pytest.mark.parametrize("width", [640, 320])
+def test_a_crowd_leaves_room_for_the_conversation_which_is_followed(
+    tmp_path: Path, browser: Browser, html: str, width: int
+) -> None:
+    page = window(browser, width)
+    log = page.locator("#log")
+    server = ScriptedServer(page, html, WELCOME, joined("ada"), present("ada"))
+    for number in range(60):
+        server.send(message(number + 1, "ben", f"message {number}"), joined(f"guest {number}"))
+    expect(log.locator("li").last).to_have_text("guest 59 has come")
+    expect(page.locator("#present")).to_contain_text("61 here: ada, guest 0")
+    assert log.evaluate(AT_END)
+    assert log.evaluate("log => log.clientHeight > 200")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.screenshot(path=tmp_path / "crowd.png")
+
+    log.evaluate(SCROLL_UP)
+    server.send(message(61, "ben", "last"))
+    expect(log.locator("li").last).to_have_text("benlast")
+    assert log.evaluate("log => log.scrollTop") == 0
+
+
+def test_who_is_there_is_no_fact_while_disconnected(browser: Browser, html: str) -> None:
+    page = window(browser)
+    server = ScriptedServer(page, html, WELCOME, present("ada"))
+    opacity = "line => getComputedStyle(line).opacity"
+    connected = float(page.locator("#present").evaluate(opacity))
+    server.first = ()
+    server.connections[-1].close()
+    expect(page.locator("#status")).to_have_attribute("data-state", "reconnecting")
+    assert float(page.locator("#present").evaluate(opacity)) < connected

@@ -116,7 +116,11 @@ def test_a_hub_says_where_it_looks_for_its_broker(run: Run) -> None:
         (("--with", "docker,github"), 'no part "github"', 'Did you mean "github-ci"?'),
         (("--with", "zeppelin"), 'no part "zeppelin"', "There are docker, compose, redis, nats, "),
         (("--with", "redis,nats"), "one hub", "choose redis or nats"),
-        (("--with", "nats", "--minimal"), "no settings for the address of nats", "leave out one of both"),
+        (("--with", "nats", "--minimal"), "no settings for the address of nats", "leave out --minimal or --with nats"),
+        (("--with", "redis docker"), 'no part "redis docker"', "Put commas between parts"),
+        (("--with", "valkey"), 'no part "valkey"', 'Use "redis"'),
+        (("--with", ""), "names no part", "There are docker, compose, redis, nats, "),
+        (("--with", "docker", "--with", " ,"), "names no part", "There are docker, compose, redis, nats, "),
     ],
 )
 def test_what_cannot_be_had_is_refused_before_anything_is_written(
@@ -249,4 +253,4 @@ def test_options_say_themselves_again() -> None:
     for options in (ProjectOptions(), ProjectOptions(True, parse_parts(["compose,agents-md"]))):
         words = options.words
         listed = words[words.index("--with") + 1] if "--with" in words else ""
-        assert ProjectOptions("--minimal" in words, parse_parts([listed])) == options
+        assert ProjectOptions("--minimal" in words, parse_parts([listed] if listed else [])) == options

@@ -1,3 +1,8 @@
+"""The app's hub reaches all clients of one process, in memory: tests need no broker, and say nothing of one.
+
+Whether the broker of the settings can be reached is what ``/readyz`` says where the service runs.
+"""
+
 import falconws
 from falconws.testing import Client
 
