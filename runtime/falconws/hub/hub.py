@@ -297,7 +297,7 @@ class Hub:
                     await hub.publish("room:42", message)
 
         Args:
-            ws: An accepted connection.
+            ws: A connection, accepted when the block begins.
             rooms: One or several names; more can be joined later, with ``subscription.join()``.
             policy: What happens when the client does not keep up (default: the hub's).
             since: Where a client that comes back stood: what it has missed is sent first, once and in order. For

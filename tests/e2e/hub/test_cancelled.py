@@ -185,6 +185,9 @@ async def test_a_subscription_that_is_refused_is_tried_again_over_nats(
             raise TimeoutError("an election")
         return await subscribe(session, subject, callback)
 
+    # Other tests may have made the stream with other limits, which is told once.
+    async with make_hub(nats.url):
+        caplog.clear()
     # As when the time for an attempt is over, or a leader is elected, while the client's buffer is full.
     monkeypatch.setattr(NatsSession, "subscribe", refuse_once)
     async with make_hub(nats.url) as hub, following(hub, "refused-once") as follower:

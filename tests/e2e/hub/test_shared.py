@@ -16,7 +16,7 @@ from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture(params=["redis", "nats"])
 def server(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> BrokerServer:
     return valkey if request.param == "redis" else nats
 

@@ -59,7 +59,7 @@ class NatsBroker:
         url: ``nats://[user:password@]host[:port][,host[:port]...]``, or ``tls://``. Parameters: ``prefix`` (default
             ``falconws``) keeps two applications on one server apart; ``replicas`` (1, 3 or 5) and ``storage``
             (``file`` or ``memory``) are for the streams when they are made; ``credentials`` names a file.
-        history: How much of each room is kept.
+        history: How much of each room is kept. ``None``: as much as others have said, or the default.
         timeout_s: Within which each call ends, and a publication is repeated when its connection breaks.
 
     Raises:
@@ -68,7 +68,7 @@ class NatsBroker:
 
     def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
         load_nats()
-        self._limits = history or HistoryLimits()
+        self._history = history
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
@@ -170,15 +170,16 @@ class NatsBroker:
             if known and state is not None and state.is_another(stored[0], since.offset):
                 # The server has lost the message that was delivered here, and given its number away again.
                 known = False
-            history = self._judge(room, epoch, since if known else None, stored, stream.now_s())
+            history = self._judge(room, streams, since if known else None, stored)
             if state is not None and history.publications:
                 state.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
             return history
 
         return await self._call_undisturbed(read)
 
-    def _judge(self, room: str, epoch: str, since: Position | None, stored: list[Stored], now_s: float) -> History:
+    def _judge(self, room: str, streams: Streams, since: Position | None, stored: list[Stored]) -> History:
         """Make a history of what the stream has from *since* on, with the message at *since*, or what stands for it."""
+        epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
         places = [place_of(message.headers, message.sequence) for message in stored]
         # Processes with falconws 0.2 give out the number of an anchor itself.
         complete = since is not None and since.offset in (places[0], stored[0].sequence)
@@ -189,13 +190,13 @@ class NatsBroker:
                 continue
             if ANCHOR_HEADER in message.headers:
                 pass
-            elif message.time_s <= now_s - self._limits.age_s:
+            elif message.time_s <= now_s - limits.age_s:
                 complete = False
             else:
                 position = Position(epoch, message.sequence)
                 publications.append(decode(room, position, before, message.headers, message.data))
             before = place
-        if not self._limits.messages:
+        if not limits.messages:
             complete = complete and not publications
             publications = []
         return History(publications, Position(epoch, places[-1] if places else 0), complete)
@@ -276,7 +277,7 @@ class NatsBroker:
         session = NatsSession(
             self._url, self._timeout_s, lambda: self._missed("deliveries were dropped, this process was too slow")
         )
-        streams = Streams(session, self._url, self._limits)
+        streams = Streams(session, self._url, self._history)
 
         async def on_election(_: Any) -> None:
             self._lead_has_changed(streams)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,6 +36,9 @@ _SILENT_NS = 10_000_000_000
 
 _LIMITS = ("max_msgs_per_subject", "max_age", "duplicate_window")
 """What an existing stream is changed in, to be as this process is configured."""
+
+
+_logger = logging.getLogger("falconws.hub")
 
 
 class Conflict(Exception):  # noqa: N818 (named for what has happened, as the hub's errors are)
@@ -74,11 +78,12 @@ class NatsStream:
         """As it was seen last."""
         self._clock_s = 0.0
 
-    async def ensure(self, config: Mapping[str, Any]) -> None:
-        """Create the stream, or adopt the one of that name, with *config*'s limits.
+    async def ensure(self, config: Mapping[str, Any], *, adapt: bool = False) -> None:
+        """Create the stream, or take the one of that name as it is.
 
         Args:
             config: As in ``STREAM.CREATE``, without the name.
+            adapt: Give a stream that is there *config*'s limits.
         """
         try:
             info = await self._info()
@@ -92,10 +97,20 @@ class NatsStream:
                     raise
                 info = await self._info()
         self._see(info)
-        found = info["config"]
+        if adapt:
+            await self._adapt(info["config"], config)
+
+    async def _adapt(self, found: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         wanted = {limit: config[limit] for limit in _LIMITS if limit in config}
-        if any(found.get(limit) != value for limit, value in wanted.items()):
-            await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
+        # The server has entries of its own there.
+        wanted["metadata"] = {**found.get("metadata", {}), **config.get("metadata", {})}
+        other = {limit: value for limit, value in wanted.items() if found.get(limit) != value}
+        if other:
+            if other.keys() & {"max_msgs_per_subject", "max_age"}:
+                before = {limit: found.get(limit) for limit in other}
+                _logger.warning("The stream %s is given other limits: %s, after %s", self.name, other, before)
+            info = await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
+            self.config = info["config"]
 
     async def _info(self) -> dict[str, Any]:
         info = await self._session.api(f"STREAM.INFO.{self.name}")

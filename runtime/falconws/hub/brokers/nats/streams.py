@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 from falconws.hub.broker import HistoryLimits
 
@@ -24,6 +27,10 @@ _DUPLICATES_S = 60.0
 """For so long a publication that is repeated is known; calls are given up long before."""
 
 
+_AGE = "falconws-history-age-s"
+"""In the stream's metadata, since the stream itself keeps messages for longer."""
+
+
 def round_s() -> float:
     """Return within how many seconds all rooms that are followed are to be seen to.
 
@@ -36,12 +43,12 @@ def round_s() -> float:
 class Streams:
     """The two streams, in one session."""
 
-    def __init__(self, session: NatsSession, url: NatsUrl, limits: HistoryLimits) -> None:
+    def __init__(self, session: NatsSession, url: NatsUrl, limits: HistoryLimits | None) -> None:
         self.session = session
         self._prefix = url.prefix
-        self._limits = limits
-        # Not before all that there is has become too old to be served: an anchor takes the place of a message.
-        self._quiet_s = max(limits.age_s, _ROOM_TTL_S / 2)
+        self._given = limits
+        self.limits = limits or HistoryLimits()
+        """The history's: those that this process was given, else those that others have made the stream with."""
         self._kept = {"storage": url.storage, "num_replicas": url.replicas, "allow_direct": True}
         self.rooms = NatsStream(session, f"{url.prefix}-rooms")
         self.presence = NatsPresence(session, url.prefix)
@@ -63,17 +70,26 @@ class Streams:
                 **self._kept,
                 "subjects": [f"{prefix}.room.*"],
                 # One more than is served: by the message at a client's position is known that none is missing after it.
-                "max_msgs_per_subject": self._limits.messages + 1,
+                "max_msgs_per_subject": self.limits.messages + 1,
+                "metadata": {_AGE: str(self.limits.age_s)},
                 "max_age": int((self._quiet_s + _ROOM_TTL_S / 2) * 1e9),
                 "duplicate_window": int(_DUPLICATES_S * 1e9),
                 "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
-            }
+            },
+            adapt=self._given is not None,
         )
+        if self._given is None:
+            self.limits = _limits_of(self.rooms.config)
         # The epoch may be another one's, if the stream was there.
         self._see_config()
         if not self.epoch:
             raise ConnectionError(f"the stream {self.rooms.name} does not pass on what it stores")
         await self.presence.ensure(self._kept)
+
+    @property
+    def _quiet_s(self) -> float:
+        # Not before all that there is has become too old to be served: an anchor takes the place of a message.
+        return max(self.limits.age_s, _ROOM_TTL_S / 2)
 
     def _see_config(self) -> None:
         if "republish" in self.rooms.config:
@@ -136,3 +152,14 @@ class Streams:
             with suppress(Conflict):
                 sequence = await self.rooms.append(subject, b"", headers)
                 return Place(sequence, sequence if offset is None else offset, "")
+
+
+def _limits_of(config: Mapping[str, Any]) -> HistoryLimits:
+    """Return the limits that the stream was made with; where it does not say, the default."""
+    limits = HistoryLimits()
+    if config.get("max_msgs_per_subject", 0) > 0:
+        limits = replace(limits, messages=config["max_msgs_per_subject"] - 1)
+    # Neither a stream of falconws 0.2 nor one made by hand says it.
+    with suppress(KeyError, ValueError):
+        limits = replace(limits, age_s=float(config.get("metadata", {})[_AGE]))
+    return limits
