@@ -150,8 +150,9 @@ def _workers(rows: Sequence[Row]) -> _Section:
         "`falconws serve --workers N` over one Valkey server without persistence; one room that all workers",
         "follow, one publisher, one publication in flight. All workers share one core here, and the load and the",
         "broker the other, so deliveries a second cannot grow with the workers. What tells how it scales is the",
-        "CPU time of a delivery, of the supervisor and all workers together: it should stay flat as workers are",
-        "added. The broker's CPU time for a publication grows by one message a worker.",
+        "CPU time of a delivery, of the supervisor and all workers together: it should be what one process needs for",
+        "as many subscribers, whose memory a core's caches do not hold (see above). The broker's CPU time for a",
+        "publication grows by one message a worker.",
         "",
         *_table(
             "Workers",
