@@ -240,9 +240,10 @@ class Room:
     def _release(self) -> bool:
         """Deliver what was held back; False when something is missing between."""
         held = self._held
-        if held is not None and held.overflowed:
-            held.overflowed = False
-            return False
+        if held is not None and held.lost is not None:
+            lost, held.lost = held.lost, None
+            if lost.epoch != self.epoch or lost.offset > self.offset:
+                return False
         while held:
             publication = held[0]
             if self._continues(publication):
@@ -323,14 +324,13 @@ class Room:
 class _Held(deque[Publication]):
     """What a room holds back."""
 
-    overflowed = False
-    """Whether some were let go since somebody has looked. A broker need not say what a publication follows, so their
-    absence could not be seen from those that are left."""
+    lost: Position | None = None
+    """That of the newest that was let go, since somebody has looked. A broker need not say what a publication follows,
+    so its absence could not be seen from those that are left."""
 
     def hold(self, publication: Publication) -> None:
         if len(self) == _MAX_HELD:
-            self.popleft()
-            self.overflowed = True
+            self.lost = self.popleft().position
         self.append(publication)
 
     def keep(self, wanted: Callable[[Publication], bool]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -81,3 +82,41 @@ async def test_databases_of_a_redis_server_have_nothing_in_common(valkey: Valkey
             await follower.until(lambda: bool(follower.payloads), "a message comes")
         assert follower.payloads == ["yours"]
         assert [type(event) for event in told] == [falconws.Message]
+
+
+async def test_a_history_that_is_made_longer_is_so_for_those_who_run_already(nats: Nats) -> None:
+    url = f"{nats.url}?prefix={uuid.uuid4().hex}"
+    async with falconws.Hub(url, history=HistoryLimits(messages=0), timeout_s=TIMEOUT_S) as maker:
+        await maker.publish("room", "kept by nobody")
+    # It looks at the stream every timeout_s.
+    async with (
+        falconws.Hub(url, timeout_s=0.5) as other,
+        falconws.Hub(url, history=HistoryLimits(messages=300), timeout_s=TIMEOUT_S) as service,
+    ):
+        since = await service.publish("room", "0")
+        await service.publish("room", "1")
+
+        async def has_a_gap() -> bool:
+            async with other.listen("room", since=since) as listener:
+                return listener.gap
+
+        async with asyncio.timeout(WAIT_S):
+            while await has_a_gap():
+                await asyncio.sleep(0.05)
+
+
+async def test_who_may_not_change_a_stream_uses_it_as_it_is(start_broker: Callable[..., Nats]) -> None:
+    changes = [f"$JS.API.STREAM.{verb}.>" for verb in ("CREATE", "UPDATE", "DELETE")]
+    users = [
+        {"user": "maker", "password": "a"},
+        {"user": "app", "password": "b", "permissions": {"publish": {"deny": changes}}},
+    ]
+    server = start_broker("nats", settings={"authorization": {"users": users}})
+    limits = HistoryLimits(messages=50)
+    async with falconws.Hub(server.url.replace("://", "://maker:a@"), history=limits, timeout_s=TIMEOUT_S) as maker:
+        await maker.publish("room", "0")
+    app = server.url.replace("://", "://app:b@")
+    # The same limits, and an age that the stream itself does not have: only a note of it would be made.
+    async with falconws.Hub(app, history=HistoryLimits(messages=50, age_s=60), timeout_s=TIMEOUT_S) as hub:
+        assert (await hub.health()).ok
+        await hub.publish("room", "1")

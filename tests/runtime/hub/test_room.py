@@ -92,8 +92,11 @@ def test_what_is_held_back_in_vain_is_asked_for_again() -> None:
         room.take(one)
     assert not room.take_history(History([], Position("e", 0), complete=True), ())
     assert follower.told == []
-    assert room.take_history(History(everything, Position("e", 1500), complete=True), room.held)
-    assert follower.told == list(range(1, 1501))
+    # One more is let go before the answer, which knows of it.
+    everything.append(publication(1501)._replace(previous=None))
+    room.take(everything[-1])
+    assert room.take_history(History(everything, Position("e", 1501), complete=True), room.held)
+    assert follower.told == list(range(1, 1502))
 
 
 def test_a_follower_that_fails_hides_a_gap_from_no_other() -> None:

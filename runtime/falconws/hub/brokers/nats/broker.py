@@ -302,7 +302,7 @@ class NatsBroker:
             await session.close()
 
     async def _follow(self, streams: Streams, token: str, state: FollowedRoom) -> None:
-        state.followed = 0
+        state.begin(streams.epoch)
         state.subscription = await streams.session.subscribe(f"{self._url.prefix}.live.*.{token}.*", self._deliver)
         # Not before: one that was refused has to be tried again.
         state.streams = streams

@@ -50,6 +50,12 @@ class FollowedRoom:
         self.heard = ""
         """When the stream took the newest message that is known of, whatever it was; empty for none."""
 
+    def begin(self, epoch: str) -> None:
+        """Know that a session begins, in which the stream has *epoch*: messages may have been missed before."""
+        if epoch != self.epoch:
+            self.epoch, self.offset, self.stamp = epoch, 0, ""
+        self.followed = 0
+
     def stands_at(self, epoch: str, place: Place) -> None:
         """Know that the room stands at *place*, unless something newer has been delivered."""
         if epoch != self.epoch:

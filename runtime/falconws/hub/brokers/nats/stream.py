@@ -15,6 +15,7 @@ import base64
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -33,6 +34,8 @@ _WRONG_LAST_SEQUENCE = (10071, 10164)
 
 _SILENT_NS = 10_000_000_000
 """After which a replica that says nothing is gone: the interval after which a leader of JetStream's steps down."""
+
+_NOTE_S = 0.5
 
 _LIMITS = ("max_msgs_per_subject", "max_age", "duplicate_window")
 """What an existing stream is changed in, to be as this process is configured."""
@@ -105,12 +108,18 @@ class NatsStream:
         # The server has entries of its own there.
         wanted["metadata"] = {**found.get("metadata", {}), **config.get("metadata", {})}
         other = {limit: value for limit, value in wanted.items() if found.get(limit) != value}
-        if other:
-            if other.keys() & {"max_msgs_per_subject", "max_age"}:
-                before = {limit: found.get(limit) for limit in other}
-                _logger.warning("The stream %s is given other limits: %s, after %s", self.name, other, before)
-            info = await self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
-            self.config = info["config"]
+        if not other:
+            return
+        update = self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
+        if other.keys() == {"metadata"}:
+            # It only tells others. Who made the stream may not let us change it, and does not answer then.
+            with suppress(ApiError, ConnectionError, TimeoutError):
+                async with asyncio.timeout(_NOTE_S):
+                    await update
+            return
+        before = {limit: found.get(limit) for limit in other}
+        _logger.warning("The stream %s is given other limits: %s, after %s", self.name, other, before)
+        self.config = (await update)["config"]
 
     async def _info(self) -> dict[str, Any]:
         info = await self._session.api(f"STREAM.INFO.{self.name}")

@@ -71,15 +71,13 @@ class Streams:
                 "subjects": [f"{prefix}.room.*"],
                 # One more than is served: by the message at a client's position is known that none is missing after it.
                 "max_msgs_per_subject": self.limits.messages + 1,
-                "metadata": {_AGE: str(self.limits.age_s)},
-                "max_age": int((self._quiet_s + _ROOM_TTL_S / 2) * 1e9),
+                "metadata": {_AGE: str(float(self.limits.age_s))},
+                "max_age": int((self._served_s + _ROOM_TTL_S / 2) * 1e9),
                 "duplicate_window": int(_DUPLICATES_S * 1e9),
                 "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
             },
             adapt=self._given is not None,
         )
-        if self._given is None:
-            self.limits = _limits_of(self.rooms.config)
         # The epoch may be another one's, if the stream was there.
         self._see_config()
         if not self.epoch:
@@ -89,9 +87,17 @@ class Streams:
     @property
     def _quiet_s(self) -> float:
         # Not before all that there is has become too old to be served: an anchor takes the place of a message.
+        # What the stream really keeps: another process may have been given other limits.
+        kept_s = self.rooms.config.get("max_age", 0) / 1e9
+        return min(self._served_s, kept_s / 2) if 0 < kept_s < self._served_s + _ROOM_TTL_S / 2 else self._served_s
+
+    @property
+    def _served_s(self) -> float:
         return max(self.limits.age_s, _ROOM_TTL_S / 2)
 
     def _see_config(self) -> None:
+        if self._given is None:
+            self.limits = _limits_of(self.rooms.config)
         if "republish" in self.rooms.config:
             self.see(self.rooms.config["republish"]["dest"].split(".")[2])
 
@@ -157,8 +163,9 @@ class Streams:
 def _limits_of(config: Mapping[str, Any]) -> HistoryLimits:
     """Return the limits that the stream was made with; where it does not say, the default."""
     limits = HistoryLimits()
-    if config.get("max_msgs_per_subject", 0) > 0:
-        limits = replace(limits, messages=config["max_msgs_per_subject"] - 1)
+    # One made by hand may keep any number.
+    with suppress(ValueError):
+        limits = replace(limits, messages=config.get("max_msgs_per_subject", 0) - 1)
     # Neither a stream of falconws 0.2 nor one made by hand says it.
     with suppress(KeyError, ValueError):
         limits = replace(limits, age_s=float(config.get("metadata", {})[_AGE]))

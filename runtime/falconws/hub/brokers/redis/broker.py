@@ -63,7 +63,7 @@ class RedisBroker:
         self._server = RedisServer(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
         self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
-        self._presence = RedisPresence(self._server, self._base, self._ttl_ms)
+        self._presence = RedisPresence(self._server, self._base, self._channel, self._ttl_ms)
         self._link = Link(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[bytes, str] = {}
@@ -108,10 +108,9 @@ class RedisBroker:
     # Messages
 
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
-        base = self._base(room)
         nonce = f"{self._author}{next(self._numbers):x}"
         kind, data = encode(payload)
-        fixed = (*self._room_arguments(), base, nonce)
+        fixed = (*self._room_arguments(), self._channel(room), nonce)
         message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
@@ -119,14 +118,14 @@ class RedisBroker:
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
             return (*fixed, since, *message)
 
-        answer = await self._server.repeat(scripts.PUBLISH, (f"{base}:meta", f"{base}:log"), arguments)
+        answer = await self._server.repeat(scripts.PUBLISH, self._keys(room), arguments)
         if answer is None:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
         epoch, _, offset = answer.decode().partition(" ")
         return Position(epoch, int(offset))
 
     async def subscribe(self, room: str) -> Position:
-        channel = self._base(room).encode()
+        channel = self._channel(room).encode()
         added = channel not in self._rooms
         self._rooms[channel] = room
         try:
@@ -142,7 +141,7 @@ class RedisBroker:
             raise
 
     async def unsubscribe(self, room: str) -> None:
-        self._forget(self._base(room).encode())
+        self._forget(self._channel(room).encode())
 
     async def history(self, room: str, since: Position) -> History:
         arguments = [*self._room_arguments(), since.epoch, since.offset]
@@ -173,10 +172,13 @@ class RedisBroker:
     # Names
 
     def _base(self, room: str) -> str:
-        """The room's channel, and what its keys begin with; the braces put all of them into one slot."""
+        """What the room's keys and its channel begin with; the braces put all of them into one slot."""
         if "}" in room or "%" in room:
             room = room.replace("%", "%25").replace("}", "%7D")
-        return f"{self._url.namespace}:{{{room}}}"
+        return f"{self._url.prefix}:{{{room}}}"
+
+    def _channel(self, room: str) -> str:
+        return self._base(room) + self._url.channel_suffix
 
     def _keys(self, room: str) -> tuple[str, str]:
         base = self._base(room)

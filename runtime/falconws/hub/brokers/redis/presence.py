@@ -24,21 +24,25 @@ class RedisPresence:
 
     Args:
         server: Runs the scripts; raises BrokerUnavailable.
-        base: Returns what the keys of a room begin with, which is also its channel.
+        base: Returns what the keys of a room begin with.
+        channel: Returns the channel of a room.
         ttl_ms: After which a room that nobody touches is forgotten.
     """
 
-    def __init__(self, server: RedisServer, base: Callable[[str], str], ttl_ms: int) -> None:
+    def __init__(
+        self, server: RedisServer, base: Callable[[str], str], channel: Callable[[str], str], ttl_ms: int
+    ) -> None:
         self._server = server
         self._base = base
+        self._channel = channel
         self._ttl_ms = ttl_ms
 
     async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        arguments = (self._base(room), self._ttl_ms, _microseconds(lease_s), _entry(member, device), info)
+        arguments = (self._channel(room), self._ttl_ms, _microseconds(lease_s), _entry(member, device), info)
         return bool(await self._server.run(scripts.JOIN, self._keys(room), arguments))
 
     async def leave(self, room: str, member: str, device: str) -> bool:
-        arguments = (self._base(room), _entry(member, device))
+        arguments = (self._channel(room), _entry(member, device))
         return bool(await self._server.run(scripts.LEAVE, self._keys(room), arguments))
 
     async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
@@ -65,7 +69,7 @@ class RedisPresence:
         gone: list[tuple[str, str]] = []
 
         async def expire_in(room: str) -> None:
-            members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._base(room)])
+            members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._channel(room)])
             gone.extend((room, member.decode("utf-8", "replace")) for member in members)
 
         await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)

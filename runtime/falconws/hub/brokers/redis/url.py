@@ -108,11 +108,10 @@ class RedisUrl:
             raise ValueError(f"{self.name}: a cluster has no databases; leave out the number.")
 
     @property
-    def namespace(self) -> str:
-        """What all keys and channels begin with; databases share the channels of their server, so it has the number."""
+    def channel_suffix(self) -> str:
+        """What all channels end with. Databases have keys of their own, and share the channels of their server."""
         database = self.options.get("db") or 0
-        # Braces, which a prefix cannot have.
-        return self.prefix if self.cluster or not database else f"{self.prefix}{{{database}}}"
+        return "" if self.cluster or not database else f"@{database}"
 
     def connection(self, place: str = "", *, timeout_s: float) -> Any:
         """Return a new connection of redis-py's, not opened yet; *place* ("host:port") is another than the URL's."""
