@@ -47,6 +47,11 @@ class ServerConfig(uvicorn.Config):
         # The gate is no coroutine function, which uvicorn would take for an ASGI 2 application.
         super().__init__(app, factory=True, log_level=log_level, ws=engine.ws, interface="asgi3", **options)
 
+    @property
+    def going_away(self) -> bool:
+        """Whether the server has begun to end."""
+        return self.gate is not None and self.gate.going_away.is_set()
+
     def load_app(self) -> Any:
         """Return a factory of the app; uvicorn calls it right away."""
         assert isinstance(self.app, str)

@@ -3,6 +3,8 @@
 Timeline, with D the seconds to drain:
 
     0         nothing new is accepted, /readyz fails, `going_away` is set, idle HTTP connections close
+    .. D / 10 who has connected and not asked yet, or has sent a part of the request, can; HTTP is
+              served, handshakes are refused with 503
     0.1 .. D  WebSockets are asked to close with 1012 at even distances, each when it has answered
               what it had received; handshakes under way are refused with 503
     D         the rest is closed with 1012 whether it has answered or not

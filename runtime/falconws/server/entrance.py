@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 from falconws.server.handshake import HandshakeError, HandshakeRequest, parse_request
-from falconws.server.http import cut_off
+from falconws.server.http import cut_off, hurry
 
 _MAX_HEAD_BYTES = 16_384
 
@@ -22,7 +22,7 @@ def entrance_class(http_class: Any) -> type[asyncio.Protocol]:
 
 
 class _Entrance(asyncio.Protocol):
-    __slots__ = ("_app_state", "_config", "_deadline", "_loop", "_server_state", "transport")
+    __slots__ = ("_app_state", "_config", "_deadline", "_leaving", "_loop", "_server_state", "transport")
 
     http_class: Any
 
@@ -34,6 +34,7 @@ class _Entrance(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
+        self._leaving = False
         self.transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,6 +43,8 @@ class _Entrance(asyncio.Protocol):
         seconds = self._config.connection_settings.handshake_timeout_s
         if seconds is not None:
             self._deadline = self._loop.call_later(seconds, self._cut_off)
+        if self._config.going_away:
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
@@ -65,8 +68,12 @@ class _Entrance(asyncio.Protocol):
             protocol.begin(request, rest)
 
     def shutdown(self) -> None:
-        """Nothing has been asked yet: close; uvicorn's server calls this when it ends."""
-        self.transport.close()
+        """Give who has just connected a moment to ask, or at the second call close; uvicorn calls it at its end."""
+        if self._leaving:
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._leaving = True
+            self._deadline = hurry(self._deadline, self._config.drain_s, self._loop, self._cut_off)
 
     def _leave(self) -> float | None:
         """Let go of the connection, and return when the head of the first request was due."""

@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with a deadline and a limit for the head of a request.
 
 A client that opens a connection and says nothing, or drips its request byte by byte, is cut off; a
-head that is too large is answered with 431. Knows nothing of WebSockets but that engines other than
-ours choke on a long header line.
+head that is too large is answered with 431; a request that crosses the end of the server is answered.
+Knows nothing of WebSockets but that engines other than ours choke on a long header line.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from falconws.server.handshake import plain_denial
@@ -28,16 +29,22 @@ class _GuardedHead:
     transport: Any
     config: Any
     logger: logging.Logger
+    cycle: Any
+    """The request that was last begun, and its response."""
     _head_bytes = 0
     """Received while a head is awaited, and perhaps more."""
     _rejected = False
     head_due: float | None = None
     """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
     _deadline: asyncio.TimerHandle | None = None
+    _leaving = False
+    """Whether the server ends: the request that is under way, or about to be, is the last one."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
         self._start_deadline()
+        if self.config.going_away:
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
@@ -46,6 +53,27 @@ class _GuardedHead:
     def handle_websocket_upgrade(self, *event: Any) -> None:
         self._stop_deadline()
         super().handle_websocket_upgrade(*event)  # type: ignore[misc]
+
+    def shutdown(self) -> None:
+        """Let the request that has begun be the last one, or the first of who has just connected; else close.
+
+        What a client has sent and nobody has read would make the kernel reset a connection that is closed
+        before, and the client could not tell whether it was served.
+        """
+        waits = (self.cycle is None or self._is_asking()) and not self._rejected
+        if waits and not self._leaving and not self.transport.is_closing():
+            self._deadline = hurry(self._deadline, self.config.drain_s, self.loop, self._cut_off)
+        else:
+            super().shutdown()  # type: ignore[misc]
+        self._leaving = True
+
+    def _is_asking(self) -> bool:
+        """Return whether a part of a request's head is here, and nothing else is under way."""
+        raise NotImplementedError
+
+    def _keep_no_longer(self) -> None:
+        if self._leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _start_deadline(self) -> None:
         seconds = self.config.connection_settings.handshake_timeout_s
@@ -88,6 +116,17 @@ def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHan
     return loop.call_later(1.0, transport.abort)
 
 
+def hurry(
+    deadline: asyncio.TimerHandle | None, drain_s: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
+) -> asyncio.TimerHandle:
+    """Return the timer of *action* for a request that is awaited while the server drains, in place of *deadline*."""
+    due = loop.time() + drain_s / 10
+    if deadline is not None:
+        deadline.cancel()
+        due = min(due, deadline.when())
+    return loop.call_at(due, action)
+
+
 def http_protocol_class() -> type[asyncio.Protocol]:
     """Return the HTTP protocol class to serve with: on httptools where it is there, on h11 elsewhere."""
     try:
@@ -101,6 +140,7 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
     class HttpProtocol(_GuardedHead, base):  # type: ignore[misc]
         parser: Any
         _in_head = True
+        _has_begun = False
 
         def data_received(self, data: bytes) -> None:
             if self._rejected:
@@ -108,15 +148,20 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             if self._in_head:
                 self._head_bytes += len(data)
             super().data_received(data)
+            self._keep_no_longer()
             if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
+        def _is_asking(self) -> bool:
+            return self._has_begun and bool(self.cycle.response_complete)
+
         def on_message_begin(self) -> None:
+            self._has_begun = True
             self._start_deadline()
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
-            self._in_head = False
+            self._in_head = self._has_begun = False
             self._stop_deadline()
             if self._is_too_large(self.url, self.headers, upgrade=self.parser.should_upgrade()):
                 self._reject()
@@ -159,9 +204,13 @@ def _on_h11() -> type[asyncio.Protocol]:
             if before is not None:
                 self._start_deadline()
             super().data_received(data)
+            self._keep_no_longer()
             if self.scope is not before:
                 self._stop_deadline()
                 self._head_bytes = 0
+
+        def _is_asking(self) -> bool:
+            return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
 
         def _head_size(self, data: bytes) -> int:
             """Return how long the head is, or how much of it is there with *data*."""

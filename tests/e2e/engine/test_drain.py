@@ -25,7 +25,7 @@ APP = """
                 if event["type"] == "lifespan.shutdown":
                     return
         if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body"})
             return
         path = scope["path"]
@@ -206,6 +206,71 @@ def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, joi
     assert server.wait() == 0
 
 
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        (b"", GET, b"404"),
+        (b"", HANDSHAKE, b"503"),
+        (GET[:-7], GET[-7:], b"404"),
+        (HANDSHAKE[:-7], HANDSHAKE[-7:], b"503"),
+        (GET + GET[:-7], GET[-7:], b"404"),
+        (GET + HANDSHAKE[:-7], HANDSHAKE[-7:], b"503"),
+    ],
+    ids=["http", "handshake", "part-of-http", "part-of-a-handshake", "second-http", "handshake-behind-http"],
+)
+@pytest.mark.parametrize("prelude", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"])
+def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prelude, before, after, status):
+    """Not reset: the client could not tell whether it was served, nor that the next process would serve it."""
+    server = serve(APP, prelude=prelude, drain=150, engine=engine, handshake_timeout=None).wait_until_ready()
+    client = dial(server.port)
+    client.send(before)
+    if before.startswith(GET):
+        assert client.read_head().startswith(b"HTTP/1.1 404")
+    # Connections are accepted in turn, and what they have sent is read in turn.
+    httpx.get(server.url + "/later")
+    server.signal()
+    server.wait_for_line("Draining")
+    client.send(after)
+    head = client.read_head().lower()
+    assert head.startswith(b"http/1.1 " + status)
+    # On h11, uvicorn closes without an announcement.
+    assert b"connection: close" in head or (prelude and status == b"404")
+    assert client.at_end()
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("before", [b"", GET[:-7], GET + GET[:-7]], ids=["nothing", "a-part", "a-part-behind-http"])
+def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, before):
+    server = serve(APP, drain=2, handshake_timeout=None).wait_until_ready()
+    client = dial(server.port)
+    client.send(before)
+    if before.startswith(GET):
+        assert client.read_head().startswith(b"HTTP/1.1 404")
+    httpx.get(server.url + "/later")
+    server.signal()
+    assert client.read_head().startswith(b"HTTP/1.1 408")
+    assert client.at_end()
+    assert server.wait() == 0
+
+
+def test_an_idle_connection_is_closed_at_once(serve, dial):
+    server = serve(APP, drain=150).wait_until_ready()
+    client = dial(server.port)
+    client.send(GET)
+    assert client.read_head().startswith(b"HTTP/1.1 404")
+    server.signal()
+    assert client.at_end()
+    assert server.wait(10) == 0
+
+
 def test_a_second_signal_ends_it_at_once(serve, join):
     server = serve(APP, drain=60).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(5)]
@@ -307,6 +372,33 @@ def test_hangup_replaces_every_worker_in_turn(serve, join):
     assert not before & after
     server.signal()
     assert server.wait(15) == 0
+
+
+def test_during_a_rolling_restart_every_request_is_answered(serve):
+    server = serve(PID_APP, workers=2, drain=20)
+    server.wait_for_line("2 workers serve")
+    url = server.url
+    over = threading.Event()
+    answers: set[int | str] = set()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                answers.add(httpx.get(url, headers={"connection": "close"}, timeout=20).status_code)
+            except httpx.TransportError as error:
+                answers.add(repr(error))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        server.signal(signal.SIGHUP)
+        server.wait_for_line("Rolling restart finished")
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert answers == {404}
 
 
 def test_a_worker_that_dies_is_replaced(serve):
