@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
 import logging
@@ -67,7 +68,27 @@ def _broker(url: str | None, folder: Path) -> tuple[str, str]:
     for name in names:
         if value := os.environ.get(name, "").strip():
             return value, name
+    if project is not None:
+        settings = project.package_path / "settings.py"
+        if default := _default_url(project.read(settings) or b""):
+            return default, f"hub_url in {settings}"
     raise RefusedError(f"Which broker? Give --url, or set {' or '.join(names)}.")
+
+
+def _default_url(source: bytes) -> str | None:
+    """Return what `hub_url` of a class is when nothing else is said, as `falconws new --with redis` writes it.
+
+    It is read, not run: publishing does not depend on what else the service needs to start.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for statement in (inner for outer in tree.body if isinstance(outer, ast.ClassDef) for inner in outer.body):
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id="hub_url"), value=ast.Constant(value=str(url))):
+                return url.strip()
+    return None
 
 
 def _refuse_constant(name: str) -> NoReturn:

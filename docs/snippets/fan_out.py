@@ -1,5 +1,8 @@
 """A room: what one client says, all of them get, also those who were away for a moment."""
 
+import asyncio
+from typing import Any
+
 import falcon
 import falconws
 
@@ -97,3 +100,26 @@ async def count_words(hub: falconws.Hub, totals: dict[str, int]) -> None:
             case falconws.Gap():
                 totals["gaps"] += 1
                 # end: listen
+
+
+# start: startup
+class WordCount:
+    """Counts the words of all reviews, for as long as the application runs."""
+
+    def __init__(self, hub: falconws.Hub) -> None:
+        self._hub = hub
+        self.totals = {"words": 0, "gaps": 0}
+
+    async def process_startup(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
+        self._task = falconws.create_task(self._count(), name="count words")
+
+    async def process_shutdown(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
+        self._task.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            try:
+                await count_words(self._hub, self.totals)
+            except falconws.BrokerUnavailable:  # the broker may start later than the service
+                await asyncio.sleep(1)
+                # end: startup

@@ -26,7 +26,8 @@ class Prices:
             price = self.latest
             yield price
             async with self._changed:
-                await self._changed.wait_for(lambda seen=price: self.latest != seen)
+                while self.latest == price:
+                    await self._changed.wait()
                 # end: source
 
 

@@ -16,7 +16,7 @@ def command(room: str, message: str, url: str | None, as_json: bool, binary: boo
     """Send MESSAGE to all who follow ROOM, in all processes, and print the position that it was given.
 
     The broker is that of --url; otherwise that of the variable FALCONWS_HUB_URL, or, in a project, of its own (for a
-    project named demo: DEMO_HUB_URL). With "-" for MESSAGE, it is read from the standard input.
+    project named demo: DEMO_HUB_URL), or of its settings.py. With "-" for MESSAGE, it is read from the standard input.
 
     \b
     Examples:

@@ -1,11 +1,14 @@
 """What the page on scaling out shows, on a real broker."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import falconws
 from falconws.testing import Client
 from tests.docs.shell import Shell, session
 from tests.e2e.hub.servers import Valkey
@@ -33,6 +36,37 @@ async def test_two_processes_are_one_hub_and_clients_resume(
             assert await ws.receive_media() == {"position": welcome["position"], "reload": False}
             assert await ws.receive_text() == "hello"
             assert await ws.receive_media() == {"text": "missed"}
+
+
+async def test_a_loop_begins_when_its_broker_has_come(
+    snippet: Callable[[str], ModuleType], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    late = Valkey(tmp_path / "late")
+    late.kill()
+    module = snippet("fan_out")
+    hub = falconws.Hub(late.url, timeout_s=0.2)
+    word_count = module.WordCount(hub)
+    attempts = 0
+    listen = hub.listen
+
+    def counted(*rooms: str) -> object:
+        nonlocal attempts
+        attempts += 1
+        return listen(*rooms)
+
+    hub.listen = counted  # type: ignore[assignment, method-assign]
+    try:
+        async with asyncio.timeout(20), Client(falconws.App(middleware=[hub, word_count])):
+            while attempts < 2:
+                await asyncio.sleep(0.01)
+            late.start()
+            while word_count.totals["words"] < 3:
+                with contextlib.suppress(falconws.BrokerUnavailable):
+                    await hub.publish("reviews", {"said": "well done indeed"})
+                await asyncio.sleep(0.05)
+    finally:
+        late.stop()
+    assert "Task count words" not in caplog.text
 
 
 def test_publishing_from_the_command_line(valkey: Valkey, tmp_path: Path) -> None:

@@ -21,6 +21,14 @@ Load = Callable[[str], ModuleType]
 SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
 
 
+def test_the_types_hold_in_a_strict_project(tmp_path: Path) -> None:
+    # The extension's is no code of an application, but what a framework does.
+    paths = [path for path in sorted(SNIPPETS.rglob("*.py")) if path.name != "extension_fan_out.py"]
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), *map(str, paths)]
+    checked = subprocess.run(command, cwd=SNIPPETS.parents[1], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
 async def denied(client: Client, path: str, **options: object) -> HandshakeDenied:
     with pytest.raises(HandshakeDenied) as denial:
         async with client.websocket(path, **options):  # type: ignore[arg-type]

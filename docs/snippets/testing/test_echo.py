@@ -2,6 +2,7 @@ import falconws
 import pytest
 from falconws.testing import Client, HandshakeDenied, LiveServer
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 
 # start: echo
@@ -41,7 +42,7 @@ async def test_a_client_that_vanishes_ends_the_responder(client: Client) -> None
 
 # start: live
 async def test_the_subprotocol_is_chosen_on_a_real_server(live_server: LiveServer) -> None:
-    async with connect(f"{live_server.ws_url}/echo", subprotocols=["echo"]) as ws:
+    async with connect(f"{live_server.ws_url}/echo", subprotocols=[Subprotocol("echo")]) as ws:
         assert ws.subprotocol == "echo"
         await ws.send("hello")
         assert await ws.recv() == "hello"

@@ -355,7 +355,8 @@ class Hub:
                     case falconws.Gap(): ...
 
         Ends when the hub stops. Arguments as in ``subscribe()``; ``disconnect`` means that the loop gets
-        ``ListenerTooSlow``.
+        ``ListenerTooSlow``. The first step raises ``BrokerUnavailable`` when there is no broker within ``timeout_s``; a
+        loop that has begun goes on when the broker was away.
         """
         for room in rooms:
             check_name("room", room)

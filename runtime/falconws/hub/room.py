@@ -213,12 +213,16 @@ class Room:
         else:
             reason = "the history does not reach back far enough"
         stats.gaps += 1
-        _logger.warning("Messages of room %r are missing after %s: %s", self.name, self.position, reason)
+        complaints = self._hub.encoder.complaints
+        complaints.gap(
+            logging.WARNING, "Messages of room %r are missing after %s: %s", self.name, self.position, reason
+        )
         disconnected = stats.disconnected
         # Before the position moves: whoever is disconnected for it stands before the gap.
         self.tell(Gap(self.name, position, reason))
         if disconnected != stats.disconnected:
-            _logger.warning(
+            complaints.gap(
+                logging.WARNING,
                 "%d subscribers of room %r cannot be told, and are disconnected",
                 stats.disconnected - disconnected,
                 self.name,

@@ -199,7 +199,9 @@ class Subscriber:
             gap = Gap(room.name, start, "the broker does not know the position given, or not any more")
             self._hub.stats.gaps += 1
             self._note_gap(room)
-            _logger.info("%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason)
+            self._hub.encoder.complaints.gap(
+                logging.INFO, "%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason
+            )
             replay.append(room.encode(self.encode, gap))
         replay += [self._hub.replays.encode(room, self.encode, publication) for publication in publications]
         self._hub.stats.delivered += len(publications)

@@ -54,6 +54,20 @@ async def test_a_history_is_as_long_as_the_service_has_said_whoever_else_publish
         assert (await missed(service, "room", since))[:-1] == expected
 
 
+async def test_the_log_says_what_is_another_limit_of_a_stream(nats: Nats, caplog: pytest.LogCaptureFixture) -> None:
+    prefix = uuid.uuid4().hex
+    for age_s in (300, 7200):
+        limits = HistoryLimits(messages=50, age_s=age_s)
+        async with falconws.Hub(f"{nats.url}?prefix={prefix}", history=limits, timeout_s=TIMEOUT_S) as hub:
+            await hub.publish("room", "x")
+    (told,) = [line for line in caplog.messages if line.startswith(f"The stream {prefix}-rooms ")]
+    # In nanoseconds, as NATS has it; with the half hour for which a quiet room keeps its place.
+    assert told == (
+        f"The stream {prefix}-rooms is given other limits: {{'max_age': {9000 * 10**9}}}, "
+        f"after {{'max_age': {3600 * 10**9}}}"
+    )
+
+
 async def test_a_service_may_shorten_its_history(server: BrokerServer) -> None:
     url = f"{server.url}?prefix={uuid.uuid4().hex}"
     async with falconws.Hub(url, history=HistoryLimits(messages=50), timeout_s=TIMEOUT_S) as hub:

@@ -71,3 +71,18 @@ def test_not_more_is_kept_than_is_told(clock: list[float], caplog: pytest.LogCap
     clock[0] += 10
     assert told(log, functions[-1], caplog)
     assert len(log._silent_until) == 1
+
+
+def test_what_happens_to_many_is_told_of_the_first_ten_in_ten_seconds(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Complaints()
+    for number in range(30):
+        log.gap(logging.WARNING, "room %d", number)
+        log.gap(logging.INFO, "client %d", number)
+    told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert told[:-1] == [f"room {number}" for number in range(9)]
+    assert told[-1] == "room 9 (of more within 10 s only hub.stats tells, and the level DEBUG)"
+    clock[0] += 10
+    log.gap(logging.WARNING, "room %d", 30)
+    assert caplog.messages[-1] == "room 30"

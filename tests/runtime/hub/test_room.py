@@ -1,6 +1,9 @@
 """A room by itself: what it delivers, and when it asks."""
 
+import logging
 from typing import Any
+
+import pytest
 
 from falconws.hub import Gap, History, Message, Position, Publication
 from falconws.hub.outgoing import AS_EVENT, Encoder, Media
@@ -118,3 +121,16 @@ def test_a_follower_that_fails_hides_a_gap_from_no_other() -> None:
     assert room.take_history(History([], Position("another", 0), complete=False), ())
     assert failing.ended
     assert other.told == ["gap"]
+
+
+def test_a_fault_of_the_broker_is_not_told_for_each_room(caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub()
+    for number in range(1000):
+        room = Room(hub, f"room {number}")
+        room.opened(Position("e", 1))
+        room.add(Follower())
+        room.interrupted()
+        assert room.take_history(History([], Position("another", 0), complete=False), ())
+    assert hub.stats.gaps == 1000
+    told = [record for record in caplog.records if record.levelno >= logging.INFO]
+    assert len(told) == 10

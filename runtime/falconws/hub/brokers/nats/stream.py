@@ -117,6 +117,8 @@ class NatsStream:
                 async with asyncio.timeout(_NOTE_S):
                     await update
             return
+        # The notes for others in the metadata say the same again, among entries of the server.
+        other.pop("metadata", None)
         before = {limit: found.get(limit) for limit in other}
         _logger.warning("The stream %s is given other limits: %s, after %s", self.name, other, before)
         self.config = (await update)["config"]
