@@ -24,6 +24,7 @@ from falconws_cli.bench.frames import client_frame
 from falconws_cli.bench.serving import served
 from falconws_cli.bench.settings import Settings
 from falconws_cli.main import cli
+from tests.ports import free_port
 
 WAIT_S = 60.0
 
@@ -229,8 +230,7 @@ def test_a_server_that_does_not_answer_is_told_what_is_expected(server: str) -> 
 
 
 def test_nobody_listening_is_one_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     assert f"Nothing listens on 127.0.0.1:{port}" in error_of(bench(f"ws://127.0.0.1:{port}/echo"))
 
 

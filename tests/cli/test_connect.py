@@ -17,6 +17,7 @@ import trustme
 
 from falconws_cli.bench.serving import served
 from tests.cli.pseudoterminal import Terminal, terminal
+from tests.ports import free_port
 
 WAIT_S = 60.0
 FALCONWS = [sys.executable, "-m", "falconws_cli"]
@@ -262,8 +263,7 @@ class TestRefusal:
         assert error_of(connect(port, "/xyzzy", cwd=project)).endswith(" Is the path right?\n")
 
     def test_nobody_listening_says_how_to_start(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            free = listener.getsockname()[1]
+        free = free_port()
         assert f"Nothing listens on 127.0.0.1:{free}; start the server first" in error_of(connect(free, "/echo"))
 
     def test_a_handshake_without_an_answer_ends_in_time(self, port: int) -> None:

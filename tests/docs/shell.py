@@ -9,7 +9,6 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.pseudoterminal import terminal
+from tests.ports import free_port
 
 SECONDS = 60.0
 SESSIONS = Path(__file__).parents[2] / "docs" / "sessions"
@@ -166,13 +166,7 @@ class Shell:
         """Return *command* for the server that runs, or for a port that is free."""
         command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
         command = re.sub(r"falconws connect /", f"falconws connect --port {self.port} /", command)
-        return re.sub(r"falconws doctor\b", f"falconws doctor --port {_free_port()}", command)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+        return re.sub(r"falconws doctor\b", f"falconws doctor --port {free_port()}", command)
 
 
 def _read(server: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:

@@ -28,7 +28,7 @@ from falconws_cli.change.plan import Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.new_project import plan_project, render_project
 from falconws_cli.generators.parts import BROKERS, Part, ProjectOptions
-from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, free_port
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.generated import dockerfile, wheelhouse
 from tests.generated.workshop import (
     START_S,
@@ -42,6 +42,7 @@ from tests.generated.workshop import (
     new_project,
     served,
 )
+from tests.ports import free_port
 
 WITHOUT_BROKER = [part.value for part in Part if part not in BROKERS]
 FILES = {

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
-from tests.e2e.hub.servers import Valkey, free_port
+from tests.e2e.hub.servers import Valkey
 from tests.generated.workshop import START_S, environment, falconws
+from tests.ports import free_port
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SCREENSHOT = Path(__file__).parents[2] / "docs" / "howto" / "room.png"

@@ -13,7 +13,8 @@ import pytest
 
 import falconws
 from tests.e2e.hub.observer import following, make_hub
-from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, free_port
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.ports import free_port
 
 
 def publish(*arguments: str, cwd: Path, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[str]:
