@@ -88,7 +88,7 @@ def test_behind_nginx_a_page_of_the_same_origin_is_let_in_and_others_are_not(she
     with shell.serving(f"$ falconws serve\n...\n{SERVE}\n"), nginx(tmp_path, shell.port) as port:
         with connect_through(tmp_path, port, "https://demo.example.com") as ws:
             ws.send("hello")
-            assert ws.recv(timeout=10) == "hello"
+            assert ws.recv(timeout=30) == "hello"
         for elsewhere in ("http://demo.example.com", "https://example.com"):
             with pytest.raises(InvalidStatus) as refused:
                 connect_through(tmp_path, port, elsewhere)

@@ -23,7 +23,7 @@ from falcon.util.deprecation import DeprecatedWarning
 import falconws
 from tests.runtime.scripted import ScriptedServer
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 AppClass = type[falcon.asgi.App]
 

@@ -47,7 +47,7 @@ async def test_client(client):
 async def test_live_server(live_server):
     async with websockets.connect(live_server.ws_url + "/echo") as ws:
         await ws.send("one")
-        assert await asyncio.wait_for(ws.recv(), 5) == "one"
+        assert await asyncio.wait_for(ws.recv(), 20) == "one"
 
 def test_live_server_from_a_plain_test(live_server):
     assert live_server.url.startswith("http://127.0.0.1:")
