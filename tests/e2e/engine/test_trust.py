@@ -393,6 +393,7 @@ def come_and_go(dial, port: int, leave: str, times: int) -> None:
             client.socket.close()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("leave", ["clean", "reset"])
 def test_ten_thousand_connections_leave_nothing_behind(serve, dial, leave):
     server = serve(APP).wait_until_ready()
