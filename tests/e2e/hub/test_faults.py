@@ -211,6 +211,28 @@ async def test_cut_connections_nothing_is_lost_or_doubled(kind: str, start_broke
 
 
 @kinds
+async def test_a_connection_that_is_cut_while_something_is_written_is_replaced_at_once(
+    kind: str, valkey: Valkey, nats: Nats
+) -> None:
+    """How far a client library has got with it, decides how it ends: so there are several attempts."""
+    server: BrokerServer = valkey if kind == "redis" else nats
+    async with (
+        Proxy(server.port) as proxy,
+        # Not within the time of the test does it look whether the server is still there.
+        make_hub(server.url.replace(str(server.port), str(proxy.port)), timeout_s=10 * WAIT_S) as hub,
+    ):
+        for turns in range(1, 13):
+            await hub.publish("cut", "before")
+            proxy.cut()
+            publishing = []
+            for _ in range(turns):
+                publishing.append(asyncio.create_task(hub.publish("cut", "x")))
+                await asyncio.sleep(0)
+            async with asyncio.timeout(WAIT_S):
+                await asyncio.gather(*publishing)
+
+
+@kinds
 async def test_cut_connections_without_history_are_a_gap(kind: str, start_broker: Start) -> None:
     server: BrokerServer = start_broker(kind)
     limits = HistoryLimits(messages=0)
