@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.cli.pseudoterminal import terminal
 from tests.ports import free_port
 
-SECONDS = 60.0
+SECONDS = 120.0
 SESSIONS = Path(__file__).parents[2] / "docs" / "sessions"
 _PYTHON = re.compile(r"^(  )\S+/python\S*( -c )")
 """The line to paste that `falconws new --serve` prints; it names this machine's Python."""
