@@ -206,7 +206,7 @@ def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, 
 
 
 def test_silent_and_dripping_clients_are_cut_off(serve, dial):
-    server = serve(APP, handshake_timeout=1).wait_until_ready()
+    server = serve(APP, handshake_timeout=3).wait_until_ready()
     silent = [dial(server.port) for _ in range(50)]
     dripping = dial(server.port)
     dripping.send(b"GET / HT")
@@ -229,7 +229,7 @@ def tls(tmp_path):
 def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, dial, tls):
     certificate, context = tls
     # Shorter than the client's patience, which is shorter than the event loop's own minute.
-    server = serve(APP, ssl_certfile=certificate, handshake_timeout=1).wait_until_ready()
+    server = serve(APP, ssl_certfile=certificate, handshake_timeout=3).wait_until_ready()
     silent = [dial(server.port) for _ in range(50)]
     begun = dial(server.port)
     begun.send(b"\x16\x03\x01\x02\x00\x01")
@@ -261,7 +261,7 @@ def test_a_tls_port_with_silent_clients_shuts_down(serve, dial, tls):
 
 
 def test_an_application_that_never_accepts_is_answered_for(serve, dial):
-    server = serve(APP, handshake_timeout=0.5).wait_until_ready()
+    server = serve(APP, handshake_timeout=2).wait_until_ready()
     client = dial(server.port)
     head = client.handshake("/never-accepts")
     assert head.startswith(b"HTTP/1.1 503 ")
