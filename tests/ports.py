@@ -1,8 +1,13 @@
 """Ports for servers that are not told to take any, or that have to come back on the one they had."""
 
 import contextlib
+import os
 import secrets
 import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 
 def free_port() -> int:
@@ -17,3 +22,19 @@ def free_port() -> int:
         with contextlib.suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@contextlib.contextmanager
+def usual_port_to_oneself() -> Iterator[None]:
+    """Keep other tests that do the same away from port 8000 for the length of the block.
+
+    `falconws new --serve` looks whether it is free, and takes it when the app is loaded.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    with Path(tempfile.gettempdir(), f"falconws-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tests.cli.pseudoterminal import terminal
-from tests.ports import free_port
+from tests.ports import free_port, usual_port_to_oneself
 
 SECONDS = 120.0
 SESSIONS = Path(__file__).parents[2] / "docs" / "sessions"
@@ -92,6 +92,10 @@ class Shell:
         [(command, want)] = read_session(text)
         # `falconws new --serve` chooses a free port by itself.
         anywhere = re.sub(r"falconws serve\b", "falconws serve --port 0", command)
+        with usual_port_to_oneself() if "--serve" in command else nullcontext():
+            yield from self._serving(command, anywhere, want)
+
+    def _serving(self, command: str, anywhere: str, want: str) -> Iterator[subprocess.Popen[str]]:
         server = subprocess.Popen(
             # In place of the shell, which would not pass a signal on.
             ["bash", "-c", f"exec env {anywhere}"],
