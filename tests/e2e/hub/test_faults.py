@@ -17,6 +17,7 @@ from websockets.sync.client import connect
 
 from falconws.hub import BrokerUnavailable, HistoryLimits
 from tests.e2e.hub.observer import (
+    SLACK_S,
     TIMEOUT_S,
     WAIT_S,
     Follower,
@@ -37,9 +38,10 @@ Start = Callable[..., Any]
 class Publisher:
     """Publishes numbers one after the other, and knows which have got through."""
 
-    def __init__(self, hub: Any, room: str) -> None:
+    def __init__(self, hub: Any, room: str, timeout_s: float = TIMEOUT_S) -> None:
         self._hub = hub
         self._room = room
+        self._timeout_s = timeout_s
         self._numbers = itertools.count()
         self.told: list[str] = []
         """Those whose publish() has returned."""
@@ -49,8 +51,7 @@ class Publisher:
     async def publish(self) -> None:
         number = str(next(self._numbers))
         try:
-            # The hub's timeout, and what a busy machine adds.
-            async with asyncio.timeout(TIMEOUT_S + 3):
+            async with asyncio.timeout(self._timeout_s + SLACK_S):
                 await self._hub.publish(self._room, number)
         except BrokerUnavailable:
             self.unknown.append(number)
@@ -73,9 +74,9 @@ class Publisher:
 
 
 @contextlib.asynccontextmanager
-async def publishing(hub: Any, room: str) -> AsyncIterator[Publisher]:
-    """Publish in the background for the length of the block."""
-    publisher = Publisher(hub, room)
+async def publishing(hub: Any, room: str, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Publisher]:
+    """Publish in the background for the length of the block; *timeout_s* is the hub's."""
+    publisher = Publisher(hub, room, timeout_s)
 
     async def publish() -> None:
         while True:
