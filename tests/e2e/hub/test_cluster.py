@@ -45,7 +45,7 @@ async def test_a_replica_takes_over_and_nothing_is_lost(
         publisher = Publisher(here, ROOM)
         await publisher.publish_more(20)
         # What follows is not about what was still under way to the replica.
-        assert await asyncio.to_thread(primary.say, "WAIT", "1", "5000") == ":1\r\n"
+        assert await asyncio.to_thread(primary.say, "WAIT", "1", "15000") == ":1\r\n"
         await asyncio.to_thread(fault, primary)
         await publisher.publish_more(20)
         await follower.until(lambda: publisher.told[-1] in follower.payloads, "messages come again")
@@ -68,7 +68,7 @@ async def test_what_a_replica_had_not_got_when_it_took_over_is_a_gap(
     here, there = make_hub(cluster.url, timeout_s=WAIT_S), make_hub(cluster.url)
     async with here, there, following(there, ROOM) as follower:
         await here.publish(ROOM, "kept")
-        assert await asyncio.to_thread(primary.say, "WAIT", "1", "5000") == ":1\r\n"
+        assert await asyncio.to_thread(primary.say, "WAIT", "1", "15000") == ":1\r\n"
         await asyncio.to_thread(stop_replication, primary)
         for payload in ("lost 1", "lost 2"):
             await here.publish(ROOM, payload)
