@@ -70,9 +70,10 @@ class LiveView(PlainView):
 
     def tick(self, elapsed_s: float, measure: Measure) -> None:
         """Show the last half second."""
-        done = min(elapsed_s / self.settings.seconds, 1.0)
+        # The last look may be late.
+        elapsed_s = min(elapsed_s, self.settings.seconds)
         lines = [f"  {name:8} {value}" for name, value in facts(measure, self.settings, self.server_name)]
-        filled = round(done * 30)
+        filled = round(elapsed_s / self.settings.seconds * 30)
         lines.append(f"  {'█' * filled}{'░' * (30 - filled)} {elapsed_s:.1f} of {self.settings.seconds:g} s")
         self._erase()
         # A line that wraps would count as two when it is erased.

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from tests.benchmarks.contenders import Contender
 from tests.benchmarks.load import Load, LoadError, Sample
 from tests.benchmarks.peers import Peers
-from tests.benchmarks.server import Server, ServerError, free_port, running
+from tests.benchmarks.server import Server, ServerError, running
+from tests.ports import free_port
 
 SERVER_CORE, LOAD_CORE = 0, 1
 WARM_UP_S = 0.3

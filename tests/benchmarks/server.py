@@ -87,14 +87,6 @@ def running(command: list[str], port: int, core: int) -> Iterator[Server]:
             _stop(process)
 
 
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def connect(port: int) -> socket.socket:
     """Return a socket after a handshake on /echo that offers compression, as browsers do.
 
@@ -148,8 +140,10 @@ def _await_handshake(process: subprocess.Popen[bytes], port: int, log: IO[bytes]
 def _family(pid: int) -> list[int]:
     found = [pid]
     for thread in os.listdir(f"/proc/{pid}/task"):
-        for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
-            found += _family(int(child))
+        # A thread may end between the two looks; nobody's parent does.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
+                found += _family(int(child))
     return found
 
 

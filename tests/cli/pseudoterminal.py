@@ -48,6 +48,19 @@ class Terminal:
         """Press keys."""
         os.write(self._ours, text.encode())
 
+    def interrupt(self) -> int:
+        """Press Ctrl+C, and return the exit code of the program.
+
+        Again, as people do, when nothing happens: Python does not see a signal that comes just before it waits for a
+        line, behind the question, until there is a line or another signal.
+        """
+        for _ in range(6):
+            self.type("\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(WAIT_S / 6)
+                break
+        return self.wait()
+
     def lines(self) -> list[str]:
         """Return the lines of the screen that are not empty."""
         with self._changed:

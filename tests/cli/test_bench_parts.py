@@ -15,7 +15,9 @@ from falconws_cli.bench.frames import FrameReader, ServerFrameError, client_fram
 from falconws_cli.bench.handshake import parse_response, request
 from falconws_cli.bench.latency import Histogram
 from falconws_cli.bench.processes import cpu_seconds, listening_pids, name_of
+from falconws_cli.bench.settings import Measure, Settings
 from falconws_cli.bench.target import Target, is_loopback, parse_path, parse_url, require_loopback
+from falconws_cli.bench.view import LiveView
 from falconws_cli.errors import CommandError, RefusedError
 
 TEXT = 0x1
@@ -169,3 +171,9 @@ def test_who_listens_on_a_port_is_found_on_linux() -> None:
     assert listening_pids(port) == []
     assert cpu_seconds([]) is None
     assert cpu_seconds([2**22 + 1]) is None
+
+
+def test_a_look_that_comes_late_shows_no_more_than_the_whole_test(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings("127.0.0.1", 80, "/", "localhost", False, False, [], 1, 1, "x", False, 0.0, 1.2, [])
+    LiveView(settings, "").tick(1.4, Measure(0.7, 70, 1, 2, 3, 4, None, 0.1))
+    assert capsys.readouterr().out.endswith(f"{'█' * 30} 1.2 of 1.2 s\n")

@@ -17,6 +17,7 @@ import trustme
 
 from falconws_cli.bench.serving import served
 from tests.cli.pseudoterminal import Terminal, terminal
+from tests.ports import free_port
 
 WAIT_S = 60.0
 FALCONWS = [sys.executable, "-m", "falconws_cli"]
@@ -173,10 +174,10 @@ class TestScript:
         assert late.returncode == 1
 
     def test_an_expectation_that_is_not_met_says_what_came_instead(self, port: int) -> None:
-        words = ["--send", "a", "--send", "b", "--expect", "pong", "--timeout", "0.5"]
+        words = ["--send", "a", "--send", "b", "--expect", "pong", "--timeout", "3"]
         done = connect(port, "/echo", *words)
         assert done.stdout == "a\nb\n"
-        assert error_of(done) == 'Error: No message "pong" came within 0.5 s (--timeout); 2 others came, at last: b\n'
+        assert error_of(done) == 'Error: No message "pong" came within 3 s (--timeout); 2 others came, at last: b\n'
 
     def test_a_close_before_the_expected_message_is_told(self, port: int) -> None:
         done = connect(port, "/closing?code=4001&reason=enough", "--expect", "never")
@@ -189,7 +190,7 @@ class TestScript:
         assert (done.returncode, done.stdout) == (exit_code, "last words\n")
 
     def test_lines_of_standard_input_are_messages(self, port: int) -> None:
-        done = connect(port, "/echo", "--wait", "0.3", lines="grüße\r\n\nlast".encode())
+        done = connect(port, "/echo", "--wait", "3", lines="grüße\r\n\nlast".encode())
         assert (done.returncode, done.stdout) == (0, "grüße\n\nlast\n")
 
     def test_input_that_never_ends_does_not_hold_a_script_that_is_done(self, port: int) -> None:
@@ -262,8 +263,7 @@ class TestRefusal:
         assert error_of(connect(port, "/xyzzy", cwd=project)).endswith(" Is the path right?\n")
 
     def test_nobody_listening_says_how_to_start(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            free = listener.getsockname()[1]
+        free = free_port()
         assert f"Nothing listens on 127.0.0.1:{free}; start the server first" in error_of(connect(free, "/echo"))
 
     def test_a_handshake_without_an_answer_ends_in_time(self, port: int) -> None:

@@ -16,6 +16,7 @@ from falconws_cli.doctor.finding import Finding, Level, worst_of
 from falconws_cli.doctor.patient import check_app
 from falconws_cli.main import cli
 from falconws_cli.project import Project
+from tests.ports import free_port
 
 WAIT_S = 60.0
 
@@ -37,9 +38,7 @@ def demo(pristine: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def port() -> int:
     """A port that is free."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        number: int = listener.getsockname()[1]
-    return number
+    return free_port()
 
 
 def doctor(folder: Path, port: int, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:

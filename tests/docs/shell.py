@@ -9,17 +9,17 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tests.cli.pseudoterminal import terminal
+from tests.ports import free_port, usual_port_to_oneself
 
-SECONDS = 60.0
+SECONDS = 120.0
 SESSIONS = Path(__file__).parents[2] / "docs" / "sessions"
 _PYTHON = re.compile(r"^(  )\S+/python\S*( -c )")
 """The line to paste that `falconws new --serve` prints; it names this machine's Python."""
@@ -92,6 +92,10 @@ class Shell:
         [(command, want)] = read_session(text)
         # `falconws new --serve` chooses a free port by itself.
         anywhere = re.sub(r"falconws serve\b", "falconws serve --port 0", command)
+        with usual_port_to_oneself() if "--serve" in command else nullcontext():
+            yield from self._serving(command, anywhere, want)
+
+    def _serving(self, command: str, anywhere: str, want: str) -> Iterator[subprocess.Popen[str]]:
         server = subprocess.Popen(
             # In place of the shell, which would not pass a signal on.
             ["bash", "-c", f"exec env {anywhere}"],
@@ -166,13 +170,7 @@ class Shell:
         """Return *command* for the server that runs, or for a port that is free."""
         command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
         command = re.sub(r"falconws connect /", f"falconws connect --port {self.port} /", command)
-        return re.sub(r"falconws doctor\b", f"falconws doctor --port {_free_port()}", command)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+        return re.sub(r"falconws doctor\b", f"falconws doctor --port {free_port()}", command)
 
 
 def _read(server: "subprocess.Popen[str]", lines: "queue.Queue[str | None]") -> None:

@@ -17,18 +17,13 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from tests.docs.shell import Shell
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "snippets" / "deploy"
 SERVE = "INFO:     Application startup complete."
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -93,7 +88,7 @@ def test_behind_nginx_a_page_of_the_same_origin_is_let_in_and_others_are_not(she
     with shell.serving(f"$ falconws serve\n...\n{SERVE}\n"), nginx(tmp_path, shell.port) as port:
         with connect_through(tmp_path, port, "https://demo.example.com") as ws:
             ws.send("hello")
-            assert ws.recv(timeout=10) == "hello"
+            assert ws.recv(timeout=30) == "hello"
         for elsewhere in ("http://demo.example.com", "https://example.com"):
             with pytest.raises(InvalidStatus) as refused:
                 connect_through(tmp_path, port, elsewhere)

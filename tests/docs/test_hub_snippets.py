@@ -12,6 +12,8 @@ from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
 
+SECONDS = 20.0
+
 
 async def test_a_room_tells_everybody_and_those_who_come_back(snippet: Load) -> None:
     module = snippet("fan_out")
@@ -80,18 +82,18 @@ async def test_a_loop_counts_words(snippet: Load) -> None:
     async with module.hub as hub:
         totals = {"words": 0, "gaps": 0}
         counting = asyncio.create_task(module.count_words(hub, totals))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(SECONDS):
             while totals["words"] < 3:
                 for media in ({"posted": [1]}, "We are back", {"said": "well done indeed"}):
                     await hub.publish("reviews", media)
                 await asyncio.sleep(0.01)
         await hub.stop()
-        await asyncio.wait_for(counting, 5)
+        await asyncio.wait_for(counting, SECONDS)
 
 
 def test_a_ticker_sends_prices(snippet: Load) -> None:
     module = snippet("slow_consumers")
     with LiveServer(module.app) as server, connect(f"{server.ws_url}/prices") as client:
-        module.hub.publish_threadsafe("warm-up", "x", timeout=5)
-        module.hub.publish_threadsafe("prices", {"symbol": "A", "price": 1}, key="A", timeout=5)
-        assert client.recv(timeout=5) == '{"symbol": "A", "price": 1}'
+        module.hub.publish_threadsafe("warm-up", "x", timeout=SECONDS)
+        module.hub.publish_threadsafe("prices", {"symbol": "A", "price": 1}, key="A", timeout=SECONDS)
+        assert client.recv(timeout=SECONDS) == '{"symbol": "A", "price": 1}'

@@ -19,6 +19,9 @@ from tests.docs.shell import SESSIONS, Shell, assert_shows, read_session, sessio
 
 ROOT = Path(__file__).parents[2]
 
+# pytest's default of two minutes is for tests, not for sessions in which projects run theirs.
+pytestmark = pytest.mark.timeout(400)
+
 
 def readme_sessions() -> list[str]:
     return re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

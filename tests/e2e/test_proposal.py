@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 import falconws
 from falconws.testing import LiveServer
 
-SECONDS = 10.0
+SECONDS = 20.0
 
 
 class SomeResource:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from tests.generated.workshop import (
     new_project,
     served,
 )
+from tests.ports import usual_port_to_oneself
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -104,7 +106,15 @@ def test_a_new_project_serves_each_of_its_routes(tmp_path: Path) -> None:
         assert refused.value.response.status_code == 403
 
 
-@pytest.mark.timeout(180)
+@pytest.fixture
+def usual_port() -> Iterator[None]:
+    """No other test takes port 8000."""
+    with usual_port_to_oneself():
+        yield
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.usefixtures("usual_port")
 @pytest.mark.parametrize("taken", [False, True], ids=["port 8000 may be free", "port 8000 is taken"])
 def test_new_with_serve_ends_with_a_line_to_paste_that_shows_an_echo(tmp_path: Path, taken: bool) -> None:
     holder, held = socket.socket(), False

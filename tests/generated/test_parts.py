@@ -7,10 +7,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
+import time
 import tomllib
 import urllib.error
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from falconws_cli.change.plan import Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.new_project import plan_project, render_project
 from falconws_cli.generators.parts import BROKERS, Part, ProjectOptions
-from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, free_port
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.generated import dockerfile, wheelhouse
 from tests.generated.workshop import (
     START_S,
@@ -42,6 +42,7 @@ from tests.generated.workshop import (
     new_project,
     served,
 )
+from tests.ports import free_port
 
 WITHOUT_BROKER = [part.value for part in Part if part not in BROKERS]
 FILES = {
@@ -259,8 +260,7 @@ def running(
     image: dockerfile.Image, env: dict[str, str] | None = None
 ) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """Run the image's command on a free port of the loopback interface until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+    port = free_port()
     here = {"0.0.0.0": "127.0.0.1", "8000": str(port)}
     words = [here.get(word, word) for word in image.commands["CMD"]]
     assert str(port) in words
@@ -341,7 +341,8 @@ def test_a_project_with_a_hub_is_clean_reaches_all_processes_and_is_ready_while_
     try:
         env = {"DEMO_HUB_URL": server.url}
         with served(root, env) as address, served(root, env) as elsewhere:
-            assert get(address, "/readyz") == (200, "ready\n")
+            for each in (address, elsewhere):
+                until_ready(each)
             assert_heard(address, elsewhere)
             if isinstance(server, ComposedNats):
                 health = services["nats"]["healthcheck"]["test"][-1].removeprefix("http://127.0.0.1:8222")
@@ -356,6 +357,21 @@ def test_a_project_with_a_hub_is_clean_reaches_all_processes_and_is_ready_while_
             assert get(address, "/healthz") == (200, {"status": "ok"})
     finally:
         server.stop()
+
+
+def until_ready(address: str) -> None:
+    """Return when the service is ready: a start does not wait long for the broker."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        try:
+            answer = get(address, "/readyz")
+        except urllib.error.HTTPError as unready:
+            unready.close()
+            time.sleep(0.05)
+        else:
+            assert answer == (200, "ready\n")
+            return
+    raise AssertionError(f"not ready within {START_S:g} s")
 
 
 def assert_heard(address: str, elsewhere: str) -> None:

@@ -343,7 +343,7 @@ async def test_a_responder_that_waits_for_something_else_is_cancelled_after_the_
     async with Client(app) as client:
         async with client.websocket("/") as ws:
             await ws.drop()
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 20)
 
 
 async def test_a_responder_that_closed_the_socket_itself_may_take_its_time() -> None:
@@ -358,7 +358,7 @@ async def test_a_responder_that_closed_the_socket_itself_may_take_its_time() -> 
     app = app_of(responder)
     app.ws_options.linger = 0.01
     async with Client(app) as client, client.websocket("/"):
-        await asyncio.wait_for(finished.wait(), 5)
+        await asyncio.wait_for(finished.wait(), 20)
 
 
 def test_middleware_is_told_in_its_order_also_for_falcons_own_app() -> None:

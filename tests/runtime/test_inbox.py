@@ -9,7 +9,7 @@ from falconws import OperationNotAllowed
 from falconws.inbox import End, Inbox
 from tests.runtime.scripted import FutureServer, ScriptedServer
 
-SECONDS = 5.0
+SECONDS = 20.0
 """A bound for waits that end at once when all is well."""
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from falconws import TaskScope, WebSocketDisconnected, create_task
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 class Peer:

@@ -7,7 +7,7 @@ import pytest
 import falconws
 from falconws.testing import Client, ClientWebSocket, HandshakeDenied
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 Responder = Callable[[falconws.Request, falconws.WebSocket], Awaitable[None]]
 

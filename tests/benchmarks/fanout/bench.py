@@ -14,7 +14,8 @@ from tests.benchmarks.fanout.contenders import Command
 from tests.benchmarks.fanout.results import Row, Sample
 from tests.benchmarks.peers import Peers
 from tests.benchmarks.scenarios import LOAD_CORE, SERVER_CORE
-from tests.benchmarks.server import START_S, Server, ServerError, free_port, running
+from tests.benchmarks.server import START_S, Server, ServerError, running
+from tests.ports import free_port
 
 BYTES = 64
 _WARM_UP_S = 0.5

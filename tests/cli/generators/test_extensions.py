@@ -58,7 +58,7 @@ def shell(site: Path, demo: Path) -> Shell:
             env={**os.environ, "PYTHONPATH": str(site), **environ},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -96,7 +96,7 @@ def test_its_command_works_like_the_built_in_ones(shell: Shell, demo: Path, site
         "no:cacheprovider",
         "tests/resources",
     ]
-    tests = subprocess.run(pytest_run, cwd=demo, capture_output=True, text=True, timeout=60, check=False)
+    tests = subprocess.run(pytest_run, cwd=demo, capture_output=True, text=True, timeout=120, check=False)
     assert tests.returncode == 0, tests.stdout
 
     # The manifest has what renders the same files again, for `upgrade`.

@@ -244,8 +244,7 @@ def test_whoever_has_enough_of_questions_gets_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "falconws_cli", "new", "demo", "--interactive"]
     with terminal(command, cwd=tmp_path, environ=os.environ) as asked:
         asked.until_shown("Only one module")
-        asked.type("\x03")
-        assert asked.wait() == 1
+        assert asked.interrupt() == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -44,7 +44,10 @@ def test_destroy_leaves_everything_as_it_was_before(run: Run, demo: Path, thing:
 
 
 @settings(
-    max_examples=4, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(order=st.permutations(THINGS), keep=st.sets(st.sampled_from(THINGS)), data=st.data())
 def test_what_is_destroyed_in_any_order_was_never_there(
@@ -70,7 +73,10 @@ def test_what_is_destroyed_in_any_order_was_never_there(
 
 
 @settings(
-    max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(order=st.permutations(THINGS))
 def test_undo_again_and_again_ends_with_the_new_project(run: Run, tmp_path: Path, order: list[tuple[str, str]]) -> None:

@@ -20,7 +20,7 @@ _identifiers = st.integers(1, 70).map(lambda length: "n" * length)
     deadline=None,
     # Each example is a process: shrinking would take minutes.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_ruff_leaves_every_layout_as_it_is(tmp_path: Path, parts: list[tuple[str, str, list[str]]]) -> None:
     blocks = []

@@ -18,8 +18,8 @@ from .promises import EXCEPTIONS, PROMISES, Limit
 from .servers import ENGINES, Engine, RunningServer
 
 _PATIENCE_S = 15.0
-_PATIENCE_WITH_LIMIT_S = 1.5
-"""How long a promise that is known to be broken gets to be kept after all."""
+_PATIENCE_IN_VAIN_S = 5.0
+"""How long something gets to come after all that is known never to come."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -99,9 +99,10 @@ async def peer(server: RunningServer, request: pytest.FixtureRequest) -> AsyncIt
     marker = request.node.get_closest_marker("promise")
     assert marker is not None, "name the promise that this test proves"
     assert marker.args[0] in PROMISES, f"{marker.args[0]} is not in promises.py"
-    limited = _limit(request.node) is not None
-    peer = Peer(server, _PATIENCE_WITH_LIMIT_S if limited else _PATIENCE_S)
+    limit = _limit(request.node)
+    in_vain = limit is not None and limit.never_comes
+    peer = Peer(server, _PATIENCE_IN_VAIN_S if in_vain else _PATIENCE_S)
     yield peer
     await peer.aclose()
-    if not limited:
+    if limit is None:
         await peer.all_left()

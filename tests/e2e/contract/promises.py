@@ -105,10 +105,12 @@ class Limit:
     Attributes:
         reason: For the reader of the docs: what the server does instead.
         shows: A regular expression that the failure of the test must match.
+        never_comes: Whether the failure is that something does not come, for which the test has to wait.
     """
 
     reason: str
     shows: str
+    never_comes: bool = False
 
 
 _NO_DENIAL = Limit(
@@ -156,6 +158,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("granian", "wait-before-accept"): Limit(
         "granian does not notice; `wait_disconnected()` goes on waiting.",
         shows="did not note 'state'",
+        never_comes=True,
     ),
     ("granian", "client-close-reason"): Limit("granian does not pass the reason on.", shows="'' == 'tsch"),
     ("granian", "lost"): Limit(
@@ -165,6 +168,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("granian", "close-is-answered"): Limit(
         "granian completes the closing handshake when the responder has ended.",
         shows="the server did not close",
+        never_comes=True,
     ),
     ("granian", "invalid-utf8"): Limit("granian closes with 1000 or without a code.", shows="100[05].* == 1007"),
     ("granian", "invalid-utf8-to-app"): Limit("granian tells the app 1005.", shows="1005.* == 1007"),
@@ -188,7 +192,11 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
             "deny",
         )
     },
-    ("daphne", "empty-messages"): Limit("daphne does not send empty messages.", shows="no message came"),
+    ("daphne", "empty-messages"): Limit(
+        "daphne does not send empty messages.",
+        shows="no message came",
+        never_comes=True,
+    ),
     ("daphne", "close-reason-to-client"): Limit(
         "daphne does not send the reason.", shows="''.* == .*'(tsch|Not F|bare)"
     ),

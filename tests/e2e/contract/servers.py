@@ -9,13 +9,14 @@ import http.client
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 APP = "tests.e2e.contract.served.app:app"
@@ -92,7 +93,7 @@ class RunningServer:
 
     def start(self) -> Self:
         for _ in range(_PORTS_TRIED):
-            if self._start_on(_free_port()):
+            if self._start_on(free_port()):
                 return self
         raise ServerFailedError(f"{self.engine.name} did not come up; it wrote:\n{self.output}")
 
@@ -135,13 +136,6 @@ class RunningServer:
             time.sleep(0.02)
         self.stop()
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _ask(port: int, path: str) -> str | None:

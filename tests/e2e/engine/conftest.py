@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-WAIT_S = 20.0
+WAIT_S = 40.0
 
 
 class ServerProcess:

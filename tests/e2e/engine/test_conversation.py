@@ -95,7 +95,7 @@ def server(serve_module):
 def end_of(server, key: str) -> tuple:
     """Return what the application was told when the connection with *key* ended, as soon as it is told."""
     with connect(f"{server.ws_url}/ends?{key}") as client:
-        return ast.literal_eval(client.recv(timeout=10))
+        return ast.literal_eval(client.recv(timeout=20))
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 8191, 8192, 8193, 65535, 65536, 524288, 524289, 1048576])
@@ -103,8 +103,8 @@ def test_messages_of_every_size_come_back(server, size):
     with connect(server.ws_url, max_size=None, compression=None) as client:
         client.send(b"\xa5" * size)
         client.send("ü" * (size // 2))
-        assert client.recv(timeout=10) == b"\xa5" * size
-        assert client.recv(timeout=10) == "ü" * (size // 2)
+        assert client.recv(timeout=20) == b"\xa5" * size
+        assert client.recv(timeout=20) == "ü" * (size // 2)
 
 
 def test_fragments_with_pings_between_are_one_message(server, dial):
@@ -189,7 +189,7 @@ def test_the_applications_close_reaches_the_client(server, dial):
 
 def test_an_application_error_is_1011(server):
     with connect(server.ws_url + "/crash") as client, pytest.raises(ConnectionClosedError, match="1011"):
-        client.recv(timeout=10)
+        client.recv(timeout=20)
     server.wait_for_line("RuntimeError: on purpose")
 
 
@@ -241,7 +241,7 @@ def test_the_client_reads_1009_although_it_is_still_sending(server):
         pytest.raises(ConnectionClosedError, match="1009"),
     ):
         client.send(bytes(30_000_000))
-        client.recv(timeout=10)
+        client.recv(timeout=20)
 
 
 def test_an_endless_row_of_empty_fragments_is_1009(server, dial):
@@ -291,7 +291,7 @@ def test_the_scope_says_what_other_engines_say(serve):
     ) as client:
         assert client.subprotocol == "chat"
         assert client.response.headers["x-mine"] == "1"
-        scope = json.loads(client.recv(timeout=10))
+        scope = json.loads(client.recv(timeout=20))
     assert scope["type"] == "'websocket'"
     assert scope["path"] == "'/api/scope'"
     assert scope["root_path"] == "'/api'"
@@ -317,7 +317,7 @@ def test_tls_carries_messages(serve, tmp_path, size):
     with connect(server.ws_url, ssl=context, compression=None) as client:
         for _ in range(3):
             client.send("x" * size)
-            assert client.recv(timeout=10) == "x" * size
+            assert client.recv(timeout=20) == "x" * size
 
 
 def test_ipv6_carries_messages(serve):
@@ -325,7 +325,7 @@ def test_ipv6_carries_messages(serve):
     assert "[::1]" in server.url
     with connect(server.ws_url) as client:
         client.send("six")
-        assert client.recv(timeout=10) == "six"
+        assert client.recv(timeout=20) == "six"
 
 
 def test_a_unix_socket_runs_the_fast_engine(serve, tmp_path):
@@ -333,7 +333,7 @@ def test_a_unix_socket_runs_the_fast_engine(serve, tmp_path):
     with unix_connect(str(tmp_path / "s"), "ws://localhost/", compression=None) as client:
         for message in ("small", b"\x00" * 300_000):
             client.send(message)
-            assert client.recv(timeout=10) == message
+            assert client.recv(timeout=20) == message
     server.wait_for_line("picows")
 
 
@@ -343,10 +343,10 @@ def test_deflate_is_negotiated_when_it_is_on(serve):
         assert "permessage-deflate" in client.response.headers["Sec-WebSocket-Extensions"]
         for message in ("short", "long " * 50_000, b"\x00" * 1_000_000):
             client.send(message)
-            assert client.recv(timeout=10) == message
+            assert client.recv(timeout=20) == message
     with connect(server.ws_url, compression=None) as client:
         client.send("plain")
-        assert client.recv(timeout=10) == "plain"
+        assert client.recv(timeout=20) == "plain"
 
 
 def test_window_bits_and_context_takeover_are_settable(serve):
@@ -359,7 +359,7 @@ def test_window_bits_and_context_takeover_are_settable(serve):
         assert "server_max_window_bits=9" in agreed
         for _ in range(2):
             client.send("again and again " * 500)
-            assert client.recv(timeout=10) == "again and again " * 500
+            assert client.recv(timeout=20) == "again and again " * 500
 
 
 def test_deflate_is_off_by_default(server):
@@ -373,7 +373,7 @@ def test_another_engine_serves_and_the_start_up_line_says_so(serve, engine):
     server.wait_for_line(f"serves .* {engine}")
     with connect(server.wait_until_ready().ws_url) as client:
         client.send("one")
-        assert client.recv(timeout=10) == "one"
+        assert client.recv(timeout=20) == "one"
 
 
 def test_without_picows_uvicorns_engine_serves_and_says_why(serve):
@@ -382,4 +382,4 @@ def test_without_picows_uvicorns_engine_serves_and_says_why(serve):
     server.wait_for_line("serves .* websockets-sansio .*picows cannot be imported")
     with connect(server.wait_until_ready().ws_url) as client:
         client.send("one")
-        assert client.recv(timeout=10) == "one"
+        assert client.recv(timeout=20) == "one"

@@ -33,14 +33,14 @@ def test_any_app_runs_on_it_and_uvicorns_options_hold(tmp_path, loop, http):
         with connect("ws" + url, compression=None) as client:
             for message in ("x" * 1000, b"\x00"):
                 client.send(message)
-                assert client.recv(timeout=10) == message
+                assert client.recv(timeout=20) == message
             client.send("x" * 1001)
             with pytest.raises(ConnectionClosedError, match="1009"):
-                client.recv(timeout=10)
+                client.recv(timeout=20)
         with connect("ws" + url) as client:
             process.terminate()
             with pytest.raises(ConnectionClosedError, match="1012"):
-                client.recv(timeout=10)
+                client.recv(timeout=20)
         process.wait(10)
         assert "Traceback" not in process.stderr.read()
     finally:

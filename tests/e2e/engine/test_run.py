@@ -35,11 +35,11 @@ ECHO = """
 def test_the_start_up_line_names_the_real_port(serve):
     server = serve(ECHO)
     assert server.port > 0
-    with urllib.request.urlopen(server.url, timeout=10) as response:
+    with urllib.request.urlopen(server.url, timeout=20) as response:
         assert response.read() == b"hello"
     with connect(server.ws_url) as client:
         client.send("one")
-        assert client.recv(timeout=10) == "one"
+        assert client.recv(timeout=20) == "one"
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
@@ -54,14 +54,14 @@ def test_a_factory_serves(serve):
     server = serve(ECHO + "\n    def create_app():\n        return app\n", target="served:create_app")
     with connect(server.ws_url) as client:
         client.send(b"\x00")
-        assert client.recv(timeout=10) == b"\x00"
+        assert client.recv(timeout=20) == b"\x00"
 
 
 def test_workers_serve_on_one_port(serve):
     server = serve(ECHO, workers=2)
     with connect(server.ws_url, open_timeout=20) as client:
         client.send("one")
-        assert client.recv(timeout=10) == "one"
+        assert client.recv(timeout=20) == "one"
 
 
 def test_reload_serves_the_changed_app(serve, tmp_path: Path):
@@ -85,7 +85,7 @@ def test_tls_serves_https_and_wss(serve, tmp_path: Path):
     assert server.url.startswith("https://")
     with connect(server.ws_url, ssl=context) as client:
         client.send("x" * 200_000)
-        assert client.recv(timeout=10) == "x" * 200_000
+        assert client.recv(timeout=20) == "x" * 200_000
 
 
 def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Path):
@@ -94,7 +94,7 @@ def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Pat
     server.wait_for_line("serves unix:")
     with unix_connect(str(path), "ws://localhost/") as client:
         client.send("one")
-        assert client.recv(timeout=10) == "one"
+        assert client.recv(timeout=20) == "one"
     server.signal()
     assert server.wait() == 0
     assert not path.exists()

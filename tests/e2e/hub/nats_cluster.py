@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.hub.servers import WAIT_S, Nats, free_port
+from tests.e2e.hub.servers import WAIT_S, Nats
+from tests.ports import free_port
 
 
 class NatsCluster:
@@ -38,8 +39,10 @@ class NatsCluster:
         while time.monotonic() < deadline:
             running = {f"node{number}": node for number, node in enumerate(self.nodes) if node.is_running}
             for node in running.values():
+                # A question that nobody answers, because nobody leads yet, has to be asked again.
                 with contextlib.suppress(OSError):
-                    answer = node.ask(f"$JS.API.STREAM.INFO.{stream}" if stream else "$JS.API.STREAM.NAMES")
+                    subject = f"$JS.API.STREAM.INFO.{stream}" if stream else "$JS.API.STREAM.NAMES"
+                    answer = node.ask(subject, wait_s=1)
                     if "error" in answer:
                         continue
                     if not stream:

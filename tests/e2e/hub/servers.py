@@ -15,14 +15,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
+
 WAIT_S = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class BrokerServer:
@@ -161,16 +156,15 @@ class Nats(BrokerServer):
         """Publish a message as a foreign writer would, with whatever *headers* (``Name: value`` lines with CRLF)."""
         self._exchange(_message(subject, "", payload, headers) + b"PING\r\n", b"PONG\r\n")
 
-    def ask(self, subject: str, body: object = None) -> dict[str, Any]:
-        """Send one request, and return the answer, which is JSON."""
+    def ask(self, subject: str, body: object = None, *, wait_s: float = WAIT_S) -> dict[str, Any]:
+        """Send one request, and return the answer, which is JSON and has to begin within *wait_s*."""
         payload = b"" if body is None else json.dumps(body).encode()
-        lines = self._exchange(b"SUB answer 1\r\n" + _message(subject, "answer", payload), b"}\r\n")
+        lines = self._exchange(b"SUB answer 1\r\n" + _message(subject, "answer", payload), b"}\r\n", wait_s)
         answer: dict[str, Any] = json.loads(lines[lines.index(b"\r\n{", lines.index(b"MSG answer")) :])
         return answer
 
-    def _exchange(self, sent: bytes, end: bytes) -> bytes:
-        # A question that nobody answers, because nobody leads yet, has to be asked again.
-        with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+    def _exchange(self, sent: bytes, end: bytes, wait_s: float = WAIT_S) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), wait_s) as connection:
             received = connection.makefile("rb")
             received.readline()
             connection.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + sent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hub.observer import following, make_hub, publish_until_told
+from tests.e2e.hub.observer import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Valkey
 from tests.e2e.hub.test_faults import Publisher, last_word, publishing
 from tests.e2e.hub.valkey_cluster import DEBUGGING, ChangingCluster
@@ -45,7 +45,7 @@ async def test_a_replica_takes_over_and_nothing_is_lost(
         publisher = Publisher(here, ROOM)
         await publisher.publish_more(20)
         # What follows is not about what was still under way to the replica.
-        assert await asyncio.to_thread(primary.say, "WAIT", "1", "5000") == ":1\r\n"
+        assert await asyncio.to_thread(primary.say, "WAIT", "1", "15000") == ":1\r\n"
         await asyncio.to_thread(fault, primary)
         await publisher.publish_more(20)
         await follower.until(lambda: publisher.told[-1] in follower.payloads, "messages come again")
@@ -64,16 +64,18 @@ async def test_a_replica_takes_over_and_nothing_is_lost(
 async def test_what_a_replica_had_not_got_when_it_took_over_is_a_gap(
     cluster: ChangingCluster, primary: Valkey, replica: Valkey
 ) -> None:
-    async with make_hub(cluster.url) as here, make_hub(cluster.url) as there, following(there, ROOM) as follower:
+    # With time enough, so that nothing is given up that has got through.
+    here, there = make_hub(cluster.url, timeout_s=WAIT_S), make_hub(cluster.url)
+    async with here, there, following(there, ROOM) as follower:
         await here.publish(ROOM, "kept")
-        assert await asyncio.to_thread(primary.say, "WAIT", "1", "5000") == ":1\r\n"
+        assert await asyncio.to_thread(primary.say, "WAIT", "1", "15000") == ":1\r\n"
         await asyncio.to_thread(stop_replication, primary)
         for payload in ("lost 1", "lost 2"):
             await here.publish(ROOM, payload)
         await follower.until(lambda: follower.payloads == ["kept", "lost 1", "lost 2"], "messages come")
         await asyncio.to_thread(primary.kill)
         for payload in ("new 1", "new 2"):
-            await publish_until_told(here, ROOM, payload)
+            await here.publish(ROOM, payload)
         await follower.until(lambda: follower.payloads[-1:] == ["new 2"], "messages come again")
         assert len(follower.gaps) == 1
         assert follower.events[3] == follower.gaps[0]
@@ -105,14 +107,14 @@ async def test_a_failover_by_hand_loses_and_doubles_nothing(
 
 async def test_rooms_on_a_node_that_was_added_are_found(cluster: ChangingCluster) -> None:
     # The nodes do not agree at once who has a slot.
-    here, there = make_hub(cluster.url, timeout_s=10), make_hub(cluster.url, timeout_s=10)
+    here, there = make_hub(cluster.url, timeout_s=WAIT_S), make_hub(cluster.url, timeout_s=WAIT_S)
     async with here, there, following(there, "other") as other:
-        async with publishing(here, "other") as publisher:
+        async with publishing(here, "other", WAIT_S) as publisher:
             await other.until(lambda: len(other.payloads) > 20, "messages come")
             added = await asyncio.to_thread(cluster.add)
             await asyncio.to_thread(cluster.give, KEY, added)
             async with following(there, ROOM) as follower:
-                await publish_until_told(here, ROOM, "new")
+                await here.publish(ROOM, "new")
                 await follower.until(lambda: follower.payloads == ["new"], "a message comes")
             await asyncio.to_thread(cluster.give, "falconws:{other}:log", added)
             seen = len(other.payloads)

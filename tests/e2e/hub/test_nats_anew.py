@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from falconws import Gap, Message
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 
 
@@ -38,7 +38,7 @@ async def test_positions_of_a_stream_that_is_gone_are_void_in_all_processes(nats
 
 async def test_a_process_that_is_told_nothing_finds_out_by_itself(nats: Nats) -> None:
     url = f"{nats.url}?prefix=anew-quiet"
-    async with make_hub(url) as here, make_hub(url, timeout_s=0.5) as there:
+    async with make_hub(url) as here, make_hub(url, timeout_s=TIMEOUT_S) as there:
         old = await there.publish("room", "old")
         await delete(nats, "anew-quiet")
         new = await here.publish("room", "new")

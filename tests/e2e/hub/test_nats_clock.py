@@ -7,7 +7,7 @@ import asyncio
 from falconws.hub import HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.hub.brokers.nats.stream import NatsStream
-from tests.e2e.hub.observer import WAIT_S
+from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S
 from tests.e2e.hub.servers import Nats
 from tests.e2e.hub.test_nats_quiet import started, told
 
@@ -27,7 +27,7 @@ def step(broker: NatsBroker, seconds: float) -> None:
 async def test_leases_are_valid_again_after_the_machine_was_suspended(nats: Nats) -> None:
     url = f"{nats.url}?prefix=clock"
     async with (
-        started(NatsBroker(url, timeout_s=0.5)) as (suspended, _),
+        started(NatsBroker(url, timeout_s=TIMEOUT_S)) as (suspended, _),
         started(NatsBroker(url)) as (other, _),
     ):
         step(suspended, STEP_S)
@@ -40,7 +40,7 @@ async def test_leases_are_valid_again_after_the_machine_was_suspended(nats: Nats
 async def test_a_history_is_as_old_as_the_server_says(nats: Nats) -> None:
     url = f"{nats.url}?prefix=clock"
     limits = HistoryLimits(age_s=STEP_S / 2)
-    async with started(NatsBroker(url, history=limits, timeout_s=0.5)) as (broker, _):
+    async with started(NatsBroker(url, history=limits, timeout_s=TIMEOUT_S)) as (broker, _):
         start = await broker.subscribe("room")
         top = await broker.publish("room", "young")
         step(broker, -STEP_S)

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from falconws.hub import Position
-from tests.e2e.hub.observer import following, make_hub
+from tests.e2e.hub.observer import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 
 FOREIGN: list[tuple[bytes, bytes, str | bytes, str | None]] = [
@@ -34,7 +34,7 @@ async def test_what_others_publish_is_delivered_as_what_it_can_be(
     headers: bytes, data: bytes, payload: str | bytes, key: str | None, nats: Nats
 ) -> None:
     room = base64.b32encode(headers + data).decode().rstrip("=").lower()
-    async with make_hub(nats.url) as hub, following(hub, room) as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         await hub.publish(room, "before")
         await asyncio.to_thread(nats.say, f"falconws.room.{room}", data, headers=headers)
         await hub.publish(room, "after")
@@ -50,14 +50,14 @@ async def test_what_others_publish_is_delivered_as_what_it_can_be(
 
 async def test_others_percent_encode_the_name_of_a_room(nats: Nats) -> None:
     room = "Caf\u00e9: 1.0-~_*>"
-    async with make_hub(nats.url) as hub, following(hub, room) as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         await asyncio.to_thread(nats.say, "falconws.room.Caf%C3%A9%3A%201%2E0-~_%2A%3E", b"from elsewhere")
         await follower.until(lambda: follower.payloads == ["from elsewhere"], "it comes")
 
 
 async def test_what_others_send_to_those_who_follow_stops_no_room(nats: Nats) -> None:
     """Past the stream, so it was never published."""
-    async with make_hub(nats.url) as hub, following(hub, "spoofed") as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, "spoofed") as follower:
         epoch = (await hub.publish("spoofed", "before")).epoch
         for subject in (f"falconws.live.{epoch}.spoofed.m", "falconws.live.other.spoofed.m"):
             for headers in (b"", b"Nats-Sequence: x\r\n", b"Nats-Sequence: \xd9\xa1\r\nNats-Last-Sequence: 1\r\n"):
@@ -69,7 +69,7 @@ async def test_what_others_send_to_those_who_follow_stops_no_room(nats: Nats) ->
 
 
 async def test_a_stream_that_does_not_say_what_was_before_stops_no_room(nats: Nats) -> None:
-    async with make_hub(nats.url) as hub, following(hub, "beginning") as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, "beginning") as follower:
         position = await hub.publish("beginning", "before")
         subject = f"falconws.live.{position.epoch}.beginning.m"
         later = Position(position.epoch, position.offset + 1000)
@@ -92,7 +92,7 @@ async def test_a_stream_that_does_not_say_what_was_before_stops_no_room(nats: Na
 )
 async def test_a_record_of_presence_that_is_none_is_nobody(record: bytes, nats: Nats) -> None:
     room = base64.b32encode(record).decode().rstrip("=").lower()
-    async with make_hub(nats.url) as hub, following(hub, room) as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         told = b"Falconws-Event: joined left\r\n"
         await asyncio.to_thread(nats.say, f"falconws.who.{room}.ada.e", record, headers=told)
         assert await hub.present(room) == {}

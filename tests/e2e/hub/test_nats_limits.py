@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.hub.observer import following, make_hub
+from tests.e2e.hub.observer import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 
 MAX_PAYLOAD = 1_048_576
@@ -16,7 +16,7 @@ async def test_a_message_that_is_too_large_with_its_headers_is_refused_and_cuts_
     below: int, nats: Nats
 ) -> None:
     room = f"limit-{below}"
-    async with make_hub(nats.url) as hub, following(hub, room) as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         with pytest.raises(ValueError, match="1048576 is its max_payload"):
             await hub.publish(room, "x" * (MAX_PAYLOAD - below))
         assert (await hub.health()).ok
@@ -26,7 +26,7 @@ async def test_a_message_that_is_too_large_with_its_headers_is_refused_and_cuts_
 
 
 async def test_a_message_that_just_fits_is_delivered(nats: Nats) -> None:
-    async with make_hub(nats.url) as hub, following(hub, "just") as follower:
+    async with make_hub(nats.url, timeout_s=WAIT_S) as hub, following(hub, "just") as follower:
         await hub.publish("just", "x" * (MAX_PAYLOAD - 200))
         await follower.until(lambda: bool(follower.events), "it comes")
         assert len(follower.payloads[0]) == MAX_PAYLOAD - 200

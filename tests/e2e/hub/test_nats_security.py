@@ -16,7 +16,7 @@ import trustme
 
 from falconws import Hub
 from falconws.hub import BrokerUnavailable
-from tests.e2e.hub.observer import TIMEOUT_S, following, until_health
+from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following, until_health
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.servers import Nats
 
@@ -37,7 +37,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 async def test_tls_is_spoken_with_a_server_that_does(start_broker: Start, certificate: dict[str, str]) -> None:
     server = start_broker("nats", settings={"tls": certificate})
-    async with Hub(server.url.replace("nats://", "tls://"), timeout_s=TIMEOUT_S) as hub:
+    async with Hub(server.url.replace("nats://", "tls://"), timeout_s=WAIT_S) as hub:
         assert (await until_health(hub, True)).ok
         async with following(hub, "room") as follower:
             await hub.publish("room", "x")
@@ -119,7 +119,7 @@ async def test_a_file_of_credentials_is_used_and_needed(start_broker: Start, tmp
     server = start_broker("nats", settings=authority.settings())
     path = tmp_path / "app.creds"
     path.write_text(authority.credentials())
-    async with Hub(f"{server.url}?credentials={path}", timeout_s=TIMEOUT_S) as hub:
+    async with Hub(f"{server.url}?credentials={path}", timeout_s=WAIT_S) as hub:
         assert (await until_health(hub, True)).ok
         async with following(hub, "room") as follower:
             await hub.publish("room", "x")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 import falconws
-from tests.e2e.hub.observer import following, make_hub
-from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, free_port
+from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.ports import free_port
 
 
 def publish(*arguments: str, cwd: Path, stdin: bytes = b"", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +38,7 @@ def broker(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> Broker
 
 async def test_a_message_reaches_its_room_and_its_position_is_printed(broker: BrokerServer, tmp_path: Path) -> None:
     room = f"publish:{tmp_path.name}"
-    async with make_hub(broker.url) as hub, following(hub, room) as follower:
+    async with make_hub(broker.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
 
         async def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
             return await asyncio.to_thread(publish, room, *arguments, cwd=tmp_path, **more)

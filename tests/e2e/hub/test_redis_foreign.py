@@ -10,7 +10,7 @@ import pytest
 
 from falconws.hub import Hub, Position
 from falconws.hub.brokers.redis.broker import RedisBroker
-from tests.e2e.hub.observer import Follower, following, make_hub
+from tests.e2e.hub.observer import WAIT_S, Follower, following, make_hub
 from tests.e2e.hub.servers import Valkey
 
 CHANNEL = "falconws:{%s}"
@@ -43,7 +43,7 @@ async def test_an_entry_that_is_no_message_is_skipped(
     fields: list[str], place: str, valkey: Valkey, request: pytest.FixtureRequest
 ) -> None:
     room = request.node.name
-    async with make_hub(valkey.url) as hub:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub:
         before = await hub.publish(room, "before")
         own = {"*": "*", "first": f"{before.offset + 1}-0", "ahead": f"{before.offset}-7"}[place]
         answer = await asyncio.to_thread(valkey.say, "XADD", LOG % room, own, *fields)
@@ -56,7 +56,7 @@ async def test_an_entry_that_is_no_message_is_skipped(
 
 async def test_a_room_recovers_over_an_entry_that_is_no_message(valkey: Valkey) -> None:
     room = "foreign-recovers"
-    async with make_hub(valkey.url) as hub, following(hub, room) as follower:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         await hub.publish(room, "before")
         await follower.until(lambda: follower.payloads == ["before"], "a message comes")
         await asyncio.to_thread(valkey.say, "XADD", LOG % room, "*", "foreign", "1")
@@ -69,7 +69,7 @@ async def test_a_room_recovers_over_an_entry_that_is_no_message(valkey: Valkey) 
 
 async def test_publishing_goes_on_behind_an_entry_from_the_future(valkey: Valkey) -> None:
     room = "foreign-future"
-    async with make_hub(valkey.url) as hub:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub:
         before = await hub.publish(room, "before")
         future = int(time.time() + 86_400) * 1_000_000
         answer = await asyncio.to_thread(valkey.say, "XADD", LOG % room, f"{future}-0", "foreign", "1")
@@ -83,7 +83,7 @@ async def test_publishing_goes_on_behind_an_entry_from_the_future(valkey: Valkey
 
 async def test_publishing_goes_on_where_the_log_is_something_else(valkey: Valkey) -> None:
     room = "foreign-type"
-    async with make_hub(valkey.url) as hub:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub:
         before = await hub.publish(room, "before")
         assert await asyncio.to_thread(valkey.say, "SET", LOG % room, "something else") == "+OK\r\n"
         await hub.publish(room, "after")
@@ -96,7 +96,7 @@ async def test_a_room_whose_place_was_overwritten_begins_again(
 ) -> None:
     room = request.node.name
     name, *rest = command
-    async with make_hub(valkey.url) as hub:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub:
         before = await hub.publish(room, "before")
         answer = await asyncio.to_thread(valkey.say, name, META % room, *rest)
         assert answer.startswith(":")
@@ -109,7 +109,7 @@ async def test_a_room_whose_place_was_overwritten_begins_again(
 
 async def test_a_message_that_somebody_has_deleted_is_a_gap(valkey: Valkey) -> None:
     room = "foreign-deleted"
-    async with make_hub(valkey.url) as hub:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub:
         first, _, third, _ = [await hub.publish(room, str(number)) for number in range(4)]
         assert await asyncio.to_thread(valkey.say, "XDEL", LOG % room, f"{third.offset}-0") == ":1\r\n"
         follower = await missed(hub, room, first, 3)
@@ -119,7 +119,7 @@ async def test_a_message_that_somebody_has_deleted_is_a_gap(valkey: Valkey) -> N
 
 async def test_text_and_keys_that_are_no_utf8_are_delivered_as_what_they_can_be(valkey: Valkey) -> None:
     room = "foreign-utf8"
-    async with make_hub(valkey.url) as hub, following(hub, room) as follower:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         await hub.publish(room, "before")
         # As an older hub, or one in another language, might: by the rules, but for the bytes.
         script = """
@@ -147,7 +147,7 @@ async def test_what_is_no_message_on_a_channel_is_told_once_and_the_session_goes
 ) -> None:
     room = "foreign-channel"
     caplog.set_level(logging.INFO, "falconws.hub")
-    async with make_hub(valkey.url) as hub, following(hub, room) as follower:
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         for data in ("m hello", "", "x\n", "m e 1 0 t 99\nkey", "m e one 0 t -\n", "j 9\nada", "j\n", "m e 1 0 z -\n"):
             assert await asyncio.to_thread(valkey.say, "SPUBLISH", CHANNEL % room, data) == ":1\r\n"
         await hub.publish(room, "after")
@@ -162,7 +162,7 @@ async def test_what_is_no_message_on_a_channel_is_told_once_and_the_session_goes
 async def test_foreign_entries_among_leases_disturb_nobody(valkey: Valkey) -> None:
     room = "foreign-leases"
     broker = RedisBroker(valkey.url)
-    async with make_hub(valkey.url) as hub, following(hub, room):
+    async with make_hub(valkey.url, timeout_s=WAIT_S) as hub, following(hub, room):
         await broker.start(Silent())
         try:
             for score in ("1", "99999999999999999"):

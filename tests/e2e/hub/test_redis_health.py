@@ -14,7 +14,7 @@ from tests.e2e.hub.servers import Valkey
 
 async def test_a_server_that_has_become_a_replica_is_told(start_broker: Callable[..., Valkey]) -> None:
     server = start_broker("redis")
-    async with make_hub(server.url, timeout_s=1) as hub:
+    async with make_hub(server.url) as hub:
         await hub.publish("room", "x")
         assert (await hub.health()).ok
         server.say("REPLICAOF", "127.0.0.1", "1")
@@ -34,7 +34,7 @@ async def test_a_user_who_may_not_run_scripts_is_told(start_broker: Callable[...
     server = start_broker("redis")
     server.say("ACL", "SETUSER", "guest", "on", ">secret", "~*", "&*", "+@all", "-eval", "-evalsha")
     url = server.url.replace("://", "://guest:secret@")
-    async with make_hub(url, timeout_s=1) as hub, asyncio.timeout(WAIT_S):
+    async with make_hub(url) as hub, asyncio.timeout(WAIT_S):
         while "permissions" not in (health := await hub.health()).detail:
             await asyncio.sleep(0.05)
         assert not health.ok

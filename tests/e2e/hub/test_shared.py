@@ -104,7 +104,7 @@ async def test_a_history_that_is_made_longer_is_so_for_those_who_run_already(nat
         await maker.publish("room", "kept by nobody")
     # It looks at the stream every timeout_s.
     async with (
-        falconws.Hub(url, timeout_s=0.5) as other,
+        falconws.Hub(url, timeout_s=TIMEOUT_S) as other,
         falconws.Hub(url, history=HistoryLimits(messages=300), timeout_s=TIMEOUT_S) as service,
     ):
         since = await service.publish("room", "0")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from tests.e2e.hub.servers import WAIT_S, Valkey, ValkeyCluster, free_port
+from tests.e2e.hub.servers import WAIT_S, Valkey, ValkeyCluster
+from tests.ports import free_port
 
 __all__ = ("DEBUGGING", "ChangingCluster")
 

@@ -126,7 +126,7 @@ class Continuity(RuleBasedStateMachine):
                 await action
             await settle()
 
-        self.loop.run_until_complete(asyncio.wait_for(run(), 10))
+        self.loop.run_until_complete(asyncio.wait_for(run(), 20))
 
     async def _publish(self, room: str) -> None:
         self.count += 1

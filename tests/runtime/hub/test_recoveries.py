@@ -66,7 +66,7 @@ async def follow(hub: Hub, *rooms: str, until: AsyncExitStack) -> ScriptedConnec
 
 
 async def holds(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -118,7 +118,7 @@ async def test_health_tells_how_many_rooms_do_not_recover_and_why(broker: Partly
         broker.hub.interrupted("cut off")
         broker.hub.restored()
         assert (await hub.health()).ok, "not at once: they are about to recover"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while (await hub.health()).ok:
                 await asyncio.sleep(0.005)
         assert await hub.health() == (False, "3 rooms do not recover: a part is away")

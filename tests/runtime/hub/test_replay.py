@@ -178,7 +178,7 @@ async def test_what_was_encoded_is_kept_only_while_clients_come_back(monkeypatch
         assert client.connection.taken == again.connection.taken == texts
         assert calls == [*texts, "w", "x" * 200]
         calls.clear()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while calls != texts:
                 await asyncio.sleep(0.03)
                 calls.clear()

@@ -50,11 +50,11 @@ def test_a_real_client_talks_to_it_over_http_and_websocket(app):
     with LiveServer(app) as server:
         assert server.url == f"http://127.0.0.1:{server.port}"
         assert server.ws_url == f"ws://127.0.0.1:{server.port}"
-        with urllib.request.urlopen(f"{server.url}/echo", timeout=5) as response:
+        with urllib.request.urlopen(f"{server.url}/echo", timeout=20) as response:
             assert json.load(response) == {"path": "/echo"}
         with connect(f"{server.ws_url}/echo") as ws:
             ws.send("one")
-            assert ws.recv(timeout=5) == "one"
+            assert ws.recv(timeout=20) == "one"
         port = server.port
     assert refuses_connections(port)
     assert not live_threads()
@@ -64,7 +64,7 @@ async def test_it_serves_async_tests_too(app):
     with LiveServer(app) as server:
         async with websockets.connect(f"{server.ws_url}/echo") as ws:
             await ws.send("one")
-            assert await asyncio.wait_for(ws.recv(), 5) == "one"
+            assert await asyncio.wait_for(ws.recv(), 20) == "one"
 
 
 def test_two_servers_run_side_by_side(app):
@@ -76,14 +76,14 @@ def test_two_servers_run_side_by_side(app):
 def test_uvicorns_options_are_passed_on(app, ws):
     with LiveServer(app, ws=ws) as server, connect(f"{server.ws_url}/echo") as client:
         client.send("one")
-        assert client.recv(timeout=5) == "one"
+        assert client.recv(timeout=20) == "one"
 
 
 def test_clients_are_closed_with_1012_when_the_block_is_left(app):
     with LiveServer(app) as server:
         client = connect(f"{server.ws_url}/echo")
     with client, pytest.raises(websockets.ConnectionClosed) as caught:
-        client.recv(timeout=5)
+        client.recv(timeout=20)
     assert caught.value.rcvd.code == 1012
 
 

@@ -9,6 +9,9 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
+# Several of them start pytest more than once.
+pytestmark = pytest.mark.timeout(400)
+
 INI = """
 [pytest]
 asyncio_mode = {mode}
@@ -47,7 +50,7 @@ async def test_client(client):
 async def test_live_server(live_server):
     async with websockets.connect(live_server.ws_url + "/echo") as ws:
         await ws.send("one")
-        assert await asyncio.wait_for(ws.recv(), 5) == "one"
+        assert await asyncio.wait_for(ws.recv(), 20) == "one"
 
 def test_live_server_from_a_plain_test(live_server):
     assert live_server.url.startswith("http://127.0.0.1:")
@@ -59,7 +62,7 @@ def run(pytester):
     """Return a function that runs pytest in a process of its own, on what the test has written."""
 
     def run(*arguments):
-        return pytester.runpytest_subprocess("-p", "no:xdist", "-p", "no:cacheprovider", *arguments, timeout=60)
+        return pytester.runpytest_subprocess("-p", "no:xdist", "-p", "no:cacheprovider", *arguments, timeout=120)
 
     return run
 
@@ -195,7 +198,7 @@ def test_importing_falconws_testing_is_cheap():
         "import sys, falconws; before = set(sys.modules); import falconws.testing.plugin; "
         "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] in ('falcon', 'uvicorn', 'falconws')))"
     )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert output.stdout.strip() == str(["falconws.testing", "falconws.testing.fixtures", "falconws.testing.plugin"])
 
 

@@ -196,13 +196,13 @@ class Real:
         self.close = ws.close
 
     async def receive_text(self):
-        return await asyncio.wait_for(self.ws.recv(decode=True), 5)
+        return await asyncio.wait_for(self.ws.recv(decode=True), 20)
 
     async def receive_data(self):
-        return await asyncio.wait_for(self.ws.recv(decode=False), 5)
+        return await asyncio.wait_for(self.ws.recv(decode=False), 20)
 
     async def end(self):
-        await asyncio.wait_for(self.ws.wait_closed(), 5)
+        await asyncio.wait_for(self.ws.wait_closed(), 20)
         return self.ws.close_code, self.ws.close_reason
 
 

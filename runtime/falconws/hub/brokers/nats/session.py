@@ -147,6 +147,11 @@ class NatsSession:
         except self._nats.errors.NoServersError:
             # What went wrong with the last of them was told to _on_error().
             raise ConnectionError(self._reason) from None
+        # The client library does not say that it has closed when it cannot write what was still to be written (nats-py
+        # 2.16). But whatever ends a connection, its reader ends.
+        reader: asyncio.Task[None] | None = getattr(self._client, "_reading_task", None)
+        if reader is not None:
+            reader.add_done_callback(lambda _: self._ended.set())
         version = self._client.connected_server_version
         if (version.major, version.minor) < _NEEDED:
             raise ConnectionError(f"NATS 2.11 or newer is needed; this server is {version.major}.{version.minor}")
