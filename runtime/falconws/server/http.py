@@ -32,7 +32,7 @@ class _GuardedHead:
     cycle: Any
     """The request that was last begun, and its response."""
     _head_bytes = 0
-    """Received while a head is awaited, and perhaps more."""
+    """Received since a head, or the trailers behind a body, are awaited, and perhaps more."""
     _rejected = False
     head_due: float | None = None
     """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
@@ -103,6 +103,13 @@ class _GuardedHead:
         self._rejected = True
         self._stop_deadline()
         self.logger.warning("Request head over its limit refused with 431.")
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Its trailers are what is too large, or what has come behind it: it is not answered, or no further.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
         self.transport.write(plain_denial(431, "The head of the request is too large."))
         linger(self.transport, self.loop, 2.0, lambda: self.connection_lost(None))
 
@@ -139,17 +146,15 @@ def http_protocol_class() -> type[asyncio.Protocol]:
 def _on_httptools(base: Any) -> type[asyncio.Protocol]:
     class HttpProtocol(_GuardedHead, base):  # type: ignore[misc]
         parser: Any
-        _in_head = True
         _has_begun = False
 
         def data_received(self, data: bytes) -> None:
             if self._rejected:
                 return
-            if self._in_head:
-                self._head_bytes += len(data)
+            self._head_bytes += len(data)
             super().data_received(data)
             self._keep_no_longer()
-            if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
         def _is_asking(self) -> bool:
@@ -161,7 +166,8 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
-            self._in_head = self._has_begun = False
+            self._has_begun = False
+            self._head_bytes = 0
             self._stop_deadline()
             if self._is_too_large(self.url, self.headers, upgrade=self.parser.should_upgrade()):
                 self._reject()
@@ -169,11 +175,11 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
                 super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
+            self._head_bytes = 0
             if not self._rejected:
                 super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self._in_head = True
             self._head_bytes = 0
             if not self._rejected:
                 super().on_message_complete()
@@ -201,7 +207,7 @@ def _on_h11() -> type[asyncio.Protocol]:
                     self._reject()
                     return
             before = self.scope
-            if before is not None:
+            if before is not None and self.conn.their_state is h11.IDLE:
                 self._start_deadline()
             super().data_received(data)
             self._keep_no_longer()

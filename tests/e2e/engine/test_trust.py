@@ -28,6 +28,10 @@ APP = """
                 if event["type"] == "lifespan.shutdown":
                     return
         if scope["type"] == "http":
+            while scope["path"] in ("/late", "/upload") and (await receive()).get("more_body"):
+                pass
+            if scope["path"] == "/late":
+                await asyncio.sleep(2)
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": scope["path"].encode()})
             return
@@ -305,6 +309,42 @@ def test_an_oversized_head_is_431_however_it_comes(serve, dial, parser):
     upload = dial(server.port)
     upload.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + bytes(200_000))
     assert upload.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, parser):
+    prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
+    server = serve(APP, prelude=prelude, handshake_timeout=1).wait_until_ready()
+    client = dial(server.port)
+    client.send(b"POST /late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab")
+    httpx.get(server.url + "/later")
+    client.send(b"cd")
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@pytest.mark.parametrize("trailers", [b"X-Many: y\r\n" * 10_000, b"a" * 100_000], ids=["many", "one"])
+def test_endless_trailers_behind_a_body_are_refused(serve, dial, parser, trailers):
+    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    before = memory_of(server)
+    client, flood = dial(server.port), dial(server.port)
+    for one in (client, flood):
+        one.send(
+            b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-One: "
+        )
+    # Connections are accepted in turn, and what they have sent is read in turn.
+    httpx.get(server.url + "/later")
+    client.send(trailers)
+    assert client.read_head().startswith(b"HTTP/1.1 431 ")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(300):
+            flood.send(trailers)
+    assert flood.at_end()
+    assert memory_of(server) - before < 10 * MIB
+    chunks = dial(server.port)
+    chunks.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunks.send(b"1\r\nx\r\n" * 50_000 + b"0\r\nX-Trailer: y\r\n\r\n")
+    assert chunks.read_head().startswith(b"HTTP/1.1 200 ")
 
 
 def test_connection_limits_count_websockets(serve):
