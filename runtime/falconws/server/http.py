@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 from falconws.server.handshake import plain_denial
-from falconws.server.lingering import linger
+from falconws.server.lingering import linger, part
 
 MAX_HEAD_BYTES = 65_536
 _MAX_LINE_BYTES = 8190
 _MAX_LINES = 128
 """What the websockets package takes of a handshake; it neither answers nor closes above that."""
+_BUSY_S = 1.0
+"""Who was answered less than this ago may have asked again already."""
 
 
 class _GuardedHead:
@@ -31,6 +33,9 @@ class _GuardedHead:
     logger: logging.Logger
     cycle: Any
     """The request that was last begun, and its response."""
+    timeout_keep_alive: int
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+    """Runs from an answer to the next request."""
     _head_bytes = 0
     """Received since a head, or the trailers behind a body, are awaited, and perhaps more."""
     _rejected = False
@@ -55,25 +60,65 @@ class _GuardedHead:
         super().handle_websocket_upgrade(*event)  # type: ignore[misc]
 
     def shutdown(self) -> None:
-        """Let the request that has begun be the last one, or the first of who has just connected; else close.
+        """Let the request that has begun be the last one, or the one that is about to come; else close.
 
         What a client has sent and nobody has read would make the kernel reset a connection that is closed
-        before, and the client could not tell whether it was served.
+        before, and the client could not tell whether it was served. Who has just been answered is likely to
+        be about to ask again.
         """
-        waits = (self.cycle is None or self._is_asking()) and not self._rejected
-        if waits and not self._leaving and not self.transport.is_closing():
-            self._deadline = hurry(self._deadline, self.config.drain_s, self.loop, self._cut_off)
+        left_before, self._leaving = self._leaving, True
+        if left_before or self._rejected or self.transport.is_closing():
+            self._end()
+        elif self.cycle is None or self._is_asking():
+            self._wait(self.config.drain_s / 10)
+        elif not self.cycle.response_complete:
+            # One that has begun does not say that it is the last: the client may ask again, see below.
+            if not self.cycle.response_started:
+                self._keep_no_longer()
+        elif self._was_answered_within(_BUSY_S):
+            self._wait_for_another()
         else:
-            super().shutdown()  # type: ignore[misc]
-        self._leaving = True
+            self._end()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()  # type: ignore[misc]
+        if not self._leaving:
+            return
+        if self.transport.is_closing():
+            part(self.transport, self.loop)
+        elif self.cycle.response_complete:
+            self._wait_for_another()
+        else:
+            self._keep_no_longer()
+
+    def _wait_for_another(self) -> None:
+        self._wait(min(self.config.drain_s / 10, _BUSY_S))
+
+    def _wait(self, seconds: float) -> None:
+        self._deadline = hurry(self._deadline, seconds, self.loop, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None or self._is_asking():
+            self._cut_off()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        super().shutdown()  # type: ignore[misc]
+        if self.transport.is_closing():
+            part(self.transport, self.loop)
+
+    def _was_answered_within(self, seconds: float) -> bool:
+        timer = self.timeout_keep_alive_task
+        return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - seconds
 
     def _is_asking(self) -> bool:
         """Return whether a part of a request's head is here, and nothing else is under way."""
         raise NotImplementedError
 
     def _keep_no_longer(self) -> None:
-        if self._leaving and self.cycle is not None:
-            self.cycle.keep_alive = False
+        """Let the request that was last begun be the last one, and its answer say so."""
+        self.cycle.keep_alive = False
 
     def _start_deadline(self) -> None:
         seconds = self.config.connection_settings.handshake_timeout_s
@@ -124,10 +169,10 @@ def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHan
 
 
 def hurry(
-    deadline: asyncio.TimerHandle | None, drain_s: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
+    deadline: asyncio.TimerHandle | None, seconds: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
 ) -> asyncio.TimerHandle:
     """Return the timer of *action* for a request that is awaited while the server drains, in place of *deadline*."""
-    due = loop.time() + drain_s / 10
+    due = loop.time() + seconds
     if deadline is not None:
         deadline.cancel()
         due = min(due, deadline.when())
@@ -152,8 +197,10 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             if self._rejected:
                 return
             self._head_bytes += len(data)
+            before = self.cycle
             super().data_received(data)
-            self._keep_no_longer()
+            if self._leaving and self.cycle is not before:
+                self._keep_no_longer()
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
@@ -210,13 +257,19 @@ def _on_h11() -> type[asyncio.Protocol]:
             if before is not None and self.conn.their_state is h11.IDLE:
                 self._start_deadline()
             super().data_received(data)
-            self._keep_no_longer()
             if self.scope is not before:
+                if self._leaving and self.cycle is not None:
+                    self._keep_no_longer()
                 self._stop_deadline()
                 self._head_bytes = 0
 
         def _is_asking(self) -> bool:
             return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+
+        def _keep_no_longer(self) -> None:
+            super()._keep_no_longer()
+            # h11 would close without a word.
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
         def _head_size(self, data: bytes) -> int:
             """Return how long the head is, or how much of it is there with *data*."""

@@ -8,8 +8,18 @@ rest follows when the client has seen it, or after a time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import struct
 from collections.abc import Callable
 from typing import Any
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:  # Windows
+    ioctl = None  # type: ignore[assignment]
+
+_PARTING_S = 1.0
 
 
 def linger(transport: Any, loop: asyncio.AbstractEventLoop, seconds: float, on_lost: Callable[[], object]) -> None:
@@ -24,6 +34,25 @@ def linger(transport: Any, loop: asyncio.AbstractEventLoop, seconds: float, on_l
         # TLS has no half-closed state.
         transport.close()
     transport.resume_reading()
+
+
+def part(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Cut *transport*, which was closed, as soon as its client has everything, and a second has passed.
+
+    Over TLS it would stay until the client says goodbye as well, and one that is idle may not be looking.
+    """
+    if ioctl is not None and transport.get_extra_info("sslcontext") is not None:
+        loop.call_later(_PARTING_S, _part_now, transport, loop)
+
+
+def _part_now(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    # The socket is closed, or cannot tell, when this fails; how long is waited then is not ours to say.
+    with contextlib.suppress(OSError, ValueError):
+        (unsent,) = struct.unpack("i", ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4)))
+        if unsent:
+            part(transport, loop)
+        else:
+            transport.abort()
 
 
 class _Lingering(asyncio.Protocol):

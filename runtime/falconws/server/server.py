@@ -9,8 +9,10 @@ import signal
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -40,6 +42,7 @@ class Server(uvicorn.Server):
         self.forced_by: int | None = None
         self._forced: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._begun: weakref.WeakSet[Any]
 
     @property
     def exit_code(self) -> int:
@@ -70,6 +73,7 @@ class Server(uvicorn.Server):
         """
         self._loop = asyncio.get_running_loop()
         self._forced = asyncio.Event()
+        self._begun = weakref.WeakSet()
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
@@ -88,6 +92,7 @@ class Server(uvicorn.Server):
             protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
             )
+            self._begun.add(protocol)
             return protocol
 
         assert self._loop is not None
@@ -99,6 +104,10 @@ class Server(uvicorn.Server):
             # Without a limit of ours the event loop has its own, a minute.
             ssl_handshake_timeout=config.connection_settings.handshake_timeout_s if config.ssl else None,
         )
+
+    def _is_somebody_coming(self) -> bool:
+        """Return whether a connection was accepted that is not there yet: it may be in its TLS handshake."""
+        return any(protocol.transport is None for protocol in self._begun)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, end the lifespan; bounded by the drain and 5 seconds."""
@@ -115,6 +124,7 @@ class Server(uvicorn.Server):
         drain = Drain(
             state.connections,
             state.tasks,
+            is_coming=self._is_somebody_coming,
             websocket_class=self.config.ws_protocol_class,
             seconds=seconds,
             forced=self._forced,

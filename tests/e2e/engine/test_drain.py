@@ -25,6 +25,13 @@ APP = """
                 if event["type"] == "lifespan.shutdown":
                     return
         if scope["type"] == "http":
+            if scope["method"] == "POST":
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+                await send({"type": "http.response.body", "body": b"<", "more_body": True})
+                while (await receive())["more_body"]:
+                    pass
+                await send({"type": "http.response.body", "body": b">"})
+                return
             await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body"})
             return
@@ -195,13 +202,12 @@ def test_a_client_that_closes_with_the_code_of_a_restart_is_warned_of(serve):
 def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, join):
     server = serve(APP, drain=3).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(3)]
-    with httpx.Client() as http:
-        assert http.get(server.url + "/readyz").text == "ready\n"
-        assert http.get(server.url + "/elsewhere").status_code == 404
-        server.signal()
-        server.wait_for_line("Draining")
-        with pytest.raises(httpx.TransportError):
-            http.get(server.url + "/readyz", headers={"connection": "close"})
+    assert httpx.get(server.url + "/readyz").text == "ready\n"
+    assert httpx.get(server.url + "/elsewhere").status_code == 404
+    server.signal()
+    server.wait_for_line("Draining")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url + "/readyz")
     assert {end[1] for end in closes_of(clients)} == {1012}
     assert server.wait() == 0
 
@@ -210,6 +216,11 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n"
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+parsers = pytest.mark.parametrize(
+    "prelude", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"]
 )
 
 
@@ -226,7 +237,7 @@ HANDSHAKE = (
     ],
     ids=["http", "handshake", "part-of-http", "part-of-a-handshake", "second-http", "handshake-behind-http"],
 )
-@pytest.mark.parametrize("prelude", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"])
+@parsers
 def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prelude, before, after, status):
     """Not reset: the client could not tell whether it was served, nor that the next process would serve it."""
     server = serve(APP, prelude=prelude, drain=150, engine=engine, handshake_timeout=None).wait_until_ready()
@@ -241,8 +252,7 @@ def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prel
     client.send(after)
     head = client.read_head().lower()
     assert head.startswith(b"http/1.1 " + status)
-    # On h11, uvicorn closes without an announcement.
-    assert b"connection: close" in head or (prelude and status == b"404")
+    assert b"connection: close" in head
     assert client.at_end()
     assert server.wait() == 0
 
@@ -258,6 +268,75 @@ def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, befor
     server.signal()
     assert client.read_head().startswith(b"HTTP/1.1 408")
     assert client.at_end()
+    assert server.wait() == 0
+
+
+PATIENT = "import falconws.server.http as http; http._BUSY_S = 15; "
+
+
+@parsers
+def test_who_has_just_been_answered_can_ask_once_more(serve, dial, prelude):
+    """The next request of a busy connection is mostly on its way already."""
+    server = serve(APP, prelude=prelude + PATIENT, drain=150).wait_until_ready()
+    client = dial(server.port)
+    client.send(GET)
+    assert client.read_head().startswith(b"HTTP/1.1 404")
+    server.signal()
+    server.wait_for_line("Draining")
+    client.send(GET.replace(b"/ ", b"/readyz "))
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"connection: close" in head.lower()
+    assert client.at_end()
+    assert server.wait() == 0
+
+
+@parsers
+def test_who_is_being_answered_can_ask_once_more(serve, dial, prelude):
+    """The head of that answer was out, and could not say that it is the last one."""
+    server = serve(APP, prelude=prelude + PATIENT, drain=150).wait_until_ready()
+    client = dial(server.port)
+    client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
+    assert b"connection: close" not in client.read_head().lower()
+    server.signal()
+    server.wait_for_line("Draining")
+    client.send(b"2")
+    assert client.read(2) == b"<>"
+    client.send(GET)
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 404")
+    assert b"connection: close" in head.lower()
+    assert client.at_end()
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
+def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, loop, engine):
+    certificate, context = tls
+    server = serve(
+        APP, prelude=loop, engine=engine, drain=150, ssl_certfile=certificate, handshake_timeout=None
+    ).wait_until_ready()
+    client = dial(server.port)
+    httpx.get(server.url + "/later", verify=context)
+    server.signal()
+    server.wait_for_line("Draining")
+    client.encrypt(context)
+    client.send(GET)
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 404")
+    assert b"connection: close" in head
+    assert server.wait() == 0
+
+
+def test_a_tls_client_that_does_not_say_goodbye_does_not_keep_the_server(serve, dial, tls):
+    certificate, context = tls
+    server = serve(APP, drain=150, ssl_certfile=certificate).wait_until_ready()
+    client = dial(server.port)
+    client.encrypt(context)
+    client.send(GET)
+    assert client.read_head().startswith(b"HTTP/1.1 404")
+    server.signal()
     assert server.wait() == 0
 
 

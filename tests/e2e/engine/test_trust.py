@@ -1,13 +1,11 @@
 """What a hostile, broken or unlucky client can do to a server: nothing that outlasts it."""
 
 import contextlib
-import ssl
 import threading
 from pathlib import Path
 
 import httpx
 import pytest
-import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -218,16 +216,6 @@ def test_silent_and_dripping_clients_are_cut_off(serve, dial):
     assert dripping.at_end()
 
 
-@pytest.fixture
-def tls(tmp_path):
-    """Return the path of a server's certificate, and the context of a client that trusts it."""
-    authority = trustme.CA()
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return str(tmp_path / "server.pem"), context
-
-
 def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, dial, tls):
     certificate, context = tls
     # Shorter than the client's patience, which is shorter than the event loop's own minute.
@@ -238,7 +226,7 @@ def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, 
     for client in [*silent, begun]:
         assert client.at_end()
     encrypted = dial(server.port)
-    encrypted.socket = context.wrap_socket(encrypted.socket, server_hostname="127.0.0.1")
+    encrypted.encrypt(context)
     encrypted.send(b"GET / HT")
     assert encrypted.read_head().startswith(b"HTTP/1.1 408 ")
     with connect(server.ws_url, ssl=context) as client:
