@@ -4,6 +4,8 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
+import textwrap
 import threading
 import time
 
@@ -478,6 +480,123 @@ def test_during_a_rolling_restart_every_request_is_answered(serve):
         for thread in threads:
             thread.join()
     assert answers == {404}
+
+
+def test_workers_that_are_told_twice_drain_all_the_same(serve, join):
+    """Who signals the whole process group, as terminals, timeouts and supervisors do, tells the workers as well."""
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    workers = worker_pids(server)
+    clients = [join(server.ws_url) for _ in range(20)]
+    for pid in (*workers, server.pid, *workers):
+        os.kill(pid, signal.SIGTERM)
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    assert server.wait() == 0
+    assert server.output.count("lifespan ends") == 2
+
+
+def test_a_second_signal_ends_workers_at_once(serve, join):
+    server = serve(PID_APP, workers=2, drain=150)
+    server.wait_for_line("2 workers serve")
+    workers = worker_pids(server)
+    clients = [join(server.ws_url) for _ in range(10)]
+    server.signal()
+    server.wait_for_line("Draining")
+    server.signal()
+    assert server.wait() == 128 + signal.SIGTERM
+    assert len(closes_of(clients)) == 10
+    for pid in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_workers_whose_parent_is_gone_drain(serve, join):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    clients = [join(server.ws_url) for _ in range(10)]
+    server.signal(signal.SIGKILL)
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    # The output ends when nobody is left who could write to it.
+    server.wait()
+    assert server.output.count("lifespan ends") == 2
+
+
+def test_nobody_is_let_in_while_workers_drain(serve, join):
+    server = serve(PID_APP, workers=2, drain=150)
+    server.wait_for_line("2 workers serve")
+    client = join(server.ws_url + "/awaits-something-else")
+    server.signal()
+    deadline = time.monotonic() + 20
+    with pytest.raises(ConnectionRefusedError):
+        while time.monotonic() < deadline:
+            socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
+    client.close()
+    server.signal()
+    server.wait()
+
+
+def test_a_replacement_that_does_not_start_is_tried_again(serve, tmp_path):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    before = worker_pids(server)
+    assert len(before) == 2
+    source = tmp_path / "served.py"
+    whole = source.read_text()
+    source.write_text("raise RuntimeError('half of a deployment')")
+    killed = before.pop()
+    os.kill(killed, signal.SIGKILL)
+    server.wait_for_line("did not start; another try")
+    assert worker_pids(server) == before
+    source.write_text(whole)
+    deadline = time.monotonic() + 20
+    while len(after := worker_pids(server)) != 2 and time.monotonic() < deadline:
+        pass
+    assert before < after
+    server.signal()
+    assert server.wait() == 0
+
+
+HANGING = """
+    import asyncio
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "lifespan"
+        await receive()
+        print("it hangs", flush=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("it is cancelled", flush=True)
+"""
+
+
+def test_another_hangup_gives_up_a_successor_that_hangs(serve, tmp_path):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    before = worker_pids(server)
+    source = tmp_path / "served.py"
+    whole = source.read_text()
+    source.write_text(textwrap.dedent(HANGING))
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("it hangs")
+    source.write_text(whole)
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("Rolling restart finished")
+    after = worker_pids(server)
+    assert len(after) == 2
+    assert not before & after
+    server.signal()
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_start_that_hangs(serve, workers, number):
+    server = serve(HANGING, workers=workers, drain=150)
+    server.wait_for_line("it hangs")
+    server.signal(number)
+    assert server.wait() == 0
+    assert "it is cancelled" in server.output
 
 
 def test_a_worker_that_dies_is_replaced(serve):
