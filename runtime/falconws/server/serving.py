@@ -78,7 +78,8 @@ def run(
         lifespan: "on" makes an app that fails to start up an error; "auto" serves apps without lifespan too.
         root_path: Prefix that a proxy has stripped (ASGI "root_path").
         forwarded_allow_ips: Proxies whose X-Forwarded-* headers are believed, separated by commas;
-            "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback.
+            "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback. Who comes over
+            the Unix socket is always believed.
         engine: "picows", or one of uvicorn's: "websockets-sansio", "websockets", "wsproto"; "auto"
             is picows where it can be imported, websockets-sansio elsewhere.
         ws_max_size: Largest message from a client, in bytes; a larger one ends the connection with 1009.

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import connect, unix_connect
 
 MIB = 1024 * 1024
 
@@ -360,6 +360,30 @@ def test_connection_limits_count_clients_behind_a_proxy(serve):
     ):
         pass
     assert refused.value.response.status_code == 503
+
+
+def test_a_proxy_on_the_unix_socket_is_believed(serve, tmp_path):
+    path = str(tmp_path / "s")
+    scope = """
+    import json
+
+    async def app(scope, receive, send):
+        assert scope["type"] in ("http", "websocket")
+        told = json.dumps([scope["scheme"], scope["client"][0]])
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": told.encode()})
+        else:
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": told})
+    """
+    serve(scope, uds=path).wait_for_line("lifespan. protocol appears unsupported")
+    # What the client made up stands in front of what the proxy has added.
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4, 10.0.0.1"}
+    with httpx.Client(transport=httpx.HTTPTransport(uds=path)) as client:
+        assert client.get("http://localhost/", headers=headers).json() == ["https", "10.0.0.1"]
+    with unix_connect(path, "ws://localhost/", additional_headers=headers) as client:
+        assert client.recv(timeout=20) == '["wss", "10.0.0.1"]'
 
 
 def test_an_instance_for_http_denies_websockets(serve):
