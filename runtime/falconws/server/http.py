@@ -20,6 +20,9 @@ MAX_HEAD_BYTES = 65_536
 _MAX_LINE_BYTES = 8190
 _MAX_LINES = 128
 """What the websockets package takes of a handshake; it neither answers nor closes above that."""
+_LINGER_S = 2.0
+_UPLOAD_LINGER_S = 10.0
+"""For a client to notice that it was answered before it had sent the whole body."""
 _BUSY_S = 1.0
 """Who was answered less than this ago may have asked again already."""
 
@@ -30,6 +33,7 @@ class _GuardedHead:
     loop: asyncio.AbstractEventLoop
     transport: Any
     config: Any
+    server_state: Any
     logger: logging.Logger
     cycle: Any
     """The request that was last begun, and its response."""
@@ -39,6 +43,8 @@ class _GuardedHead:
     _head_bytes = 0
     """Received since a head, or the trailers behind a body, are awaited, and perhaps more."""
     _rejected = False
+    _lingers = False
+    """Whether all was said, and the client is still sending."""
     head_due: float | None = None
     """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
     _deadline: asyncio.TimerHandle | None = None
@@ -53,6 +59,9 @@ class _GuardedHead:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
+        if self.cycle is not None:
+            # Protocol and request hold each other, and nobody else parts them.
+            self.cycle.transport = self.transport
         super().connection_lost(exc)  # type: ignore[misc]
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
@@ -67,7 +76,9 @@ class _GuardedHead:
         be about to ask again.
         """
         left_before, self._leaving = self._leaving, True
-        if left_before or self._rejected or self.transport.is_closing():
+        if self._lingers and not left_before:
+            return
+        if left_before or self.transport.is_closing():
             self._end()
         elif self.cycle is None or self._is_asking():
             self._wait(self.config.drain_s / 10)
@@ -81,6 +92,9 @@ class _GuardedHead:
             self._end()
 
     def on_response_complete(self) -> None:
+        if self._lingers:
+            self.server_state.total_requests += 1
+            return
         super().on_response_complete()  # type: ignore[misc]
         if not self._leaving:
             return
@@ -156,7 +170,36 @@ class _GuardedHead:
                 self.transport.abort()
                 return
         self.transport.write(plain_denial(431, "The head of the request is too large."))
-        linger(self.transport, self.loop, 2.0, lambda: self.connection_lost(None))
+        self._linger(_LINGER_S)
+
+    def _linger(self, seconds: float, *, patient: bool = False) -> None:
+        self._lingers = True
+        linger(self.transport, self.loop, seconds, lambda: self.connection_lost(None), patient=patient)
+
+    def _begin_request(self) -> None:
+        """Prepare for the answer to the request that has just begun."""
+        if self._leaving:
+            self._keep_no_longer()
+        if self.cycle.more_body:
+            self.cycle.transport = _AnsweringTransport(self.transport, self.close_behind_answer)
+
+    def close_behind_answer(self) -> None:
+        """Close; when the client is still sending its body, in a way that lets it read the answer."""
+        if self.cycle.more_body:
+            self._linger(_UPLOAD_LINGER_S, patient=True)
+        else:
+            self.transport.close()
+
+
+class _AnsweringTransport:
+    """The transport as the answer to a request sees it that is not here yet as a whole."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: Any, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
 
 
 def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:
@@ -199,8 +242,8 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             self._head_bytes += len(data)
             before = self.cycle
             super().data_received(data)
-            if self._leaving and self.cycle is not before:
-                self._keep_no_longer()
+            if self.cycle is not before:
+                self._begin_request()
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
@@ -253,13 +296,13 @@ def _on_h11() -> type[asyncio.Protocol]:
                 if self._head_bytes > MAX_HEAD_BYTES and self._head_size(data) > MAX_HEAD_BYTES:
                     self._reject()
                     return
-            before = self.scope
+            before, cycle = self.scope, self.cycle
             if before is not None and self.conn.their_state is h11.IDLE:
                 self._start_deadline()
             super().data_received(data)
+            if self.cycle is not cycle:
+                self._begin_request()
             if self.scope is not before:
-                if self._leaving and self.cycle is not None:
-                    self._keep_no_longer()
                 self._stop_deadline()
                 self._head_bytes = 0
 

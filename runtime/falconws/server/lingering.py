@@ -22,12 +22,22 @@ except ImportError:  # Windows
 _PARTING_S = 1.0
 
 
-def linger(transport: Any, loop: asyncio.AbstractEventLoop, seconds: float, on_lost: Callable[[], object]) -> None:
-    """Close *transport* after the client's end of stream, or after *seconds*; then call *on_lost*."""
+def linger(
+    transport: Any,
+    loop: asyncio.AbstractEventLoop,
+    seconds: float,
+    on_lost: Callable[[], object],
+    *,
+    patient: bool = False,
+) -> None:
+    """Close *transport* after the client's end of stream, or after *seconds*; then call *on_lost*.
+
+    When *patient*, the seconds begin anew while something waits for the client.
+    """
     if transport.is_closing():
         # The protocol that is there will hear of the end.
         return
-    transport.set_protocol(_Lingering(transport, loop, seconds, on_lost))
+    transport.set_protocol(_Lingering(transport, loop, seconds, on_lost, patient=patient))
     if transport.can_write_eof():
         transport.write_eof()
     else:
@@ -57,10 +67,26 @@ def _part_now(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
 
 class _Lingering(asyncio.Protocol):
     def __init__(
-        self, transport: Any, loop: asyncio.AbstractEventLoop, seconds: float, on_lost: Callable[[], object]
+        self,
+        transport: Any,
+        loop: asyncio.AbstractEventLoop,
+        seconds: float,
+        on_lost: Callable[[], object],
+        *,
+        patient: bool,
     ) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._seconds = seconds
         self._on_lost = on_lost
-        self._timer = loop.call_later(seconds, transport.abort)
+        self._patient = patient
+        self._timer = loop.call_later(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._patient and self._transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(self._seconds, self._give_up)
+        else:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Throw it away."""
