@@ -529,7 +529,9 @@ def test_nobody_is_let_in_while_workers_drain(serve, join):
     deadline = time.monotonic() + 20
     with pytest.raises(ConnectionRefusedError):
         while time.monotonic() < deadline:
-            socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
+            # Whoever is in the line when the door is closed is reset.
+            with contextlib.suppress(ConnectionResetError):
+                socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
     client.close()
     server.signal()
     server.wait()
@@ -548,7 +550,7 @@ def test_a_replacement_that_does_not_start_is_tried_again(serve, tmp_path):
     server.wait_for_line("did not start; another try")
     assert worker_pids(server) == before
     source.write_text(whole)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while len(after := worker_pids(server)) != 2 and time.monotonic() < deadline:
         pass
     assert before < after
@@ -581,7 +583,7 @@ def test_another_hangup_gives_up_a_successor_that_hangs(serve, tmp_path):
     server.wait_for_line("it hangs")
     source.write_text(whole)
     server.signal(signal.SIGHUP)
-    server.wait_for_line("Rolling restart finished")
+    server.wait_for_line("Rolling restart finished", timeout=60)
     after = worker_pids(server)
     assert len(after) == 2
     assert not before & after
