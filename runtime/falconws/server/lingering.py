@@ -32,7 +32,8 @@ def linger(
 ) -> None:
     """Close *transport* after the client's end of stream, or after *seconds*; then call *on_lost*.
 
-    When *patient*, the seconds begin anew while something waits for the client.
+    When *patient*, the seconds begin anew while something waits for the client, which knows by itself
+    where the answer ends.
     """
     if transport.is_closing():
         # The protocol that is there will hear of the end.
@@ -40,8 +41,8 @@ def linger(
     transport.set_protocol(_Lingering(transport, loop, seconds, on_lost, patient=patient))
     if transport.can_write_eof():
         transport.write_eof()
-    else:
-        # TLS has no half-closed state.
+    elif not patient:
+        # TLS has no half-closed state, and asyncio's reads no further.
         transport.close()
     transport.resume_reading()
 

@@ -310,6 +310,18 @@ def test_who_is_answered_before_its_body_is_here_can_read_the_answer(serve, dial
         assert client.at_end()
 
 
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(serve, dial, tls, loop):
+    certificate, context = tls
+    server = serve(APP, prelude=loop, ssl_certfile=certificate).wait_until_ready()
+    for _ in range(5):
+        client = dial(server.port)
+        client.encrypt(context)
+        client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8000000\r\n\r\n")
+        client.send(bytes(8_000_000))
+        assert client.read_head().startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, parser):
     prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
