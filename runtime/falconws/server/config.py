@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from falconws.server.application import load_application
 from falconws.server.engine import Engine
@@ -68,6 +69,19 @@ class ServerConfig(uvicorn.Config):
         http_class = http_protocol_class()
         self.http = entrance_class(http_class) if self.engine_is_fast else http_class
         super().load()
+        if self.uds is not None and isinstance(self.loaded_app, ProxyHeadersMiddleware):
+            self.loaded_app.trusted_hosts = _AndTheSocket(self.loaded_app.trusted_hosts)  # type: ignore[assignment]
+
+
+class _AndTheSocket:
+    """Trusted hosts, and whoever comes over the Unix socket: without an address, but from this machine."""
+
+    def __init__(self, hosts: Any) -> None:
+        self._hosts = hosts
+        self.get_trusted_client_address = hosts.get_trusted_client_address
+
+    def __contains__(self, host: str | None) -> bool:
+        return not host or host in self._hosts
 
 
 def log_config(log_level: str) -> dict[str, Any]:

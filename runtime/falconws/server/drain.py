@@ -3,8 +3,9 @@
 Timeline, with D the seconds to drain:
 
     0         nothing new is accepted, /readyz fails, `going_away` is set, idle HTTP connections close
-    .. D / 10 who has connected and not asked yet, or has sent a part of the request, can; HTTP is
-              served, handshakes are refused with 503
+    .. 1 s    who has just been answered over HTTP can ask once more
+    .. D / 10 who has connected and not asked yet, is in the TLS handshake, or has sent a part of the
+              request, can; HTTP is served, handshakes are refused with 503
     0.1 .. D  WebSockets are asked to close with 1012 at even distances, each when it has answered
               what it had received; handshakes under way are refused with 503
     D         the rest is closed with 1012 whether it has answered or not
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 CLOSING_S = 1.0
@@ -36,6 +37,7 @@ class Drain:
     Args:
         connections: uvicorn's set of protocol objects, which shrinks as they close.
         tasks: uvicorn's set of application tasks.
+        is_coming: Whether more connections will be there in a moment.
         websocket_class: The protocol class of the engine, ours or one of uvicorn's.
         seconds: How long it may take.
         forced: Set when somebody is in a hurry: everything is cut off at once.
@@ -46,16 +48,19 @@ class Drain:
         connections: Collection[Any],
         tasks: Collection[asyncio.Task[Any]],
         *,
+        is_coming: Callable[[], bool],
         websocket_class: type[asyncio.Protocol] | None,
         seconds: float,
         forced: asyncio.Event,
     ) -> None:
         self._connections = connections
         self._tasks = tasks
+        self._is_coming = is_coming
         self._websocket_class = websocket_class
         self._seconds = seconds
         self._forced = forced
         self._loop = asyncio.get_running_loop()
+        self._no_longer_coming = self._loop.time() + seconds / 10
 
     async def run(self) -> None:
         """Return when everything has ended, or was made to."""
@@ -103,7 +108,7 @@ class Drain:
                 await self._until(self._all_closed, min(end, now + max(_TICK_S, self._seconds / total)))
 
     def _all_closed(self) -> bool:
-        return not self._connections
+        return not self._connections and (self._loop.time() >= self._no_longer_coming or not self._is_coming())
 
     def _ask(self, connection: Any, remaining_s: float) -> None:
         # uvicorn's own engines can only close at once.

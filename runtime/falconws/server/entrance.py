@@ -22,7 +22,7 @@ def entrance_class(http_class: Any) -> type[asyncio.Protocol]:
 
 
 class _Entrance(asyncio.Protocol):
-    __slots__ = ("_app_state", "_config", "_deadline", "_leaving", "_loop", "_server_state", "transport")
+    __slots__ = ("__weakref__", "_app_state", "_config", "_deadline", "_leaving", "_loop", "_server_state", "transport")
 
     http_class: Any
 
@@ -73,7 +73,7 @@ class _Entrance(asyncio.Protocol):
             self.transport.close()
         elif not self.transport.is_closing():
             self._leaving = True
-            self._deadline = hurry(self._deadline, self._config.drain_s, self._loop, self._cut_off)
+            self._deadline = hurry(self._deadline, self._config.drain_s / 10, self._loop, self._cut_off)
 
     def _leave(self) -> float | None:
         """Let go of the connection, and return when the head of the first request was due."""

@@ -14,12 +14,17 @@ from collections.abc import Callable
 from typing import Any
 
 from falconws.server.handshake import plain_denial
-from falconws.server.lingering import linger
+from falconws.server.lingering import linger, part
 
 MAX_HEAD_BYTES = 65_536
 _MAX_LINE_BYTES = 8190
 _MAX_LINES = 128
 """What the websockets package takes of a handshake; it neither answers nor closes above that."""
+_LINGER_S = 2.0
+_UPLOAD_LINGER_S = 10.0
+"""For a client to notice that it was answered before it had sent the whole body."""
+_BUSY_S = 1.0
+"""Who was answered less than this ago may have asked again already."""
 
 
 class _GuardedHead:
@@ -28,12 +33,18 @@ class _GuardedHead:
     loop: asyncio.AbstractEventLoop
     transport: Any
     config: Any
+    server_state: Any
     logger: logging.Logger
     cycle: Any
     """The request that was last begun, and its response."""
+    timeout_keep_alive: int
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+    """Runs from an answer to the next request."""
     _head_bytes = 0
-    """Received while a head is awaited, and perhaps more."""
+    """Received since a head, or the trailers behind a body, are awaited, and perhaps more."""
     _rejected = False
+    _lingers = False
+    """Whether all was said, and the client is still sending."""
     head_due: float | None = None
     """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
     _deadline: asyncio.TimerHandle | None = None
@@ -48,6 +59,9 @@ class _GuardedHead:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
+        if self.cycle is not None:
+            # Protocol and request hold each other, and nobody else parts them.
+            self.cycle.transport = self.transport
         super().connection_lost(exc)  # type: ignore[misc]
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
@@ -55,25 +69,70 @@ class _GuardedHead:
         super().handle_websocket_upgrade(*event)  # type: ignore[misc]
 
     def shutdown(self) -> None:
-        """Let the request that has begun be the last one, or the first of who has just connected; else close.
+        """Let the request that has begun be the last one, or the one that is about to come; else close.
 
         What a client has sent and nobody has read would make the kernel reset a connection that is closed
-        before, and the client could not tell whether it was served.
+        before, and the client could not tell whether it was served. Who has just been answered is likely to
+        be about to ask again.
         """
-        waits = (self.cycle is None or self._is_asking()) and not self._rejected
-        if waits and not self._leaving and not self.transport.is_closing():
-            self._deadline = hurry(self._deadline, self.config.drain_s, self.loop, self._cut_off)
+        left_before, self._leaving = self._leaving, True
+        if self._lingers and not left_before:
+            return
+        if left_before or self.transport.is_closing():
+            self._end()
+        elif self.cycle is None or self._is_asking():
+            self._wait(self.config.drain_s / 10)
+        elif not self.cycle.response_complete:
+            # One that has begun does not say that it is the last: the client may ask again, see below.
+            if not self.cycle.response_started:
+                self._keep_no_longer()
+        elif self._was_answered_within(_BUSY_S):
+            self._wait_for_another()
         else:
-            super().shutdown()  # type: ignore[misc]
-        self._leaving = True
+            self._end()
+
+    def on_response_complete(self) -> None:
+        if self._lingers:
+            self.server_state.total_requests += 1
+            return
+        super().on_response_complete()  # type: ignore[misc]
+        if not self._leaving:
+            return
+        if self.transport.is_closing():
+            part(self.transport, self.loop)
+        elif self.cycle.response_complete:
+            self._wait_for_another()
+        else:
+            self._keep_no_longer()
+
+    def _wait_for_another(self) -> None:
+        self._wait(min(self.config.drain_s / 10, _BUSY_S))
+
+    def _wait(self, seconds: float) -> None:
+        self._deadline = hurry(self._deadline, seconds, self.loop, self._give_up)
+
+    def _give_up(self) -> None:
+        if self.cycle is None or self._is_asking():
+            self._cut_off()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        super().shutdown()  # type: ignore[misc]
+        if self.transport.is_closing():
+            part(self.transport, self.loop)
+
+    def _was_answered_within(self, seconds: float) -> bool:
+        timer = self.timeout_keep_alive_task
+        return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - seconds
 
     def _is_asking(self) -> bool:
         """Return whether a part of a request's head is here, and nothing else is under way."""
         raise NotImplementedError
 
     def _keep_no_longer(self) -> None:
-        if self._leaving and self.cycle is not None:
-            self.cycle.keep_alive = False
+        """Let the request that was last begun be the last one, and its answer say so."""
+        self.cycle.keep_alive = False
 
     def _start_deadline(self) -> None:
         seconds = self.config.connection_settings.handshake_timeout_s
@@ -103,8 +162,44 @@ class _GuardedHead:
         self._rejected = True
         self._stop_deadline()
         self.logger.warning("Request head over its limit refused with 431.")
+        if self.cycle is not None and not self.cycle.response_complete:
+            # Its trailers are what is too large, or what has come behind it: it is not answered, or no further.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
         self.transport.write(plain_denial(431, "The head of the request is too large."))
-        linger(self.transport, self.loop, 2.0, lambda: self.connection_lost(None))
+        self._linger(_LINGER_S)
+
+    def _linger(self, seconds: float, *, patient: bool = False) -> None:
+        self._lingers = True
+        linger(self.transport, self.loop, seconds, lambda: self.connection_lost(None), patient=patient)
+
+    def _begin_request(self) -> None:
+        """Prepare for the answer to the request that has just begun."""
+        if self._leaving:
+            self._keep_no_longer()
+        if self.cycle.more_body:
+            self.cycle.transport = _AnsweringTransport(self.transport, self.close_behind_answer)
+
+    def close_behind_answer(self) -> None:
+        """Close; when the client is still sending its body, in a way that lets it read the answer."""
+        if self.cycle.more_body:
+            self._linger(_UPLOAD_LINGER_S, patient=True)
+        else:
+            self.transport.close()
+
+
+class _AnsweringTransport:
+    """The transport as the answer to a request sees it that is not here yet as a whole."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: Any, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
 
 
 def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:
@@ -117,10 +212,10 @@ def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHan
 
 
 def hurry(
-    deadline: asyncio.TimerHandle | None, drain_s: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
+    deadline: asyncio.TimerHandle | None, seconds: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
 ) -> asyncio.TimerHandle:
     """Return the timer of *action* for a request that is awaited while the server drains, in place of *deadline*."""
-    due = loop.time() + drain_s / 10
+    due = loop.time() + seconds
     if deadline is not None:
         deadline.cancel()
         due = min(due, deadline.when())
@@ -139,17 +234,17 @@ def http_protocol_class() -> type[asyncio.Protocol]:
 def _on_httptools(base: Any) -> type[asyncio.Protocol]:
     class HttpProtocol(_GuardedHead, base):  # type: ignore[misc]
         parser: Any
-        _in_head = True
         _has_begun = False
 
         def data_received(self, data: bytes) -> None:
             if self._rejected:
                 return
-            if self._in_head:
-                self._head_bytes += len(data)
+            self._head_bytes += len(data)
+            before = self.cycle
             super().data_received(data)
-            self._keep_no_longer()
-            if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            if self.cycle is not before:
+                self._begin_request()
+            if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
         def _is_asking(self) -> bool:
@@ -161,7 +256,8 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             super().on_message_begin()
 
         def on_headers_complete(self) -> None:
-            self._in_head = self._has_begun = False
+            self._has_begun = False
+            self._head_bytes = 0
             self._stop_deadline()
             if self._is_too_large(self.url, self.headers, upgrade=self.parser.should_upgrade()):
                 self._reject()
@@ -169,11 +265,11 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
                 super().on_headers_complete()
 
         def on_body(self, body: bytes) -> None:
+            self._head_bytes = 0
             if not self._rejected:
                 super().on_body(body)
 
         def on_message_complete(self) -> None:
-            self._in_head = True
             self._head_bytes = 0
             if not self._rejected:
                 super().on_message_complete()
@@ -200,17 +296,23 @@ def _on_h11() -> type[asyncio.Protocol]:
                 if self._head_bytes > MAX_HEAD_BYTES and self._head_size(data) > MAX_HEAD_BYTES:
                     self._reject()
                     return
-            before = self.scope
-            if before is not None:
+            before, cycle = self.scope, self.cycle
+            if before is not None and self.conn.their_state is h11.IDLE:
                 self._start_deadline()
             super().data_received(data)
-            self._keep_no_longer()
+            if self.cycle is not cycle:
+                self._begin_request()
             if self.scope is not before:
                 self._stop_deadline()
                 self._head_bytes = 0
 
         def _is_asking(self) -> bool:
             return self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+
+        def _keep_no_longer(self) -> None:
+            super()._keep_no_longer()
+            # h11 would close without a word.
+            self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
         def _head_size(self, data: bytes) -> int:
             """Return how long the head is, or how much of it is there with *data*."""

@@ -1,5 +1,6 @@
 """The socket that the server listens on, and the URL that leads to it. Knows nothing of uvicorn."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -62,6 +63,19 @@ def bind_unix(path: str) -> socket.socket:
         raise StartError(f'Cannot listen on the Unix socket "{path}": {_text(error)}.') from error
     listener.set_inheritable(True)
     return listener
+
+
+def identity_of(path: str) -> tuple[int, int]:
+    """Return what tells the socket at *path* from one that another server makes there later."""
+    found = os.lstat(path)
+    return found.st_dev, found.st_ino
+
+
+def remove_unix(path: str, identity: tuple[int, int]) -> None:
+    """Remove the Unix socket at *path*, unless it is not the one that it was."""
+    with contextlib.suppress(FileNotFoundError):
+        if identity_of(path) == identity:
+            os.unlink(path)
 
 
 def _remove_stale(path: str) -> None:

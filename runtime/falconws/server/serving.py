@@ -1,7 +1,6 @@
 """`run()`: bind, say where, serve until a signal. The only module that puts the parts together."""
 
 import contextlib
-import os
 import socket
 import ssl
 import sys
@@ -18,7 +17,7 @@ from falconws.server.deflate import DeflateSettings
 from falconws.server.engine import choose_engine
 from falconws.server.errors import StartError
 from falconws.server.gate import GateSettings
-from falconws.server.listening import bind_tcp, bind_unix, url_of
+from falconws.server.listening import bind_tcp, bind_unix, identity_of, remove_unix, url_of
 from falconws.server.server import Server
 from falconws.server.settings import ConnectionSettings
 from falconws.server.supervisor import Supervisor
@@ -79,7 +78,8 @@ def run(
         lifespan: "on" makes an app that fails to start up an error; "auto" serves apps without lifespan too.
         root_path: Prefix that a proxy has stripped (ASGI "root_path").
         forwarded_allow_ips: Proxies whose X-Forwarded-* headers are believed, separated by commas;
-            "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback.
+            "*" believes all. None: the environment's FORWARDED_ALLOW_IPS, else loopback. Who comes over
+            the Unix socket is always believed.
         engine: "picows", or one of uvicorn's: "websockets-sansio", "websockets", "wsproto"; "auto"
             is picows where it can be imported, websockets-sansio elsewhere.
         ws_max_size: Largest message from a client, in bytes; a larger one ends the connection with 1009.
@@ -156,6 +156,7 @@ def run(
         # A reloading server starts with a broken app too, and waits for its repair.
         load_application(app, factory=factory)
     listener = bind_unix(uds) if uds is not None else bind_tcp(host, port)
+    identity = None if uds is None else identity_of(uds)
     try:
         url = url_of(listener, host=host, tls=config.is_ssl)
         because = f": {chosen.notice}" if chosen.notice else ""
@@ -166,9 +167,8 @@ def run(
         _serve(config, listener)
     finally:
         listener.close()
-        if uds is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(uds)
+        if uds is not None and identity is not None:
+            remove_unix(uds, identity)
 
 
 def _serve(config: ServerConfig, listener: socket.socket) -> None:

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -25,10 +26,12 @@ from uvicorn.config import STARTUP_FAILURE
 from falconws.server.config import ServerConfig
 from falconws.server.server import Server
 
-_START_TIMEOUT_S = 60.0
 _GRACE_S = 5.0
 """Past the drain, after which a worker is killed."""
 _TICK_S = 0.1
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+"""Before the next attempt to replace a worker that has died, when the last one did not start."""
 
 _logger = logging.getLogger("falconws.server")
 _spawn = multiprocessing.get_context("spawn")
@@ -37,14 +40,23 @@ _spawn = multiprocessing.get_context("spawn")
 class _Worker:
     """One worker process, as its parent sees it."""
 
-    def __init__(self, config: ServerConfig, listener: socket.socket) -> None:
+    def __init__(self, config: ServerConfig, listener: socket.socket, *, pause_s: float = _FIRST_PAUSE_S) -> None:
         self._reader, writer = _spawn.Pipe(duplex=False)
-        self.process = _spawn.Process(target=_work, args=(config, listener, writer))
+        orders, self._orders = _spawn.Pipe(duplex=False)
+        self.process = _spawn.Process(target=_work, args=(config, listener, writer, orders))
         self.process.start()
         writer.close()
-        self.started_at = time.monotonic()
+        orders.close()
         self.asked_at: float | None = None
         self.ready = False
+        self.pause_s = pause_s
+        """Before another is started in its place, if this one does not start."""
+        self.next_at: float | None = None
+        """When that will be, once it has not."""
+
+    @property
+    def serves(self) -> bool:
+        return self.ready and self.process.is_alive()
 
     def look(self) -> None:
         """Notice whether the worker has become ready."""
@@ -57,13 +69,18 @@ class _Worker:
             self.process.terminate()
             self.asked_at = self.asked_at or time.monotonic()
 
+    def hurry(self) -> None:
+        with contextlib.suppress(OSError):
+            self._orders.send("hurry")
+
     def close(self) -> None:
         self.process.join()
         self._reader.close()
+        self._orders.close()
         self.process.close()
 
 
-def _work(config: ServerConfig, listener: socket.socket, writer: Connection) -> None:
+def _work(config: ServerConfig, listener: socket.socket, writer: Connection, orders: Connection) -> None:
     """Run in the worker: serve, and tell the parent when serving has begun."""
     config.configure_logging()
 
@@ -73,16 +90,28 @@ def _work(config: ServerConfig, listener: socket.socket, writer: Connection) -> 
             writer.close()
 
     server = Server(config, on_ready=tell)
+    threading.Thread(target=_obey, args=(orders, server), daemon=True).start()
     server.run(sockets=[listener])
     if server.exit_code:
         sys.exit(server.exit_code)
+
+
+def _obey(orders: Connection, server: Server) -> None:
+    """Hurry when the parent says so; drain when it is gone, for nobody would replace this worker, or stop it."""
+    try:
+        orders.recv()
+    except (EOFError, OSError):
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        server.hurry(signal.SIGTERM)
 
 
 class Supervisor:
     """Keeps `config.workers` workers serving on *listener*.
 
     SIGTERM and SIGINT drain all of them at once; a second one ends at once. SIGHUP replaces them one
-    after the other, each when its successor serves.
+    after the other, each when its successor serves. One that dies is replaced; when that fails it is
+    tried again, as long as another one serves.
     """
 
     def __init__(self, config: ServerConfig, listener: socket.socket) -> None:
@@ -120,8 +149,8 @@ class Supervisor:
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
         self._restart = True
 
-    def _start(self) -> _Worker:
-        return _Worker(self._config, self._listener)
+    def _start(self, *, pause_s: float = _FIRST_PAUSE_S) -> _Worker:
+        return _Worker(self._config, self._listener, pause_s=pause_s)
 
     def _watch_start(self) -> None:
         """Wait until all workers serve; one that fails now would fail again."""
@@ -140,6 +169,9 @@ class Supervisor:
         self._replace_dead()
         if self._restart:
             self._restart = False
+            if self._successor is not None:
+                # It has been started before, perhaps from what is to be replaced.
+                self._dismiss(self._successor)
             self._to_replace = list(self._workers)
         self._roll()
         self._pause()
@@ -149,14 +181,22 @@ class Supervisor:
             worker.look()
             if worker.process.is_alive():
                 continue
-            if not worker.ready:
-                _logger.error("A worker did not start; stopping.")
-                raise SystemExit(STARTUP_FAILURE)
-            _logger.error("Worker %s died with exit code %s", worker.process.pid, worker.process.exitcode)
+            if worker.ready:
+                _logger.error("Worker %s died with exit code %s", worker.process.pid, worker.process.exitcode)
+            elif worker.next_at is None:
+                if not any(other.serves for other in self._workers):
+                    _logger.error("A worker did not start; stopping.")
+                    raise SystemExit(STARTUP_FAILURE)
+                _logger.error("Worker %s did not start; another try in %g s", worker.process.pid, worker.pause_s)
+                worker.next_at = time.monotonic() + worker.pause_s
+                continue
+            elif time.monotonic() < worker.next_at:
+                continue
+            pause_s = _FIRST_PAUSE_S if worker.ready else min(2 * worker.pause_s, _LONGEST_PAUSE_S)
             worker.close()
             if worker in self._to_replace:
                 self._to_replace.remove(worker)
-            self._workers[index] = successor = self._start()
+            self._workers[index] = successor = self._start(pause_s=pause_s)
             _logger.info("It is replaced by worker %s", successor.process.pid)
 
     def _roll(self) -> None:
@@ -174,14 +214,20 @@ class Supervisor:
                 self._successor = None
                 old.ask_to_end()
                 self._retiring.append(old)
-            elif not self._successor.process.is_alive() or not self._to_replace:
+            elif not self._successor.process.is_alive():
                 _logger.error("A new worker did not start; the rolling restart stops, the old workers serve on.")
-                self._successor.ask_to_end()
-                self._retiring.append(self._successor)
-                self._successor = None
+                self._dismiss(self._successor)
                 self._to_replace = []
+            elif not self._to_replace:
+                # The last one died, and has been replaced.
+                self._dismiss(self._successor)
         elif self._to_replace and not self._retiring:
             self._successor = self._start()
+
+    def _dismiss(self, successor: _Worker) -> None:
+        successor.ask_to_end()
+        self._retiring.append(successor)
+        self._successor = None
 
     def _is_over(self, worker: _Worker) -> bool:
         """Return whether a worker that was asked to end has; one that takes too long is killed."""
@@ -193,6 +239,8 @@ class Supervisor:
         return False
 
     def _end(self) -> None:
+        # Else whoever connects while the workers drain would be kept waiting, and reset in the end.
+        self._listener.close()
         left = [*self._workers, *self._retiring, *([self._successor] if self._successor else [])]
         for worker in left:
             worker.ask_to_end()
@@ -201,13 +249,13 @@ class Supervisor:
             if self._ending > 1 and not hurried:
                 hurried = True
                 for worker in left:
-                    worker.ask_to_end()
+                    worker.hurry()
             left = [worker for worker in left if not self._is_over(worker)]
             if left:
                 wait_for_any([worker.process.sentinel for worker in left], _TICK_S)
 
     def _pause(self) -> None:
-        wait_for_any([worker.process.sentinel for worker in self._workers], _TICK_S)
+        wait_for_any([worker.process.sentinel for worker in self._workers if worker.process.is_alive()], _TICK_S)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 WAIT_S = 40.0
 
@@ -189,6 +191,16 @@ class RawClient:
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
         return head
 
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Perform the TLS handshake."""
+        self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
+
+    def read(self, size: int) -> bytes:
+        """Return *size* bytes of a body."""
+        data = self._read(size)
+        assert data is not None
+        return data
+
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
@@ -251,6 +263,16 @@ class RawClient:
             self._unread += more
         data, self._unread = self._unread[:size], self._unread[size:]
         return data
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[str, ssl.SSLContext]:
+    """Return the path of a server's certificate, and the context of a client that trusts it."""
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return str(tmp_path / "server.pem"), context
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import contextlib
 import itertools
 import os
 import signal
+import socket
+import textwrap
 import threading
 import time
 
@@ -25,6 +27,13 @@ APP = """
                 if event["type"] == "lifespan.shutdown":
                     return
         if scope["type"] == "http":
+            if scope["method"] == "POST":
+                await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+                await send({"type": "http.response.body", "body": b"<", "more_body": True})
+                while (await receive())["more_body"]:
+                    pass
+                await send({"type": "http.response.body", "body": b">"})
+                return
             await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body"})
             return
@@ -195,13 +204,12 @@ def test_a_client_that_closes_with_the_code_of_a_restart_is_warned_of(serve):
 def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, join):
     server = serve(APP, drain=3).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(3)]
-    with httpx.Client() as http:
-        assert http.get(server.url + "/readyz").text == "ready\n"
-        assert http.get(server.url + "/elsewhere").status_code == 404
-        server.signal()
-        server.wait_for_line("Draining")
-        with pytest.raises(httpx.TransportError):
-            http.get(server.url + "/readyz", headers={"connection": "close"})
+    assert httpx.get(server.url + "/readyz").text == "ready\n"
+    assert httpx.get(server.url + "/elsewhere").status_code == 404
+    server.signal()
+    server.wait_for_line("Draining")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.url + "/readyz")
     assert {end[1] for end in closes_of(clients)} == {1012}
     assert server.wait() == 0
 
@@ -210,6 +218,11 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n"
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+parsers = pytest.mark.parametrize(
+    "prelude", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"]
 )
 
 
@@ -226,7 +239,7 @@ HANDSHAKE = (
     ],
     ids=["http", "handshake", "part-of-http", "part-of-a-handshake", "second-http", "handshake-behind-http"],
 )
-@pytest.mark.parametrize("prelude", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"])
+@parsers
 def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prelude, before, after, status):
     """Not reset: the client could not tell whether it was served, nor that the next process would serve it."""
     server = serve(APP, prelude=prelude, drain=150, engine=engine, handshake_timeout=None).wait_until_ready()
@@ -241,8 +254,7 @@ def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prel
     client.send(after)
     head = client.read_head().lower()
     assert head.startswith(b"http/1.1 " + status)
-    # On h11, uvicorn closes without an announcement.
-    assert b"connection: close" in head or (prelude and status == b"404")
+    assert b"connection: close" in head
     assert client.at_end()
     assert server.wait() == 0
 
@@ -258,6 +270,75 @@ def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, befor
     server.signal()
     assert client.read_head().startswith(b"HTTP/1.1 408")
     assert client.at_end()
+    assert server.wait() == 0
+
+
+PATIENT = "import falconws.server.http as http; http._BUSY_S = 15; "
+
+
+@parsers
+def test_who_has_just_been_answered_can_ask_once_more(serve, dial, prelude):
+    """The next request of a busy connection is mostly on its way already."""
+    server = serve(APP, prelude=prelude + PATIENT, drain=150).wait_until_ready()
+    client = dial(server.port)
+    client.send(GET)
+    assert client.read_head().startswith(b"HTTP/1.1 404")
+    server.signal()
+    server.wait_for_line("Draining")
+    client.send(GET.replace(b"/ ", b"/readyz "))
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"connection: close" in head.lower()
+    assert client.at_end()
+    assert server.wait() == 0
+
+
+@parsers
+def test_who_is_being_answered_can_ask_once_more(serve, dial, prelude):
+    """The head of that answer was out, and could not say that it is the last one."""
+    server = serve(APP, prelude=prelude + PATIENT, drain=150).wait_until_ready()
+    client = dial(server.port)
+    client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
+    assert b"connection: close" not in client.read_head().lower()
+    server.signal()
+    server.wait_for_line("Draining")
+    client.send(b"2")
+    assert client.read(2) == b"<>"
+    client.send(GET)
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 404")
+    assert b"connection: close" in head.lower()
+    assert client.at_end()
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
+def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, loop, engine):
+    certificate, context = tls
+    server = serve(
+        APP, prelude=loop, engine=engine, drain=150, ssl_certfile=certificate, handshake_timeout=None
+    ).wait_until_ready()
+    client = dial(server.port)
+    httpx.get(server.url + "/later", verify=context)
+    server.signal()
+    server.wait_for_line("Draining")
+    client.encrypt(context)
+    client.send(GET)
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 404")
+    assert b"connection: close" in head
+    assert server.wait() == 0
+
+
+def test_a_tls_client_that_does_not_say_goodbye_does_not_keep_the_server(serve, dial, tls):
+    certificate, context = tls
+    server = serve(APP, drain=150, ssl_certfile=certificate).wait_until_ready()
+    client = dial(server.port)
+    client.encrypt(context)
+    client.send(GET)
+    assert client.read_head().startswith(b"HTTP/1.1 404")
+    server.signal()
     assert server.wait() == 0
 
 
@@ -397,6 +478,125 @@ def test_during_a_rolling_restart_every_request_is_answered(serve):
         for thread in threads:
             thread.join()
     assert answers == {404}
+
+
+def test_workers_that_are_told_twice_drain_all_the_same(serve, join):
+    """Who signals the whole process group, as terminals, timeouts and supervisors do, tells the workers as well."""
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    workers = worker_pids(server)
+    clients = [join(server.ws_url) for _ in range(20)]
+    for pid in (*workers, server.pid, *workers):
+        os.kill(pid, signal.SIGTERM)
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    assert server.wait() == 0
+    assert server.output.count("lifespan ends") == 2
+
+
+def test_a_second_signal_ends_workers_at_once(serve, join):
+    server = serve(PID_APP, workers=2, drain=150)
+    server.wait_for_line("2 workers serve")
+    workers = worker_pids(server)
+    clients = [join(server.ws_url) for _ in range(10)]
+    server.signal()
+    server.wait_for_line("Draining")
+    server.signal()
+    assert server.wait() == 128 + signal.SIGTERM
+    assert len(closes_of(clients)) == 10
+    for pid in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_workers_whose_parent_is_gone_drain(serve, join):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    clients = [join(server.ws_url) for _ in range(10)]
+    server.signal(signal.SIGKILL)
+    assert {end[1] for end in closes_of(clients)} == {1012}
+    # The output ends when nobody is left who could write to it.
+    server.wait()
+    assert server.output.count("lifespan ends") == 2
+
+
+def test_nobody_is_let_in_while_workers_drain(serve, join):
+    server = serve(PID_APP, workers=2, drain=150)
+    server.wait_for_line("2 workers serve")
+    client = join(server.ws_url + "/awaits-something-else")
+    server.signal()
+    deadline = time.monotonic() + 20
+    with pytest.raises(ConnectionRefusedError):
+        while time.monotonic() < deadline:
+            # Whoever is in the line when the door is closed is reset.
+            with contextlib.suppress(ConnectionResetError):
+                socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
+    client.close()
+    server.signal()
+    server.wait()
+
+
+def test_a_replacement_that_does_not_start_is_tried_again(serve, tmp_path):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    before = worker_pids(server)
+    assert len(before) == 2
+    source = tmp_path / "served.py"
+    whole = source.read_text()
+    source.write_text("raise RuntimeError('half of a deployment')")
+    killed = before.pop()
+    os.kill(killed, signal.SIGKILL)
+    server.wait_for_line("did not start; another try")
+    assert worker_pids(server) == before
+    source.write_text(whole)
+    deadline = time.monotonic() + 60
+    while len(after := worker_pids(server)) != 2 and time.monotonic() < deadline:
+        pass
+    assert before < after
+    server.signal()
+    assert server.wait() == 0
+
+
+HANGING = """
+    import asyncio
+
+    async def app(scope, receive, send):
+        assert scope["type"] == "lifespan"
+        await receive()
+        print("it hangs", flush=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            print("it is cancelled", flush=True)
+"""
+
+
+def test_another_hangup_gives_up_a_successor_that_hangs(serve, tmp_path):
+    server = serve(PID_APP, workers=2, drain=1)
+    server.wait_for_line("2 workers serve")
+    before = worker_pids(server)
+    source = tmp_path / "served.py"
+    whole = source.read_text()
+    source.write_text(textwrap.dedent(HANGING))
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("it hangs")
+    source.write_text(whole)
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("Rolling restart finished", timeout=60)
+    after = worker_pids(server)
+    assert len(after) == 2
+    assert not before & after
+    server.signal()
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_start_that_hangs(serve, workers, number):
+    server = serve(HANGING, workers=workers, drain=150)
+    server.wait_for_line("it hangs")
+    server.signal(number)
+    assert server.wait() == 0
+    assert "it is cancelled" in server.output
 
 
 def test_a_worker_that_dies_is_replaced(serve):

@@ -100,6 +100,30 @@ def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Pat
     assert not path.exists()
 
 
+def test_the_unix_socket_of_a_successor_stays(serve, tmp_path: Path):
+    """One that starts while its predecessor drains takes the path over."""
+    path = str(tmp_path / "s")
+
+    def ask() -> str:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=20) as client:
+            return client.get("http://localhost/").text
+
+    first = serve(ECHO, uds=path, drain=150).wait_until_ready()
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(path)
+        slow.sendall(b"GET / HT")
+        assert ask() == "hello"
+        first.signal()
+        first.wait_for_line("Draining")
+        second = serve(ECHO, uds=path).wait_until_ready()
+        assert first.process.poll() is None
+    assert first.wait() == 0
+    assert ask() == "hello"
+    second.signal()
+    assert second.wait() == 0
+    assert not Path(path).exists()
+
+
 def refuses(server) -> str:
     """Return the output of a server that must not start: one line, and exit code 1."""
     assert server.wait() == 1

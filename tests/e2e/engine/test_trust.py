@@ -1,15 +1,13 @@
 """What a hostile, broken or unlucky client can do to a server: nothing that outlasts it."""
 
 import contextlib
-import ssl
 import threading
 from pathlib import Path
 
 import httpx
 import pytest
-import trustme
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
+from websockets.sync.client import connect, unix_connect
 
 MIB = 1024 * 1024
 
@@ -28,6 +26,10 @@ APP = """
                 if event["type"] == "lifespan.shutdown":
                     return
         if scope["type"] == "http":
+            while scope["path"] in ("/late", "/upload") and (await receive()).get("more_body"):
+                pass
+            if scope["path"] == "/late":
+                await asyncio.sleep(2)
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": scope["path"].encode()})
             return
@@ -216,16 +218,6 @@ def test_silent_and_dripping_clients_are_cut_off(serve, dial):
     assert dripping.at_end()
 
 
-@pytest.fixture
-def tls(tmp_path):
-    """Return the path of a server's certificate, and the context of a client that trusts it."""
-    authority = trustme.CA()
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return str(tmp_path / "server.pem"), context
-
-
 def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, dial, tls):
     certificate, context = tls
     # Shorter than the client's patience, which is shorter than the event loop's own minute.
@@ -236,7 +228,7 @@ def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, 
     for client in [*silent, begun]:
         assert client.at_end()
     encrypted = dial(server.port)
-    encrypted.socket = context.wrap_socket(encrypted.socket, server_hostname="127.0.0.1")
+    encrypted.encrypt(context)
     encrypted.send(b"GET / HT")
     assert encrypted.read_head().startswith(b"HTTP/1.1 408 ")
     with connect(server.ws_url, ssl=context) as client:
@@ -309,6 +301,65 @@ def test_an_oversized_head_is_431_however_it_comes(serve, dial, parser):
     assert upload.read_head().startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_who_is_answered_before_its_body_is_here_can_read_the_answer(serve, dial, parser):
+    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    for _ in range(5):
+        client = dial(server.port)
+        client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8000000\r\n\r\n")
+        client.send(bytes(8_000_000))
+        assert client.read_head().startswith(b"HTTP/1.1 200 ")
+        assert client.at_end()
+
+
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(serve, dial, tls, loop):
+    certificate, context = tls
+    server = serve(APP, prelude=loop, ssl_certfile=certificate).wait_until_ready()
+    for _ in range(5):
+        client = dial(server.port)
+        client.encrypt(context)
+        client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8000000\r\n\r\n")
+        client.send(bytes(8_000_000))
+        assert client.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, parser):
+    prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
+    server = serve(APP, prelude=prelude, handshake_timeout=1).wait_until_ready()
+    client = dial(server.port)
+    client.send(b"POST /late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab")
+    httpx.get(server.url + "/later")
+    client.send(b"cd")
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@pytest.mark.parametrize("trailers", [b"X-Many: y\r\n" * 10_000, b"a" * 100_000], ids=["many", "one"])
+def test_endless_trailers_behind_a_body_are_refused(serve, dial, parser, trailers):
+    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    before = memory_of(server)
+    client, flood = dial(server.port), dial(server.port)
+    for one in (client, flood):
+        one.send(
+            b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-One: "
+        )
+    # Connections are accepted in turn, and what they have sent is read in turn.
+    httpx.get(server.url + "/later")
+    client.send(trailers)
+    assert client.read_head().startswith(b"HTTP/1.1 431 ")
+    with contextlib.suppress(ConnectionError):
+        for _ in range(300):
+            flood.send(trailers)
+    assert flood.at_end()
+    assert memory_of(server) - before < 10 * MIB
+    chunks = dial(server.port)
+    chunks.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunks.send(b"1\r\nx\r\n" * 50_000 + b"0\r\nX-Trailer: y\r\n\r\n")
+    assert chunks.read_head().startswith(b"HTTP/1.1 200 ")
+
+
 def test_connection_limits_count_websockets(serve):
     server = serve(APP, limit_connections=5).wait_until_ready()
     with contextlib.ExitStack() as stack:
@@ -334,6 +385,30 @@ def test_connection_limits_count_clients_behind_a_proxy(serve):
     ):
         pass
     assert refused.value.response.status_code == 503
+
+
+def test_a_proxy_on_the_unix_socket_is_believed(serve, tmp_path):
+    path = str(tmp_path / "s")
+    scope = """
+    import json
+
+    async def app(scope, receive, send):
+        assert scope["type"] in ("http", "websocket")
+        told = json.dumps([scope["scheme"], scope["client"][0]])
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": told.encode()})
+        else:
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": told})
+    """
+    serve(scope, uds=path).wait_for_line("lifespan. protocol appears unsupported")
+    # What the client made up stands in front of what the proxy has added.
+    headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4, 10.0.0.1"}
+    with httpx.Client(transport=httpx.HTTPTransport(uds=path)) as client:
+        assert client.get("http://localhost/", headers=headers).json() == ["https", "10.0.0.1"]
+    with unix_connect(path, "ws://localhost/", additional_headers=headers) as client:
+        assert client.recv(timeout=20) == '["wss", "10.0.0.1"]'
 
 
 def test_an_instance_for_http_denies_websockets(serve):
