@@ -41,7 +41,12 @@ def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., An
 @click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
-@click.option("--access-log/--no-access-log", default=True, show_default=True, help="Log each HTTP request.")
+@click.option(
+    "--access-log/--no-access-log",
+    default=True,
+    show_default=True,
+    help="Log each HTTP request and each WebSocket handshake.",
+)
 @click.option("--ssl-certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
 @click.option("--ssl-keyfile", metavar="FILE", help="Private key (PEM), if not in the certificate's file.")
 @click.option("--ssl-keyfile-password", metavar="TEXT", help="Password of the private key.")

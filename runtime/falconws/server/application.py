@@ -27,8 +27,7 @@ def load_application(target: str, *, factory: bool = False) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise StartError(
-                f'Cannot find the module "{module_name}" of "{target}"; '
-                "run from the folder that contains it, or name that folder with app_dir."
+                f'Cannot find the module "{module_name}" of "{target}"; run from the folder that contains it.'
             ) from error
         raise StartError(_blame(f'Cannot import "{module_name}"', error)) from error
     except Exception as error:

@@ -1,6 +1,7 @@
 """The socket that the server listens on, and the URL that leads to it. Knows nothing of uvicorn."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -34,7 +35,11 @@ def bind_tcp(host: str, port: int) -> socket.socket:
         raise StartError(f"Not allowed to listen on port {port}; ports below 1024 need more rights.") from error
     except OSError as error:
         listener.close()
-        hint = "; stop what listens there or choose another port" if port else ""
+        hint = ""
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = "; this machine does not have it: choose one that it has, or 0.0.0.0 for all"
+        elif port:
+            hint = "; stop what listens there or choose another port"
         raise StartError(f"Cannot listen on {host}:{port}: {_text(error)}{hint}.") from error
     listener.set_inheritable(True)
     return listener

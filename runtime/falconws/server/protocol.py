@@ -242,7 +242,7 @@ class WebSocketProtocol(asyncio.Protocol):
         except ValueError as error:
             raise RuntimeError(str(error)) from error
         self._stop_accept_timer()
-        if _access_logger.isEnabledFor(logging.INFO):
+        if self._config.access_log and _access_logger.isEnabledFor(logging.INFO):
             _access_logger.info('%s - "WebSocket %s" [accepted]', self._peer, self._shown_path())
         deflate = None
         if agreement is not None:
@@ -328,7 +328,8 @@ class WebSocketProtocol(asyncio.Protocol):
             self._accept_timer = None
 
     def _log(self, status: int) -> None:
-        _access_logger.info('%s - "WebSocket %s" %d', self._peer, self._shown_path(), status)
+        if self._config.access_log:
+            _access_logger.info('%s - "WebSocket %s" %d', self._peer, self._shown_path(), status)
 
     def _shown_path(self) -> str:
         if self._request is None:

@@ -71,7 +71,7 @@ def run(
         reload_dirs: Folders to watch; the current one when empty.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
-        access_log: Log each HTTP request.
+        access_log: Log each HTTP request, and each handshake; uvicorn's own engines log those in any case.
         ssl_certfile: PEM file of the certificate chain; serves https and wss.
         ssl_keyfile: PEM file of the private key; None when the certificate file holds it.
         ssl_keyfile_password: Password of the private key.
@@ -194,4 +194,13 @@ def _check_tls(certfile: str | None, keyfile: str | None, password: str | None) 
     except OSError as error:
         # ssl.SSLError is an OSError too; its text is OpenSSL's, and the file's name is what helps.
         files = certfile if keyfile is None else f"{certfile} and {keyfile}"
-        raise StartError(f"Cannot use the TLS certificate in {files}: {error.strerror or error}.") from error
+        if isinstance(error, ssl.SSLError) and keyfile is None:
+            raise StartError(
+                f"Cannot use the TLS certificate in {files}: it has to hold the private key as well, or name that with "
+                f"ssl_keyfile ({_reason_of(error)})."
+            ) from error
+        raise StartError(f"Cannot use the TLS certificate in {files}: {_reason_of(error)}.") from error
+
+
+def _reason_of(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or str(error)

@@ -158,6 +158,28 @@ def test_a_missing_certificate_is_one_line(serve):
     assert "Cannot use the TLS certificate in nowhere.pem" in refuses(serve(ECHO, ssl_certfile="nowhere.pem"))
 
 
+def test_a_certificate_without_its_key_is_one_line(serve, tmp_path: Path):
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    line = refuses(serve(ECHO, ssl_certfile=str(tmp_path / "chain.pem")))
+    assert "chain.pem: it has to hold the private key as well, or name that with ssl_keyfile" in line
+
+
+def test_an_address_of_another_machine_is_one_line(serve):
+    # One for documentation: no machine has it (RFC 5737).
+    assert "this machine does not have it" in refuses(serve(ECHO, host="192.0.2.1"))
+
+
+@pytest.mark.parametrize("access_log", [True, False])
+def test_handshakes_are_in_the_access_log_or_nowhere(serve, access_log):
+    server = serve(ECHO, access_log=access_log)
+    with connect(server.ws_url + "/?name=ada"):
+        pass
+    server.signal()
+    assert server.wait() == 0
+    assert ("name=ada" in server.output) is access_log
+
+
 def test_a_file_at_the_unix_path_is_kept(serve, tmp_path: Path):
     (tmp_path / "precious").write_text("data")
     assert "is not a socket" in refuses(serve(ECHO, uds=str(tmp_path / "precious")))
