@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -113,6 +114,16 @@ class Subscription(Subscriber):
             # Another server's, which offers an older form of the extension.
             connection = None
         self._connection = connection
+
+    def __del__(self) -> None:
+        """Warn, as of a coroutine that was never awaited: without the block nobody has joined anything."""
+        if getattr(self, "_since", None) is not None:
+            warnings.warn(
+                "hub.subscribe() was never entered, and has joined no room: write `async with hub.subscribe(...):`.",
+                RuntimeWarning,
+                stacklevel=2,
+                source=self,
+            )
 
     @property
     def client(self) -> str:

@@ -140,6 +140,14 @@ async def test_a_member_who_leaves_and_joins_again_while_joining_is_no_ghost() -
         assert await hub.present("room") == {}
 
 
+async def test_who_forgets_to_enter_is_warned() -> None:
+    async with Hub() as hub:
+        with pytest.warns(RuntimeWarning, match="was never entered") as caught:
+            hub.subscribe(ScriptedSocket(ScriptedConnection()), "room")
+        # Of the line that has to be changed.
+        assert caught[0].filename == __file__
+
+
 @pytest.mark.parametrize("since", [{"room": "e:1"}, {"room": None}, ("e", 1), "e:1"])
 async def test_what_is_no_position_is_told_at_once(since: Any) -> None:
     async with Hub() as hub:
