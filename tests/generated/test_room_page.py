@@ -220,6 +220,24 @@ def test_a_room_that_was_forgotten_is_told_to_who_comes_back(tmp_path: Path, bro
         expect_log(ada, "adahello", "adaanybody here?")
 
 
+@pytest.mark.parametrize(("path", "shown"), [("/rooms/caf%C3%A9", "/rooms/café"), ("/rooms/caf%E9", "/rooms/caf%E9")])
+def test_a_path_with_the_rooms_name_is_shown_as_it_can_be(
+    tmp_path: Path, browser: Browser, path: str, shown: str
+) -> None:
+    root = tmp_path / "demo"
+    falconws(tmp_path, "new", "demo")
+    falconws(root, "add-resource", "chat", "--pattern", "room", "--route", "/rooms/{room_id}")
+    with serving(root, 0, "memory://") as port:
+        page = window(browser)
+        page.goto(f"http://127.0.0.1:{port}{path}")
+        give_name(page, "ada")
+        expect(page.locator("#status")).to_have_text("connected")
+        expect(page.locator("#room")).to_have_text(shown)
+        say(page, "hello")
+        expect_log(page, "adahello")
+        page.close()
+
+
 def test_a_list_of_who_is_there_does_not_undo_what_was_heard_while_it_was_made(browser: Browser, html: str) -> None:
     page = window(browser)
     ScriptedServer(
