@@ -11,7 +11,8 @@ import asyncio
 from typing import Any
 
 from falconws.server.handshake import HandshakeError, HandshakeRequest, parse_request
-from falconws.server.http import cut_off, hurry
+from falconws.server.http import cut_off
+from falconws.server.parting import hurry
 
 _MAX_HEAD_BYTES = 16_384
 

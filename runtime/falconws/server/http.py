@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with a deadline and a limit for the head of a request.
 
 A client that opens a connection and says nothing, or drips its request byte by byte, is cut off; a
-head that is too large is answered with 431; a request that crosses the end of the server is answered.
-Knows nothing of WebSockets but that engines other than ours choke on a long header line.
+head that is too large is answered with 431. Knows nothing of WebSockets but that engines other than
+ours choke on a long header line.
 """
 
 from __future__ import annotations
@@ -10,46 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from falconws.server.handshake import plain_denial
-from falconws.server.lingering import linger, part
+from falconws.server.parting import PartingHttp
 
 MAX_HEAD_BYTES = 65_536
 _MAX_LINE_BYTES = 8190
 _MAX_LINES = 128
 """What the websockets package takes of a handshake; it neither answers nor closes above that."""
 _LINGER_S = 2.0
-_UPLOAD_LINGER_S = 10.0
-"""For a client to notice that it was answered before it had sent the whole body."""
-_BUSY_S = 1.0
-"""Who was answered less than this ago may have asked again already."""
 
 
-class _GuardedHead:
+class _GuardedHead(PartingHttp):
     """Mixed into one of uvicorn's HTTP protocol classes: the deadline and the limit for a request's head."""
 
-    loop: asyncio.AbstractEventLoop
-    transport: Any
-    config: Any
-    server_state: Any
     logger: logging.Logger
-    cycle: Any
-    """The request that was last begun, and its response."""
-    timeout_keep_alive: int
-    timeout_keep_alive_task: asyncio.TimerHandle | None
-    """Runs from an answer to the next request."""
     _head_bytes = 0
     """Received since a head, or the trailers behind a body, are awaited, and perhaps more."""
     _rejected = False
-    _lingers = False
-    """Whether all was said, and the client is still sending."""
     head_due: float | None = None
     """When the first head is due, for a connection that has been waited for elsewhere. Time of the loop."""
-    _deadline: asyncio.TimerHandle | None = None
-    _leaving = False
-    """Whether the server ends: the request that is under way, or about to be, is the last one."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
@@ -59,80 +40,11 @@ class _GuardedHead:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
-        if self.cycle is not None:
-            # Protocol and request hold each other, and nobody else parts them.
-            self.cycle.transport = self.transport
-        super().connection_lost(exc)  # type: ignore[misc]
+        super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         self._stop_deadline()
         super().handle_websocket_upgrade(*event)  # type: ignore[misc]
-
-    def shutdown(self) -> None:
-        """Let the request that has begun be the last one, or the one that is about to come; else close.
-
-        What a client has sent and nobody has read would make the kernel reset a connection that is closed
-        before, and the client could not tell whether it was served. Who has just been answered is likely to
-        be about to ask again.
-        """
-        left_before, self._leaving = self._leaving, True
-        if self._lingers and not left_before:
-            return
-        if left_before or self.transport.is_closing():
-            self._end()
-        elif self.cycle is None or self._is_asking():
-            self._wait(self.config.drain_s / 10)
-        elif not self.cycle.response_complete:
-            # One that has begun does not say that it is the last: the client may ask again, see below.
-            if not self.cycle.response_started:
-                self._keep_no_longer()
-        elif self._was_answered_within(_BUSY_S):
-            self._wait_for_another()
-        else:
-            self._end()
-
-    def on_response_complete(self) -> None:
-        if self._lingers:
-            self.server_state.total_requests += 1
-            return
-        super().on_response_complete()  # type: ignore[misc]
-        if not self._leaving:
-            return
-        if self.transport.is_closing():
-            part(self.transport, self.loop)
-        elif self.cycle.response_complete:
-            self._wait_for_another()
-        else:
-            self._keep_no_longer()
-
-    def _wait_for_another(self) -> None:
-        self._wait(min(self.config.drain_s / 10, _BUSY_S))
-
-    def _wait(self, seconds: float) -> None:
-        self._deadline = hurry(self._deadline, seconds, self.loop, self._give_up)
-
-    def _give_up(self) -> None:
-        if self.cycle is None or self._is_asking():
-            self._cut_off()
-        else:
-            self._end()
-
-    def _end(self) -> None:
-        super().shutdown()  # type: ignore[misc]
-        if self.transport.is_closing():
-            part(self.transport, self.loop)
-
-    def _was_answered_within(self, seconds: float) -> bool:
-        timer = self.timeout_keep_alive_task
-        return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - seconds
-
-    def _is_asking(self) -> bool:
-        """Return whether a part of a request's head is here, and nothing else is under way."""
-        raise NotImplementedError
-
-    def _keep_no_longer(self) -> None:
-        """Let the request that was last begun be the last one, and its answer say so."""
-        self.cycle.keep_alive = False
 
     def _start_deadline(self) -> None:
         seconds = self.config.connection_settings.handshake_timeout_s
@@ -172,35 +84,6 @@ class _GuardedHead:
         self.transport.write(plain_denial(431, "The head of the request is too large."))
         self._linger(_LINGER_S)
 
-    def _linger(self, seconds: float, *, patient: bool = False) -> None:
-        self._lingers = True
-        linger(self.transport, self.loop, seconds, lambda: self.connection_lost(None), patient=patient)
-
-    def _begin_request(self) -> None:
-        """Prepare for the answer to the request that has just begun."""
-        if self._leaving:
-            self._keep_no_longer()
-        if self.cycle.more_body:
-            self.cycle.transport = _AnsweringTransport(self.transport, self.close_behind_answer)
-
-    def close_behind_answer(self) -> None:
-        """Close; when the client is still sending its body, in a way that lets it read the answer."""
-        if self.cycle.more_body:
-            self._linger(_UPLOAD_LINGER_S, patient=True)
-        else:
-            self.transport.close()
-
-
-class _AnsweringTransport:
-    """The transport as the answer to a request sees it that is not here yet as a whole."""
-
-    __slots__ = ("close", "is_closing", "write")
-
-    def __init__(self, transport: Any, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
-
 
 def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:
     """Answer a request that does not come with 408 and close; return the timer of the abort that follows."""
@@ -209,17 +92,6 @@ def cut_off(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHan
     transport.write(plain_denial(408, "The request did not come in time."))
     transport.close()
     return loop.call_later(1.0, transport.abort)
-
-
-def hurry(
-    deadline: asyncio.TimerHandle | None, seconds: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
-) -> asyncio.TimerHandle:
-    """Return the timer of *action* for a request that is awaited while the server drains, in place of *deadline*."""
-    due = loop.time() + seconds
-    if deadline is not None:
-        deadline.cancel()
-        due = min(due, deadline.when())
-    return loop.call_at(due, action)
 
 
 def http_protocol_class() -> type[asyncio.Protocol]:
