@@ -172,6 +172,8 @@ def dial(server: LiveServer, kind: str, *, subprotocol: str = "wamp") -> connect
         subprotocols=[Subprotocol(subprotocol)],
         additional_headers={"Some-Header": kind},
         close_timeout=SECONDS,
+        # With a bound, this client stops reading when it is flooded, and would not read the server's close frame.
+        max_queue=None,
     )
 
 
