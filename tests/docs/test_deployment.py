@@ -1,5 +1,6 @@
 """The files that the deployment pages tell readers to copy work with the programs they are for."""
 
+import asyncio
 import getpass
 import re
 import shutil
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from tests.docs.shell import Shell
@@ -73,25 +74,27 @@ def nginx(folder: Path, backend_port: str) -> Iterator[int]:
         server.communicate(timeout=30)
 
 
-def connect_through(folder: Path, port: int, origin: str) -> ClientConnection:
-    """Open /echo as a browser would that finds demo.example.com on *port*."""
-    return connect(
-        "wss://demo.example.com/echo",
-        sock=socket.create_connection(("127.0.0.1", port)),
-        ssl=ssl.create_default_context(cafile=str(folder / "ca.pem")),
-        origin=Origin(origin),
-    )
+async def echoed_through(folder: Path, port: int, origin: str) -> str | bytes:
+    """Say hello to /echo as a browser would that finds demo.example.com on *port*, and return the answer."""
+    async with asyncio.timeout(60):
+        # Not websockets.sync, whose two threads may trip over each other in the TLS library.
+        async with connect(
+            "wss://demo.example.com/echo",
+            sock=socket.create_connection(("127.0.0.1", port)),
+            ssl=ssl.create_default_context(cafile=str(folder / "ca.pem")),
+            origin=Origin(origin),
+        ) as ws:
+            await ws.send("hello")
+            return await ws.recv()
 
 
 @needs_nginx
 def test_behind_nginx_a_page_of_the_same_origin_is_let_in_and_others_are_not(shell: Shell, tmp_path: Path) -> None:
     with shell.serving(f"$ falconws serve\n...\n{SERVE}\n"), nginx(tmp_path, shell.port) as port:
-        with connect_through(tmp_path, port, "https://demo.example.com") as ws:
-            ws.send("hello")
-            assert ws.recv(timeout=30) == "hello"
+        assert asyncio.run(echoed_through(tmp_path, port, "https://demo.example.com")) == "hello"
         for elsewhere in ("http://demo.example.com", "https://example.com"):
             with pytest.raises(InvalidStatus) as refused:
-                connect_through(tmp_path, port, elsewhere)
+                asyncio.run(echoed_through(tmp_path, port, elsewhere))
             assert refused.value.response.status_code == 403
 
 

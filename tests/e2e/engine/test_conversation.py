@@ -307,17 +307,19 @@ def test_the_scope_says_what_other_engines_say(serve):
 
 
 @pytest.mark.parametrize("size", [10, 200_000])
-def test_tls_carries_messages(serve, tmp_path, size):
+def test_tls_carries_messages(serve, dial, tmp_path, size):
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     context = ssl.create_default_context()
     authority.configure_trust(context)
     server = serve(APP, ssl_certfile=str(tmp_path / "server.pem")).wait_until_ready()
-    with connect(server.ws_url, ssl=context, compression=None) as client:
-        for _ in range(3):
-            client.send("x" * size)
-            assert client.recv(timeout=20) == "x" * size
+    client = dial(server.port)
+    client.encrypt(context)
+    assert b" 101 " in client.handshake()
+    for _ in range(3):
+        client.send_frame(1, b"x" * size)
+        assert client.read_frame() == (1, b"x" * size)
 
 
 def test_ipv6_carries_messages(serve):

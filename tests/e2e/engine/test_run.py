@@ -75,7 +75,7 @@ def test_reload_serves_the_changed_app(serve, tmp_path: Path):
     assert httpx.get(server.url, timeout=20).text == "changed"
 
 
-def test_tls_serves_https_and_wss(serve, tmp_path: Path):
+def test_tls_serves_https_and_wss(serve, dial, tmp_path: Path):
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
@@ -83,9 +83,12 @@ def test_tls_serves_https_and_wss(serve, tmp_path: Path):
     authority.configure_trust(context)
     server = serve(ECHO, ssl_certfile=str(tmp_path / "server.pem"))
     assert server.url.startswith("https://")
-    with connect(server.ws_url, ssl=context) as client:
-        client.send("x" * 200_000)
-        assert client.recv(timeout=20) == "x" * 200_000
+    client = dial(server.port)
+    client.encrypt(context)
+    assert b" 101 " in client.handshake()
+    client.send_frame(1, b"x" * 200_000)
+    assert client.read_frame() == (1, b"x" * 200_000)
+    assert httpx.get(server.url, verify=context, timeout=20).text == "hello"
 
 
 def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Path):

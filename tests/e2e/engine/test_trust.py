@@ -231,22 +231,25 @@ def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, 
     encrypted.encrypt(context)
     encrypted.send(b"GET / HT")
     assert encrypted.read_head().startswith(b"HTTP/1.1 408 ")
-    with connect(server.ws_url, ssl=context) as client:
-        client.send("to the point")
-        assert client.recv(timeout=20) == "to the point"
+    client = dial(server.port)
+    client.encrypt(context)
+    assert b" 101 " in client.handshake()
+    client.send_frame(1, b"to the point")
+    assert client.read_frame() == (1, b"to the point")
 
 
 def test_a_tls_port_with_silent_clients_shuts_down(serve, dial, tls):
     certificate, context = tls
     server = serve(APP, ssl_certfile=certificate, handshake_timeout=None, drain=0.5).wait_until_ready()
     silent = [dial(server.port) for _ in range(20)]
-    with connect(server.ws_url, ssl=context) as client:
-        client.send("here")
-        assert client.recv(timeout=20) == "here"
-        server.signal()
-        with pytest.raises(ConnectionClosed):
-            client.recv(timeout=20)
-        assert client.close_code == 1012
+    client = dial(server.port)
+    client.encrypt(context)
+    assert b" 101 " in client.handshake()
+    client.send_frame(1, b"here")
+    assert client.read_frame() == (1, b"here")
+    server.signal()
+    assert client.read_close()[0] == 1012
+    client.send_frame(8, (1012).to_bytes(2, "big"))
     assert server.wait() == 0
     assert all(client.at_end() for client in silent)
     assert "Traceback" not in server.output
