@@ -126,7 +126,8 @@ class PartingHttp:
     def close_behind_answer(self) -> None:
         """Close; when the client is still sending its body, in a way that lets it read the answer."""
         if self.cycle.more_body:
-            self._linger(_UPLOAD_LINGER_S, patient=True)
+            # Of an answer that was broken off a client does not know by itself that no more comes.
+            self._linger(_UPLOAD_LINGER_S, patient=self.cycle.response_complete)
         else:
             self.transport.close()
 
