@@ -116,6 +116,8 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             super().data_received(data)
             if self.cycle is not before:
                 self._begin_request()
+            else:
+                self._stay_patient()
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
@@ -174,6 +176,8 @@ def _on_h11() -> type[asyncio.Protocol]:
             super().data_received(data)
             if self.cycle is not cycle:
                 self._begin_request()
+            else:
+                self._stay_patient()
             if self.scope is not before:
                 self._stop_deadline()
                 self._head_bytes = 0

@@ -31,6 +31,7 @@ class PartingHttp:
     timeout_keep_alive: int
     timeout_keep_alive_task: asyncio.TimerHandle | None
     """Runs from an answer to the next request."""
+    timeout_keep_alive_handler: Callable[[], None]
     _deadline: asyncio.TimerHandle | None = None
     """Of the request that is awaited."""
     _leaving = False
@@ -99,6 +100,19 @@ class PartingHttp:
     def _was_answered_within(self, seconds: float) -> bool:
         timer = self.timeout_keep_alive_task
         return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - seconds
+
+    def _stay_patient(self) -> None:
+        """Wait for the next request, no longer than else, behind a part of one that was answered before it was here."""
+        if (
+            self.cycle is not None
+            and self.cycle.response_complete
+            and self.timeout_keep_alive_task is None
+            and self in self.server_state.connections  # Not that of a WebSocket now.
+            and not self._is_asking()
+        ):
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _is_asking(self) -> bool:
         """Return whether a part of a request's head is here, and nothing else is under way."""

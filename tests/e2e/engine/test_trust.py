@@ -342,6 +342,16 @@ def test_an_early_answer_that_is_broken_off_ends_for_the_client_at_once(serve, d
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
+@pytest.mark.parametrize("rest", [b"re", b"rest"], ids=["a part", "all"])
+def test_who_was_answered_early_and_sends_its_body_does_not_stay_for_ever(serve, dial, parser, rest):
+    client = dial(serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready().port)
+    client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
+    client.send(rest)
+    assert client.at_end()
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
 def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, parser):
     prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
     server = serve(APP, prelude=prelude, handshake_timeout=1).wait_until_ready()
