@@ -30,6 +30,12 @@ APP = """
                 pass
             if scope["path"] == "/late":
                 await asyncio.sleep(2)
+            if scope["path"] == "/stays":
+                print("stays", flush=True)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                print("left", flush=True)
+                return
             await send({"type": "http.response.start", "status": 200, "headers": []})
             if scope["path"] == "/breaks-off":
                 await send({"type": "http.response.body", "body": b"half", "more_body": True})
@@ -349,6 +355,18 @@ def test_who_was_answered_early_and_sends_its_body_does_not_stay_for_ever(serve,
     assert client.read_head().startswith(b"HTTP/1.1 200 ")
     client.send(rest)
     assert client.at_end()
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_a_responder_learns_that_its_client_has_left_when_more_requests_wait_behind_it(serve, dial, parser):
+    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    client = dial(server.port)
+    client.send(
+        b"GET /stays HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3
+    )
+    server.wait_for_line("^stays")
+    client.reset()
+    server.wait_for_line("^left", timeout=20)
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
