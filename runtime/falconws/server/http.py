@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections import deque
 from typing import Any
 
 from falconws.server.handshake import plain_denial
@@ -106,7 +107,25 @@ def http_protocol_class() -> type[asyncio.Protocol]:
 def _on_httptools(base: Any) -> type[asyncio.Protocol]:
     class HttpProtocol(_GuardedHead, base):  # type: ignore[misc]
         parser: Any
+        pipeline: deque[Any]
+        """Requests that wait for the one under way, each with its application."""
         _has_begun = False
+        _served: Any = None
+        """The request under way; `cycle` may wait behind it."""
+
+        def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+            self._served = cycle
+            super()._start_asgi_task(cycle, app)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self.pipeline:
+                # uvicorn tells the last request only; and what waits would keep this protocol, which keeps it.
+                self._served.disconnected = True
+                self._served.message_event.set()
+                self._served = None
+                self.pipeline.clear()
+                self.cycle.on_response = None
+            super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             if self._rejected:
@@ -116,6 +135,8 @@ def _on_httptools(base: Any) -> type[asyncio.Protocol]:
             super().data_received(data)
             if self.cycle is not before:
                 self._begin_request()
+            else:
+                self._stay_patient()
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self._reject()
 
@@ -174,6 +195,8 @@ def _on_h11() -> type[asyncio.Protocol]:
             super().data_received(data)
             if self.cycle is not cycle:
                 self._begin_request()
+            else:
+                self._stay_patient()
             if self.scope is not before:
                 self._stop_deadline()
                 self._head_bytes = 0

@@ -31,6 +31,7 @@ class PartingHttp:
     timeout_keep_alive: int
     timeout_keep_alive_task: asyncio.TimerHandle | None
     """Runs from an answer to the next request."""
+    timeout_keep_alive_handler: Callable[[], None]
     _deadline: asyncio.TimerHandle | None = None
     """Of the request that is awaited."""
     _leaving = False
@@ -100,6 +101,19 @@ class PartingHttp:
         timer = self.timeout_keep_alive_task
         return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - seconds
 
+    def _stay_patient(self) -> None:
+        """Wait for the next request, no longer than else, behind a part of one that was answered before it was here."""
+        if (
+            self.cycle is not None
+            and self.cycle.response_complete
+            and self.timeout_keep_alive_task is None
+            and self in self.server_state.connections  # Not that of a WebSocket now.
+            and not self._is_asking()
+        ):
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
     def _is_asking(self) -> bool:
         """Return whether a part of a request's head is here, and nothing else is under way."""
         raise NotImplementedError
@@ -126,7 +140,8 @@ class PartingHttp:
     def close_behind_answer(self) -> None:
         """Close; when the client is still sending its body, in a way that lets it read the answer."""
         if self.cycle.more_body:
-            self._linger(_UPLOAD_LINGER_S, patient=True)
+            # Of an answer that was broken off a client does not know by itself that no more comes.
+            self._linger(_UPLOAD_LINGER_S, patient=self.cycle.response_complete)
         else:
             self.transport.close()
 

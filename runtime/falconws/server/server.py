@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -46,6 +47,7 @@ class Server(uvicorn.Server):
         self._forced: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._begun: weakref.WeakSet[Any]
+        self._failed_are_gone = False
 
     @property
     def exit_code(self) -> int:
@@ -144,7 +146,15 @@ class Server(uvicorn.Server):
 
     def _is_somebody_coming(self) -> bool:
         """Return whether a connection was accepted that is not there yet: it may be in its TLS handshake."""
-        return any(protocol.transport is None for protocol in self._begun)
+
+        def is_one_begun() -> bool:
+            return any(protocol.transport is None for protocol in self._begun)
+
+        if not self._failed_are_gone and is_one_begun():
+            # What is left of a handshake that has failed is for the garbage collector, without uvloop.
+            gc.collect()
+            self._failed_are_gone = True
+        return is_one_begun()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, end the lifespan; bounded by the drain and 5 seconds."""

@@ -331,6 +331,18 @@ def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, 
     assert server.wait() == 0
 
 
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+def test_tls_handshakes_that_have_failed_do_not_keep_the_server(serve, dial, tls, loop):
+    certificate, _ = tls
+    server = serve(APP, prelude=loop, drain=1000, ssl_certfile=certificate).wait_until_ready()
+    for _ in range(3):
+        client = dial(server.port)
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.at_end()
+    server.signal()
+    assert server.wait() == 0
+
+
 def test_a_tls_client_that_does_not_say_goodbye_does_not_keep_the_server(serve, dial, tls):
     certificate, context = tls
     server = serve(APP, drain=150, ssl_certfile=certificate).wait_until_ready()

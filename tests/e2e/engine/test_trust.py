@@ -30,7 +30,16 @@ APP = """
                 pass
             if scope["path"] == "/late":
                 await asyncio.sleep(2)
+            if scope["path"] == "/stays":
+                print("stays", flush=True)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                print("left", flush=True)
+                return
             await send({"type": "http.response.start", "status": 200, "headers": []})
+            if scope["path"] == "/breaks-off":
+                await send({"type": "http.response.body", "body": b"half", "more_body": True})
+                raise ValueError("no more")
             await send({"type": "http.response.body", "body": scope["path"].encode()})
             return
         path = scope["path"]
@@ -325,6 +334,42 @@ def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(se
         client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8000000\r\n\r\n")
         client.send(bytes(8_000_000))
         assert client.read_head().startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+def test_an_early_answer_that_is_broken_off_ends_for_the_client_at_once(serve, dial, tls, loop, encrypted):
+    certificate, context = tls
+    endless = "import falconws.server.parting; falconws.server.parting._UPLOAD_LINGER_S = 1000; "
+    options = {"ssl_certfile": certificate} if encrypted else {}
+    client = dial(serve(APP, prelude=loop + endless, **options).wait_until_ready().port)
+    if encrypted:
+        client.encrypt(context)
+    client.send(b"POST /breaks-off HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
+    assert client.at_end()
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@pytest.mark.parametrize("rest", [b"re", b"rest"], ids=["a part", "all"])
+def test_who_was_answered_early_and_sends_its_body_does_not_stay_for_ever(serve, dial, parser, rest):
+    client = dial(serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready().port)
+    client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
+    client.send(rest)
+    assert client.at_end()
+
+
+@pytest.mark.parametrize("parser", ["httptools", "h11"])
+def test_a_responder_learns_that_its_client_has_left_when_more_requests_wait_behind_it(serve, dial, parser):
+    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    client = dial(server.port)
+    client.send(
+        b"GET /stays HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3
+    )
+    server.wait_for_line("^stays")
+    client.reset()
+    server.wait_for_line("^left", timeout=20)
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
