@@ -30,7 +30,7 @@ def generated_names(ctx: click.Context, parameter: click.Parameter, incomplete: 
 
 def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the project's routes, each up to its first field."""
-    from falconws_cli.source.routes import written_routes
+    from falconws_cli.project_routes import written_routes
 
     project = _project()
     if project is None:
@@ -44,8 +44,8 @@ def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 def _generated() -> list[tuple[str, str]]:
     """Return kind and name of what was generated and is still there."""
+    from falconws_cli.change.record import read_memory
     from falconws_cli.generators.starter import STARTER, has_starter
-    from falconws_cli.lifecycle.memory import read_memory
 
     project = _project()
     if project is None:

@@ -84,7 +84,7 @@ class LazyGroup(click.Group):
 
 def _all_commands() -> dict[str, str]:
     """Return our commands and those of other packages' generators, each with its short help; loads none of them."""
-    from falconws_cli.generators.discovery import extension_names
+    from falconws_cli.generators.plugins import extension_names
 
     return {
         **_COMMANDS,
@@ -96,7 +96,7 @@ def _command_of_another_package(ctx: click.Context, name: str) -> click.Command 
     if not name.startswith("add-"):
         return None
     from falconws_cli.errors import CommandError
-    from falconws_cli.generators.extensions import load_extension
+    from falconws_cli.generators.plugins import load_extension
 
     try:
         extension = load_extension(name.removeprefix("add-"))

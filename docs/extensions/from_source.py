@@ -14,9 +14,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from falconws.server import run
-from falconws.server.settings import ConnectionSettings
+from falconws.server.websocket.settings import ConnectionSettings
 from falconws_cli.commands.serve import command as serve
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DIFFERENCES_AT = "tests/runtime/test_falcon_contract.py"

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from falconws_cli.bench.processes import listening_pids, name_of
-from falconws_cli.bench.serving import served
 from falconws_cli.bench.settings import Measure, Settings
-from falconws_cli.bench.target import Target, is_loopback, parse_header, parse_path, parse_url, require_loopback
+from falconws_cli.bench.subject import served
 from falconws_cli.bench.view import JsonView, LiveView, PlainView, View
 from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.processes import listening_pids, name_of
 from falconws_cli.project import require_project
-from falconws_cli.source.routes import suggest_route
+from falconws_cli.project_routes import suggest_route
+from falconws_cli.urls import Target, is_loopback, parse_header, parse_path, parse_url, require_loopback
 
 _MAX_IN_FLIGHT_BYTES = 1 << 30
 _END_S = 15.0
@@ -87,7 +87,7 @@ def _view(settings: Settings, *, as_json: bool) -> View:
 
 def _load(settings: Settings, view: View) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "falconws_cli.bench.generator"],
+        [sys.executable, "-m", "falconws_cli.bench.load"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

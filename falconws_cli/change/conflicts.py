@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from falconws_cli.change.choices import Choices, Policy
+from falconws_cli.change.changes import Change, preview
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.preview import Change, preview
+from falconws_cli.change.record import Memory
+from falconws_cli.change.write_options import Choices, Policy
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import ConflictError
-from falconws_cli.lifecycle.memory import Memory
 
 _ANSWERS = {
     "d": "show the difference",
@@ -97,14 +97,14 @@ def _ask(change: Change) -> Policy | None:
 
 
 def _show(diff: str) -> None:
-    from falconws_cli.change.report import show_diff
+    from falconws_cli.change.changes import show_diff
 
     show_diff(diff)
 
 
 def _merged(root: Path, change: Change, memory: Memory) -> list[Change]:
     """Return the file with both versions in it; where they cannot be in one, the new one goes beside it."""
-    from falconws_cli.change.merging import CannotMergeError, Labels, three_way
+    from falconws_cli.change.merge import CannotMergeError, Labels, three_way
 
     key = memory.manifest.pristine(change.file.path)
     base = None if key is None else memory.text(key)

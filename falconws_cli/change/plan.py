@@ -3,16 +3,16 @@
 rendering.py and the generators make what is planned; writer.py compares it with the disk.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from falconws_cli.source.registration import JsonValue
 
 if TYPE_CHECKING:
     from falconws_cli.source.register import Registration, Removal
-    from falconws_cli.source.wiring import Wiring
-
-JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+    from falconws_cli.source.registration import Wiring
 
 
 @dataclass(frozen=True)
@@ -104,3 +104,30 @@ def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:
     if len({file.path for file in files}) != len(files):
         raise ValueError("two planned files have one path")
     return tuple(files)
+
+
+def union(parts: Iterable[Requirements]) -> Requirements:
+    """Return what any of *parts* has, each once."""
+    return _combined(list(parts), lambda _, lists: dict.fromkeys(value for values in lists for value in values))
+
+
+def common(one: Requirements, other: Requirements) -> Requirements:
+    """Return what both have."""
+    return _combined([one, other], lambda _, lists: [value for value in lists[0] if value in lists[1]])
+
+
+def without(one: Requirements, other: Requirements) -> Requirements:
+    """Return what only *one* has."""
+    return _combined([one, other], lambda _, lists: [value for value in lists[0] if value not in lists[1]])
+
+
+def pyproject_lists(requirements: Requirements) -> dict[str, tuple[str, ...]]:
+    """Return the arguments that dependencies.py takes: everything but the modules, which are no part of the file."""
+    return {name: values for name, values in vars(requirements).items() if name != "modules"}
+
+
+def _combined(
+    parts: Sequence[Requirements], choose: Callable[[str, Sequence[tuple[str, ...]]], Iterable[str]]
+) -> Requirements:
+    names = [known.name for known in fields(Requirements)]
+    return Requirements(**{name: tuple(choose(name, [getattr(part, name) for part in parts])) for name in names})

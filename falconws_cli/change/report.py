@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from falconws_cli.change.choices import Choices
+from falconws_cli.change.changes import Change, counts, show_diff
 from falconws_cli.change.plan import PlannedRegistration
-from falconws_cli.change.preview import Change, counts
+from falconws_cli.change.record import FOLDER
+from falconws_cli.change.write_options import Choices
 from falconws_cli.change.writer import Status
-from falconws_cli.exitcodes import ExitCode
-from falconws_cli.lifecycle.memory import FOLDER
+from falconws_cli.errors import ExitCode
 
 _COLORS = {
     Status.CREATE: "green",
@@ -149,13 +149,6 @@ def memory_status(changes: Sequence[Change]) -> Status:
     """Return what becomes of the memory as a whole."""
     manifest = [change.status for change in changes if change.file.path.name == "manifest.json"]
     return manifest[0] if manifest else Status.IDENTICAL
-
-
-def show_diff(diff: str) -> None:
-    """Print a unified diff, in the colors of git where there are any."""
-    for line in diff.splitlines():
-        color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-        click.echo(click.style(line, bold=True) if line.startswith(("+++", "---")) else click.style(line, fg=color))
 
 
 def _advise(planned: PlannedRegistration) -> None:

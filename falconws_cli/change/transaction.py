@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from falconws_cli.change.choices import Choices, Policy
+from falconws_cli import VERSION
+from falconws_cli.change.changes import Change, preview
+from falconws_cli.change.manifest import Edit, Made, Manifest, Operation
 from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration
-from falconws_cli.change.preview import Change, preview
+from falconws_cli.change.record import Memory, read_memory, sha256
 from falconws_cli.change.report import Report, memory_status
+from falconws_cli.change.write_options import Choices, Policy
 from falconws_cli.change.writer import Status, commit
-from falconws_cli.exitcodes import ExitCode
-from falconws_cli.lifecycle.manifest import Edit, Made, Manifest, Operation
-from falconws_cli.lifecycle.memory import Memory, read_memory, sha256
-from falconws_cli.version import VERSION
+from falconws_cli.errors import ExitCode
 
 Remember = Callable[[Memory, Sequence[Change]], list[PlannedFile]]
 """From the changes that are about to be made to the planned files of the memory."""
@@ -143,7 +143,7 @@ def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
 
 def _made(planned: PlannedRegistration) -> Made:
     from falconws_cli.source.register import Registration
-    from falconws_cli.source.wiring import import_text
+    from falconws_cli.source.registration import import_text
 
     wiring = planned.wiring
     assert wiring is not None

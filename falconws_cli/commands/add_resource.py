@@ -12,7 +12,7 @@ from falconws_cli.commands.options import generating
 from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
 
 _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 

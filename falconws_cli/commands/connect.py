@@ -99,7 +99,7 @@ def command(
       falconws connect /orders --msgpack --send '{"id": 7}' --expect '/"status": "done"/'
       tail -f app.log | falconws connect /logs --subprotocol lines
     """
-    from falconws_cli.connecting.run import connect
+    from falconws_cli.connect.run import connect
 
     waiting = {"sends": iter(sends), "expects": iter(expects)}
     sys.exit(

@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import removing
 
 if TYPE_CHECKING:
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
 
 
 def _kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -42,7 +42,7 @@ def command(kind: str, name: str, choices: Choices) -> None:
       falconws destroy media-handler orders
       falconws undo
     """
-    from falconws_cli.lifecycle.taking_back import destroy
+    from falconws_cli.lifecycle.undo import destroy
     from falconws_cli.project import require_project
 
     sys.exit(destroy(require_project(Path.cwd()), kind, name, choices))

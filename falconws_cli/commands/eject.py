@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

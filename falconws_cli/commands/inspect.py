@@ -21,6 +21,6 @@ def command(target: str | None, as_tree: bool, as_json: bool) -> None:
       falconws inspect --tree
       falconws inspect demo.asgi:app --json
     """
-    from falconws_cli.inspecting.run import inspect
+    from falconws_cli.inspect.run import inspect
 
     inspect(target, Path.cwd(), as_tree=as_tree, as_json=as_json)

@@ -15,7 +15,7 @@ from falconws_cli.commands.options import generating
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
     from falconws_cli.generators.parts import ProjectOptions
 
 
@@ -103,9 +103,9 @@ def command(
       falconws new --interactive
       falconws new demo --preset service --dry-run
     """
-    from falconws_cli.change.choices import Policy
     from falconws_cli.change.transaction import carry_out
-    from falconws_cli.exitcodes import ExitCode
+    from falconws_cli.change.write_options import Policy
+    from falconws_cli.errors import ExitCode
     from falconws_cli.generators.new_project import plan_project
     from falconws_cli.generators.parts import ProjectOptions, parse_parts
 
@@ -117,7 +117,7 @@ def command(
 
         options |= find_preset(preset, presets_file())
     if interactive:
-        from falconws_cli.generators.interview import interview
+        from falconws_cli.generators.prompts import interview
 
         name, options = interview(name, options)
     assert name is not None
@@ -132,7 +132,7 @@ def command(
     if code != ExitCode.OK:
         sys.exit(code)
     if serve:
-        from falconws_cli.serving import serve_new_project
+        from falconws_cli.serve import serve_new_project
 
         sys.exit(serve_new_project(root.resolve()))
     click.echo(f"Next: cd {root} && falconws serve")

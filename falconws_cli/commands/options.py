@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
 
 _POLICIES = ("force", "skip", "merge")
 
@@ -68,7 +68,7 @@ def _writing(
 
 
 def _choices(chosen: dict[str, bool], unrecorded: frozenset[str]) -> "Choices":
-    from falconws_cli.change.choices import Choices, Policy
+    from falconws_cli.change.write_options import Choices, Policy
 
     policies = [name for name in _POLICIES if chosen[name]]
     if len(policies) > 1:

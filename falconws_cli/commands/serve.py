@@ -108,6 +108,6 @@ def command(target: str | None, **options: Any) -> None:
       falconws serve --host 0.0.0.0 --port 8080 --workers 4
       falconws serve demo.asgi:app --ssl-certfile cert.pem --ssl-keyfile key.pem
     """
-    from falconws_cli.serving import serve_target
+    from falconws_cli.serve import serve_target
 
     serve_target(target, Path.cwd(), **options)

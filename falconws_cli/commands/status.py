@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
       falconws status
       falconws status --json
     """
-    from falconws_cli.lifecycle.memory import read_memory
+    from falconws_cli.change.record import read_memory
     from falconws_cli.lifecycle.status import show_status
     from falconws_cli.project import require_project
 

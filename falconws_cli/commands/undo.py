@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import removing
 
 if TYPE_CHECKING:
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
 
 
 @click.command("undo", short_help="Take the last generating command back.")
@@ -27,7 +27,7 @@ def command(choices: Choices) -> None:
       falconws undo --dry-run --diff
       falconws undo
     """
-    from falconws_cli.lifecycle.taking_back import undo
+    from falconws_cli.lifecycle.undo import undo
     from falconws_cli.project import require_project
 
     sys.exit(undo(require_project(Path.cwd()).root, choices))

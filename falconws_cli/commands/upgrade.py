@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import upgrading
 
 if TYPE_CHECKING:
-    from falconws_cli.change.choices import Choices
+    from falconws_cli.change.write_options import Choices
 
 
 @click.command("upgrade", short_help="Bring the project to the installed templates.")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
+from falconws_cli.doctor.app_check import check_app
 from falconws_cli.doctor.finding import Finding, Level, worst_of
 from falconws_cli.doctor.installation import check_installation
-from falconws_cli.doctor.patient import check_app
-from falconws_cli.doctor.surroundings import check_port, check_project
-from falconws_cli.errors import CommandError
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.doctor.project_check import check_port, check_project
+from falconws_cli.errors import CommandError, ExitCode
 from falconws_cli.project import find_project
 
 _COLORS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}

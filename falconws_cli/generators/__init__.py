@@ -7,9 +7,10 @@ its files, its route and its name are taken by what it made the first time.
 from collections.abc import Mapping
 from typing import Protocol
 
-from falconws_cli.change.plan import JsonValue, Piece, Plan, PlannedFile, Recipe
+from falconws_cli.change.plan import Piece, Plan, PlannedFile, Recipe
 from falconws_cli.errors import CommandError
 from falconws_cli.project import Project
+from falconws_cli.source.registration import JsonValue
 
 
 class Generator(Protocol):
@@ -54,7 +55,7 @@ def find_generator(kind: str, package: str = "") -> Generator:
         from falconws_cli.generators.media_handler import MediaHandlerGenerator
 
         return MediaHandlerGenerator()
-    from falconws_cli.generators.extensions import load_extension
+    from falconws_cli.generators.plugins import load_extension
 
     extension = load_extension(kind)
     if extension is None:
@@ -70,7 +71,7 @@ def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue
         RefusedError: It cannot be made as typed.
         CommandError: There is no such generator, or pyproject.toml cannot be edited.
     """
-    from falconws_cli.generators.target import plan_piece
+    from falconws_cli.generators.planning import plan_piece
 
     generator = find_generator(kind)
     recipe = generator.recipe(project, name, options)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements
+from falconws_cli.change.plan import NOTHING, Piece, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.target import read_text
+from falconws_cli.generators.planning import read_text
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
+from falconws_cli.source.python import Import
 from falconws_cli.source.register import media_handler_in
-from falconws_cli.source.syntax import Import
-from falconws_cli.source.wiring import media_handler
+from falconws_cli.source.registration import JsonValue, media_handler
 from falconws_cli.templating.rendering import render_trees
 
 

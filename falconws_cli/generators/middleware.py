@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import JsonValue, Piece, Recipe
+from falconws_cli.change.plan import Piece, Recipe
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.target import read_text
+from falconws_cli.generators.planning import read_text
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
-from falconws_cli.source import wiring
-from falconws_cli.source.syntax import Import
+from falconws_cli.source import registration as wiring
+from falconws_cli.source.python import Import
+from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
 _CONFTEST = PurePosixPath("tests/conftest.py")

@@ -4,14 +4,15 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-from falconws_cli.change.plan import JsonValue, Plan, PlannedFile, Recipe
+from falconws_cli import VERSION
+from falconws_cli.change.plan import Plan, PlannedFile, Recipe
+from falconws_cli.change.record import FOLDER
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
 from falconws_cli.generators.starter import has_starter, without_starters_files
-from falconws_cli.lifecycle.memory import FOLDER
 from falconws_cli.names import Name, parse_name, refuse_as_package
+from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
-from falconws_cli.version import VERSION
 
 _BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}
 """Where a broker is on a developer's machine."""

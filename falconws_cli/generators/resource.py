@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import JsonValue, Piece, Recipe
+from falconws_cli.change.plan import Piece, Recipe
 from falconws_cli.errors import RefusedError
+from falconws_cli.generators.planning import read_text
 from falconws_cli.generators.starter import STARTER_RECIPE, make_starter
-from falconws_cli.generators.target import read_text
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
+from falconws_cli.source.python import Import
 from falconws_cli.source.register import routes_in
-from falconws_cli.source.syntax import Import
+from falconws_cli.source.registration import JsonValue, hub, route
 from falconws_cli.source.uritemplate import find_conflict, parse_uri_template
-from falconws_cli.source.wiring import hub, route
 from falconws_cli.templating.rendering import render_trees
 
 # RFC 9110 section 5.6.2, "token"; RFC 6455 section 4.1 asks for it.

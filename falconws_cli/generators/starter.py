@@ -49,8 +49,8 @@ def make_starter(project: Project) -> Piece:
     # What edits sources is nothing that `falconws new`, which asks for the rest of this module, should pay for.
     from falconws_cli.generators.new_project import render_project
     from falconws_cli.names import parse_name
-    from falconws_cli.source.syntax import Import
-    from falconws_cli.source.wiring import route
+    from falconws_cli.source.python import Import
+    from falconws_cli.source.registration import route
 
     files = render_project(Recipe("project", parse_name(project.package).kebab), root=project.root)
     resource = Import(f"{project.package}.resources.{STARTER}", "EchoResource")

@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import NOTHING, JsonValue, Piece, PlannedFile, Recipe, Requirements
-from falconws_cli.change.preview import Change
+from falconws_cli.change.changes import Change
+from falconws_cli.change.manifest import Manifest, Operation
+from falconws_cli.change.plan import NOTHING, Piece, PlannedFile, Recipe, Requirements
+from falconws_cli.change.record import Memory, sha256
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError
 from falconws_cli.generators import find_generator
-from falconws_cli.generators.target import PYPROJECT, read_text
+from falconws_cli.generators.planning import PYPROJECT, read_text
 from falconws_cli.history import FORGETFUL, rendering_as, trees_of
-from falconws_cli.lifecycle.manifest import Manifest, Operation
-from falconws_cli.lifecycle.memory import Memory, sha256
-from falconws_cli.lifecycle.upgrading import Version, as_registered
+from falconws_cli.lifecycle.upgrade_plan import Version, as_registered
 from falconws_cli.names import parse_name
 from falconws_cli.project import Project
-from falconws_cli.source.dependencies import requirements_in
+from falconws_cli.source.pyproject import requirements_in
 from falconws_cli.source.register import Outcome, routes_in
+from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
 # Below this, a file has little more in common with a pattern than that both are resources.

@@ -7,6 +7,9 @@ texts that mention it too. `destroy` and `undo` then treat it like any other.
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from falconws_cli.change import changes as tracked
+from falconws_cli.change.manifest import Edit, Manifest, Operation
+from falconws_cli.change.record import Memory, sha256
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators import render
 from falconws_cli.generators.starter import (
@@ -18,11 +21,8 @@ from falconws_cli.generators.starter import (
     with_starter,
     without_starter,
 )
-from falconws_cli.lifecycle import tracked
-from falconws_cli.lifecycle.manifest import Edit, Manifest, Operation
-from falconws_cli.lifecycle.memory import Memory, sha256
-from falconws_cli.lifecycle.upgrading import as_registered
-from falconws_cli.lifecycle.withdrawal import Withdrawal
+from falconws_cli.lifecycle.removal import Withdrawal
+from falconws_cli.lifecycle.upgrade_plan import as_registered
 from falconws_cli.project import Project
 
 

@@ -1,14 +1,62 @@
 """What `falconws status` says."""
 
 from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
 from itertools import groupby
+from pathlib import PurePosixPath
 
 import click
 
-from falconws_cli.exitcodes import ExitCode
-from falconws_cli.lifecycle.integrity import GeneratedFile, State, generated_files
-from falconws_cli.lifecycle.manifest import Operation
-from falconws_cli.lifecycle.memory import FOLDER, Memory
+from falconws_cli.change.manifest import Operation
+from falconws_cli.change.merge import has_markers
+from falconws_cli.change.record import FOLDER, Memory, is_text
+from falconws_cli.errors import ExitCode
+
+
+class State(Enum):
+    """What became of a generated file."""
+
+    INTACT = "intact"
+    """As a template made it, or as a later falconws command left it."""
+    EDITED = "edited"
+    MISSING = "missing"
+    CONFLICT = "conflict"
+    """With conflict markers of a merge in it, which are still to be settled."""
+
+
+@dataclass(frozen=True)
+class GeneratedFile:
+    """A file that the project remembers, and the last operation that made it."""
+
+    path: PurePosixPath
+    state: State
+    operation: Operation
+
+
+def generated_files(memory: Memory) -> list[GeneratedFile]:
+    """Return every generated file, in the order of the operations, and of paths within one."""
+    makers = {path: operation for operation in memory.manifest.operations for path in operation.files}
+    return [
+        GeneratedFile(PurePosixPath(path), state_of(memory, path), operation)
+        for operation in memory.manifest.operations
+        for path in sorted(operation.files)
+        if makers[path] is operation
+    ]
+
+
+def state_of(memory: Memory, path: str) -> State:
+    """Return what became of the file at *path*."""
+    try:
+        data = (memory.root / path).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return State.MISSING
+    except OSError:
+        return State.EDITED
+    if has_markers(data):
+        return State.CONFLICT
+    return State.INTACT if any(is_text(data, key) for key in memory.manifest.left_behind(path)) else State.EDITED
+
 
 _COLORS = {State.EDITED: "yellow", State.MISSING: "red", State.CONFLICT: "red"}
 _NOTES = {State.CONFLICT: " (conflict markers of a merge: settle them)"}

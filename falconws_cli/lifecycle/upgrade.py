@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 import click
 
-from falconws_cli.change.choices import Choices
+from falconws_cli import VERSION
+from falconws_cli.change.changes import Change, preview
+from falconws_cli.change.git import require_clean
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.preview import Change, preview
+from falconws_cli.change.record import MANIFEST, read_memory
 from falconws_cli.change.report import Report, memory_status
-from falconws_cli.change.worktree import require_clean
+from falconws_cli.change.write_options import Choices
 from falconws_cli.change.writer import commit
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 from falconws_cli.lifecycle.adoption import plan_adoption
-from falconws_cli.lifecycle.memory import MANIFEST, read_memory
-from falconws_cli.lifecycle.upgrading import Upgrade, plan_upgrade, require_operations
+from falconws_cli.lifecycle.upgrade_plan import Upgrade, plan_upgrade, require_operations
 from falconws_cli.project import Project
-from falconws_cli.version import VERSION
 
 
 def upgrade(project: Project, choices: Choices) -> ExitCode:

@@ -6,17 +6,8 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from falconws_cli.source.items import names_of
-from falconws_cli.source.syntax import (
-    CannotEditError,
-    Edit,
-    Import,
-    Source,
-    dotted,
-    end_line,
-    first_line,
-    walk_values,
-)
+from falconws_cli.source.brackets import names_of
+from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, end_line, first_line, walk_values
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Compiled templates import this, so it must load nothing that a command would not
 
 from collections.abc import Callable, Mapping
 
-from falconws_cli.templating import layout
+from falconws_cli.source import layout
 
 
 def python_string(text: str) -> str:

@@ -19,11 +19,11 @@ from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
+from .disconnect_grace import LingerLimit
 from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected
-from .inbox import Event
-from .lingering import LingerLimit
 from .options import WebSocketOptions
 from .request import Request
+from .stream import Event
 from .websocket import WebSocket, supports_reason
 
 __all__ = ("App",)

@@ -19,12 +19,11 @@ import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .closecodes import CloseCode, check_close, http_status_to_close_code
-from .direct import CONNECTION, Connection, DirectInbox, DirectOutbox
+from .direct_stream import CONNECTION, Connection, DirectInbox, DirectOutbox
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
-from .inbox import Event, Inbox, Payload
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
-from .outbox import Outbox
+from .stream import Event, Inbox, Outbox, Payload
 from .tasks import TaskScope
 
 __all__ = ("Headers", "WebSocket")

@@ -21,8 +21,8 @@ import pytest
 
 from falconws_cli.bench.client import Answers, Client, Frames
 from falconws_cli.bench.frames import client_frame
-from falconws_cli.bench.serving import served
 from falconws_cli.bench.settings import Settings
+from falconws_cli.bench.subject import served
 from falconws_cli.main import cli
 from tests.ports import free_port
 

@@ -14,11 +14,11 @@ from websockets.streams import StreamReader
 from falconws_cli.bench.frames import FrameReader, ServerFrameError, client_frame
 from falconws_cli.bench.handshake import parse_response, request
 from falconws_cli.bench.latency import Histogram
-from falconws_cli.bench.processes import cpu_seconds, listening_pids, name_of
 from falconws_cli.bench.settings import Measure, Settings
-from falconws_cli.bench.target import Target, is_loopback, parse_path, parse_url, require_loopback
 from falconws_cli.bench.view import LiveView
 from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.processes import cpu_seconds, listening_pids, name_of
+from falconws_cli.urls import Target, is_loopback, parse_path, parse_url, require_loopback
 
 TEXT = 0x1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from tests.cli.conftest import Run
 from tests.cli.observing import one_line_error, tree

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from falconws_cli.bench.serving import served
+from falconws_cli.bench.subject import served
 from tests.cli.pseudoterminal import Terminal, terminal
 from tests.ports import free_port
 
@@ -471,8 +471,8 @@ class TestByHand:
 
 
 def test_the_default_context_verifies() -> None:
-    from falconws_cli.bench.target import Target
-    from falconws_cli.connecting.handshake import tls_context
+    from falconws_cli.connect.handshake import tls_context
+    from falconws_cli.urls import Target
 
     context = tls_context(Target("example.com", 443, "/", tls=True), insecure=False, cafile=None)
     assert context is not None

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falconws_cli.connecting.expectations import Expectation
-from falconws_cli.connecting.lines import read_lines
-from falconws_cli.connecting.messages import Payload, encode, indent, kind_of, media_of, plain, printable, readable
+from falconws_cli.connect.expectations import Expectation
+from falconws_cli.connect.lines import read_lines
+from falconws_cli.connect.messages import Payload, encode, indent, kind_of, media_of, plain, printable, readable
 from falconws_cli.errors import RefusedError
 
 JSON = st.recursive(

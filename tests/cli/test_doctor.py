@@ -12,8 +12,8 @@ from typing import Any
 import click.testing
 import pytest
 
+from falconws_cli.doctor.app_check import check_app
 from falconws_cli.doctor.finding import Finding, Level, worst_of
-from falconws_cli.doctor.patient import check_app
 from falconws_cli.main import cli
 from falconws_cli.project import Project
 from tests.ports import free_port

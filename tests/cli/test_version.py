@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import falconws
-from falconws_cli.version import VERSION
+from falconws_cli import VERSION
 
 
 def test_the_version_is_the_same_everywhere() -> None:

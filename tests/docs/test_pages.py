@@ -16,8 +16,8 @@ import falconws
 import falconws.hub
 import falconws.testing
 from falconws.server import run
-from falconws.server.settings import ConnectionSettings
-from falconws_cli.exitcodes import ExitCode
+from falconws.server.websocket.settings import ConnectionSettings
+from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -873,7 +873,7 @@ async def test_unhandled_disconnect(app_class: AppClass, ours: bool, caplog: pyt
 
 
 async def test_unknown_close_code(app_class: AppClass, ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.inbox._LEARN_END_S", 0.01)
+    monkeypatch.setattr("falconws.stream._LEARN_END_S", 0.01)
     codes: list[int] = []
 
     async def receiving(req: Any, ws: Any) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconws import OperationNotAllowed
-from falconws.inbox import End, Inbox
+from falconws.stream import End, Inbox
 from tests.runtime.scripted import FutureServer, ScriptedServer
 
 SECONDS = 20.0
@@ -250,7 +250,7 @@ async def test_a_server_whose_receive_fails_counts_as_lost(caplog: pytest.LogCap
 
 
 async def test_learning_the_end_gives_up_on_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.inbox._LEARN_END_S", 0.01)
+    monkeypatch.setattr("falconws.stream._LEARN_END_S", 0.01)
     inbox = make_inbox(ScriptedServer())
     assert await inbox.learn_end() is None
     inbox.stop()

@@ -4,8 +4,7 @@ import falcon
 import pytest
 
 from falconws import WebSocketDisconnected
-from falconws.inbox import Inbox
-from falconws.outbox import Outbox
+from falconws.stream import Inbox, Outbox
 from tests.runtime.scripted import ScriptedServer
 
 
@@ -77,7 +76,7 @@ async def test_a_failed_send_tells_how_the_connection_ended(
 async def test_an_oserror_without_news_is_1006(
     server: ScriptedServer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falconws.inbox._LEARN_END_S", 0.01)
+    monkeypatch.setattr("falconws.stream._LEARN_END_S", 0.01)
     server.failure = ConnectionResetError()
     with pytest.raises(WebSocketDisconnected) as caught:
         await outbox.put("x")
@@ -87,7 +86,7 @@ async def test_an_oserror_without_news_is_1006(
 async def test_a_runtimeerror_on_a_living_connection_is_what_it_is(
     server: ScriptedServer, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falconws.inbox._LEARN_END_S", 0.01)
+    monkeypatch.setattr("falconws.stream._LEARN_END_S", 0.01)
     server.failure = RuntimeError("server bug")
     with pytest.raises(RuntimeError, match="server bug"):
         await outbox.put("x")

@@ -13,8 +13,9 @@ from falconws_cli.source.register.media_handlers import (
     unregister_media_handler,
 )
 from falconws_cli.source.register.middleware import register_middleware, unregister_middleware
-from falconws_cli.source.register.outcome import Outcome, Registration, Removal, RemovalOutcome
-from falconws_cli.source.register.routes import register_route, routes_in, unregister_route
+from falconws_cli.source.register.result import Outcome, Registration, Removal, RemovalOutcome
+from falconws_cli.source.register.route_reader import routes_in
+from falconws_cli.source.register.routes import register_route, unregister_route
 
 __all__ = [
     "Outcome",

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from falconws_cli.source.imports import bindings
-from falconws_cli.source.register.statement import Place
-from falconws_cli.source.syntax import CannotEditError, Import, Source, dotted, index_of, last_name, walk_scope
+from falconws_cli.source.python import CannotEditError, Import, Source, dotted, index_of, last_name, walk_scope
+from falconws_cli.source.register.target import Place
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _CLASSES = (Import("falconws", "App"), Import("falcon.asgi", "App"))

@@ -4,9 +4,9 @@ import ast
 from collections.abc import Collection, Iterable, Iterator
 
 from falconws_cli.source.imports import importing, local_name
-from falconws_cli.source.register.outcome import Outcome, Registration, Removal, RemovalOutcome
-from falconws_cli.source.register.statement import closest, lines_using, without_imports
-from falconws_cli.source.syntax import CannotEditError, Import, Source
+from falconws_cli.source.python import CannotEditError, Import, Source
+from falconws_cli.source.register.result import Outcome, Registration, Removal, RemovalOutcome
+from falconws_cli.source.register.target import closest, lines_using, without_imports
 
 
 def append_functions(

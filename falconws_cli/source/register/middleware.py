@@ -3,13 +3,13 @@
 import ast
 from collections.abc import Collection, Iterator
 
+from falconws_cli.source import layout
+from falconws_cli.source.brackets import items_of
 from falconws_cli.source.imports import references
-from falconws_cli.source.items import items_of
+from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, index_of, last_name
 from falconws_cli.source.register.apps import app_place, creations, only_creation
-from falconws_cli.source.register.outcome import Registration, Removal
-from falconws_cli.source.register.statement import Item, Place, Target, register, unregister
-from falconws_cli.source.syntax import CannotEditError, Edit, Import, Source, dotted, index_of, last_name
-from falconws_cli.templating import layout
+from falconws_cli.source.register.result import Registration, Removal
+from falconws_cli.source.register.target import Item, Place, Target, register, unregister
 
 
 def register_middleware(text: str, package: str, *, middleware: Import, factory: str = "") -> Registration:

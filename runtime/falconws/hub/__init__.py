@@ -5,17 +5,7 @@ What most applications need is ``falconws.Hub``; brokers of your own start at ``
 
 from __future__ import annotations
 
-from .broker import (
-    Broker,
-    BrokerUnavailable,
-    Entry,
-    Health,
-    History,
-    HistoryLimits,
-    Payload,
-    Publication,
-    Sink,
-)
+from .broker import Broker, BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
 from .events import Event, Gap, Joined, Left, Message
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow

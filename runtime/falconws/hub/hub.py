@@ -16,17 +16,17 @@ from typing import Any, Self
 import falcon.asgi
 from falcon import WebSocketPayloadType
 
+from .broadcast import Encode
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
-from .checks import check_function, check_seconds
+from .checks import check_function, check_name, check_seconds
+from .codec import Media
+from .dispatcher import Switchboard
 from .listener import Listener
-from .names import check_name
-from .outgoing import Encode, Media
 from .policy import Policy
 from .position import Position
 from .stats import Dropped, Stats
 from .subscription import Socket, Subscription, check_socket
-from .switchboard import Switchboard
 
 __all__ = ("Hub",)
 

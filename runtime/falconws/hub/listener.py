@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from .broadcast import AS_EVENT
 from .events import Gap, Message
-from .outgoing import AS_EVENT
 from .policy import Policy
 from .position import Position
 from .subscriber import HubSide, Subscriber, since_for

@@ -7,6 +7,7 @@ the broker is three quarters of that, and every quarter each process renews its 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import secrets
@@ -15,9 +16,36 @@ from itertools import count
 from typing import Any
 
 from .broker import Broker, BrokerUnavailable, Entry
-from .brokers.pace import for_each
+from .concurrency import Shared, for_each
 
-__all__ = ("Membership", "Presence")
+__all__ = ("Membership", "Presence", "Roster", "decode_info")
+
+
+class Roster:
+    """The members of rooms.
+
+    Args:
+        broker: Knows them.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._shared: Shared[dict[str, Any]] = Shared()
+
+    async def members(self, room: str) -> dict[str, Any]:
+        """Return the info of each member, by name, as of a moment after the call.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+        """
+
+        async def ask() -> dict[str, Any]:
+            return {
+                member: decode_info(room, member, info) for member, info in (await self._broker.members(room)).items()
+            }
+
+        return (await self._shared.ask(room, ask)).copy()
+
 
 _STEPS = 4
 _AT_A_TIME = 200
@@ -166,3 +194,17 @@ class Presence:
             await self._tell(membership)
             if entry not in self._memberships:
                 await self._broker.leave(*entry)
+
+
+_logger = logging.getLogger("falconws.hub")
+
+
+def decode_info(room: str, member: str, info: bytes) -> Any:
+    """Return the *info* of a member; None, and a line in the log, when another program has written what is no JSON."""
+    if info == b"null":
+        return None
+    try:
+        return json.loads(info)
+    except (ValueError, RecursionError):
+        _logger.warning("The info of member %r of room %r is not JSON", member, room)
+        return None

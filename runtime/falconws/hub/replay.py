@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
+from .broadcast import Encode, Outgoing
 from .broker import Broker, History, Publication
+from .concurrency import Shared
 from .events import Message
-from .outgoing import Encode, Outgoing
 from .position import Position
 from .room import Room
-from .shared import Shared
 
 __all__ = ("Replays",)
 

@@ -22,12 +22,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from .broadcast import Broadcaster, Encode, Encoder, Fan, Outgoing, arrange
 from .broker import History, Publication
 from .events import Event, Gap, Message
-from .fan import Broadcaster, Fan, arrange
-from .few import Few
-from .outgoing import Encode, Encoder, Outgoing
 from .position import Position
+from .smallset import Few
 from .stats import Stats
 
 __all__ = ("CLOSING", "FLOWING", "OPENING", "RECOVERING", "Follower", "Room", "Surroundings")

@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from .backlog import Backlog, make_backlog
+from .broadcast import AS_EVENT, Broadcaster, Encode, Encoder, Outgoing
 from .broker import Publication
 from .events import Gap
-from .fan import Broadcaster
-from .few import Few
-from .outgoing import AS_EVENT, Encode, Encoder, Outgoing
-from .policy import Backlog, Policy, make_backlog
+from .policy import Policy
 from .position import Position, check_position
 from .replay import Replays
 from .room import Room
+from .smallset import Few
 from .stats import Dropped, Stats
 
 __all__ = ("HubSide", "Subscriber", "since_for")

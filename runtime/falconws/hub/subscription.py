@@ -21,8 +21,8 @@ import falcon
 
 from falconws.closecodes import CloseCode
 
+from .broadcast import Encode, Outgoing
 from .broker import Payload
-from .outgoing import Encode, Outgoing
 from .policy import Policy
 from .position import Position, check_position
 from .presence import Membership, Presence

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from falconws.server.errors import StartError
-    from falconws.server.protocol import WebSocketProtocol
-    from falconws.server.serving import run
+    from falconws.server.main import run
+    from falconws.server.websocket.protocol import WebSocketProtocol
 
 __all__ = ["StartError", "WebSocketProtocol", "run"]
 
 _HOMES = {
     "StartError": "falconws.server.errors",
-    "WebSocketProtocol": "falconws.server.protocol",
-    "run": "falconws.server.serving",
+    "WebSocketProtocol": "falconws.server.websocket.protocol",
+    "run": "falconws.server.main",
 }
 
 

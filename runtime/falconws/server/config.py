@@ -9,13 +9,13 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from falconws.server.application import load_application
+from falconws.server.admission import Gate, GateSettings
+from falconws.server.demux import entrance_class
 from falconws.server.engine import Engine
-from falconws.server.entrance import entrance_class
 from falconws.server.errors import StartError
-from falconws.server.gate import Gate, GateSettings
-from falconws.server.http import http_protocol_class
-from falconws.server.settings import ConnectionSettings
+from falconws.server.http.protocol import http_protocol_class
+from falconws.server.importer import load_application
+from falconws.server.websocket.settings import ConnectionSettings
 
 _logger = logging.getLogger("falconws.server")
 

@@ -46,7 +46,7 @@ def choose_engine(name: str) -> Engine:
                 ) from error
             fallback = choose_engine("websockets-sansio")
             return Engine(fallback.ws, fallback.title, False, f"picows cannot be imported ({error})")
-        return Engine("falconws.server.protocol:WebSocketProtocol", _title("picows", "picows"), True)
+        return Engine("falconws.server.websocket.protocol:WebSocketProtocol", _title("picows", "picows"), True)
     package = name.partition("-")[0]
     try:
         importlib.import_module(package)

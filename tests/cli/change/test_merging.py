@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.change import merging
-from falconws_cli.change.merging import GitMissingError, Labels, Merged, NotTextError, three_way
+from falconws_cli.change import merge as merging
+from falconws_cli.change.merge import GitMissingError, Labels, Merged, NotTextError, three_way
 
 BASE = b"import a\n\nx = 1\ny = 2\n\n\nend = True\n"
 OURS = BASE.replace(b"x = 1", b"x = 10")

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from falconws_cli.change.changes import Change
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.preview import Change
 from falconws_cli.change.writer import Status
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run
 from tests.cli.observing import one_line_error, tree
 from tests.cli.pseudoterminal import Terminal, terminal

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run
 from tests.cli.observing import one_line_error, snapshot
 

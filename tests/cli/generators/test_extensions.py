@@ -12,10 +12,11 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from falconws_cli import extending, generators
-from falconws_cli.exitcodes import ExitCode
-from falconws_cli.generators.discovery import extension_names
-from falconws_cli.lifecycle.memory import read_memory
+from falconws_cli import generators
+from falconws_cli import plugin_api as extending
+from falconws_cli.change.record import read_memory
+from falconws_cli.errors import ExitCode
+from falconws_cli.generators.plugins import extension_names
 from falconws_cli.main import cli
 from falconws_cli.project import require_project
 from falconws_cli.templating.templates import find_root
@@ -255,7 +256,7 @@ def test_json_names_what_it_makes(shell: Shell) -> None:
 
 def test_the_page_documents_all_that_a_package_may_import() -> None:
     page = (Path(__file__).parents[3] / "docs" / "howto" / "write-a-generator.md").read_text()
-    documented = re.findall(r"auto\w+:: falconws_cli\.extending\.(\w+)", page)
+    documented = re.findall(r"auto\w+:: falconws_cli\.plugin_api\.(\w+)", page)
     # An alias of types has nothing to document.
     assert sorted([*documented, "JsonValue"]) == sorted(extending.__all__)
     assert all(hasattr(extending, name) for name in extending.__all__)
@@ -285,20 +286,20 @@ BROKEN = {
     ),
     "no json": (
         "{module}:Generator",
-        "from falconws_cli.extending import *\nclass Generator:\n    params = ()\n    make = print\n"
+        "from falconws_cli.plugin_api import *\nclass Generator:\n    params = ()\n    make = print\n"
         "    def recipe(self, *a):\n        return Recipe('x', 'y', {{'of': object()}})",
         "JSON",
     ),
     "outside": (
         "{module}:Generator",
-        "from falconws_cli.extending import *\nfrom pathlib import PurePosixPath\nclass Generator:\n    params = ()\n"
+        "from falconws_cli.plugin_api import *\nfrom pathlib import PurePosixPath\nclass Generator:\n    params = ()\n"
         "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n"
         "        return Piece((PlannedFile(PurePosixPath('../outside.py'), b''),))",
         "it would write ../outside.py",
     ),
     "no piece": (
         "{module}:Generator",
-        "from falconws_cli.extending import *\nclass Generator:\n    params = ()\n"
+        "from falconws_cli.plugin_api import *\nclass Generator:\n    params = ()\n"
         "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n        return []",
         "no Piece",
     ),
@@ -357,7 +358,7 @@ def test_a_name_that_no_command_can_have_is_passed_over(
 
 def test_looking_for_packages_loads_none_of_them(tmp_path: Path, site: Path) -> None:
     script = (
-        "import sys; from falconws_cli.generators.discovery import extension_names; "
+        "import sys; from falconws_cli.generators.plugins import extension_names; "
         "print(extension_names(), *sys.modules)"
     )
 

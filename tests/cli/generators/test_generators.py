@@ -6,12 +6,13 @@ import click.testing
 import pytest
 
 from falconws_cli import generators
-from falconws_cli.change.plan import JsonValue, Recipe
+from falconws_cli.change.plan import Recipe
 from falconws_cli.change.writer import Status, commit, compare
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.main import cli
 from falconws_cli.project import Project, require_project
 from falconws_cli.source.register import Outcome
+from falconws_cli.source.registration import JsonValue
 
 RECIPES: list[tuple[str, dict[str, JsonValue]]] = [
     ("resource", {"route": "/rooms/{room_id}", "pattern": "duplex", "subprotocol": "chat", "http": False}),

@@ -11,7 +11,7 @@ import click.testing
 import pytest
 from click.shell_completion import ShellComplete
 
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 from falconws_cli.generators.parts import WHAT, Part, ProjectOptions, parse_parts
 from falconws_cli.generators.presets import presets_file
 from falconws_cli.main import cli

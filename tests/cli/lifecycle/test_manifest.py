@@ -6,10 +6,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from falconws_cli.change.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest
 from falconws_cli.change.plan import Recipe, Requirements
+from falconws_cli.change.record import Memory, is_memory, read_memory, sha256
 from falconws_cli.change.writer import commit
-from falconws_cli.lifecycle.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest
-from falconws_cli.lifecycle.memory import Memory, is_memory, read_memory, sha256
 
 WITHOUT_A_CLOCK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TEXT = st.text(max_size=12)

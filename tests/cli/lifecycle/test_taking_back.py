@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.exitcodes import ExitCode
-from falconws_cli.lifecycle.memory import read_memory
+from falconws_cli.change.record import read_memory
+from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run, do
 from tests.cli.observing import one_line_error, snapshot, tree, without_memory
 

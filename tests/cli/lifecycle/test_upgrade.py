@@ -12,7 +12,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from falconws_cli.exitcodes import ExitCode
+from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from falconws_cli.templating import rendering, templates
 from tests.cli.projects.store import HERE, restore

@@ -34,7 +34,7 @@ def restore(version: str, target: Path) -> Path:
 
 def store(version: str) -> None:
     """Store what the installed falconws makes as that of *version*."""
-    from falconws_cli.version import VERSION
+    from falconws_cli import VERSION
 
     target = HERE / version
     if version != VERSION:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.errors import CommandError
-from falconws_cli.source.dependencies import edit_pyproject, lacks_blank_line, remove_from_pyproject
+from falconws_cli.source.pyproject import edit_pyproject, lacks_blank_line, remove_from_pyproject
 
 TEXT = """\
 # The project.

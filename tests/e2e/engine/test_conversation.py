@@ -9,7 +9,7 @@ import trustme
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect, unix_connect
 
-from falconws.server.deflate import DeflateSettings
+from falconws.server.websocket.deflate import DeflateSettings
 
 # Echoes, and does on demand what its path says; tells each end on a second connection to /ends.
 APP = """
@@ -353,7 +353,7 @@ def test_deflate_is_negotiated_when_it_is_on(serve):
 
 def test_window_bits_and_context_takeover_are_settable(serve):
     settings = DeflateSettings(window_bits=9, context_takeover=False)
-    prelude = "from falconws.server.deflate import DeflateSettings\n"
+    prelude = "from falconws.server.websocket.deflate import DeflateSettings\n"
     server = serve(APP, ws_deflate=settings, prelude=prelude).wait_until_ready()
     with connect(server.ws_url) as client:
         agreed = client.response.headers["Sec-WebSocket-Extensions"]

@@ -273,7 +273,7 @@ def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, befor
     assert server.wait() == 0
 
 
-PATIENT = "import falconws.server.http as http; http._BUSY_S = 15; "
+PATIENT = "import falconws.server.http.protocol as http; http._BUSY_S = 15; "
 
 
 @parsers

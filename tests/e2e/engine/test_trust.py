@@ -340,7 +340,7 @@ def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(se
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
 def test_an_early_answer_that_is_broken_off_ends_for_the_client_at_once(serve, dial, tls, loop, encrypted):
     certificate, context = tls
-    endless = "import falconws.server.parting; falconws.server.parting._UPLOAD_LINGER_S = 1000; "
+    endless = "import falconws.server.http.shutdown; falconws.server.http.shutdown._UPLOAD_LINGER_S = 1000; "
     options = {"ssl_certfile": certificate} if encrypted else {}
     client = dial(serve(APP, prelude=loop + endless, **options).wait_until_ready().port)
     if encrypted:

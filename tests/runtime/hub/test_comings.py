@@ -86,7 +86,7 @@ async def test_a_hub_that_stops_tells_nobody_any_more() -> None:
 
 
 async def test_thousands_of_deliveries_do_not_hold_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.hub.comings._DELIVERIES_A_TURN", 20)
+    monkeypatch.setattr("falconws.hub.presence_events._DELIVERIES_A_TURN", 20)
     watching = ScriptedConnection()
     names = [f"u{number}" for number in range(40)]
     async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=tell), AsyncExitStack() as crowd:

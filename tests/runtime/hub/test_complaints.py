@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from falconws.hub import complaints
-from falconws.hub.complaints import Complaints
+from falconws.hub import log_throttle as complaints
+from falconws.hub.log_throttle import Complaints
 
 
 @pytest.fixture

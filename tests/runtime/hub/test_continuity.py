@@ -92,7 +92,7 @@ class Client:
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.hub.recoveries.backoff", lambda: itertools.repeat(0.0))
+    monkeypatch.setattr("falconws.hub.recovery.backoff", lambda: itertools.repeat(0.0))
 
 
 class Continuity(RuleBasedStateMachine):

@@ -7,9 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falconws.hub.broadcast import Outgoing, arrange
 from falconws.hub.events import Gap
-from falconws.hub.fan import arrange
-from falconws.hub.outgoing import Outgoing
 from falconws.hub.position import Position
 
 from .scripted import ScriptedConnection

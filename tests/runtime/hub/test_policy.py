@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconws import Policy
-from falconws.hub.policy import Backlog, make_backlog
+from falconws.hub.backlog import Backlog, make_backlog
 
 
 @dataclass(eq=False)

@@ -136,7 +136,7 @@ async def test_health_tells_how_many_rooms_do_not_recover_and_why(broker: Partly
 async def test_when_the_broker_is_back_rooms_wait_no_longer_to_be_tried_again(
     broker: Partly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falconws.hub.recoveries.backoff", lambda: itertools.repeat(3600.0))
+    monkeypatch.setattr("falconws.hub.recovery.backoff", lambda: itertools.repeat(3600.0))
     async with AsyncExitStack() as until, Hub(broker) as hub:
         connection = await follow(hub, *BAD, until=until)
         broker.hub.restored()
@@ -150,7 +150,7 @@ async def test_when_the_broker_is_back_rooms_wait_no_longer_to_be_tried_again(
 async def test_a_room_that_nobody_follows_any_more_is_not_tried_again(
     broker: Partly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falconws.hub.recoveries.backoff", lambda: itertools.repeat(0.0))
+    monkeypatch.setattr("falconws.hub.recovery.backoff", lambda: itertools.repeat(0.0))
     async with AsyncExitStack() as until, Hub(broker) as hub:
         async with hub.subscribe(ScriptedSocket(), "bad 0"):
             broker.hub.restored()
@@ -238,7 +238,7 @@ async def test_nothing_recovers_once_the_hub_has_stopped() -> None:
 async def test_a_hub_that_stops_while_rooms_recover_leaves_nothing_running(
     broker: Partly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falconws.hub.recoveries.backoff", lambda: itertools.repeat(0.001))
+    monkeypatch.setattr("falconws.hub.recovery.backoff", lambda: itertools.repeat(0.001))
     before = asyncio.all_tasks()
     hub = Hub(broker)
     await hub.start()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from falconws.hub import Gap, History, Message, Position, Publication
-from falconws.hub.outgoing import AS_EVENT, Encoder, Media
+from falconws.hub.broadcast import AS_EVENT, Encoder
+from falconws.hub.codec import Media
 from falconws.hub.room import Room
 from falconws.hub.stats import Stats
 

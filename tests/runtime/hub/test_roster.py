@@ -9,7 +9,7 @@ import pytest
 from falconws import HistoryLimits
 from falconws.hub import BrokerUnavailable
 from falconws.hub.brokers.memory import MemoryBroker
-from falconws.hub.roster import Roster
+from falconws.hub.presence import Roster
 
 from .scripted import settle
 

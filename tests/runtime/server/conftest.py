@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from falconws.server.connection import Connection
-from falconws.server.deflate import PerMessageDeflate
-from falconws.server.frameprotocol import feed, switch_protocols
-from falconws.server.settings import ConnectionSettings
+from falconws.server.websocket.connection import Connection
+from falconws.server.websocket.deflate import PerMessageDeflate
+from falconws.server.websocket.picows_adapter import feed, switch_protocols
+from falconws.server.websocket.settings import ConnectionSettings
 
 
 class MemoryTransport:

@@ -20,8 +20,9 @@ except ImportError:
     sys.exit("This needs atheris: pip install atheris")
 
 with atheris.instrument_imports(include=["falconws.server"]):
-    from falconws.server import assembly, connection, frames  # noqa: F401
-    from falconws.server.settings import ConnectionSettings
+    from falconws.server.websocket import assembler as assembly  # noqa: F401
+    from falconws.server.websocket import frames
+    from falconws.server.websocket.settings import ConnectionSettings
 
 _spec = importlib.util.spec_from_file_location("conversation", Path(__file__).with_name("conftest.py"))
 assert _spec is not None

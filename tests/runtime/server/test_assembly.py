@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falconws.server.assembly import Compressed, MessageAssembler
 from falconws.server.errors import ProtocolError
+from falconws.server.websocket.assembler import Compressed, MessageAssembler
 
 CONTINUATION, TEXT, BINARY = 0, 1, 2
 

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falconws.server.errors import DisconnectedError
-from falconws.server.frameprotocol import feed
-from falconws.server.settings import ConnectionSettings
+from falconws.server.websocket.picows_adapter import feed
+from falconws.server.websocket.settings import ConnectionSettings
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 
-from falconws.server.deflate import DeflateSettings, PerMessageDeflate, negotiate
 from falconws.server.errors import ProtocolError
+from falconws.server.websocket.deflate import DeflateSettings, PerMessageDeflate, negotiate
 
 TEXT, BINARY = 1, 2
 MIB = 1024 * 1024

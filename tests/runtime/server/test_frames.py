@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close, Frame, Opcode
 
 from falconws.server.errors import ProtocolError
-from falconws.server.frames import close_payload, frame_header, is_sendable_close_code, parse_close_payload
+from falconws.server.websocket.frames import close_payload, frame_header, is_sendable_close_code, parse_close_payload
 
 
 @pytest.mark.parametrize(

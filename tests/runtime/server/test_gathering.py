@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from falconws.server.connection import Connection
-from falconws.server.deflate import DeflateSettings, PerMessageDeflate, negotiate
-from falconws.server.settings import ConnectionSettings
+from falconws.server.websocket.connection import Connection
+from falconws.server.websocket.deflate import DeflateSettings, PerMessageDeflate, negotiate
+from falconws.server.websocket.settings import ConnectionSettings
 
 SETTINGS = ConnectionSettings(send_timeout_s=None, ping_interval_s=None)
 

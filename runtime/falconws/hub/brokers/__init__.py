@@ -9,8 +9,7 @@ from importlib import import_module
 
 from falconws.hub.broker import Broker, HistoryLimits
 
-from .link import redact
-from .url import split_url
+from .url import redact, split_url
 
 __all__ = ("make_broker",)
 

@@ -2,17 +2,147 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections import deque
 from collections.abc import Iterable, Sequence
 from time import monotonic
 
 from falconws.hub.broker import Entry, Health, History, HistoryLimits, Payload, Publication, Sink
 from falconws.hub.position import Position
 
-from .history import Log
-from .leases import Leases
+__all__ = ("Leases", "Log", "MemoryBroker")
 
-__all__ = ("MemoryBroker",)
+
+class Log:
+    """The offset that a room has reached, and its newest publications.
+
+    Args:
+        offset: Where the room begins: the first publication gets the offset after it.
+    """
+
+    __slots__ = ("_complete_since", "_kept", "offset")
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        """The offset of the newest publication."""
+        self._complete_since = offset
+        # Most rooms of a process that has many are quiet, and an empty deque takes 0.7 kB.
+        self._kept: deque[tuple[float, Publication]] | None = None
+
+    def append(self, publication: Publication, now: float, limits: HistoryLimits) -> None:
+        """Add the room's newest publication, made at *now* (seconds)."""
+        self.offset = publication.position.offset
+        if not limits.messages:
+            self._complete_since = self.offset
+            return
+        if self._kept is None:
+            self._kept = deque()
+        self._kept.append((now, publication))
+        while len(self._kept) > limits.messages:
+            self._drop_oldest()
+        self.expire(now, limits)
+
+    def expire(self, now: float, limits: HistoryLimits) -> bool:
+        """Let go of what is older than the limits allow at *now*; return whether nothing is kept any more."""
+        while self._kept and self._kept[0][0] <= now - limits.age_s:
+            self._drop_oldest()
+        if not self._kept:
+            self._kept = None
+        return self._kept is None
+
+    def _drop_oldest(self) -> None:
+        assert self._kept is not None
+        _, publication = self._kept.popleft()
+        self._complete_since = publication.position.offset
+
+    def after(self, offset: int) -> tuple[list[Publication], bool]:
+        """Return the kept publications after *offset*, in order, and whether they are all that there were."""
+        complete = self._complete_since <= offset <= self.offset
+        if offset > self.offset:
+            # Nobody can have seen what was never published: the caller's past is not this room's.
+            offset = -1
+        if self._kept is None:
+            return [], complete
+        # Offsets of a room have no holes, so where to begin is known.
+        skip = max(0, offset - self._kept[0][1].position.offset + 1)
+        return [self._kept[index][1] for index in range(skip, len(self._kept))], complete
+
+
+class _Member:
+    __slots__ = ("devices", "info")
+
+    def __init__(self, info: bytes) -> None:
+        self.info = info
+        self.devices: dict[str, float] = {}
+
+
+class Leases:
+    """The members of one room, their devices, and until when each device counts. False when there are none."""
+
+    __slots__ = ("_members", "_none_before")
+
+    def __init__(self) -> None:
+        self._members: dict[str, _Member] = {}
+        self._none_before = math.inf
+        """Until then no lease runs out. Everybody who comes or asks looks for those that have."""
+
+    def __bool__(self) -> bool:
+        return bool(self._members)
+
+    def join(self, member: str, device: str, info: bytes, deadline: float) -> bool:
+        """Add a device, or renew it; return whether *member* is new. *info* replaces that of earlier devices."""
+        present = self._members.get(member)
+        new = present is None
+        if present is None:
+            present = self._members[member] = _Member(info)
+        present.info = info
+        present.devices[device] = deadline
+        self._none_before = min(self._none_before, deadline)
+        return new
+
+    def renew(self, member: str, device: str, deadline: float) -> bool:
+        """Prolong a lease; return whether the device is there. One that nobody has removed yet is."""
+        present = self._members.get(member)
+        if present is None or device not in present.devices:
+            return False
+        present.devices[device] = deadline
+        self._none_before = min(self._none_before, deadline)
+        return True
+
+    def leave(self, member: str, device: str) -> bool:
+        """Remove a device; return whether it was the member's last."""
+        present = self._members.get(member)
+        if present is None or present.devices.pop(device, None) is None or present.devices:
+            return False
+        del self._members[member]
+        return True
+
+    def members(self, now: float) -> dict[str, bytes]:
+        """Return the members with a device whose lease runs at *now*, each with its info."""
+        if now < self._none_before:
+            return {member: present.info for member, present in self._members.items()}
+        return {
+            member: present.info
+            for member, present in self._members.items()
+            if any(deadline > now for deadline in present.devices.values())
+        }
+
+    def expire(self, now: float) -> list[str]:
+        """Remove the devices whose lease has run out at *now*; return the members who are gone by that."""
+        if now < self._none_before:
+            return []
+        gone = []
+        self._none_before = math.inf
+        for member, present in list(self._members.items()):
+            for device in [device for device, deadline in present.devices.items() if deadline <= now]:
+                del present.devices[device]
+            if not present.devices:
+                del self._members[member]
+                gone.append(member)
+            else:
+                self._none_before = min(self._none_before, *present.devices.values())
+        return gone
 
 
 class _Store:

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-__all__ = ("read_host", "read_query", "split_url")
+__all__ = ("describe", "read_host", "read_query", "redact", "split_url")
+
+
+def describe(error: BaseException) -> str:
+    """Return *error* as one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, TimeoutError) and not text:
+        return "no answer in time"
+    return text or type(error).__name__
+
+
+def redact(url: str) -> str:
+    """Return *url* without user, password and query: what may be logged."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "a URL without a scheme"
+    # A password may have unescaped slashes and question marks; everything before the last @ goes.
+    rest = rest.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}://{rest.rstrip('/')}"
 
 
 def split_url(url: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@ import ast
 
 import pytest
 
+from falconws_cli.source.python import Import
 from falconws_cli.source.register import (
     Outcome,
     Registration,
@@ -12,7 +13,6 @@ from falconws_cli.source.register import (
     register_route,
     routes_in,
 )
-from falconws_cli.source.syntax import Import
 from tests.cli.source.register.surroundings import added_lines
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from falconws_cli.source.python import Import
 from falconws_cli.source.register import (
     Outcome,
     Registration,
@@ -21,7 +22,6 @@ from falconws_cli.source.register import (
     unregister_middleware,
     unregister_route,
 )
-from falconws_cli.source.syntax import Import
 from tests.cli.source.register.surroundings import APP_LINES, APPS, ROUTES, modules
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")

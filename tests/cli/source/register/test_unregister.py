@@ -2,6 +2,7 @@
 
 import pytest
 
+from falconws_cli.source.python import Import
 from falconws_cli.source.register import (
     Removal,
     RemovalOutcome,
@@ -10,7 +11,6 @@ from falconws_cli.source.register import (
     unregister_middleware,
     unregister_route,
 )
-from falconws_cli.source.syntax import Import
 
 
 def route(text: str) -> Removal:

@@ -4,7 +4,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from falconws import HistoryLimits, Position
 from falconws.hub.broker import Publication
-from falconws.hub.brokers.history import Log
+from falconws.hub.brokers.memory import Log
 
 LIMITS = HistoryLimits(messages=4, age_s=10)
 BEGIN = 7

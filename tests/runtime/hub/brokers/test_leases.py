@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from falconws.hub.brokers.leases import Leases
+from falconws.hub.brokers.memory import Leases
 
 MEMBERS, DEVICES = st.sampled_from("abc"), st.sampled_from("123")
 

@@ -1,6 +1,6 @@
 """A room as a process follows it over NATS."""
 
-from falconws.hub.brokers.nats.room import FollowedRoom, Place
+from falconws.hub.brokers.nats.cursor import FollowedRoom, Place
 
 
 def test_what_was_delivered_of_a_stream_that_is_gone_says_nothing_of_its_successor() -> None:

@@ -8,14 +8,7 @@ from hypothesis import strategies as st
 
 from falconws.hub import Position
 from falconws.hub.broker import Publication
-from falconws.hub.brokers.redis.message import (
-    Came,
-    Went,
-    encode,
-    follow_each_other,
-    read_entry,
-    read_passed_on,
-)
+from falconws.hub.brokers.redis.codec import Came, Went, encode, follow_each_other, read_entry, read_passed_on
 
 names = st.text(st.characters(codec="utf-8"), min_size=1)
 payloads = st.one_of(st.text(st.characters(codec="utf-8")), st.binary())

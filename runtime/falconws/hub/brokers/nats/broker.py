@@ -22,18 +22,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
-from falconws.hub.brokers.link import Link, describe
-from falconws.hub.brokers.pace import for_each
+from falconws.hub.brokers.reconnect import Link
+from falconws.hub.brokers.url import describe
+from falconws.hub.concurrency import backoff, for_each
 from falconws.hub.position import Position
 
-from .message import ANCHOR_HEADER, decode, encode, name_of, place_of, token_of
+from .codec import ANCHOR_HEADER, decode, encode, name_of, place_of, token_of
+from .cursor import FollowedRoom, Place
+from .hub_streams import Streams, round_s
 from .presence import read_events
-from .room import FollowedRoom, Place
 from .session import NatsSession, TooLargeError, check_credentials, load_nats
 from .stream import Stored
-from .streams import Streams, round_s
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)

@@ -16,9 +16,9 @@ from contextlib import suppress
 from typing import Any
 
 from falconws.hub.broker import Entry
-from falconws.hub.brokers.pace import for_each
+from falconws.hub.concurrency import for_each
 
-from .message import Headers, name_of, token_of
+from .codec import Headers, name_of, token_of
 from .session import NatsSession
 from .stream import Conflict, NatsStream, Stored
 

@@ -19,7 +19,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from falconws.hub.backoff import backoff
+from falconws.hub.concurrency import backoff
 
 from .session import ApiError, NatsSession
 

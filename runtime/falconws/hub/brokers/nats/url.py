@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from falconws.hub.brokers.link import redact
-from falconws.hub.brokers.url import read_host, read_query, split_url
+from falconws.hub.brokers.url import read_host, read_query, redact, split_url
 
 __all__ = ("NatsUrl",)
 

@@ -19,18 +19,19 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 
-from falconws.hub.backoff import backoff
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
-from falconws.hub.brokers.link import Link, describe
+from falconws.hub.brokers.reconnect import Link
+from falconws.hub.brokers.url import describe
+from falconws.hub.concurrency import backoff
 from falconws.hub.position import Position
 
 from . import scripts
-from .message import Came, Went, encode, follow_each_other, read_entry, read_passed_on
+from .client import RedisServer
+from .codec import Came, Went, encode, follow_each_other, read_entry, read_passed_on
+from .connection import Argument
 from .presence import RedisPresence
-from .server import RedisServer
 from .session import RedisSession
 from .url import RedisUrl
-from .wire import Argument
 
 __all__ = ("RedisBroker",)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from falconws.hub.broker import Entry
-from falconws.hub.brokers.pace import for_each
+from falconws.hub.concurrency import for_each
 
 from . import scripts
-from .server import RedisServer
-from .wire import Argument
+from .client import RedisServer
+from .connection import Argument
 
 __all__ = ("RedisPresence",)
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 
-from .feed import Feed
-from .server import RedisServer
+from .client import RedisServer
+from .pubsub import Feed
 
 __all__ = ("RedisSession",)
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from falconws.hub.brokers.link import describe, redact
-from falconws.hub.brokers.url import read_host, read_query, split_url
+from falconws.hub.brokers.url import describe, read_host, read_query, redact, split_url
 
 __all__ = ("RedisUrl", "load_redis")
 

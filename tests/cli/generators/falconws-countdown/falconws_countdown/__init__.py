@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from falconws_cli.extending import (
+from falconws_cli.plugin_api import (
     Import,
     JsonValue,
     Piece,

@@ -1,0 +1,174 @@
+"""A conversation from end to end: where to, the handshake, who speaks, and how it ended."""
+
+import asyncio
+import contextlib
+import functools
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from pathlib import Path
+
+import click
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from falconws_cli.connect.expectations import Expectation
+from falconws_cli.connect.handshake import Handshake, open_connection, tls_context
+from falconws_cli.connect.lines import read_lines
+from falconws_cli.connect.messages import Message, Payload, encode, plain, printable
+from falconws_cli.connect.script import Conversation, Script
+from falconws_cli.errors import RefusedError
+from falconws_cli.project_routes import suggest_route
+from falconws_cli.urls import Target, parse_header, parse_path, parse_url
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+def connect(
+    where: str,
+    start: Path,
+    *,
+    port: int,
+    headers: Sequence[str],
+    subprotocols: Sequence[str],
+    origin: str | None,
+    steps: Sequence[tuple[str, str]],
+    payload: str,
+    timeout_s: float,
+    wait_s: float,
+    insecure: bool,
+    cafile: str | None,
+) -> int:
+    """Converse with *where*, a URL or a path of the local server, and return the exit code.
+
+    Args:
+        where: As typed.
+        start: The folder whose project's routes are suggested for a path that is not there.
+        port: Where the local server listens.
+        headers: As typed, "Name: value".
+        subprotocols: What to offer, the best first.
+        origin: The Origin header; None for none.
+        steps: ("send" or "expect", text) in the order typed.
+        payload: The value of a Payload.
+        timeout_s: For the handshake, and for each expected message.
+        wait_s: For answers, where nothing is expected.
+        insecure: Trust any certificate.
+        cafile: Certificates to trust instead of the system's.
+
+    Raises:
+        CommandError: There is no connection, or the conversation did not go as expected.
+        RefusedError: It cannot be carried out as typed; nothing was sent.
+    """
+    target = parse_url(where) if "://" in where else Target("127.0.0.1", port, parse_path(where))
+    kind = Payload(payload)
+    parsed = [_step(name, text, kind) for name, text in steps]
+    handshake = Handshake(
+        target,
+        headers=[parse_header(header) for header in headers],
+        subprotocols=subprotocols,
+        origin=origin,
+        tls=tls_context(target, insecure=insecure, cafile=cafile),
+        timeout_s=timeout_s,
+        not_found_hint=suggest_route(target.path, start),
+    )
+    if not steps and sys.stdin.isatty() and sys.stdout.isatty():
+        return _run(_by_hand(handshake, kind))
+    sends = any(name == "send" for name, _ in steps)
+    return _run(_by_script(handshake, parsed, kind, from_input=not sends, timeout_s=timeout_s, wait_s=wait_s))
+
+
+async def _by_script(
+    handshake: Handshake,
+    steps: Sequence[Message | Expectation],
+    payload: Payload,
+    *,
+    from_input: bool,
+    timeout_s: float,
+    wait_s: float,
+) -> int:
+    connection = await open_connection(handshake)
+    lines = read_lines(sys.stdin.fileno()) if from_input else None
+    script = Script(steps, lines, payload, timeout_s, wait_s)
+    show = functools.partial(_print, scalars=payload is Payload.MSGPACK)
+    async with _closing(connection):
+        await Conversation(connection, script, show).hold()
+    return 0
+
+
+async def _by_hand(handshake: Handshake, payload: Payload) -> int:
+    # prompt_toolkit costs more start-up time than everything else here.
+    from falconws_cli.connect.terminal import Terminal, open_history
+
+    connection = await open_connection(handshake)
+    async with _closing(connection):
+        chosen = f", subprotocol {printable(connection.subprotocol)}" if connection.subprotocol else ""
+        click.echo(f"Connected to {handshake.target.url}{chosen}. Enter sends, Ctrl+D leaves.")
+        ending = await Terminal(connection, payload, open_history()).hold()
+    if ending is None:
+        click.echo(f"Closed with {connection.close_code}.")
+        return 0
+    click.echo(f"{ending.sentence}.")
+    return 0 if ending.good else 1
+
+
+@contextlib.asynccontextmanager
+async def _closing(connection: ClientConnection) -> AsyncIterator[None]:
+    """Close the connection with 1000, whatever has happened."""
+    try:
+        yield
+    finally:
+        # What the server has sent stands before its part of the closing handshake.
+        discarding = asyncio.ensure_future(_discard(connection))
+        try:
+            await connection.close()
+        finally:
+            discarding.cancel()
+            await asyncio.gather(discarding, return_exceptions=True)
+
+
+async def _discard(connection: ClientConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await connection.recv()
+
+
+def _run(conversation: Coroutine[object, object, int]) -> int:
+    """Return the exit code; a signal ends the conversation with a closing handshake, and has its own code."""
+    stopped_by = _INTERRUPTED
+
+    async def until_stopped() -> int:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+
+        def stop(code: int) -> None:
+            nonlocal stopped_by
+            stopped_by = code
+            task.cancel()
+
+        for number, code in ((signal.SIGINT, _INTERRUPTED), (signal.SIGTERM, _TERMINATED)):
+            # Windows has no signals in its event loop; there, asyncio.run() sees to Ctrl+C.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, stop, code)
+        return await conversation
+
+    try:
+        return asyncio.run(until_stopped())
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return stopped_by
+
+
+def _step(name: str, text: str, payload: Payload) -> Message | Expectation:
+    if name == "expect":
+        return Expectation(text)
+    try:
+        return encode(text, payload)
+    except ValueError as error:
+        raise RefusedError(f'--send "{text}" {error}.') from error
+
+
+def _print(message: Message, *, scalars: bool) -> None:
+    text = plain(message, scalars=scalars)
+    # A program gets what came; a person's terminal is not the server's to steer.
+    click.echo(printable(text) if sys.stdout.isatty() else text)

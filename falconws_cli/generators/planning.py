@@ -1,0 +1,94 @@
+"""What a piece means for a project: new files, edits of the project's own files, packages that are not there yet."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import PurePosixPath
+
+from falconws_cli.change.plan import NOTHING, Piece, Plan, PlannedFile, PlannedRegistration, Recipe, Requirements, merge
+from falconws_cli.project import Project
+
+PYPROJECT = PurePosixPath("pyproject.toml")
+
+
+def plan_piece(project: Project, recipe: Recipe, piece: Piece) -> Plan:
+    """Return the plan that puts *piece* into *project*.
+
+    Raises:
+        CommandError: pyproject.toml has to be edited, and cannot be.
+    """
+    texts: dict[PurePosixPath, str] = {}
+    registrations = []
+    for wiring in piece.wirings:
+        text = texts.get(wiring.path) or read_text(project, wiring.path) or ""
+        registration = wiring.register(text)
+        texts[wiring.path] = registration.text
+        registrations.append(PlannedRegistration(wiring.path, registration, wiring))
+    added, pyproject = _require(project, piece.requirements)
+    if pyproject is not None:
+        texts[PYPROJECT] = pyproject
+    notes = piece.notes
+    if added.dependencies:
+        names = " and ".join(added.dependencies)
+        notes = (
+            *notes,
+            f'{names} is a dependency of the project now; install it with `pip install -e ".[dev]"`.',
+        )
+    return Plan(
+        files=merge(piece.files, _edits(project, texts), _packages(project, piece.files)),
+        registrations=tuple(registrations),
+        notes=notes,
+        recipe=recipe,
+        generated=frozenset(file.path for file in piece.files),
+        requirements=piece.requirements,
+        added=added,
+    )
+
+
+def read_text(project: Project, path: PurePosixPath) -> str | None:
+    """Return the file's text, line ends untouched, or None when it is missing or not UTF-8."""
+    data = project.read(path)
+    try:
+        return None if data is None else data.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _edits(project: Project, texts: dict[PurePosixPath, str]) -> list[PlannedFile]:
+    before = {path: (read_text(project, path) or "").encode() for path in texts}
+    after = {path: text.encode() for path, text in texts.items()}
+    return [PlannedFile(path, after[path], before=before[path]) for path in texts if after[path] != before[path]]
+
+
+def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str | None]:
+    """Return what *wanted* adds to pyproject.toml, and its text then, or None when it has everything."""
+    if not wanted:
+        return NOTHING, None
+    # tomlkit costs a third of what the whole command may.
+    from falconws_cli.source.pyproject import edit_pyproject
+
+    text = read_text(project, PYPROJECT) or ""
+    added = {}
+    for field in fields(wanted):
+        values = getattr(wanted, field.name)
+        if field.name == "modules":
+            # No part of the file, but of what decides whether a dependency may go again.
+            continue
+        kept = []
+        for value in values:
+            edited = edit_pyproject(text, **{field.name: (value,)})
+            if edited != text:
+                kept.append(value)
+            text = edited
+        added[field.name] = tuple(kept)
+    return Requirements(**added), text
+
+
+def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:
+    """Return an `__init__.py` for each folder of *files* in the project's package that has none."""
+    paths = {file.path for file in files}
+    missing = set()
+    for path in paths:
+        for folder in path.parents:
+            if project.package_path in folder.parents:
+                missing.add(folder / "__init__.py")
+    return [PlannedFile(path, b"") for path in sorted(missing - paths) if not project.exists(path)]

@@ -1,0 +1,257 @@
+"""Generators of other packages: loaded when they are asked for, and held to their word.
+
+What is wrong with one becomes one line that names its package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+from typing import TYPE_CHECKING, Protocol
+
+from falconws_cli.change.plan import Piece, PlannedFile, Recipe
+from falconws_cli.errors import CommandError
+from falconws_cli.project import Project
+from falconws_cli.source.registration import JsonValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import click
+
+import importlib
+import inspect
+import traceback
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from falconws_cli.change.plan import Piece, Recipe
+    from falconws_cli.change.write_options import Choices
+    from falconws_cli.source.registration import JsonValue
+
+    pass
+    from falconws_cli.project import Project
+
+
+class GeneratorExtension(Protocol):
+    """A generator of another package. Its docstring is the help of its command."""
+
+    @property
+    def params(self) -> Sequence[click.Parameter]:
+        """What the command takes besides NAME and the options that all generating commands have."""
+        ...
+
+    def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
+        """Return what the user asks for: all that `make` needs, and nothing that JSON could not say.
+
+        Args:
+            project: Where it goes.
+            name: What was typed; `parse_name` turns it into names of modules and classes.
+            options: The values of `params`.
+
+        Raises:
+            RefusedError: It cannot be had as typed; the message is one line that says what to do.
+        """
+        ...
+
+    def make(self, project: Project, recipe: Recipe) -> Piece:
+        """Return the files of *recipe*, and what has to be done to the project's own files for them.
+
+        It is called again for a recorded recipe, by `falconws upgrade`: the same recipe makes the same files, whether
+        they are there already or not.
+
+        Raises:
+            CommandError: Something that it needs is missing; the message is one line that says what to do.
+        """
+        ...
+
+
+GROUP = "falconws.generators"
+BUILT_IN = ("project", "resource", "middleware", "media-handler")
+
+
+def extension_names() -> dict[str, str]:
+    """Return the names of all installed generators of other packages, each with its package's; loads none of them."""
+    if not _are_there():
+        return {}
+    return {point.name: package_of(point) for point in find_entry_points() if _is_usable(point.name)}
+
+
+def find_entry_points(name: str | None = None) -> list[EntryPoint]:
+    """Return the entry points of generators in order, of all or of those called *name*."""
+    from importlib.metadata import entry_points
+
+    points = [point for point in entry_points(group=GROUP) if _is_usable(point.name) and name in (None, point.name)]
+    return sorted(points, key=lambda point: point.name)
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return the name of the package that has the entry point."""
+    return point.dist.name if point.dist is not None else point.value.partition(":")[0]
+
+
+def _are_there() -> bool:
+    """Return whether an installed package names the group. `importlib.metadata` would take as long as all of --help.
+
+    Packages in archives are not seen here; their commands run nevertheless.
+    """
+    section = f"[{GROUP}]".encode()
+    for entry in dict.fromkeys(sys.path):
+        try:
+            names = os.listdir(entry or ".")
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith((".dist-info", ".egg-info")):
+                try:
+                    with open(os.path.join(entry, name, "entry_points.txt"), "rb") as file:
+                        if section in file.read():
+                            return True
+                except OSError:
+                    continue
+    return False
+
+
+def _is_usable(name: str) -> bool:
+    words = name.split("-")
+    return name not in BUILT_IN and name.islower() and all(word.isascii() and word.isalnum() for word in words)
+
+
+_Answer = TypeVar("_Answer")
+
+
+def load_extension(name: str) -> Extension | None:
+    """Return the generator called *name*, or None when no package has one.
+
+    Raises:
+        CommandError: Two packages have one, or it cannot be loaded.
+    """
+    points = find_entry_points(name)
+    packages = sorted({package_of(point) for point in points})
+    if len(packages) > 1:
+        raise CommandError(f'{" and ".join(packages)} both have a generator "{name}"; uninstall all but one.')
+    if not points:
+        return None
+    point, package = points[0], packages[0]
+    try:
+        loaded = point.load()
+        generator = loaded() if isinstance(loaded, type) else loaded
+        params = list(generator.params)
+    # Whatever the code of another package does when it is loaded, it must not look like ours.
+    except (Exception, SystemExit) as error:
+        raise CommandError(
+            f'The generator "{name}" of the package {package} cannot be loaded{_said(error)} '
+            f"Update {package}, or uninstall it."
+        ) from error
+    strangers = [each for each in params if not isinstance(each, click.Parameter)]
+    if strangers or not all(callable(getattr(generator, method, None)) for method in ("recipe", "make")):
+        raise CommandError(
+            f'The generator "{name}" of the package {package} is none: it needs params (a list of click options), '
+            f"recipe() and make(). Update {package}, or uninstall it."
+        )
+    return Extension(name, package, generator, params)
+
+
+class Extension:
+    """A generator of another package, whose errors and promises are checked."""
+
+    def __init__(self, name: str, package: str, generator: GeneratorExtension, params: list[click.Parameter]) -> None:
+        self.name = name
+        self.package = package
+        self._generator = generator
+        self._params = params
+
+    def command(self) -> click.Command:
+        """Return `falconws add-NAME`, with the options that all generating commands have."""
+        from falconws_cli.commands.options import generating
+
+        @generating()
+        def run(name: str, choices: Choices, **options: Any) -> None:
+            from falconws_cli.change.transaction import carry_out
+            from falconws_cli.generators.planning import plan_piece
+            from falconws_cli.project import require_package, require_project
+
+            project = require_project(Path.cwd())
+            require_package(project)
+            recipe = self.recipe(project, name, options)
+            sys.exit(carry_out(project.root, plan_piece(project, recipe, self.make(project, recipe)), choices))
+
+        about = inspect.getdoc(self._generator) or f"Add what {self.package} makes."
+        made = click.command(f"add-{self.name}", help=about)(run)
+        made.params = [click.Argument(["name"]), *self._params, *made.params]
+        return made
+
+    def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
+        """Return the generator's recipe, under the generator's own name.
+
+        Raises:
+            RefusedError: It is refused.
+            CommandError: The generator fails, or its recipe cannot be written down.
+        """
+        from falconws_cli.change.plan import Recipe
+
+        recipe = self._asked(lambda: self._generator.recipe(project, name, options))
+        if not isinstance(recipe, Recipe) or not isinstance(recipe.name, str) or not _is_json(dict(recipe.options)):
+            raise self._broken("its recipe() returned something that is no Recipe, or that JSON cannot say")
+        return replace(recipe, generator=self.name, package=self.package)
+
+    def make(self, project: Project, recipe: Recipe) -> Piece:
+        """Return the generator's piece.
+
+        Raises:
+            CommandError: The generator fails, or it would write outside of the project.
+        """
+        from falconws_cli.change.plan import Piece
+
+        piece = self._asked(lambda: self._generator.make(project, recipe))
+        if not isinstance(piece, Piece) or not all(isinstance(file, PlannedFile) for file in piece.files):
+            raise self._broken("its make() returned something that is no Piece of PlannedFiles")
+        for file in piece.files:
+            if not _is_inside(file.path) or file.delete or not isinstance(file.data, bytes):
+                raise self._broken(f"it would write {file.path}, which is not a new file of the project")
+        return piece
+
+    def _asked(self, question: Callable[[], _Answer]) -> _Answer:
+        try:
+            return question()
+        except click.ClickException:
+            raise
+        except Exception as error:
+            raise self._broken(f"it failed{_said(error).rstrip('.')}") from error
+
+    def _broken(self, what: str) -> CommandError:
+        return CommandError(
+            f'The generator "{self.name}" of the package {self.package} is broken: {what}. Nothing was written.'
+        )
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _is_inside(path: PurePosixPath) -> bool:
+    return isinstance(path, PurePosixPath) and not path.is_absolute() and ".." not in path.parts and bool(path.parts)
+
+
+def _said(error: BaseException) -> str:
+    """Return ` in FILE, line N: Error: what it said.`, the place only where it is the package's."""
+    ours = (__file__, "<", os.path.dirname(importlib.__file__))
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(ours)]
+    place = f" in {frames[-1].filename}, line {frames[-1].lineno}" if frames else ""
+    what = " ".join(str(error).split()).rstrip(".")
+    return f"{place}: {type(error).__name__}{f': {what}' if what else ''}."

@@ -1,0 +1,128 @@
+"""Putting messages together from data frames, within limits. Pure: fed by hand, asks nobody.
+
+Theory of operation. A message is one frame, or a first frame without FIN followed by continuation
+frames up to one with FIN (RFC 6455 section 5.4). Control frames may come in between; they never get
+here. Text must be UTF-8 as a whole (section 8.1), and a fragment may end within a character, so an
+incremental decoder follows the fragments and refuses the first byte that cannot be right. The sum
+of the fragments is judged before a fragment is kept, and fragments are counted, empty ones too:
+each costs memory even when it carries nothing.
+
+A message in one frame, which is nearly every message, never comes here when it is not compressed:
+see Connection.on_ws_frame.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import NamedTuple
+
+from falconws.server.errors import ProtocolError
+from falconws.server.websocket.frames import BINARY, CONTINUATION, TEXT
+
+MAX_FRAGMENTS = 65_536
+
+_utf8_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class Compressed(NamedTuple):
+    """A message still compressed: it is inflated when the application takes it (RFC 7692)."""
+
+    opcode: int
+    payload: bytes
+
+
+Message = str | bytes | Compressed
+
+
+class MessageAssembler:
+    """Follows the data frames of one connection.
+
+    Args:
+        max_message_bytes: Largest message, in bytes on the wire before inflation.
+        max_fragments: Most frames that may continue the first one of a message.
+        compression: Whether RSV1 on a first frame marks a compressed message.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_compressed",
+        "_compression",
+        "_decoder",
+        "_frames",
+        "_max_bytes",
+        "_max_fragments",
+        "_opcode",
+        "_parts",
+    )
+
+    def __init__(
+        self, *, max_message_bytes: int, max_fragments: int = MAX_FRAGMENTS, compression: bool = False
+    ) -> None:
+        self._max_bytes = max_message_bytes
+        self._max_fragments = max_fragments
+        self._compression = compression
+        self._opcode = CONTINUATION
+        self._compressed = False
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._parts: list[str] | list[bytes] = []
+        self._bytes = 0
+        self._frames = 0
+
+    @property
+    def within_message(self) -> bool:
+        """Whether a first fragment came, and its last one is still awaited."""
+        return self._opcode != CONTINUATION
+
+    def add(self, opcode: int, payload: bytes, *, fin: bool, rsv1: bool = False) -> Message | None:
+        """Return the message that this frame completes, or None when more frames must come.
+
+        Raises:
+            ProtocolError: 1002 for a frame out of order or with a reserved bit, 1007 for text
+                that is not UTF-8, 1009 for a message over its limits.
+        """
+        if opcode == CONTINUATION:
+            if not self.within_message:
+                raise ProtocolError(1002, "continuation frame without a message to continue")
+            if rsv1:
+                raise ProtocolError(1002, "reserved bit set on a continuation frame")
+        else:
+            if self.within_message:
+                raise ProtocolError(1002, "new message before the end of the last one")
+            if rsv1 and not self._compression:
+                raise ProtocolError(1002, "reserved bit set without an extension that uses it")
+            self._begin(opcode, rsv1)
+        self._keep(payload, fin)
+        return self._finish() if fin else None
+
+    def _begin(self, opcode: int, compressed: bool) -> None:
+        self._opcode = opcode
+        self._compressed = compressed
+        self._decoder = _utf8_decoder() if opcode == TEXT and not compressed else None
+        self._parts = []
+        self._bytes = 0
+        self._frames = 0
+
+    def _keep(self, payload: bytes, fin: bool) -> None:
+        self._bytes += len(payload)
+        self._frames += 1
+        if self._bytes > self._max_bytes:
+            raise ProtocolError(1009, f"message over {self._max_bytes} bytes")
+        if self._frames > self._max_fragments + 1:
+            raise ProtocolError(1009, f"message with more than {self._max_fragments} fragments")
+        if self._decoder is None:
+            self._parts.append(payload)  # type: ignore[arg-type]
+            return
+        try:
+            self._parts.append(self._decoder.decode(payload, fin))  # type: ignore[arg-type]
+        except UnicodeDecodeError:
+            raise ProtocolError(1007, "text message is not UTF-8") from None
+
+    def _finish(self) -> Message:
+        opcode, parts = self._opcode, self._parts
+        self._opcode = CONTINUATION
+        self._parts = []
+        if self._compressed:
+            return Compressed(opcode, b"".join(parts))  # type: ignore[arg-type]
+        if opcode == BINARY:
+            return b"".join(parts)  # type: ignore[arg-type]
+        return "".join(parts)  # type: ignore[arg-type]
