@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ("CloseCode", "check_close", "http_status_to_close_code")
+__all__ = ("CloseCode", "check_close", "http_status_to_close_code", "is_sendable")
 
 _MAX_REASON_BYTES = 123
 """A control frame's payload is at most 125 bytes, two of which are the code (RFC 6455 section 5.5)."""
@@ -49,6 +49,16 @@ class CloseCode(IntEnum):
     """A gateway got an invalid answer from the server behind it. Reconnect later."""
 
 
+def is_sendable(code: int) -> bool:
+    """Return whether an endpoint may send *code* in a close frame.
+
+    1004 is reserved, and 1005, 1006 and 1015 are never on the wire; 1016 to 2999 are not assigned.
+
+    Source: RFC 6455 sections 7.4.1 and 7.4.2.
+    """
+    return 3000 <= code <= 4999 or 1000 <= code <= 1003 or 1007 <= code <= 1014
+
+
 def check_close(code: int, reason: str | None) -> None:
     """Raise ValueError unless an endpoint may send *code* and *reason* in a close frame.
 
@@ -62,7 +72,7 @@ def check_close(code: int, reason: str | None) -> None:
         raise ValueError(f"The close code must be an int, not {type(code).__name__}.")
     if not 1000 <= code <= 4999:
         raise ValueError(f"Invalid close code {code}: it must be between 1000 and 4999.")
-    if 1004 <= code <= 1006 or 1015 <= code <= 2999:
+    if not is_sendable(code):
         raise ValueError(f"Invalid close code {code}: it is reserved and may not be sent; applications use 4000-4999.")
     if reason is None:
         return
