@@ -334,8 +334,8 @@ def test_a_project_without_memory_says_so_and_begins_one(run: Run, demo: Path, c
     before = snapshot(demo)
     result = run(*command, cwd="demo")
     assert result.exit_code == ExitCode.FAILURE
-    assert "does not remember what was generated" in one_line_error(result)
-    assert "remembers nothing that was generated" in do(run, "status")
+    assert "has no record of what was generated" in one_line_error(result)
+    assert "has no record of what was generated" in do(run, "status")
     assert json.loads(do(run, "status", "--json"))["remembered"] is False
     do(run, "add-resource", "chat")
     do(run, "undo")
