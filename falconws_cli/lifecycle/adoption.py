@@ -23,7 +23,7 @@ from falconws_cli.lifecycle.upgrade_plan import Version, as_registered
 from falconws_cli.names import parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.pyproject import requirements_in
-from falconws_cli.source.register import Outcome, routes_in
+from falconws_cli.source.register import RegisterOutcome, routes_in
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
@@ -167,9 +167,9 @@ def _subprotocol_in(text: str) -> str | None:
 def _operation(project: Project, recipe: Recipe, piece: Piece) -> Operation:
     made = []
     for wiring in piece.wirings:
-        there = wiring.register(read_text(project, wiring.path) or "").outcome is Outcome.ALREADY
+        there = wiring.register(read_text(project, wiring.path) or "").outcome is RegisterOutcome.ALREADY
         registered = as_registered(wiring)
-        made.append(registered if there else replace(registered, outcome=Outcome.CANNOT.value, imports=()))
+        made.append(registered if there else replace(registered, outcome=RegisterOutcome.CANNOT.value, imports=()))
     files = {file.path: file.data for file in piece.files if project.exists(file.path)}
     return Operation(
         command=_command(recipe),
