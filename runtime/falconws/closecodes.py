@@ -1,6 +1,6 @@
 """The close codes of RFC 6455: which exist, which an endpoint may send, and what a client should do about each.
 
-Owns numbers and their meaning. Knows nothing of sockets.
+Owns the numbers: no other module writes one as a literal. Knows nothing of connections.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ class CloseCode(IntEnum):
     NORMAL = 1000
     """The conversation is over. Do not reconnect."""
     GOING_AWAY = 1001
-    """The page was left, or this endpoint goes away. Reconnect when you need it again."""
+    """The page was left, or the server shuts down. Reconnect when needed."""
     PROTOCOL_ERROR = 1002
-    """The peer broke RFC 6455. Reconnecting will not help; mend the client."""
+    """The peer broke RFC 6455. Reconnecting does not help; fix the client."""
     UNSUPPORTED_DATA = 1003
-    """TEXT came where BINARY was expected, or the reverse. Mend the client."""
+    """A TEXT message came where BINARY was expected, or the reverse. Fix the client."""
     NO_STATUS = 1005
     """Never sent: the peer closed without giving a code."""
     ABNORMAL = 1006
     """Never sent: the connection was lost without a closing handshake. Reconnect with a random delay."""
     INVALID_PAYLOAD = 1007
-    """A payload could not be decoded (bad UTF-8, bad JSON). Mend the client."""
+    """A payload could not be decoded (bad UTF-8, bad JSON). Fix the client."""
     POLICY_VIOLATION = 1008
-    """Refused by the application's rules. Do not reconnect unchanged."""
+    """The application's rules forbid it. Do not reconnect unchanged."""
     MESSAGE_TOO_BIG = 1009
-    """A message was over the size limit. Send smaller messages."""
+    """A message exceeds the size limit. Send smaller messages."""
     MANDATORY_EXTENSION = 1010
-    """Sent by clients only: the server did not negotiate an extension that the client needs."""
+    """Only clients send it: the server did not negotiate an extension that the client needs."""
     INTERNAL_ERROR = 1011
     """The server failed. Reconnect with a random, growing delay."""
     SERVICE_RESTART = 1012
@@ -67,7 +67,7 @@ def check_close(code: int, reason: str | None) -> None:
 
     Source: RFC 6455 sections 5.5.1, 7.4.1 and 7.4.2.
     """
-    # bool is an int, and True a close code only by accident; its value fails the range check below.
+    # True is an int, too; its value fails the checks below.
     if not isinstance(code, int):
         raise ValueError(f"The close code must be an int, not {type(code).__name__}.")
     if not 1000 <= code <= 4999:
