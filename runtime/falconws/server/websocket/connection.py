@@ -25,7 +25,7 @@ from typing import Any
 from picows import WSListener
 
 from falconws.server.errors import DisconnectedError, ProtocolError
-from falconws.server.lingering_close import linger
+from falconws.server.lingering_close import lingering_close
 from falconws.server.websocket.assembler import Compressed, Message, MessageAssembler
 from falconws.server.websocket.deflate import PerMessageDeflate
 from falconws.server.websocket.flow_control import StallWatch
@@ -852,7 +852,7 @@ class Connection(Outgoing):
         _logger.info("%s - WebSocket failed with %d: %s", self._peer, code, reason)
         self._finish(code, reason)
         self._state = CLOSED
-        linger(self._transport, self._loop, self._settings.close_timeout_s, self.lost)
+        lingering_close(self._transport, self._loop, self._settings.close_timeout_s, self.lost)
 
     def evict(self, why: str) -> None:
         """Cut the connection of a client that does not keep up."""
