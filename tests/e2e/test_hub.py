@@ -189,8 +189,9 @@ def rss_bytes(pid: int) -> int:
 def test_a_thousand_stalled_subscribers_stay_within_the_sum_of_the_bounds(tmp_path: Path) -> None:
     (tmp_path / "stalled.py").write_text(textwrap.dedent(STALLED_APP))
     # Nobody is cut off for taking nothing, or for not answering a ping, however long it takes a slow machine.
-    options = f"port=0, app_dir={str(tmp_path)!r}, ws_send_timeout=None, ws_ping_interval=None"
-    code = f"import falconws.server; falconws.server.run('stalled:app', {options})"
+    connection = "ConnectionSettings(send_timeout_s=None, ping_interval_s=None)"
+    options = f"port=0, app_dir={str(tmp_path)!r}, connection={connection}"
+    code = f"from falconws.server import ConnectionSettings, run; run('stalled:app', {options})"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

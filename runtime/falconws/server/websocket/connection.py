@@ -28,7 +28,7 @@ from picows import WSListener
 
 from falconws.closecodes import CloseCode, is_sendable
 from falconws.server.errors import DisconnectedError, ProtocolError
-from falconws.server.lingering_close import linger
+from falconws.server.lingering_close import lingering_close
 from falconws.server.websocket.assembler import Compressed, Message, MessageAssembler
 from falconws.server.websocket.deflate import PerMessageDeflate
 from falconws.server.websocket.flow_control import FlowControl
@@ -652,7 +652,7 @@ class Connection(WSListener):
         """End the connection; called when the close frame that says why was sent."""
         _logger.info("%s - WebSocket failed with %d: %s", self.peer, code, reason)
         self._finish(CLOSED, code, reason)
-        linger(self._transport, self._loop, self._settings.close_timeout_s, self.lost)
+        lingering_close(self._transport, self._loop, self._settings.close_timeout_s, self.lost)
 
     def evict(self, why: str) -> None:
         """Disconnect a client that does not keep up."""
