@@ -5,7 +5,7 @@ Applications and servers that know nothing of falconws' modules need only the ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 CONNECTION_KEY = "falconws.connection"
@@ -18,6 +18,16 @@ class ConnectionExtension(Protocol):
     It stands beside `receive` and `send` and shares their state: what one of them takes or sends,
     the other does not take or send again. All of it belongs to the event loop's thread.
     """
+
+    async def receive(self) -> Mapping[str, Any]:
+        """The `receive` that the server passes with this scope.
+
+        An application that was given another `receive` or another `send` has ASGI middleware in front of it. Then the
+        middleware must see every message: the application uses what it was given, and not the extension.
+        """
+
+    async def send(self, event: Mapping[str, Any]) -> None:
+        """The `send` that the server passes with this scope; see `receive`."""
 
     @property
     def closed(self) -> bool:

@@ -102,7 +102,8 @@ class WebSocket(falcon.asgi.WebSocket):
         self._stream: Stream
         self._bypass: AsgiStream | None = None
         """The stream, where its callables may be awaited without a coroutine of its own in between."""
-        if connection is None:
+        # Where ASGI middleware has wrapped one of the two, every message must pass through it.
+        if connection is None or connection.receive != receive or connection.send != send:
             self._stream = self._bypass = AsgiStream(
                 receive,
                 send,
@@ -152,7 +153,10 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def connection(self) -> ConnectionExtension | None:
-        """The ASGI server's extension "falconws.connection", or None; for code that sends to many connections.
+        """The ASGI server's extension "falconws.connection", for code that sends to many connections.
+
+        None where the server has none, and where ASGI middleware has wrapped ``receive`` or ``send``: it would bypass
+        the middleware.
 
         Source: docs/reference/asgi-extension.md.
         """
