@@ -5,7 +5,7 @@ The only place that states the contract. It must not know an implementation: nei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 CONNECTION_KEY = "falconws.connection"
@@ -18,6 +18,16 @@ class ConnectionExtension(Protocol):
     It shares its state with `receive` and `send`: a message that one of them returns or sends is not returned or sent
     again by the other. It must be used in the thread of the event loop only.
     """
+
+    async def receive(self) -> Mapping[str, Any]:
+        """The `receive` that the server passes with this scope.
+
+        An application that was given another `receive` or another `send` has ASGI middleware in front of it. Then the
+        middleware must see every message: the application uses what it was given, and not the extension.
+        """
+
+    async def send(self, event: Mapping[str, Any]) -> None:
+        """The `send` that the server passes with this scope; see `receive`."""
 
     @property
     def closed(self) -> bool:

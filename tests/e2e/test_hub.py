@@ -56,12 +56,18 @@ class Feed:
 
 
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
-def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+def engine(request: pytest.FixtureRequest) -> str:
+    ws: str = request.param
+    return ws
+
+
+@pytest.fixture
+def server(engine: str) -> Iterator[LiveServer]:
     hub = Hub()
     app = falconws.App(middleware=[hub])
     app.ws_options.allowed_origins = "*"
     app.add_route("/{policy}", Feed(hub))
-    with LiveServer(app, ws=request.param, ws_per_message_deflate=False) as server:
+    with LiveServer(app, ws=engine, ws_per_message_deflate=False) as server:
         yield server
 
 
@@ -231,3 +237,33 @@ def stalled(port: int) -> Iterator[None]:
         )
         assert b" 101 " in tcp.recv(64)
         yield
+
+
+def test_what_is_published_passes_asgi_middleware(engine: str) -> None:
+    hub = Hub()
+    app = falconws.App(middleware=[hub])
+    app.ws_options.allowed_origins = "*"
+    app.add_route("/{policy}", Feed(hub))
+
+    async def without_secrets(scope: Any, receive: Any, send: Any) -> None:
+        async def filtered(event: Any) -> None:
+            if event["type"] == "websocket.send" and scope["path"] == "/patient":
+                event = {**event, "text": event["text"].replace("secret", "public")}
+            await send(event)
+
+        await app(scope, receive, filtered)
+
+    with (
+        LiveServer(without_secrets, ws=engine, ws_per_message_deflate=False) as server,
+        connect(f"{server.ws_url}/conflate") as publisher,
+        connect(f"{server.ws_url}/patient") as follower,
+    ):
+        # What it publishes itself shows that it has subscribed.
+        follower.send("secret 0")
+        assert follower.recv(timeout=WAIT_S) == "public 0"
+        # Several that leave together, and one too large for a single frame.
+        texts = [*(f"secret {number}" for number in range(1, 10)), "secret" + "x" * 2**19]
+        for text in texts:
+            publisher.send(text)
+        received = [follower.recv(timeout=WAIT_S) for _ in texts]
+        assert received == [text.replace("secret", "public") for text in texts]
