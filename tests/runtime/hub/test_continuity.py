@@ -364,7 +364,7 @@ async def test_who_must_miss_nothing_and_cannot_be_told_of_a_gap_is_disconnected
             assert (hub.stats.disconnected, hub.stats.dropped) == (1, 0)
             # Where it comes back, it is told.
             assert subscription.position.offset == 0
-            assert hub._switchboard.rooms == {}
+            assert hub._dispatcher.rooms == {}
         else:
             assert socket.close_code is None
             epoch, _ = await broker.publish("room", "3")

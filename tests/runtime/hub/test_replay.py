@@ -155,9 +155,9 @@ async def test_what_was_missed_is_encoded_once_for_all_who_share_the_function() 
 
 
 async def test_what_was_encoded_is_kept_only_while_clients_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.hub.replay._KEPT_S", 0.01)
-    monkeypatch.setattr("falconws.hub.replay._KEPT_MESSAGES", 2)
-    monkeypatch.setattr("falconws.hub.replay._KEPT_BYTES", 100)
+    monkeypatch.setattr("falconws.hub.replay._PERIOD_S", 0.01)
+    monkeypatch.setattr("falconws.hub.replay._MAX_MESSAGES", 2)
+    monkeypatch.setattr("falconws.hub.replay._MAX_MESSAGE_BYTES", 100)
     calls: list[str] = []
 
     def count(event: Message | Gap) -> str:
@@ -200,7 +200,7 @@ async def test_what_waits_for_many_is_there_once() -> None:
             clients.append(client)
             await settle()
         # Larger than what is kept for those who come later; all of these wait at the same time.
-        waiting = [outgoing for client in clients for outgoing in client._subscription._backlog or ()]
+        waiting = [outgoing for client in clients for outgoing in client._subscription._subscriber._backlog or ()]
         assert len(waiting) == 100
         assert len(set(map(id, waiting))) == 5
         await leave(*clients)

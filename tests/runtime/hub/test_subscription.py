@@ -163,7 +163,7 @@ async def test_a_listener_that_does_not_listen_stays_small() -> None:
                 async with hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=f"m{number}"):
                     pass
             await asyncio.sleep(0.3)
-            assert not listener._backlog
+            assert not listener._subscriber._backlog
 
 
 async def test_listening_takes_a_room_and_one_loop() -> None:
@@ -173,7 +173,7 @@ async def test_listening_takes_a_room_and_one_loop() -> None:
         async with hub.listen("room") as listener:
             first = asyncio.create_task(anext(aiter(listener)))
             await settle()
-            with pytest.raises(RuntimeError, match="one loop"):
+            with pytest.raises(RuntimeError, match="a listener for each loop"):
                 await anext(aiter(listener))
             await hub.publish("room", "x")
             assert (await first).payload == "x"
