@@ -14,7 +14,7 @@ from falconws.hub.presence import Roster
 from .scripted import ScriptedConnection, ScriptedSocket, settle
 
 
-async def test_whoever_is_joining_when_the_hub_stops_is_no_ghost() -> None:
+async def test_a_member_that_joins_while_the_hub_stops_is_removed() -> None:
     class Held(MemoryBroker):
         """Answers a join when it is told to; a leave takes its time."""
 
@@ -47,7 +47,7 @@ async def test_whoever_is_joining_when_the_hub_stops_is_no_ghost() -> None:
             await entering
 
 
-async def test_leaving_waits_for_no_broker_that_is_known_to_be_away() -> None:
+async def test_leaving_does_not_wait_for_an_unreachable_broker() -> None:
     class Away(MemoryBroker):
         """Says that it is, and never answers then."""
 
@@ -92,7 +92,7 @@ class SlowBroker(MemoryBroker):
         return members
 
 
-async def test_an_answer_that_was_asked_for_before_is_not_taken() -> None:
+async def test_the_result_of_an_earlier_call_is_not_used() -> None:
     broker = SlowBroker()
     roster = Roster(broker)
     await broker.join("room", "ada", "1", b"null", 30)
@@ -112,7 +112,7 @@ async def test_an_answer_that_was_asked_for_before_is_not_taken() -> None:
     assert answers[1] == everybody
 
 
-async def test_who_gives_up_asking_leaves_the_question_to_the_next() -> None:
+async def test_the_next_caller_repeats_a_call_that_was_cancelled() -> None:
     broker = SlowBroker()
     roster = Roster(broker)
     tasks = [asyncio.create_task(roster.members("room")) for _ in range(3)]
@@ -125,7 +125,7 @@ async def test_who_gives_up_asking_leaves_the_question_to_the_next() -> None:
     assert broker.asked == 2
 
 
-async def test_a_broker_that_is_away_is_told_to_all_at_once_and_not_for_ever() -> None:
+async def test_all_callers_receive_the_error_of_a_broker_and_later_ones_ask_again() -> None:
     broker = SlowBroker()
     roster = Roster(broker)
     broker.problem = BrokerUnavailable("gone")
@@ -142,7 +142,7 @@ async def test_a_broker_that_is_away_is_told_to_all_at_once_and_not_for_ever() -
     assert await roster.members("room") == {}
 
 
-async def test_rooms_do_not_wait_for_each_other() -> None:
+async def test_calls_for_different_rooms_run_concurrently() -> None:
     broker = SlowBroker()
     roster = Roster(broker)
     slow = asyncio.create_task(roster.members("one"))
@@ -155,7 +155,7 @@ async def test_rooms_do_not_wait_for_each_other() -> None:
     assert await slow == await other == {}
 
 
-async def test_info_that_is_no_json_is_nothing_and_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_info_that_is_not_json_is_none_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     broker = SlowBroker()
     await broker.join("room", "ada", "1", b"{", 30)
     broker.permits.release()
