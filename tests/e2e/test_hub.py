@@ -145,7 +145,7 @@ def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(ser
     assert received == sorted(set(received))
 
 
-def test_each_publisher_keeps_its_order_and_everybody_gets_everything(server: LiveServer) -> None:
+def test_all_clients_receive_everything_in_the_order_of_each_publisher(server: LiveServer) -> None:
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(f"{server.ws_url}/patient")) for _ in range(8)]
         senders = [
