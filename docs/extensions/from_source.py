@@ -1,4 +1,4 @@
-"""Directives that take a page's tables from the source, so that the page cannot say something else."""
+"""Directives that generate the tables of a page from the source, so that the page cannot differ from it."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ LIMITS = (
     "limit_connections",
     "limit_connections_per_ip",
 )
-"""The arguments of falconws.server.run that limit something."""
+"""The arguments of falconws.server.run that set a limit."""
 FIXED = (
     "max_queued_messages",
     "max_queued_bytes",
@@ -42,7 +42,7 @@ FIXED = (
     "max_buffered_bytes",
     "close_timeout_s",
 )
-"""The limits of a connection that run has no argument for."""
+"""The limits of a connection without an argument of run."""
 
 
 def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
@@ -58,7 +58,7 @@ def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
 
 
 def read_arguments(docstring: str, heading: str) -> dict[str, str]:
-    """Return what a docstring says of each argument below *heading*."""
+    """Return the description of each argument below *heading* in a docstring."""
     texts: dict[str, str] = {}
     inside = False
     for line in inspect.cleandoc(docstring).splitlines():
@@ -84,7 +84,7 @@ def server_limits() -> list[tuple[str, str, str, str]]:
 
 
 def connection_limits() -> list[tuple[str, str, str]]:
-    """Return name, default and effect of the connection's limits that ``run`` has no argument for."""
+    """Return name, default and effect of the limits of a connection without an argument of ``run``."""
     texts = read_arguments(ConnectionSettings.__doc__ or "", "Attributes:")
     return [(f.name, default_of(f.default), texts[f.name]) for f in fields(ConnectionSettings) if f.name in FIXED]
 
@@ -92,7 +92,7 @@ def connection_limits() -> list[tuple[str, str, str]]:
 def exit_codes() -> list[tuple[int, str, str]]:
     """Return code, name and meaning of each exit code."""
     tree = ast.parse(Path(inspect.getfile(ExitCode)).read_text(encoding="utf-8"))
-    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == ExitCode.__name__)
     rows = []
     for statement, meaning in pairwise(enum.body):
         if isinstance(statement, ast.Assign) and isinstance(meaning, ast.Expr):
@@ -102,19 +102,19 @@ def exit_codes() -> list[tuple[int, str, str]]:
 
 
 def default_of(value: object) -> str:
-    """Return a default as a reader writes it."""
+    """Return a default value as the tables show it."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "none" if value is None else f"{value:,}" if isinstance(value, int) and value > 1 else str(value).lower()
 
 
 class FromSource(SphinxDirective):
-    """A directive whose content is Markdown that the source gives."""
+    """A directive whose content is Markdown from the source."""
 
     reads: Path
 
     def markdown(self) -> list[str]:
-        """Return the lines."""
+        """Return the lines of the content."""
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
@@ -125,7 +125,7 @@ class FromSource(SphinxDirective):
 
 
 class Differences(FromSource):
-    """``{differences}``: every deliberate difference to Falcon, as a bullet list."""
+    """``{differences}``: every intentional difference from Falcon, as a bullet list."""
 
     reads = ROOT / DIFFERENCES_AT
 
@@ -134,13 +134,13 @@ class Differences(FromSource):
 
 
 class Limits(FromSource):
-    """``{limits}``: the limits that the server can be started with, as a table."""
+    """``{limits}``: the limits that are arguments of the server, as a table."""
 
     reads = Path(inspect.getfile(run))
 
     def markdown(self) -> list[str]:
         rows = [(f"`{n}`", f"`{o}`" if o else "", d, cell(t)) for n, o, d, t in server_limits()]
-        return table(("Argument", "Option", "Default", "What it does, and the unit"), rows)
+        return table(("Argument", "Option", "Default", "Effect and unit"), rows)
 
 
 class ConnectionLimits(FromSource):
@@ -149,9 +149,7 @@ class ConnectionLimits(FromSource):
     reads = Path(inspect.getfile(ConnectionSettings))
 
     def markdown(self) -> list[str]:
-        return table(
-            ("Name", "Value", "What it does, and the unit"), [(f"`{n}`", d, t) for n, d, t in connection_limits()]
-        )
+        return table(("Name", "Value", "Effect and unit"), [(f"`{n}`", d, t) for n, d, t in connection_limits()])
 
 
 class ExitCodes(FromSource):
@@ -173,7 +171,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 class AttributeDocstrings:
-    """Keeps napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+    """Prevent napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
