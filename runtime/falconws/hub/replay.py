@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from .broadcast import Encode, Outgoing
 from .broker import Broker, History, Publication
-from .concurrency import Shared
+from .concurrency import SingleFlight
 from .events import Message
 from .position import Position
 from .room import Room
@@ -40,7 +40,7 @@ class Replays:
     def __init__(self, broker: Broker, message: Callable[[Publication], Message]) -> None:
         self._broker = broker
         self._message = message
-        self._shared: Shared[History] = Shared()
+        self._flights: SingleFlight[History] = SingleFlight()
         self._made: WeakValueDictionary[_Key, Outgoing] = WeakValueDictionary()
         """What waits in any backlog is there once, whatever its size and however many it waits for."""
         self._young: set[Outgoing] = set()
@@ -58,7 +58,7 @@ class Replays:
         def covers(history: History) -> bool:
             return history.top.epoch == start.epoch and history.top.offset >= start.offset
 
-        return await self._shared.ask((room, since), lambda: self._broker.history(room, since), covers)
+        return await self._flights.do((room, since), lambda: self._broker.history(room, since), covers)
 
     def encode(self, room: Room, encode: Encode | None, publication: Publication) -> Outgoing | None:
         """Return what clients with *encode* are sent for *publication*; None for nothing."""

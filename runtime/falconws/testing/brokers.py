@@ -1,7 +1,7 @@
-"""What every broker of the hub has to promise, as checks that any package can run against its own.
+"""The contract of ``falconws.hub.Broker`` as checks, which any package can run against its own broker.
 
-Each check makes brokers with the factory that it is given, two for two processes on one server, in rooms that nobody
-else uses. Knows the port only; runs on any server that the factory connects to.
+Each check makes brokers with the given factory, one for each process that it plays, and uses rooms of its own. Knows
+the port only; runs on any server to which the factory connects.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from falconws.hub.position import Position
 __all__ = ("BROKER_CHECKS", "BrokerFactory", "check_broker")
 
 BrokerFactory = Callable[[HistoryLimits], Broker]
-"""Makes a broker that is not started; all that one factory makes share one server."""
+"""Makes a broker that is not started; all brokers of one factory share one server."""
 
 _WAIT_S = 20.0
-"""No wait takes longer; most take milliseconds."""
+"""The maximum of each wait; most take milliseconds."""
 
 _LIMITS = HistoryLimits(messages=100, age_s=60)
 _LEASE_S = 60.0
@@ -35,7 +35,7 @@ _names = itertools.count()
 
 
 class _Recorder:
-    """A sink that writes everything down."""
+    """A sink that records all calls."""
 
     def __init__(self) -> None:
         self.publications: list[Publication] = []
@@ -76,7 +76,7 @@ class _Recorder:
 
 
 class _Node:
-    """A started broker with its sink: one process of several."""
+    """A started broker with its sink: one of several processes."""
 
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
@@ -104,7 +104,7 @@ async def _soon(awaitable: Awaitable[Any], what: str) -> Any:
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for what only the server knows."""
+    """Poll *condition*, for changes that only the server knows of."""
 
     async def poll() -> None:
         while True:
@@ -125,7 +125,7 @@ def _expect(actual: object, expected: object, what: str) -> None:
 
 
 def _expect_chain(publications: Sequence[Publication], since: Position, what: str) -> None:
-    """Expect that each publication says it follows the one before, and the first that it follows *since*."""
+    """Expect that each publication follows the one before, and that the first follows *since*."""
     before = since
     for publication in publications:
         _expect(publication.position.epoch, before.epoch, f"{what}: the epoch of {publication!r}")
@@ -491,19 +491,18 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     a_broker_can_be_started_again,
     cancelled_calls_leave_it_usable,
 )
-"""The single checks: coroutine functions that take the factory, as ``check_broker()`` does."""
-"""The checks one by one, for tests that are parametrized: ``await check(factory)``."""
+"""All checks, for tests that are parametrized: ``await check(factory)``."""
 
 
 async def check_broker(factory: BrokerFactory) -> None:
-    """Hold a broker to everything that ``falconws.hub.Broker`` promises.
+    """Check that a broker keeps every promise of ``falconws.hub.Broker``.
 
     Args:
-        factory: Called with ``HistoryLimits``; returns a broker that is not started. All that it makes must share one
-            server, as several processes do.
+        factory: Called with ``HistoryLimits``; returns a broker that is not started. All brokers that it makes must
+            share one server, as several processes do.
 
     Raises:
-        ExceptionGroup: With one error for each promise that is not kept; each says what was expected.
+        ExceptionGroup: One error for each broken promise, which names what was expected.
     """
     failures: list[Exception] = []
     for check in BROKER_CHECKS:

@@ -77,8 +77,8 @@ def test_a_url_that_cannot_work_is_told_at_once(url: str) -> None:
     [
         ("redis://host?colour=red", "unknown parameter 'colour'"),
         ("redis+cluster://host?colour=red", "unknown parameter 'colour'"),
-        ("redis://host?ssl_ca_certs=/ca.pem", "redis-py does not take these parameters: .*'ssl_ca_certs'"),
-        ("rediss://host?ssl_cert_reqs=maybe", "redis-py does not take these parameters: .*maybe"),
+        ("redis://host?ssl_ca_certs=/ca.pem", "redis-py does not accept these parameters: .*'ssl_ca_certs'"),
+        ("rediss://host?ssl_cert_reqs=maybe", "redis-py does not accept these parameters: .*maybe"),
         ("redis://host?decode_responses=true", "decode_responses is set by the hub; leave it out"),
         ("redis://host?encoder_class=x", "encoder_class is set by the hub; leave it out"),
         ("redis://host?retry_on_error=x", "retry_on_error is set by the hub; leave it out"),
@@ -95,8 +95,8 @@ def test_a_url_that_cannot_work_is_told_at_once(url: str) -> None:
         ("redis://host:0", "not a URL of a Redis server"),
         ("unix://run/redis.sock", "not a URL of a Redis server"),
         ("redis://host,other", r"several servers are a cluster: redis\+cluster://host:port,host:port"),
-        ("redis+cluster://", "name a server at least"),
-        ("redis+cluster:///0", "name a server at least"),
+        ("redis+cluster://", "name at least one server"),
+        ("redis+cluster:///0", "name at least one server"),
         ("redis+cluster://host,,other", "not a URL of a Redis server"),
         ("redis+cluster://host,other:port", "not a URL of a Redis server"),
         ("redis+cluster://host:1/3", "a cluster has no databases; leave out the number"),
@@ -104,8 +104,8 @@ def test_a_url_that_cannot_work_is_told_at_once(url: str) -> None:
         ("redis://host\n", "has a space or a line break at an end"),
         ("redis://ho\nst", "a control character"),
         (" nats://host", "has a space or a line break at an end"),
-        ("nats://host/x", "write the servers as nats://host:port,host:port, and nothing behind them"),
-        ("nats://host,redis://x", "write the servers as nats://host:port,host:port, and nothing behind them"),
+        ("nats://host/x", "write the servers as nats://host:port,host:port, and nothing after them"),
+        ("nats://host,redis://x", "write the servers as nats://host:port,host:port, and nothing after them"),
         ("nats://host#x", "not a host and port"),
         ("nats://host?prefix=", "give prefix one value, or leave it out"),
         ("redis://host?socket_timeout=3", "socket_timeout is set by the hub"),
@@ -1044,14 +1044,14 @@ async def test_a_process_that_was_taken_for_dead_joins_again() -> None:
 async def test_info_that_another_program_has_written_and_is_no_json_is_none(
     info: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Shared(MemoryBroker):
+    class SingleFlight(MemoryBroker):
         hub: Sink
 
         async def start(self, sink: Sink) -> None:
             self.hub = sink
             await super().start(sink)
 
-    broker = Shared()
+    broker = SingleFlight()
     connection = ScriptedConnection()
     async with Hub(broker) as hub, hub.subscribe(ScriptedSocket(connection), "room", encode=tell):
         broker.hub.joined("room", "ada", info)
