@@ -22,8 +22,8 @@ from falconws_cli.generators.planning import PYPROJECT
 from falconws_cli.generators.plugins import BUILT_IN
 from falconws_cli.project import Project
 from falconws_cli.source.pyproject import distribution_of, edit_pyproject
-from falconws_cli.source.register import Outcome
-from falconws_cli.source.registration import Wiring
+from falconws_cli.source.register import RegisterOutcome
+from falconws_cli.source.registration import RegistrationSpec
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Version:
             return None
         for operation in self.operations:
             for made in operation.registrations:
-                if PurePosixPath(made.path) == path and made.outcome == Outcome.REGISTERED.value:
+                if PurePosixPath(made.path) == path and made.outcome == RegisterOutcome.REGISTERED.value:
                     text = made.wiring.register(text).text
             if path == PYPROJECT and operation.added:
                 text = edit_pyproject(text, **_without_modules(operation.added))
@@ -227,13 +227,13 @@ def _rendered(operation: Operation, piece: Piece) -> Operation:
     )
 
 
-def as_registered(wiring: Wiring) -> Made:
+def as_registered(wiring: RegistrationSpec) -> Made:
     """Return what shall be remembered of a registration that is in its file, with the imports that it brought along."""
     arguments = wiring.arguments
     one = [str(arguments[name]) for name in ("resource", "middleware", "handler") if name in arguments]
     several = arguments.get("imports", [])
     imports = (*one, *map(str, several if isinstance(several, list) else []))
-    outcome = Outcome.REGISTERED.value
+    outcome = RegisterOutcome.REGISTERED.value
     return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)
 
 

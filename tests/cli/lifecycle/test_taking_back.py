@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from falconws_cli.change.record import read_memory
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run, do
-from tests.cli.observing import one_line_error, snapshot, tree, without_memory
+from tests.cli.recorder import one_line_error, snapshot, tree, without_memory
 
 ADDITIONS = {
     ("resource", "chat room"): ("add-resource", "chat room", "--pattern", "duplex"),
