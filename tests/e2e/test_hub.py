@@ -56,12 +56,18 @@ class Feed:
 
 
 @pytest.fixture(params=ENGINES.values(), ids=ENGINES.keys())
-def server(request: pytest.FixtureRequest) -> Iterator[LiveServer]:
+def engine(request: pytest.FixtureRequest) -> str:
+    ws: str = request.param
+    return ws
+
+
+@pytest.fixture
+def server(engine: str) -> Iterator[LiveServer]:
     hub = Hub()
     app = falconws.App(middleware=[hub])
     app.ws_options.allowed_origins = "*"
     app.add_route("/{policy}", Feed(hub))
-    with LiveServer(app, ws=request.param, ws_per_message_deflate=False) as server:
+    with LiveServer(app, ws=engine, ws_per_message_deflate=False) as server:
         yield server
 
 
@@ -139,7 +145,7 @@ def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(ser
     assert received == sorted(set(received))
 
 
-def test_each_publisher_keeps_its_order_and_everybody_gets_everything(server: LiveServer) -> None:
+def test_all_clients_receive_everything_in_the_order_of_each_publisher(server: LiveServer) -> None:
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(f"{server.ws_url}/patient")) for _ in range(8)]
         senders = [
@@ -189,8 +195,9 @@ def rss_bytes(pid: int) -> int:
 def test_a_thousand_stalled_subscribers_stay_within_the_sum_of_the_bounds(tmp_path: Path) -> None:
     (tmp_path / "stalled.py").write_text(textwrap.dedent(STALLED_APP))
     # Nobody is cut off for taking nothing, or for not answering a ping, however long it takes a slow machine.
-    options = f"port=0, app_dir={str(tmp_path)!r}, ws_send_timeout=None, ws_ping_interval=None"
-    code = f"import falconws.server; falconws.server.run('stalled:app', {options})"
+    connection = "ConnectionSettings(send_timeout_s=None, ping_interval_s=None)"
+    options = f"port=0, app_dir={str(tmp_path)!r}, connection={connection}"
+    code = f"from falconws.server import ConnectionSettings, run; run('stalled:app', {options})"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -230,3 +237,33 @@ def stalled(port: int) -> Iterator[None]:
         )
         assert b" 101 " in tcp.recv(64)
         yield
+
+
+def test_what_is_published_passes_asgi_middleware(engine: str) -> None:
+    hub = Hub()
+    app = falconws.App(middleware=[hub])
+    app.ws_options.allowed_origins = "*"
+    app.add_route("/{policy}", Feed(hub))
+
+    async def without_secrets(scope: Any, receive: Any, send: Any) -> None:
+        async def filtered(event: Any) -> None:
+            if event["type"] == "websocket.send" and scope["path"] == "/patient":
+                event = {**event, "text": event["text"].replace("secret", "public")}
+            await send(event)
+
+        await app(scope, receive, filtered)
+
+    with (
+        LiveServer(without_secrets, ws=engine, ws_per_message_deflate=False) as server,
+        connect(f"{server.ws_url}/conflate") as publisher,
+        connect(f"{server.ws_url}/patient") as follower,
+    ):
+        # What it publishes itself shows that it has subscribed.
+        follower.send("secret 0")
+        assert follower.recv(timeout=WAIT_S) == "public 0"
+        # Several that leave together, and one too large for a single frame.
+        texts = [*(f"secret {number}" for number in range(1, 10)), "secret" + "x" * 2**19]
+        for text in texts:
+            publisher.send(text)
+        received = [follower.recv(timeout=WAIT_S) for _ in texts]
+        assert received == [text.replace("secret", "public") for text in texts]

@@ -106,7 +106,7 @@ def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take 
             dropped += [item for item in waiting if item.room == step.room]
             waiting[:] = [item for item in waiting if item.room != step.room]
         else:
-            had_room = backlog.has_room(step.weight, messages=step.is_message)
+            had_room = backlog.has_capacity(step.weight, messages=step.is_message)
             assert had_room == fits(waiting, step, allowed)
             allowed += step.joining
             expected = model(name, waiting, step, allowed)

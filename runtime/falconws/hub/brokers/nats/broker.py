@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
 from falconws.hub.brokers.reconnect import Link
 from falconws.hub.brokers.url import describe
-from falconws.hub.concurrency import backoff, for_each
+from falconws.hub.concurrency import backoff, gather_limited
 from falconws.hub.position import Position
 
 from .codec import ANCHOR_HEADER, decode, encode, name_of, place_of, token_of
@@ -377,7 +377,7 @@ class NatsBroker:
             for part in parts:
                 # Whichever takes longer.
                 pause = asyncio.sleep(round_s() / len(parts))
-                await asyncio.gather(pause, for_each(self._keep, part, at_a_time=_KEPT_AT_A_TIME))
+                await asyncio.gather(pause, gather_limited(self._keep, part, limit=_KEPT_AT_A_TIME))
 
     async def _keep(self, token: str) -> None:
         state, streams = self._rooms.get(token), self._streams

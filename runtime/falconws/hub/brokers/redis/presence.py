@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from falconws.hub.broker import Entry
-from falconws.hub.concurrency import for_each
+from falconws.hub.concurrency import gather_limited
 
 from . import scripts
 from .client import RedisServer
@@ -58,7 +58,7 @@ class RedisPresence:
             indexes = await self._server.run(scripts.RENEW, self._keys(room), arguments)
             lost.update(mine[index] for index in indexes)
 
-        await for_each(renew_in, by_room, at_a_time=_AT_A_TIME)
+        await gather_limited(renew_in, by_room, limit=_AT_A_TIME)
         return [entry for entry in entries if entry in lost]
 
     async def members(self, room: str) -> dict[str, bytes]:
@@ -72,7 +72,7 @@ class RedisPresence:
             members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._channel(room)])
             gone.extend((room, member.decode("utf-8", "replace")) for member in members)
 
-        await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)
+        await gather_limited(expire_in, rooms, limit=_AT_A_TIME)
         return gone
 
     def _keys(self, room: str) -> list[str]:

@@ -9,7 +9,7 @@ import trustme
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect, unix_connect
 
-from falconws.server.websocket.deflate import DeflateSettings
+from falconws.server import ConnectionSettings, DeflateSettings, TlsSettings
 
 # Echoes, and does on demand what its path says; tells each end on a second connection to /ends.
 APP = """
@@ -313,7 +313,7 @@ def test_tls_carries_messages(serve, dial, tmp_path, size):
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    server = serve(APP, ssl_certfile=str(tmp_path / "server.pem")).wait_until_ready()
+    server = serve(APP, tls=TlsSettings(certfile=str(tmp_path / "server.pem"))).wait_until_ready()
     client = dial(server.port)
     client.encrypt(context)
     assert b" 101 " in client.handshake()
@@ -340,7 +340,7 @@ def test_a_unix_socket_runs_the_fast_engine(serve, tmp_path):
 
 
 def test_deflate_is_negotiated_when_it_is_on(serve):
-    server = serve(APP, ws_deflate=True).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(deflate=DeflateSettings())).wait_until_ready()
     with connect(server.ws_url, max_size=None) as client:
         assert "permessage-deflate" in client.response.headers["Sec-WebSocket-Extensions"]
         for message in ("short", "long " * 50_000, b"\x00" * 1_000_000):
@@ -354,7 +354,7 @@ def test_deflate_is_negotiated_when_it_is_on(serve):
 def test_window_bits_and_context_takeover_are_settable(serve):
     settings = DeflateSettings(window_bits=9, context_takeover=False)
     prelude = "from falconws.server.websocket.deflate import DeflateSettings\n"
-    server = serve(APP, ws_deflate=settings, prelude=prelude).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(deflate=settings), prelude=prelude).wait_until_ready()
     with connect(server.ws_url) as client:
         agreed = client.response.headers["Sec-WebSocket-Extensions"]
         assert "server_no_context_takeover" in agreed

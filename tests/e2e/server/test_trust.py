@@ -9,6 +9,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
+from falconws.server import AdmissionSettings, ConnectionSettings, DeflateSettings, TlsSettings
+
 MIB = 1024 * 1024
 
 APP = """
@@ -111,57 +113,57 @@ def stats_of(server) -> dict[str, int]:
 
 
 def test_a_stalled_reader_is_cut_off_by_the_send_timeout(serve, dial):
-    server = serve(APP, ws_send_timeout=1, ws_ping_interval=None).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(send_timeout_s=1, ping_interval_s=None)).wait_until_ready()
     client = dial(server.port, receive_buffer=4096)
     client.handshake("/floods")
-    server.wait_for_line("WebSocket cut off: it took nothing of .* for 1 s")
+    server.wait_for_line("WebSocket disconnected: it took none of .* for 1 s")
     server.wait_for_line("send ended: .* 1006")
     wait_until_all_have_ended(server)
 
 
 def test_a_client_that_answers_no_ping_is_cut_off(serve, dial):
-    server = serve(APP, ws_ping_interval=0.5, ws_ping_timeout=0.5).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.5, ping_timeout_s=0.5)).wait_until_ready()
     client = dial(server.port)
     client.handshake()
     assert client.read_frame()[0] == 9
-    server.wait_for_line("WebSocket cut off: no answer to a ping")
+    server.wait_for_line("WebSocket disconnected: no answer to a ping")
     wait_until_all_have_ended(server)
 
 
 def test_a_client_that_sends_but_answers_no_ping_is_cut_off(serve, dial):
-    server = serve(APP, ws_ping_interval=0.5, ws_ping_timeout=0.5).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.5, ping_timeout_s=0.5)).wait_until_ready()
     client = dial(server.port)
     client.handshake()
     with contextlib.suppress(ConnectionError):
         for _ in range(100_000):
             client.send_frame(10, b"unasked")
-            if "cut off" in server.output:
+            if "disconnected" in server.output:
                 break
             server_has_closed = threading.Event().wait(0.005)
             assert not server_has_closed
-    server.wait_for_line("WebSocket cut off: no answer to a ping")
+    server.wait_for_line("WebSocket disconnected: no answer to a ping")
 
 
 def test_a_client_that_answers_pings_stays(serve):
     # It has two seconds for each answer, and is looked at for longer.
-    server = serve(APP, ws_ping_interval=0.1, ws_ping_timeout=2).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.1, ping_timeout_s=2)).wait_until_ready()
     with connect(server.ws_url, ping_interval=None) as client, pytest.raises(TimeoutError):
         client.recv(timeout=3)
 
 
 def test_a_client_that_is_not_read_is_not_blamed_for_missing_pongs(serve, dial):
     # Two seconds, too, for the messages that make the server stop to read.
-    server = serve(APP, ws_ping_interval=0.1, ws_ping_timeout=2).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.1, ping_timeout_s=2)).wait_until_ready()
     with connect(server.ws_url + "/reads-nothing", ping_interval=None) as client:
         for _ in range(200):
             client.send("x")
         with pytest.raises(TimeoutError):
             client.recv(timeout=3)
-    assert "cut off" not in server.output
+    assert "disconnected" not in server.output
 
 
 def test_what_waits_for_a_client_is_bounded(serve, dial):
-    server = serve(APP, ws_send_timeout=None, ws_ping_interval=None).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(send_timeout_s=None, ping_interval_s=None)).wait_until_ready()
     wait_until_all_have_ended(server)
     before = memory_of(server)
     clients = [dial(server.port, receive_buffer=4096) for _ in range(10)]
@@ -173,7 +175,7 @@ def test_what_waits_for_a_client_is_bounded(serve, dial):
 
 
 def test_concurrent_senders_that_wait_are_bounded_too(serve, dial):
-    server = serve(APP, ws_send_timeout=1, ws_ping_interval=None).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(send_timeout_s=1, ping_interval_s=None)).wait_until_ready()
     client = dial(server.port)
     client.handshake("/many-senders")
     server.wait_for_line("WebSocket closed with 1013")
@@ -182,7 +184,7 @@ def test_concurrent_senders_that_wait_are_bounded_too(serve, dial):
 
 
 def test_try_send_refuses_before_the_bound(serve, dial):
-    server = serve(APP, ws_ping_interval=None).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=None)).wait_until_ready()
     client = dial(server.port, receive_buffer=4096)
     client.handshake("/tries")
     refused_at = int(server.wait_for_line(r"refused at (\d+)").group(1))
@@ -190,7 +192,7 @@ def test_try_send_refuses_before_the_bound(serve, dial):
 
 
 def test_a_hundred_megabytes_of_pings_unread_cost_little(serve, dial):
-    server = serve(APP, ws_ping_interval=None, ws_send_timeout=None).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=None, send_timeout_s=None)).wait_until_ready()
     wait_until_all_have_ended(server)
     before = memory_of(server)
     client = dial(server.port, receive_buffer=4096)
@@ -203,7 +205,7 @@ def test_a_hundred_megabytes_of_pings_unread_cost_little(serve, dial):
 
 
 def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, dial):
-    server = serve(APP, ws_ping_interval=None).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=None)).wait_until_ready()
     wait_until_all_have_ended(server)
     before = memory_of(server)
     client = dial(server.port)
@@ -217,7 +219,7 @@ def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, 
 
 
 def test_silent_and_dripping_clients_are_cut_off(serve, dial):
-    server = serve(APP, handshake_timeout=3).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(handshake_timeout_s=3)).wait_until_ready()
     silent = [dial(server.port) for _ in range(50)]
     dripping = dial(server.port)
     dripping.send(b"GET / HT")
@@ -230,7 +232,9 @@ def test_silent_and_dripping_clients_are_cut_off(serve, dial):
 def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, dial, tls):
     certificate, context = tls
     # Shorter than the client's patience, which is shorter than the event loop's own minute.
-    server = serve(APP, ssl_certfile=certificate, handshake_timeout=3).wait_until_ready()
+    server = serve(
+        APP, tls=TlsSettings(certfile=certificate), connection=ConnectionSettings(handshake_timeout_s=3)
+    ).wait_until_ready()
     silent = [dial(server.port) for _ in range(50)]
     begun = dial(server.port)
     begun.send(b"\x16\x03\x01\x02\x00\x01")
@@ -249,7 +253,9 @@ def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, 
 
 def test_a_tls_port_with_silent_clients_shuts_down(serve, dial, tls):
     certificate, context = tls
-    server = serve(APP, ssl_certfile=certificate, handshake_timeout=None, drain=0.5).wait_until_ready()
+    server = serve(
+        APP, tls=TlsSettings(certfile=certificate), connection=ConnectionSettings(handshake_timeout_s=None), drain_s=0.5
+    ).wait_until_ready()
     silent = [dial(server.port) for _ in range(20)]
     client = dial(server.port)
     client.encrypt(context)
@@ -265,7 +271,7 @@ def test_a_tls_port_with_silent_clients_shuts_down(serve, dial, tls):
 
 
 def test_an_application_that_never_accepts_is_answered_for(serve, dial):
-    server = serve(APP, handshake_timeout=2).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(handshake_timeout_s=2)).wait_until_ready()
     client = dial(server.port)
     head = client.handshake("/never-accepts")
     assert head.startswith(b"HTTP/1.1 503 ")
@@ -327,7 +333,7 @@ def test_who_is_answered_before_its_body_is_here_can_read_the_answer(serve, dial
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
 def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(serve, dial, tls, loop):
     certificate, context = tls
-    server = serve(APP, prelude=loop, ssl_certfile=certificate).wait_until_ready()
+    server = serve(APP, prelude=loop, tls=TlsSettings(certfile=certificate)).wait_until_ready()
     for _ in range(5):
         client = dial(server.port)
         client.encrypt(context)
@@ -340,8 +346,8 @@ def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(se
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
 def test_an_early_answer_that_is_broken_off_ends_for_the_client_at_once(serve, dial, tls, loop, encrypted):
     certificate, context = tls
-    endless = "import falconws.server.http.shutdown; falconws.server.http.shutdown._UPLOAD_LINGER_S = 1000; "
-    options = {"ssl_certfile": certificate} if encrypted else {}
+    endless = "import falconws.server.http.shutdown; falconws.server.http.shutdown._UPLOAD_CLOSE_S = 1000; "
+    options = {"tls": TlsSettings(certificate)} if encrypted else {}
     client = dial(serve(APP, prelude=loop + endless, **options).wait_until_ready().port)
     if encrypted:
         client.encrypt(context)
@@ -375,7 +381,7 @@ def test_a_responder_learns_that_its_client_has_left_when_more_requests_wait_beh
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, parser):
     prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
-    server = serve(APP, prelude=prelude, handshake_timeout=1).wait_until_ready()
+    server = serve(APP, prelude=prelude, connection=ConnectionSettings(handshake_timeout_s=1)).wait_until_ready()
     client = dial(server.port)
     client.send(b"POST /late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab")
     httpx.get(server.url + "/later")
@@ -409,7 +415,7 @@ def test_endless_trailers_behind_a_body_are_refused(serve, dial, parser, trailer
 
 
 def test_connection_limits_count_websockets(serve):
-    server = serve(APP, limit_connections=5).wait_until_ready()
+    server = serve(APP, admission=AdmissionSettings(limit_connections=5)).wait_until_ready()
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(connect(server.ws_url))
@@ -423,7 +429,7 @@ def test_connection_limits_count_websockets(serve):
 
 
 def test_connection_limits_count_clients_behind_a_proxy(serve):
-    server = serve(APP, limit_connections_per_ip=1).wait_until_ready()
+    server = serve(APP, admission=AdmissionSettings(limit_connections_per_ip=1)).wait_until_ready()
     first = {"X-Forwarded-For": "10.0.0.1"}
     with (
         connect(server.ws_url, additional_headers=first),
@@ -460,7 +466,7 @@ def test_a_proxy_on_the_unix_socket_is_believed(serve, tmp_path):
 
 
 def test_an_instance_for_http_denies_websockets(serve):
-    server = serve(APP, only="http").wait_until_ready()
+    server = serve(APP, admission=AdmissionSettings(only="http")).wait_until_ready()
     assert httpx.get(server.url + "/page").text == "/page"
     with pytest.raises(InvalidStatus) as refused, connect(server.ws_url):
         pass
@@ -468,7 +474,7 @@ def test_an_instance_for_http_denies_websockets(serve):
 
 
 def test_an_instance_for_websockets_denies_http_but_for_its_health(serve):
-    server = serve(APP, only="ws").wait_until_ready()
+    server = serve(APP, admission=AdmissionSettings(only="ws")).wait_until_ready()
     with connect(server.ws_url) as client:
         client.send("x")
         assert client.recv(timeout=20) == "x"
@@ -480,7 +486,7 @@ def test_an_instance_for_websockets_denies_http_but_for_its_health(serve):
 def test_bombs_are_stopped_at_the_limit(serve, dial):
     import zlib
 
-    server = serve(APP, ws_deflate=True).wait_until_ready()
+    server = serve(APP, connection=ConnectionSettings(deflate=DeflateSettings())).wait_until_ready()
     wait_until_all_have_ended(server)
     before = memory_of(server)
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)

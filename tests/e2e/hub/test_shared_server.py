@@ -12,7 +12,7 @@ import pytest
 
 import falconws
 from falconws.hub import HistoryLimits, Position
-from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following
+from tests.e2e.hub.recorder import TIMEOUT_S, WAIT_S, following
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 

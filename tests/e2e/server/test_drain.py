@@ -14,6 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from falconws.server import ConnectionSettings, TlsSettings
+
 APP = """
     import asyncio
 
@@ -106,7 +108,7 @@ def closes_of(clients) -> list[tuple[float, int, str]]:
 
 
 def test_clients_are_closed_evenly_over_the_drain(serve, join):
-    server = serve(APP, drain=5).wait_until_ready()
+    server = serve(APP, drain_s=5).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(20)]
     server.signal()
     ends = closes_of(clients)
@@ -119,14 +121,14 @@ def test_clients_are_closed_evenly_over_the_drain(serve, join):
 
 
 def test_without_connections_the_drain_is_over_at_once(serve):
-    server = serve(APP, drain=60).wait_until_ready()
+    server = serve(APP, drain_s=60).wait_until_ready()
     server.signal()
     assert server.wait() == 0
     assert "lifespan ends" in server.output
 
 
 def test_messages_already_received_are_answered(serve):
-    server = serve(APP, drain=5).wait_until_ready()
+    server = serve(APP, drain_s=5).wait_until_ready()
     with connect(server.ws_url + "/answers-slowly", ping_interval=None) as client:
         for number in range(10):
             client.send(str(number))
@@ -140,7 +142,7 @@ def test_messages_already_received_are_answered(serve):
 
 
 def test_a_responder_learns_that_the_server_is_going(serve, join):
-    server = serve(APP, drain=5).wait_until_ready()
+    server = serve(APP, drain_s=5).wait_until_ready()
     others = [join(server.ws_url) for _ in range(20)]
     with connect(server.ws_url + "/going", ping_interval=None) as client:
         assert client.recv(timeout=20) == "waiting"
@@ -181,7 +183,7 @@ RESPONDERS = """
 
 @pytest.mark.parametrize("engine", ["picows", "websockets-sansio", "websockets", "wsproto"])
 def test_clients_whom_the_server_closes_are_not_warned_of(serve, join, engine):
-    server = serve(RESPONDERS, engine=engine, drain=1).wait_until_ready()
+    server = serve(RESPONDERS, engine=engine, drain_s=1).wait_until_ready()
     for path in ("/ticker", "/listener"):
         with connect(server.ws_url + path, ping_interval=None) as left:
             left.close(4000, "tired")
@@ -202,7 +204,7 @@ def test_a_client_that_closes_with_the_code_of_a_restart_is_warned_of(serve):
 
 
 def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, join):
-    server = serve(APP, drain=3).wait_until_ready()
+    server = serve(APP, drain_s=3).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(3)]
     assert httpx.get(server.url + "/readyz").text == "ready\n"
     assert httpx.get(server.url + "/elsewhere").status_code == 404
@@ -242,7 +244,9 @@ parsers = pytest.mark.parametrize(
 @parsers
 def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prelude, before, after, status):
     """Not reset: the client could not tell whether it was served, nor that the next process would serve it."""
-    server = serve(APP, prelude=prelude, drain=150, engine=engine, handshake_timeout=None).wait_until_ready()
+    server = serve(
+        APP, prelude=prelude, drain_s=150, engine=engine, connection=ConnectionSettings(handshake_timeout_s=None)
+    ).wait_until_ready()
     client = dial(server.port)
     client.send(before)
     if before.startswith(GET):
@@ -261,7 +265,7 @@ def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prel
 
 @pytest.mark.parametrize("before", [b"", GET[:-7], GET + GET[:-7]], ids=["nothing", "a-part", "a-part-behind-http"])
 def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, before):
-    server = serve(APP, drain=2, handshake_timeout=None).wait_until_ready()
+    server = serve(APP, drain_s=2, connection=ConnectionSettings(handshake_timeout_s=None)).wait_until_ready()
     client = dial(server.port)
     client.send(before)
     if before.startswith(GET):
@@ -273,13 +277,13 @@ def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, befor
     assert server.wait() == 0
 
 
-PATIENT = "import falconws.server.http.protocol as http; http._BUSY_S = 15; "
+PATIENT = "import falconws.server.http.shutdown as shutdown; shutdown._RECENT_RESPONSE_S = 15; "
 
 
 @parsers
 def test_who_has_just_been_answered_can_ask_once_more(serve, dial, prelude):
     """The next request of a busy connection is mostly on its way already."""
-    server = serve(APP, prelude=prelude + PATIENT, drain=150).wait_until_ready()
+    server = serve(APP, prelude=prelude + PATIENT, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(GET)
     assert client.read_head().startswith(b"HTTP/1.1 404")
@@ -296,7 +300,7 @@ def test_who_has_just_been_answered_can_ask_once_more(serve, dial, prelude):
 @parsers
 def test_who_is_being_answered_can_ask_once_more(serve, dial, prelude):
     """The head of that answer was out, and could not say that it is the last one."""
-    server = serve(APP, prelude=prelude + PATIENT, drain=150).wait_until_ready()
+    server = serve(APP, prelude=prelude + PATIENT, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
     assert b"connection: close" not in client.read_head().lower()
@@ -317,7 +321,12 @@ def test_who_is_being_answered_can_ask_once_more(serve, dial, prelude):
 def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, loop, engine):
     certificate, context = tls
     server = serve(
-        APP, prelude=loop, engine=engine, drain=150, ssl_certfile=certificate, handshake_timeout=None
+        APP,
+        prelude=loop,
+        engine=engine,
+        drain_s=150,
+        tls=TlsSettings(certfile=certificate),
+        connection=ConnectionSettings(handshake_timeout_s=None),
     ).wait_until_ready()
     client = dial(server.port)
     httpx.get(server.url + "/later", verify=context)
@@ -334,7 +343,7 @@ def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, 
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
 def test_tls_handshakes_that_have_failed_do_not_keep_the_server(serve, dial, tls, loop):
     certificate, _ = tls
-    server = serve(APP, prelude=loop, drain=1000, ssl_certfile=certificate).wait_until_ready()
+    server = serve(APP, prelude=loop, drain_s=1000, tls=TlsSettings(certfile=certificate)).wait_until_ready()
     for _ in range(3):
         client = dial(server.port)
         client.send(b"GET / HTTP/1.1\r\n\r\n")
@@ -345,7 +354,7 @@ def test_tls_handshakes_that_have_failed_do_not_keep_the_server(serve, dial, tls
 
 def test_a_tls_client_that_does_not_say_goodbye_does_not_keep_the_server(serve, dial, tls):
     certificate, context = tls
-    server = serve(APP, drain=150, ssl_certfile=certificate).wait_until_ready()
+    server = serve(APP, drain_s=150, tls=TlsSettings(certfile=certificate)).wait_until_ready()
     client = dial(server.port)
     client.encrypt(context)
     client.send(GET)
@@ -355,7 +364,7 @@ def test_a_tls_client_that_does_not_say_goodbye_does_not_keep_the_server(serve, 
 
 
 def test_an_idle_connection_is_closed_at_once(serve, dial):
-    server = serve(APP, drain=150).wait_until_ready()
+    server = serve(APP, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(GET)
     assert client.read_head().startswith(b"HTTP/1.1 404")
@@ -365,7 +374,7 @@ def test_an_idle_connection_is_closed_at_once(serve, dial):
 
 
 def test_a_second_signal_ends_it_at_once(serve, join):
-    server = serve(APP, drain=60).wait_until_ready()
+    server = serve(APP, drain_s=60).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(5)]
     server.signal()
     server.wait_for_line("Draining")
@@ -381,7 +390,9 @@ MIX = ["/", "/awaits-something-else", "/floods", "/ignores-cancellation"]
 @pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
 def test_shutdown_always_finishes(serve, dial, engine, join):
     """200 clients: receiving, awaiting something else, stalled, mid-handshake, malformed."""
-    server = serve(APP, drain=1, engine=engine, handshake_timeout=None).wait_until_ready()
+    server = serve(
+        APP, drain_s=1, engine=engine, connection=ConnectionSettings(handshake_timeout_s=None)
+    ).wait_until_ready()
     healthy = [join(server.ws_url) for _ in range(60)]
     waiting = [join(server.ws_url + "/awaits-something-else") for _ in range(60)]
     for _ in range(20):
@@ -402,7 +413,7 @@ def test_shutdown_always_finishes(serve, dial, engine, join):
 
 @pytest.mark.parametrize("path", ["/ignores-cancellation", "/blocks"])
 def test_a_responder_that_never_ends_does_not_keep_the_process(serve, path):
-    server = serve(APP, drain=0).wait_until_ready()
+    server = serve(APP, drain_s=0).wait_until_ready()
     with connect(server.ws_url + path, ping_interval=None) as client:
         client.send("go")
         server.signal()
@@ -411,7 +422,7 @@ def test_a_responder_that_never_ends_does_not_keep_the_process(serve, path):
 
 
 def test_reload_drains_in_under_a_second(serve, tmp_path, join):
-    server = serve(APP, reload=True, reload_dirs=[str(tmp_path)], drain=60).wait_until_ready()
+    server = serve(APP, reload=True, reload_dirs=[str(tmp_path)], drain_s=60).wait_until_ready()
     clients = [join(server.ws_url) for _ in range(10)]
     source = tmp_path / "served.py"
     server.write_until_it_reloads(source, source.read_text() + "\n# changed\n")
@@ -440,8 +451,8 @@ PID_APP = APP.replace(
 
 
 def test_workers_drain_and_the_parent_ends_with_0(serve, join):
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     assert len(worker_pids(server)) == 2
     clients = [join(server.ws_url) for _ in range(20)]
     server.signal()
@@ -451,8 +462,8 @@ def test_workers_drain_and_the_parent_ends_with_0(serve, join):
 
 
 def test_hangup_replaces_every_worker_in_turn(serve, join):
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     before = worker_pids(server)
     client = join(server.ws_url)
     server.signal(signal.SIGHUP)
@@ -466,8 +477,8 @@ def test_hangup_replaces_every_worker_in_turn(serve, join):
 
 
 def test_during_a_rolling_restart_every_request_is_answered(serve):
-    server = serve(PID_APP, workers=2, drain=20)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=20)
+    server.wait_for_line("2 workers are ready")
     url = server.url
     over = threading.Event()
     answers: set[int | str] = set()
@@ -494,8 +505,8 @@ def test_during_a_rolling_restart_every_request_is_answered(serve):
 
 def test_workers_that_are_told_twice_drain_all_the_same(serve, join):
     """Who signals the whole process group, as terminals, timeouts and supervisors do, tells the workers as well."""
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     workers = worker_pids(server)
     clients = [join(server.ws_url) for _ in range(20)]
     for pid in (*workers, server.pid, *workers):
@@ -506,8 +517,8 @@ def test_workers_that_are_told_twice_drain_all_the_same(serve, join):
 
 
 def test_a_second_signal_ends_workers_at_once(serve, join):
-    server = serve(PID_APP, workers=2, drain=150)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=150)
+    server.wait_for_line("2 workers are ready")
     workers = worker_pids(server)
     clients = [join(server.ws_url) for _ in range(10)]
     server.signal()
@@ -521,8 +532,8 @@ def test_a_second_signal_ends_workers_at_once(serve, join):
 
 
 def test_workers_whose_parent_is_gone_drain(serve, join):
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     clients = [join(server.ws_url) for _ in range(10)]
     server.signal(signal.SIGKILL)
     assert {end[1] for end in closes_of(clients)} == {1012}
@@ -532,8 +543,8 @@ def test_workers_whose_parent_is_gone_drain(serve, join):
 
 
 def test_nobody_is_let_in_while_workers_drain(serve, join):
-    server = serve(PID_APP, workers=2, drain=150)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=150)
+    server.wait_for_line("2 workers are ready")
     client = join(server.ws_url + "/awaits-something-else")
     server.signal()
     deadline = time.monotonic() + 20
@@ -548,8 +559,8 @@ def test_nobody_is_let_in_while_workers_drain(serve, join):
 
 
 def test_a_replacement_that_does_not_start_is_tried_again(serve, tmp_path):
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     before = worker_pids(server)
     assert len(before) == 2
     source = tmp_path / "served.py"
@@ -557,7 +568,7 @@ def test_a_replacement_that_does_not_start_is_tried_again(serve, tmp_path):
     source.write_text("raise RuntimeError('half of a deployment')")
     killed = before.pop()
     os.kill(killed, signal.SIGKILL)
-    server.wait_for_line("did not start; another try")
+    server.wait_for_line("did not start; the next attempt")
     assert worker_pids(server) == before
     source.write_text(whole)
     deadline = time.monotonic() + 60
@@ -583,8 +594,8 @@ HANGING = """
 
 
 def test_another_hangup_gives_up_a_successor_that_hangs(serve, tmp_path):
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     before = worker_pids(server)
     source = tmp_path / "served.py"
     whole = source.read_text()
@@ -604,7 +615,7 @@ def test_another_hangup_gives_up_a_successor_that_hangs(serve, tmp_path):
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_start_that_hangs(serve, workers, number):
-    server = serve(HANGING, workers=workers, drain=150)
+    server = serve(HANGING, workers=workers, drain_s=150)
     server.wait_for_line("it hangs")
     server.signal(number)
     assert server.wait() == 0
@@ -612,12 +623,12 @@ def test_a_signal_ends_a_start_that_hangs(serve, workers, number):
 
 
 def test_a_worker_that_dies_is_replaced(serve):
-    server = serve(PID_APP, workers=2, drain=1)
-    server.wait_for_line("2 workers serve")
+    server = serve(PID_APP, workers=2, drain_s=1)
+    server.wait_for_line("2 workers are ready")
     victim, *_ = worker_pids(server)
     os.kill(victim, signal.SIGKILL)
     server.wait_for_line(f"Worker {victim} died")
-    server.wait_for_line("replaced")
+    server.wait_for_line("replaces it")
     assert victim not in worker_pids(server)
 
 

@@ -13,6 +13,8 @@ import pytest
 import trustme
 from websockets.sync.client import connect, unix_connect
 
+from falconws.server import TlsSettings
+
 ECHO = """
     async def app(scope, receive, send):
         if scope["type"] == "lifespan":
@@ -81,7 +83,7 @@ def test_tls_serves_https_and_wss(serve, dial, tmp_path: Path):
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    server = serve(ECHO, ssl_certfile=str(tmp_path / "server.pem"))
+    server = serve(ECHO, tls=TlsSettings(certfile=str(tmp_path / "server.pem")))
     assert server.url.startswith("https://")
     client = dial(server.port)
     client.encrypt(context)
@@ -111,7 +113,7 @@ def test_the_unix_socket_of_a_successor_stays(serve, tmp_path: Path):
         with httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=20) as client:
             return client.get("http://localhost/").text
 
-    first = serve(ECHO, uds=path, drain=150).wait_until_ready()
+    first = serve(ECHO, uds=path, drain_s=150).wait_until_ready()
     with socket.socket(socket.AF_UNIX) as slow:
         slow.connect(path)
         slow.sendall(b"GET / HT")
@@ -158,19 +160,21 @@ def test_a_target_without_an_attribute_is_one_line(serve):
 
 
 def test_a_missing_certificate_is_one_line(serve):
-    assert "Cannot use the TLS certificate in nowhere.pem" in refuses(serve(ECHO, ssl_certfile="nowhere.pem"))
+    assert "Cannot use the TLS certificate in nowhere.pem" in refuses(
+        serve(ECHO, tls=TlsSettings(certfile="nowhere.pem"))
+    )
 
 
 def test_a_certificate_without_its_key_is_one_line(serve, tmp_path: Path):
     certificate = trustme.CA().issue_cert("127.0.0.1")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
-    line = refuses(serve(ECHO, ssl_certfile=str(tmp_path / "chain.pem")))
-    assert "chain.pem: it has to hold the private key as well, or name that with ssl_keyfile" in line
+    line = refuses(serve(ECHO, tls=TlsSettings(certfile=str(tmp_path / "chain.pem"))))
+    assert "chain.pem: it must also hold the private key, or keyfile (--ssl-keyfile) must name it" in line
 
 
 def test_an_address_of_another_machine_is_one_line(serve):
     # One for documentation: no machine has it (RFC 5737).
-    assert "this machine does not have it" in refuses(serve(ECHO, host="192.0.2.1"))
+    assert "this machine does not have that address" in refuses(serve(ECHO, host="192.0.2.1"))
 
 
 @pytest.mark.parametrize("access_log", [True, False])

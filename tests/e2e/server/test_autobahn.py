@@ -8,7 +8,7 @@ the path or name it in WSTEST. It takes a Python 2.7 (pyenv has one) and these o
         Twisted==19.10.0 zope.interface==4.6.0 jinja2==2.11.3 markupsafe==1.1.1 Werkzeug==1.0.1 \\
         klein==17.10.0 service_identity==18.1.0 unittest2==1.1.0 six==1.16.0 \\
         'autobahn[twisted,accelerate]==0.10.9' autobahntestsuite==25.10.1
-    WSTEST=PY27/bin/wstest pytest tests/e2e/engine/test_autobahn.py
+    WSTEST=PY27/bin/wstest pytest tests/e2e/server/test_autobahn.py
 """
 
 import json
@@ -17,6 +17,8 @@ import shutil
 import subprocess
 
 import pytest
+
+from falconws.server import ConnectionSettings, DeflateSettings
 
 ECHO = """
     async def app(scope, receive, send):
@@ -95,7 +97,7 @@ def judge(results) -> None:
 
 @pytest.mark.timeout(300)
 def test_the_protocol(serve, tmp_path):
-    server = serve(ECHO, ws_max_size=32 * 1024 * 1024, log_level="warning")
+    server = serve(ECHO, connection=ConnectionSettings(max_message_bytes=32 * 1024 * 1024), log_level="warning")
     cases = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
     results = run_suite(server, tmp_path, cases, 280)
     assert len(results) == 301
@@ -111,7 +113,11 @@ _COMPRESSION_GROUPS = [*(f"12.{number}.*" for number in range(1, 6)), *(f"13.{nu
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("group", _COMPRESSION_GROUPS)
 def test_compression(serve, tmp_path, group):
-    server = serve(ECHO, ws_max_size=32 * 1024 * 1024, ws_deflate=True, log_level="warning")
+    server = serve(
+        ECHO,
+        connection=ConnectionSettings(max_message_bytes=32 * 1024 * 1024, deflate=DeflateSettings()),
+        log_level="warning",
+    )
     results = run_suite(server, tmp_path, [group], 1700)
     assert len(results) == 18
     judge(results)
