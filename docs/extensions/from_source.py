@@ -4,45 +4,25 @@ import ast
 import inspect
 import re
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from falconws.server import run
-from falconws.server.websocket.settings import ConnectionSettings
+from falconws.server import AdmissionSettings, ConnectionSettings, TlsSettings
 from falconws_cli.commands.serve import command as serve
 from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DIFFERENCES_AT = "tests/runtime/test_falcon_contract.py"
 
-LIMITS = (
-    "ws_max_size",
-    "ws_ping_interval",
-    "ws_ping_timeout",
-    "ws_send_timeout",
-    "handshake_timeout",
-    "ws_deflate",
-    "drain",
-    "only",
-    "limit_connections",
-    "limit_connections_per_ip",
-)
-"""The arguments of falconws.server.run that limit something."""
-FIXED = (
-    "max_queued_messages",
-    "max_queued_bytes",
-    "high_water_bytes",
-    "low_water_bytes",
-    "max_buffered_bytes",
-    "close_timeout_s",
-)
-"""The limits of a connection that run has no argument for."""
+SETTINGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ConnectionSettings, AdmissionSettings, TlsSettings)}
+"""The settings classes of falconws.server.run."""
 
 
 def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
@@ -71,22 +51,15 @@ def read_arguments(docstring: str, heading: str) -> dict[str, str]:
     return texts
 
 
-def server_limits() -> list[tuple[str, str, str, str]]:
-    """Return argument, option, default and effect of each limit of ``falconws.server.run``."""
-    texts = read_arguments(run.__doc__ or "", "Args:")
-    options = {parameter.name: parameter for parameter in serve.params}
+def settings_of(kind: type[Any]) -> list[tuple[str, str, str, str]]:
+    """Return name, option, default and effect of each field of a settings class of the server."""
+    texts = read_arguments(kind.__doc__ or "", "Attributes:")
+    options = {parameter.name: parameter.opts[0] for parameter in serve.params}
     rows = []
-    for name, parameter in inspect.signature(run).parameters.items():
-        if name in LIMITS:
-            option = options.get(name)
-            rows.append((name, option.opts[0] if option else "", default_of(parameter.default), texts[name]))
+    for field in fields(kind):
+        default = "required" if field.default is MISSING else default_of(field.default)
+        rows.append((field.name, options.get(field.name, ""), default, texts[field.name]))
     return rows
-
-
-def connection_limits() -> list[tuple[str, str, str]]:
-    """Return name, default and effect of the connection's limits that ``run`` has no argument for."""
-    texts = read_arguments(ConnectionSettings.__doc__ or "", "Attributes:")
-    return [(f.name, default_of(f.default), texts[f.name]) for f in fields(ConnectionSettings) if f.name in FIXED]
 
 
 def exit_codes() -> list[tuple[int, str, str]]:
@@ -111,7 +84,7 @@ def default_of(value: object) -> str:
 class FromSource(SphinxDirective):
     """A directive whose content is Markdown that the source gives."""
 
-    reads: Path
+    reads: Path = Path(__file__)
 
     def markdown(self) -> list[str]:
         """Return the lines."""
@@ -133,25 +106,16 @@ class Differences(FromSource):
         return [f"- {sentence}" for sentence in read_differences().values()]
 
 
-class Limits(FromSource):
-    """``{limits}``: the limits that the server can be started with, as a table."""
+class Settings(FromSource):
+    """``{settings} ConnectionSettings``: the fields of a settings class of the server, as a table."""
 
-    reads = Path(inspect.getfile(run))
-
-    def markdown(self) -> list[str]:
-        rows = [(f"`{n}`", f"`{o}`" if o else "", d, cell(t)) for n, o, d, t in server_limits()]
-        return table(("Argument", "Option", "Default", "What it does, and the unit"), rows)
-
-
-class ConnectionLimits(FromSource):
-    """``{connection-limits}``: the fixed limits of one connection, as a table."""
-
-    reads = Path(inspect.getfile(ConnectionSettings))
+    required_arguments = 1
 
     def markdown(self) -> list[str]:
-        return table(
-            ("Name", "Value", "What it does, and the unit"), [(f"`{n}`", d, t) for n, d, t in connection_limits()]
-        )
+        kind = SETTINGS[self.arguments[0]]
+        self.env.note_dependency(inspect.getfile(kind))
+        rows = [(f"`{n}`", f"`{o}`" if o else "", d, cell(t)) for n, o, d, t in settings_of(kind)]
+        return table(("Field", "Option", "Default", "What it does, and the unit"), rows)
 
 
 class ExitCodes(FromSource):
@@ -189,9 +153,8 @@ class AttributeDocstrings:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("differences", Differences)
-    app.add_directive("limits", Limits)
+    app.add_directive("settings", Settings)
     app.add_directive("exit-codes", ExitCodes)
-    app.add_directive("connection-limits", ConnectionLimits)
     docstrings = AttributeDocstrings()
     napoleon_s = 500
     app.connect("autodoc-process-docstring", docstrings.keep, priority=napoleon_s - 1)

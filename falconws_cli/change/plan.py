@@ -4,15 +4,15 @@ rendering.py and the generators make what is planned; writer.py compares it with
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from falconws_cli.source.registration import JsonValue
 
 if TYPE_CHECKING:
-    from falconws_cli.source.register import Registration, Removal
-    from falconws_cli.source.registration import Wiring
+    from falconws_cli.source.register import RegisterResult, UnregisterResult
+    from falconws_cli.source.registration import RegistrationSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Piece:
     """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
 
     files: tuple[PlannedFile, ...]
-    wirings: "tuple[Wiring, ...]" = ()
+    wirings: "tuple[RegistrationSpec, ...]" = ()
     requirements: Requirements = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -77,8 +77,8 @@ class PlannedRegistration:
     """A registration, or one that is taken back, the file it is for, and how to make or unmake it again."""
 
     path: PurePosixPath
-    registration: "Registration | Removal"
-    wiring: "Wiring | None" = None
+    registration: "RegisterResult | UnregisterResult"
+    wiring: "RegistrationSpec | None" = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,17 @@ class Plan:
     """What the files need in pyproject.toml."""
     added: Requirements = NOTHING
     """What of it was not there yet."""
+    command: str = ""
+    """The command line that makes it; empty for the one that was typed."""
+
+
+def stacked(plans: Iterable[Plan]) -> tuple[PlannedFile, ...]:
+    """Return the files of plans that follow each other: where two have one path, the later text, on the first one's."""
+    files: dict[PurePosixPath, PlannedFile] = {}
+    for file in (file for plan in plans for file in plan.files):
+        first = files.get(file.path, file)
+        files[file.path] = replace(file, before=first.before)
+    return tuple(files[path] for path in sorted(files))
 
 
 def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:

@@ -40,6 +40,10 @@ def _node(peers: Peers, port: int) -> list[str]:
     return [peers.node, str(peers.node_folder / "serve_ws.js"), str(port)]
 
 
+def _bun(peers: Peers, port: int) -> list[str]:
+    return [str(peers.bun), str(peers.node_folder / "serve_bun.js"), str(port)]
+
+
 CONTENDERS = (
     Contender(
         "falconws",
@@ -70,4 +74,5 @@ CONTENDERS = (
     Contender("picows", "picows' async API", ("picows",), _script("serve_picows.py")),
     Contender("socketify", "socketify", ("socketify",), _script("serve_socketify.py")),
     Contender("node", "Node ws", ("ws", "node"), _node),
+    Contender("bun", "Bun", ("bun",), _bun),
 )

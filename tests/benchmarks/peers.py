@@ -26,6 +26,11 @@ class Peers:
     problems: dict[str, str] = field(default_factory=dict)
     """Why a package could not be installed."""
 
+    @property
+    def bun(self) -> Path:
+        """Return the path of Bun's program, which the npm package carries."""
+        return self.node_folder / "node_modules" / ".bin" / "bun"
+
 
 def default_folder() -> Path:
     """Return a folder that is another one whenever what is to be installed changes."""
@@ -57,19 +62,24 @@ def install(folder: Path) -> Peers:
 
 def _install_node(peers: Peers) -> None:
     if not peers.node or not shutil.which("npm"):
-        peers.problems["ws"] = "Node.js and npm are not installed"
+        peers.problems["ws"] = peers.problems["bun"] = "Node.js and npm are not installed"
         return
     peers.node_folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "serve_ws.js"):
+    for name in ("package.json", "serve_bun.js", "serve_ws.js"):
         shutil.copyfile(_HERE / "node" / name, peers.node_folder / name)
-    manifest = peers.node_folder / "node_modules" / "ws" / "package.json"
-    if not manifest.exists():
+    packages = ("bun", "ws")
+    if not all(_node_manifest(peers, name).exists() for name in packages):
         problem = _run(["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"], cwd=peers.node_folder)
         if problem:
-            peers.problems["ws"] = problem
+            peers.problems.update(dict.fromkeys(packages, problem))
             return
-    peers.versions["ws"] = json.loads(manifest.read_text())["version"]
+    for name in packages:
+        peers.versions[name] = json.loads(_node_manifest(peers, name).read_text())["version"]
     peers.versions["node"] = _output([peers.node, "--version"]).removeprefix("v")
+
+
+def _node_manifest(peers: Peers, package: str) -> Path:
+    return peers.node_folder / "node_modules" / package / "package.json"
 
 
 def _requirements() -> list[str]:

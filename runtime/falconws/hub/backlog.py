@@ -66,7 +66,7 @@ class Backlog(Generic[ItemT]):
             self._replay = deque()
         self._replay.extend(items)
 
-    def has_room(self, size: int, *, messages: int = 1) -> bool:
+    def has_capacity(self, size: int, *, messages: int = 1) -> bool:
         """Whether a message of *size* bytes would break no bound; or what is not a *message*."""
         if not self.counted:
             # Otherwise a message larger than the bound could reach nobody who is not writable at this very moment.
@@ -126,7 +126,7 @@ class Backlog(Generic[ItemT]):
         return self._waiting[0]
 
     def _fits(self, item: ItemT) -> bool:
-        return self.has_room(_weight(item), messages=item.is_message)
+        return self.has_capacity(_weight(item), messages=item.is_message)
 
     def _append(self, item: ItemT) -> None:
         self._put(item)

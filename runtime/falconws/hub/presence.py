@@ -30,7 +30,7 @@ class Roster:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._flights: SingleFlight[dict[str, Any]] = SingleFlight()
+        self._single_flight: SingleFlight[dict[str, Any]] = SingleFlight()
 
     async def members(self, room: str) -> dict[str, Any]:
         """Return the info of each member, by name, as of a moment after the call.
@@ -44,7 +44,7 @@ class Roster:
                 member: decode_info(room, member, info) for member, info in (await self._broker.members(room)).items()
             }
 
-        return (await self._flights.do(room, ask)).copy()
+        return (await self._single_flight.do(room, ask)).copy()
 
 
 _STEPS = 4
@@ -194,9 +194,6 @@ class Presence:
             await self._tell(membership)
             if entry not in self._memberships:
                 await self._broker.leave(*entry)
-
-
-_logger = logging.getLogger("falconws.hub")
 
 
 def decode_info(room: str, member: str, info: bytes) -> Any:

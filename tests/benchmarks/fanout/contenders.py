@@ -44,10 +44,15 @@ def _node(peers: Peers, port: int) -> list[str]:
     return [peers.node, str(target), str(port)]
 
 
+def _bun(peers: Peers, port: int) -> list[str]:
+    return [str(peers.bun), str(_SERVERS / "serve_bun.js"), str(port)]
+
+
 OWN = Contender("falconws", "falconws.Hub", None, falconws_over("memory://"))
 CONTENDERS = (
     OWN,
     Contender("litestar", "Litestar ChannelsPlugin", 1 / 4, _uvicorn("litestar_app:app")),
     Contender("falcon", "Falcon, a loop of send_text()", 1 / 2, _uvicorn("falcon_app:app")),
     Contender("node", "Node ws, a loop of send()", 2 / 3, _node),
+    Contender("bun", "Bun, native publish()", None, _bun),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 
 MAX_PAYLOAD = 1_048_576

@@ -12,8 +12,8 @@ import pytest
 from falconws.hub import History, HistoryLimits, Position, Publication
 from falconws.hub.brokers.nats import hub_streams as streams
 from falconws.hub.brokers.nats.broker import NatsBroker
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 

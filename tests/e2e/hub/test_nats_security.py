@@ -16,8 +16,8 @@ import trustme
 
 from falconws import Hub
 from falconws.hub import BrokerUnavailable
-from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following, until_health
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import TIMEOUT_S, WAIT_S, following, until_health
 from tests.e2e.hub.servers import Nats
 
 Start = Callable[..., Nats]

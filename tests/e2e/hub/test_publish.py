@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import falconws
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.ports import free_port
 

@@ -16,8 +16,8 @@ from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.redis.broker import RedisBroker
 from falconws.hub.brokers.redis.connection import Pipeline
 from falconws.hub.brokers.redis.url import RedisUrl
-from tests.e2e.hub.observer import WAIT_S, following, make_hub, publish_until_told
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub, publish_until_told
 from tests.e2e.hub.servers import Valkey
 from tests.e2e.hub.test_cancelled import Recorder
 from tests.ports import free_port
