@@ -38,7 +38,10 @@ nitpick_ignore_regex = [
     (r"py:class", r"(int|str|bytes|bytearray|memoryview|float|bool|dict|object|tuple|list|type|None)"),
     (r"py:.*", r"(Any|Self|Callable|Awaitable|Coroutine|AsyncIterator|Mapping|Sequence|Iterable|Task|HTTPStatus)"),
     (r"py:class", r"(pathlib\.(Pure)?(Posix)?Path|Path|JsonValue)"),
-    (r"py:class", r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.hub\.connection_subscriber\.Socket)"),
+    (
+        r"py:class",
+        r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
+    ),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 

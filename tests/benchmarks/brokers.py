@@ -45,7 +45,7 @@ def make_hub(url: str) -> falconws.Hub:
 
 async def follow(url: str, rooms: int) -> None:
     """Follow *rooms* in this process. Print the memory of a room, or the CPU time of each message."""
-    policy = falconws.Policy.disconnect(max_messages=1_000_000, max_bytes=1 << 30)
+    policy = falconws.Policy.disconnect(max_lag_s=60, max_bytes=1 << 30)
     async with make_hub(url) as hub:
         if rooms > _TASKS:
             before = memory_kb(os.getpid())

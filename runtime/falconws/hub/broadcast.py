@@ -147,6 +147,9 @@ class BroadcastGroup(Generic[_R]):
             self._connections.append(connection)
             self._direct.append(follower)
 
+    def __len__(self) -> int:
+        return len(self._direct) + len(self._repeated) + len(self._indirect)
+
     @property
     def followers(self) -> Sequence[_R]:
         """All followers of the group."""

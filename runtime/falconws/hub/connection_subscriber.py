@@ -20,7 +20,6 @@ import falcon
 from falconws.closecodes import CloseCode
 
 from .broadcast import Encode, EncodedEvent
-from .broker import Payload
 from .policy import Policy
 from .subscriber import Subscriber, SubscriberHost
 
@@ -164,6 +163,7 @@ class ConnectionSubscriber(Subscriber):
         if backlog and len(backlog) > 1:
             connection.cork()
         sent = False
+        now = self._host.loop.time()
         while backlog:
             if not connection.try_send_prepared(self._prepared(backlog.peek())):
                 if connection.closed:
@@ -175,13 +175,13 @@ class ConnectionSubscriber(Subscriber):
                     # A message that is refused first, on a writable connection, is too large for it.
                     self._sending = self._host.spawn(self._send_waiting())
                 return
-            backlog.pop()
+            self._host.stats.delivered += backlog.pop(now).is_message
             sent = True
         self._caught_up()
 
     def _caught_up(self) -> None:
         """Nothing waits: broadcast directly again."""
-        self._backlog = None
+        self._drop_backlog()
         if self._connection is not None and not self._progress.is_ahead:
             self._go_direct(self._connection)
 
@@ -199,7 +199,7 @@ class ConnectionSubscriber(Subscriber):
                 async with lock:
                     if not self._backlog:
                         break
-                    await self._send(self._backlog.pop().payload)
+                    await self._send(self._backlog.pop(self._host.loop.time()))
                 if self._connection is not None:
                     # One message was too large for the extension; the next one may not be.
                     break
@@ -212,11 +212,17 @@ class ConnectionSubscriber(Subscriber):
             self._sending = None
         self._flush()
 
-    async def _send(self, payload: Payload) -> None:
-        if isinstance(payload, str):
-            await self._ws.send_text(payload)
-        else:
-            await self._ws.send_data(payload)
+    async def _send(self, encoded: EncodedEvent) -> None:
+        payload, stats = encoded.payload, self._host.stats
+        try:
+            if isinstance(payload, str):
+                await self._ws.send_text(payload)
+            else:
+                await self._ws.send_data(payload)
+        except BaseException:
+            stats.discarded += encoded.is_message
+            raise
+        stats.delivered += encoded.is_message
 
     def _evict(self, reason: str) -> None:
         self._host.spawn(self._ws.close(CloseCode.TRY_AGAIN_LATER, reason))

@@ -23,6 +23,7 @@ from .recovery import RecoveryQueue
 from .replay import ReplayCache
 from .room import CLOSING, OPENING, Room
 from .stats import Dropped, Stats
+from .subscriber import Subscriber
 
 __all__ = ("Dispatcher",)
 
@@ -65,6 +66,7 @@ class Dispatcher:
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
         self.rooms: dict[str, Room] = {}
+        self.lagging: set[Subscriber] = set()
         self._media = media
         self._on_drop = on_drop
         self._log_throttle = LogThrottle()
@@ -148,6 +150,12 @@ class Dispatcher:
         if health.ok and problem is not None:
             return Health(False, problem)
         return health
+
+    def measure(self) -> Stats:
+        """Return the counters, with ``waiting`` and ``lag_s`` as they are now."""
+        self.stats.waiting = sum(subscriber.waiting for subscriber in self.lagging)
+        self.stats.lag_s = max((subscriber.lag_s for subscriber in self.lagging), default=0.0)
+        return self.stats
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *coroutine* in the background, at most until the hub stops; log its error."""

@@ -31,6 +31,8 @@ from .subscription import Subscription
 
 __all__ = ("Hub",)
 
+_LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
+
 
 class Hub:
     """Rooms to which connections subscribe and any code can publish.
@@ -179,7 +181,7 @@ class Hub:
     @property
     def stats(self) -> Stats:
         """The counters of this hub since its start."""
-        return self._stats if self._dispatcher is None else self._dispatcher.stats
+        return self._stats if self._dispatcher is None else self._dispatcher.measure()
 
     def _running(self) -> Dispatcher:
         if self._dispatcher is None and self._has_run:
@@ -346,14 +348,15 @@ class Hub:
                     case falconws.Message(): ...
                     case falconws.Gap(): ...
 
-        The loop ends when the hub stops. Arguments are as in ``subscribe()``; with ``Policy.disconnect()`` a loop that
-        does not keep up receives ``ListenerTooSlow``. The first step raises ``BrokerUnavailable`` if the broker cannot
-        be reached within ``timeout_s``; a loop that has begun continues after an outage of the broker.
+        The loop ends when the hub stops. Arguments are as in ``subscribe()``, but the policy is, by default,
+        ``Policy.disconnect(max_lag_s=60)``: a loop that does not keep up receives ``ListenerTooSlow``. The first step
+        raises ``BrokerUnavailable`` if the broker cannot be reached within ``timeout_s``; a loop that has begun
+        continues after an outage of the broker.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
-        return Listener(self._running(), rooms, policy=policy or self._policy, since=since)
+        return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
 
     async def present(self, room: str) -> dict[str, Any]:
         """Return the members present in *room*, in all processes: the info of each, by name.

@@ -51,8 +51,8 @@ class Follower(Protocol):
     def watches(self) -> bool:
         """Whether it receives ``Left`` events, or is a member itself."""
 
-    def offer(self, encoded: EncodedEvent) -> None:
-        """Take an event that could not be sent at once."""
+    def offer(self, encoded: EncodedEvent, *, recovered: bool) -> None:
+        """Take an event that could not be sent at once; *recovered*: it is late because the broker was away."""
 
     def miss(self, room: Room, *, told: bool) -> None:
         """Called when messages of *room* after its position are lost; *told*: the client is sent the ``Gap``."""
@@ -171,7 +171,7 @@ class Room:
             self._jump(Position(history.top.epoch, offset), history)
         for publication in publications:
             if publication.position.offset > self.offset:
-                self._deliver(publication)
+                self._deliver(publication, recovered=True)
         self.state = FLOWING
         if self._release():
             return True
@@ -225,7 +225,7 @@ class Room:
         while held:
             publication = held[0]
             if self._continues(publication):
-                self._deliver(publication)
+                self._deliver(publication, recovered=True)
             elif publication.position.epoch != self.epoch or publication.position.offset > self.offset:
                 return False
             held.popleft()
@@ -234,12 +234,15 @@ class Room:
 
     # Delivery
 
-    def _deliver(self, publication: Publication) -> None:
+    def _deliver(self, publication: Publication, *, recovered: bool = False) -> None:
         self.epoch, self.offset = publication.position
         if self.followers:
-            self.send(self._host.message(publication), key=publication.key, previous=publication.previous)
+            message = self._host.message(publication)
+            self.send(message, key=publication.key, previous=publication.previous, recovered=recovered)
 
-    def send(self, event: Event, *, key: str | None = None, previous: int | None = None) -> None:
+    def send(
+        self, event: Event, *, key: str | None = None, previous: int | None = None, recovered: bool = False
+    ) -> None:
         """Send *event* to all followers: each receives it at once, or has it in its backlog."""
         groups = self._groups
         if groups is None:
@@ -247,7 +250,8 @@ class Room:
             if len(self.followers) > 1:
                 # Most rooms have one follower, and are many.
                 self._groups = groups
-        encoder = self._host.encoder
+        encoder, stats = self._host.encoder, self._host.stats
+        is_message = isinstance(event, Message)
         waiting: list[tuple[EncodedEvent, Sequence[Follower]]] = []
         for group in groups:
             told = group.encode is not None
@@ -256,23 +260,26 @@ class Room:
                 encoded = encoder.encode(group.encode, self.name, event, key=key, previous=previous)
             except Exception:
                 told = False
-                self._log_failure(group.encode, event)
+                self._log_failure(group.encode, event, len(group))
+                if not isinstance(event, Gap):
+                    continue
             if isinstance(event, Gap):
                 for follower in group.followers:
                     try:
                         follower.miss(self, told=told)
                     except Exception:
                         self._end(follower)
-            if encoded is not None:
-                waiting.append((encoded, group.send(encoded)))
+            unsent: Sequence[Follower] = () if encoded is None else group.send(encoded)
+            if is_message:
+                stats.delivered += len(group) - len(unsent)
+            if encoded is not None and unsent:
+                waiting.append((encoded, unsent))
         for encoded, followers in waiting:
             for follower in followers:
                 try:
-                    follower.offer(encoded)
+                    follower.offer(encoded, recovered=recovered)
                 except Exception:
                     self._end(follower)
-        if isinstance(event, Message):
-            self._host.stats.delivered += len(self.followers)
 
     def _end(self, follower: Follower) -> None:
         # The failure of one subscriber must not affect the others.
@@ -286,12 +293,12 @@ class Room:
         try:
             return self._host.encoder.encode(encode, self.name, event, key=key, previous=previous)
         except Exception:
-            self._log_failure(encode, event)
+            self._log_failure(encode, event, 1)
             return None
 
-    def _log_failure(self, encode: Encode | None, event: Event) -> None:
+    def _log_failure(self, encode: Encode | None, event: Event, subscribers: int) -> None:
         # An error in the application's function must not affect other deliveries.
-        self._host.stats.failed += 1
+        self._host.stats.failed += subscribers
         self._host.encoder.log_throttle.log_failure(
             encode,
             "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts)",

@@ -158,7 +158,7 @@ def _nothing(folder: Path) -> None:
 
 
 def _sources() -> list[Path]:
-    files = [ROOT / "pyproject.toml", ROOT / "hatch_build.py"]
+    files = [ROOT / "pyproject.toml"]
     for name in ("falconws_cli", "templates", "runtime"):
         files += [path for path in (ROOT / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return sorted(files)

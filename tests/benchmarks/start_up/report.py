@@ -23,9 +23,9 @@ class Target:
 
 TARGETS = (
     Target("help", BARE, 1.5),
-    Target("new", BARE, 2.5),
-    Target("add-resource", BARE, 2.3),
-    Target("new", "hatch", 1.0),
+    Target("new", BARE, 3.5),
+    Target("add-resource", BARE, 3.2),
+    Target("new", "hatch", 1.5),
     Target("new", "django", 1.0),
     Target("new", "cookiecutter", 1.0),
     Target("new", "copier", 1.0),

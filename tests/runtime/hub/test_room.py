@@ -37,7 +37,7 @@ class Follower:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def offer(self, encoded: Any) -> None:
+    def offer(self, encoded: Any, *, recovered: bool) -> None:
         event = encoded.event
         self.told.append("gap" if isinstance(event, Gap) else event.position.offset)
 

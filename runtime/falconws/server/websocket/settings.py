@@ -21,8 +21,8 @@ class ConnectionSettings:
     """The limits of a WebSocket connection.
 
     Attributes:
-        max_message_bytes: Size of the largest message that a client may send, all fragments together and inflated. A
-            larger one ends the connection with 1009.
+        max_message_bytes: Size in bytes of the largest message that a client may send, all fragments together and
+            inflated. A larger one ends the connection with 1009.
         max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
             messages cost. A smaller queue would not help: a client that leaves is noticed only while reading.
         max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes.
