@@ -1,4 +1,4 @@
-"""Directives that take a page's tables from the source, so that the page cannot say something else."""
+"""Directives that generate the tables of a page from the source, so that the page cannot differ from it."""
 
 import ast
 import inspect
@@ -40,7 +40,7 @@ def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
 
 
 def read_arguments(docstring: str, heading: str) -> dict[str, str]:
-    """Return what a docstring says of each argument below *heading*."""
+    """Return the description of each argument below *heading* in a docstring."""
     texts: dict[str, str] = {}
     inside = False
     for line in inspect.cleandoc(docstring).splitlines():
@@ -67,7 +67,7 @@ def settings_of(kind: type[Any]) -> list[tuple[str, str, str, str]]:
 def exit_codes() -> list[tuple[int, str, str]]:
     """Return code, name and meaning of each exit code."""
     tree = ast.parse(Path(inspect.getfile(ExitCode)).read_text(encoding="utf-8"))
-    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == ExitCode.__name__)
     rows = []
     for statement, meaning in pairwise(enum.body):
         if isinstance(statement, ast.Assign) and isinstance(meaning, ast.Expr):
@@ -77,19 +77,19 @@ def exit_codes() -> list[tuple[int, str, str]]:
 
 
 def default_of(value: object) -> str:
-    """Return a default as a reader writes it."""
+    """Return a default value as the tables show it."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "none" if value is None else f"{value:,}" if isinstance(value, int) and value > 1 else str(value).lower()
 
 
 class FromSource(SphinxDirective):
-    """A directive whose content is Markdown that the source gives."""
+    """A directive whose content is Markdown from the source."""
 
     reads: Path = Path(__file__)
 
     def markdown(self) -> list[str]:
-        """Return the lines."""
+        """Return the lines of the content."""
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
@@ -100,7 +100,7 @@ class FromSource(SphinxDirective):
 
 
 class Differences(FromSource):
-    """``{differences}``: every deliberate difference to Falcon, as a bullet list."""
+    """``{differences}``: every intentional difference from Falcon, as a bullet list."""
 
     reads = ROOT / DIFFERENCES_AT
 
@@ -139,7 +139,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 class AttributeDocstrings:
-    """Keeps napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+    """Prevent napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []

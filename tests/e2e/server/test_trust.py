@@ -116,7 +116,7 @@ def test_a_stalled_reader_is_cut_off_by_the_send_timeout(serve, dial):
     server = serve(APP, connection=ConnectionSettings(send_timeout_s=1, ping_interval_s=None)).wait_until_ready()
     client = dial(server.port, receive_buffer=4096)
     client.handshake("/floods")
-    server.wait_for_line("WebSocket cut off: it took nothing of .* for 1 s")
+    server.wait_for_line("WebSocket disconnected: it took none of .* for 1 s")
     server.wait_for_line("send ended: .* 1006")
     wait_until_all_have_ended(server)
 
@@ -126,7 +126,7 @@ def test_a_client_that_answers_no_ping_is_cut_off(serve, dial):
     client = dial(server.port)
     client.handshake()
     assert client.read_frame()[0] == 9
-    server.wait_for_line("WebSocket cut off: no answer to a ping")
+    server.wait_for_line("WebSocket disconnected: no answer to a ping")
     wait_until_all_have_ended(server)
 
 
@@ -137,11 +137,11 @@ def test_a_client_that_sends_but_answers_no_ping_is_cut_off(serve, dial):
     with contextlib.suppress(ConnectionError):
         for _ in range(100_000):
             client.send_frame(10, b"unasked")
-            if "cut off" in server.output:
+            if "disconnected" in server.output:
                 break
             server_has_closed = threading.Event().wait(0.005)
             assert not server_has_closed
-    server.wait_for_line("WebSocket cut off: no answer to a ping")
+    server.wait_for_line("WebSocket disconnected: no answer to a ping")
 
 
 def test_a_client_that_answers_pings_stays(serve):
@@ -159,7 +159,7 @@ def test_a_client_that_is_not_read_is_not_blamed_for_missing_pongs(serve, dial):
             client.send("x")
         with pytest.raises(TimeoutError):
             client.recv(timeout=3)
-    assert "cut off" not in server.output
+    assert "disconnected" not in server.output
 
 
 def test_what_waits_for_a_client_is_bounded(serve, dial):

@@ -147,7 +147,7 @@ async def test_a_connection_that_has_ended_meanwhile_harms_nobody(conversation, 
     await asyncio.sleep(0)
     assert bytes(ended.transport.written) == frame("1")
     assert bytes(well.transport.written) == frame("1") + frame("2")
-    assert "could not be written" in caplog.text
+    assert "writing coalesced messages to it failed" in caplog.text
     # What it was told to have sent is lost, so it must not go on.
     assert broken.transport.closing
     for subject in subjects:

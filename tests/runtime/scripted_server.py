@@ -1,4 +1,4 @@
-"""An ASGI server's two callables, played by a test: for what no real server does on command."""
+"""The two callables of an ASGI server under a test's control, for what no real server does on command."""
 
 from __future__ import annotations
 

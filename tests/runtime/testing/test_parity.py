@@ -1,4 +1,4 @@
-"""The in-process client behaves like a real server and a real client: each conversation is held on both.
+"""The in-process client behaves like a real server with a real client: each conversation runs on both.
 
 The real ones are uvicorn, in a LiveServer, and the ``websockets`` package.
 """

@@ -1,4 +1,4 @@
-"""How followers are grouped, and who is left to be offered a message."""
+"""How followers are grouped, and which of them still need an event after a broadcast."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falconws.hub.broadcast import Outgoing, arrange
+from falconws.hub.broadcast import EncodedEvent, group_followers
 from falconws.hub.events import Gap
 from falconws.hub.position import Position
 
@@ -28,8 +28,8 @@ class Follower:
     direct: ScriptedConnection | None
 
 
-def outgoing(text: str) -> Outgoing:
-    return Outgoing("room", Gap("room", Position("e", 0), ""), text, (text,))
+def encode(text: str) -> EncodedEvent:
+    return EncodedEvent("room", Gap("room", Position("e", 0), ""), text, (text,))
 
 
 followers = st.lists(
@@ -42,33 +42,33 @@ followers = st.lists(
 
 
 @given(followers, st.data())
-def test_every_follower_is_sent_to_once_or_returned_once(crowd: list[Follower], data: st.DataObject) -> None:
+def test_every_follower_is_sent_the_event_once_or_returned_once(crowd: list[Follower], data: st.DataObject) -> None:
     connections = [follower.direct for follower in crowd if follower.direct is not None]
     for connection in connections:
         if data.draw(st.booleans()):
             connection.stall()
     left: list[Follower] = []
-    for fan in arrange(crowd):
-        left += fan.send(outgoing(str(fan.encode)))
+    for group in group_followers(crowd):
+        left += group.send(encode(str(group.encode)))
     assert len(set(map(id, left))) == len(left)
     for follower in crowd:
         sent = [] if follower.direct is None else follower.direct.taken
         assert sent == ([] if follower in left else [str(follower.encode)])
 
 
-def test_a_connection_with_two_subscriptions_is_sent_to_for_each_of_them() -> None:
+def test_a_connection_with_two_subscriptions_is_sent_the_event_twice() -> None:
     connection = ScriptedConnection()
     first, second = Follower(None, connection), Follower(None, connection)
-    (fan,) = arrange([first, second])
-    assert fan.send(outgoing("hello")) == []
+    (group,) = group_followers([first, second])
+    assert group.send(encode("hello")) == []
     assert connection.taken == ["hello", "hello"]
     connection.stall()
-    assert fan.send(outgoing("again")) == [first, second]
+    assert group.send(encode("again")) == [first, second]
 
 
-def test_of_two_subscriptions_of_a_connection_neither_can_fail_the_others() -> None:
+def test_an_error_of_a_repeated_connection_does_not_reach_the_others() -> None:
     class Connection(ScriptedConnection):
-        """Cuts itself off when it cannot be written to, as the engine's do."""
+        """Aborts itself when it cannot be written to, as the server's connections do."""
 
         def try_send_prepared(self, prepared: Any) -> bool:
             raise AssertionError("only broadcast() lets no error out")
@@ -78,5 +78,5 @@ def test_of_two_subscriptions_of_a_connection_neither_can_fail_the_others() -> N
             return []
 
     connection = Connection()
-    (fan,) = arrange([Follower(None, connection), Follower(None, connection)])
-    assert fan.send(outgoing("hello")) == []
+    (group,) = group_followers([Follower(None, connection), Follower(None, connection)])
+    assert group.send(encode("hello")) == []

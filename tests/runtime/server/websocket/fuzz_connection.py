@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the byte stream into a connection. Run it, do not collect it.
 
     pip install atheris
-    python tests/runtime/server/fuzz_connection.py -max_total_time=60
+    python tests/runtime/server/websocket/fuzz_connection.py -max_total_time=60
 
 Two bytes choose the limits and the cuts; the rest is fed as a client would send it, after what a
 client would have to mask. No exception may come out, nothing but a close frame may follow a close
@@ -20,8 +20,8 @@ except ImportError:
     sys.exit("This needs atheris: pip install atheris")
 
 with atheris.instrument_imports(include=["falconws.server"]):
-    from falconws.server.websocket import assembler as assembly  # noqa: F401
-    from falconws.server.websocket import frames
+    from falconws.closecodes import is_sendable
+    from falconws.server.websocket import assembler  # noqa: F401
     from falconws.server.websocket.settings import ConnectionSettings
 
 _spec = importlib.util.spec_from_file_location("conversation", Path(__file__).with_name("conftest.py"))
@@ -63,7 +63,7 @@ async def _converse(data: bytes) -> None:
     assert len(ends) <= 1
     if ends:
         code = ends[0][1]
-        assert code in (1005, 1006) or frames.is_sendable_close_code(code), code
+        assert code in (1005, 1006) or is_sendable(code), code
     written = bytes(subject.transport.written)
     position, closed = 0, False
     while position < len(written):

@@ -72,7 +72,7 @@ async def holds(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("error", [BrokerUnavailable("a part is away"), None], ids=["refused", "no answer"])
-async def test_rooms_that_cannot_recover_keep_no_other_waiting(broker: Partly, error: Exception | None) -> None:
+async def test_rooms_that_cannot_recover_do_not_delay_others(broker: Partly, error: Exception | None) -> None:
     broker.error = error
     async with AsyncExitStack() as until, Hub(broker) as hub:
         await follow(hub, *BAD, until=until)
@@ -82,7 +82,7 @@ async def test_rooms_that_cannot_recover_keep_no_other_waiting(broker: Partly, e
         await holds(lambda: good.taken == ["x"])
 
 
-async def test_many_rooms_are_asked_for_a_few_at_a_time(broker: Partly) -> None:
+async def test_the_number_of_concurrent_requests_is_limited(broker: Partly) -> None:
     broker.bad.clear()
     rooms = [f"room {number}" for number in range(500)]
     async with AsyncExitStack() as until, Hub(broker) as hub:
@@ -95,7 +95,7 @@ async def test_many_rooms_are_asked_for_a_few_at_a_time(broker: Partly) -> None:
     assert 1 < broker.most_asked <= 16
 
 
-async def test_an_error_that_no_broker_may_raise_is_logged_once_and_the_room_is_tried_again(
+async def test_an_unexpected_error_is_logged_once_and_the_room_is_retried(
     broker: Partly, caplog: pytest.LogCaptureFixture
 ) -> None:
     broker.error = KeyError("not an entry of ours")
@@ -111,7 +111,7 @@ async def test_an_error_that_no_broker_may_raise_is_logged_once_and_the_room_is_
     assert ["'bad 0' cannot be recovered" in record.message for record in errors] == [True]
 
 
-async def test_health_tells_how_many_rooms_do_not_recover_and_why(broker: Partly) -> None:
+async def test_health_reports_how_many_rooms_do_not_recover_and_why(broker: Partly) -> None:
     async with AsyncExitStack() as until, Hub(broker, timeout_s=0.05) as hub:
         connection = await follow(hub, "good", "bad 0", "bad 1", until=until)
         bad_2 = await until.enter_async_context(hub.subscribe(ScriptedSocket(), "bad 2"))
@@ -133,7 +133,7 @@ async def test_health_tells_how_many_rooms_do_not_recover_and_why(broker: Partly
         assert (await hub.health()).ok
 
 
-async def test_when_the_broker_is_back_rooms_wait_no_longer_to_be_tried_again(
+async def test_rooms_are_retried_at_once_when_the_broker_is_back(
     broker: Partly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falconws.hub.recovery.backoff", lambda: itertools.repeat(3600.0))
@@ -147,9 +147,7 @@ async def test_when_the_broker_is_back_rooms_wait_no_longer_to_be_tried_again(
         await holds(lambda: connection.taken == ["x"])
 
 
-async def test_a_room_that_nobody_follows_any_more_is_not_tried_again(
-    broker: Partly, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_room_without_followers_is_not_retried(broker: Partly, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("falconws.hub.recovery.backoff", lambda: itertools.repeat(0.0))
     async with AsyncExitStack() as until, Hub(broker) as hub:
         async with hub.subscribe(ScriptedSocket(), "bad 0"):
@@ -165,7 +163,7 @@ async def test_a_room_that_nobody_follows_any_more_is_not_tried_again(
         assert broker.asked[asked:] == ["good"]
 
 
-async def test_what_is_lost_while_an_answer_is_on_its_way_is_asked_for_again() -> None:
+async def test_messages_lost_during_a_request_are_requested_again() -> None:
     class Slow(Partly):
         answering = asyncio.Event()
         answer = asyncio.Event()
@@ -187,7 +185,7 @@ async def test_what_is_lost_while_an_answer_is_on_its_way_is_asked_for_again() -
         await holds(lambda: connection.taken == ["lost on the way"])
 
 
-async def test_what_is_recovered_does_not_overtake_those_who_came_before() -> None:
+async def test_recovered_messages_do_not_overtake_presence_events() -> None:
     def tell(event: object) -> str:
         match event:
             case Joined():

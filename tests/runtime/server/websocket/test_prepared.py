@@ -188,7 +188,7 @@ async def test_a_broadcast_reaches_all_and_tells_who_has_refused(conversation, s
         raise RuntimeError("a transport that is out of order")
 
     broken.transport.write = fail
-    broken.connection._carrier = None
+    broken.connection._ws_transport = None
     prepared = Connection.prepare("x" * size)
     refused = plain.connection.broadcast([subject.connection for subject in subjects], prepared)
     assert refused == [slow.connection, closing.connection]

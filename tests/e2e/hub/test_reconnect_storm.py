@@ -13,9 +13,9 @@ import httpx
 import pytest
 import websockets
 
-from tests.e2e.hub.observer import WAIT_S, make_hub
+from tests.e2e.hub.recorder import WAIT_S, make_hub
+from tests.e2e.hub.serve_process import Serve
 from tests.e2e.hub.servers import BrokerServer
-from tests.e2e.hub.serving import Serve
 
 CLIENTS = 300
 MISSED = 50
@@ -56,7 +56,7 @@ class Client:
 
 
 @pytest.mark.parametrize("kind", ["redis", "nats"])
-async def test_everybody_comes_back_at_once_and_gets_what_was_missed(
+async def test_all_clients_reconnect_at_once_and_receive_what_they_missed(
     kind: str, start_broker: Callable[..., BrokerServer], serve: Serve
 ) -> None:
     broker = start_broker(kind)

@@ -1,4 +1,4 @@
-"""Who comes and goes is told at once; when many do, together, and never behind what they say."""
+"""Members that join or leave are announced at once; many of them in batches, and never after their messages."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -12,7 +12,7 @@ from falconws import Hub, Joined, Left, Message
 from .scripted import ScriptedConnection, ScriptedSocket, settle
 
 
-def tell(event: Any) -> str:
+def describe(event: Any) -> str:
     match event:
         case Joined():
             return f"+{event.member}"
@@ -24,20 +24,20 @@ def tell(event: Any) -> str:
             raise AssertionError(event)
 
 
-async def test_few_are_told_at_once() -> None:
+async def test_few_members_are_announced_at_once() -> None:
     watching = ScriptedConnection()
-    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=tell):
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=describe):
         await settle()
         async with hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member="ada"):
             assert watching.taken == ["+ada"]
         assert watching.taken == ["+ada", "-ada"]
 
 
-async def test_many_are_told_together_in_order_and_each_once() -> None:
+async def test_many_members_are_announced_in_batches_in_order_and_once() -> None:
     watching = ScriptedConnection()
     names = [f"u{number}" for number in range(100)]
     expected = [f"+{name}" for name in names] + [f"-{name}" for name in reversed(names)]
-    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=tell):
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=describe):
         await settle()
         async with AsyncExitStack() as everybody:
             for name in names:
@@ -49,7 +49,7 @@ async def test_many_are_told_together_in_order_and_each_once() -> None:
             while len(watching.taken) < len(expected):
                 await asyncio.sleep(0.01)
         assert watching.taken == expected
-        # The crowd is over: the next is told at once again, a moment later.
+        # Later, the next member is announced at once again.
         async with asyncio.timeout(20):
             while True:
                 before = len(watching.taken)
@@ -59,10 +59,14 @@ async def test_many_are_told_together_in_order_and_each_once() -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_a_message_does_not_overtake_those_who_came_before_it() -> None:
+async def test_a_message_does_not_overtake_members_that_joined_before_it() -> None:
     watching = ScriptedConnection()
     names = [f"u{number}" for number in range(50)]
-    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=tell), AsyncExitStack() as crowd:
+    async with (
+        Hub() as hub,
+        hub.subscribe(ScriptedSocket(watching), "room", encode=describe),
+        AsyncExitStack() as crowd,
+    ):
         await settle()
         for name in names:
             subscription = hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=name)
@@ -72,10 +76,10 @@ async def test_a_message_does_not_overtake_those_who_came_before_it() -> None:
         assert watching.taken == [*(f"+{name}" for name in names), "hello"]
 
 
-async def test_a_hub_that_stops_tells_nobody_any_more() -> None:
+async def test_a_stopped_hub_announces_nothing() -> None:
     watching = ScriptedConnection()
     async with Hub() as hub:
-        await hub.subscribe(ScriptedSocket(watching), "room", encode=tell).__aenter__()
+        await hub.subscribe(ScriptedSocket(watching), "room", encode=describe).__aenter__()
         await settle()
         for number in range(50):
             subscription = hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=f"u{number}")
@@ -85,11 +89,17 @@ async def test_a_hub_that_stops_tells_nobody_any_more() -> None:
     assert len(watching.taken) == told
 
 
-async def test_thousands_of_deliveries_do_not_hold_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.hub.presence_events._DELIVERIES_A_TURN", 20)
+async def test_thousands_of_deliveries_are_spread_over_iterations_of_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("falconws.hub.presence_events._MAX_DELIVERIES", 20)
     watching = ScriptedConnection()
     names = [f"u{number}" for number in range(40)]
-    async with Hub() as hub, hub.subscribe(ScriptedSocket(watching), "room", encode=tell), AsyncExitStack() as crowd:
+    async with (
+        Hub() as hub,
+        hub.subscribe(ScriptedSocket(watching), "room", encode=describe),
+        AsyncExitStack() as crowd,
+    ):
         await settle()
         for name in names:
             subscription = hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member=name)
@@ -99,6 +109,6 @@ async def test_thousands_of_deliveries_do_not_hold_the_event_loop(monkeypatch: p
             while seen[-1] < len(names):
                 await asyncio.sleep(0.001)
                 seen.append(len(watching.taken))
-        # 41 followers: one is told in a turn, or two.
+        # 41 followers and 20 deliveries: one event for each iteration.
         assert max(after - before for before, after in pairwise(seen)) < 10
         assert watching.taken == [f"+{name}" for name in names]
