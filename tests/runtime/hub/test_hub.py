@@ -826,6 +826,7 @@ async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, exte
         # Without the extension, the server has taken one message.
         assert subscription.dropped == {"room": 5 if extension else 4}
         assert hub.stats.disconnected == 1
+        await settle()
         assert await hub.present("room") == {}
 
 
