@@ -19,13 +19,15 @@ from falcon import WebSocketPayloadType
 from .broadcast import Encode
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
-from .checks import check_function, check_name, check_seconds
+from .checks import check_count, check_function, check_name, check_seconds
 from .codec import Media
 from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
+from .events import Message
 from .listener import Listener
 from .policy import Policy
-from .position import Position
+from .position import BEGINNING, Position, check_position
+from .replay import Recent
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
@@ -278,6 +280,8 @@ class Hub:
         *rooms: str,
         policy: Policy | None = None,
         since: Position | Mapping[str, Position] | None = None,
+        history: int = 0,
+        latest: bool = False,
         member: str | None = None,
         info: object = None,
         encode: Encode | None = None,
@@ -296,6 +300,10 @@ class Hub:
             policy: What happens when the client does not keep up (default: the hub's policy).
             since: The position of a client that resumes: what it has missed is sent first, once and in order. For
                 several rooms a mapping. If the history does not reach back, ``subscription.gap`` is true.
+            history: How many of the newest messages of each room are sent first, if there is no *since* for it: for
+                clients that are new to the room.
+            latest: Send the newest message of each ``key`` first, if there is no *since*: for rooms that hold state,
+                such as prices. Neither reaches back further than the history that the broker keeps.
             member: Who the client is to callers of ``present()`` while the block lasts.
             info: What ``present()`` returns of the member; anything that JSON can express. Only with *member*: if that
                 may be None, omit both.
@@ -306,9 +314,10 @@ class Hub:
                 lost is disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
 
         Raises:
-            TypeError, ValueError: *ws*, *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
+            TypeError, ValueError: An argument cannot be used.
         """
         check_socket(ws)
+        check_count("subscribe", "history", history, least=0)
         for room in rooms:
             check_name("room", room)
         if member is not None:
@@ -333,6 +342,7 @@ class Hub:
             member=member,
             info=b"null" if info is None else json.dumps(info, ensure_ascii=False, allow_nan=False).encode(),
             encode=encode,
+            recent=Recent(history, latest),
         )
 
     def listen(
@@ -357,6 +367,32 @@ class Hub:
             check_name("room", room)
         _check_policy(policy)
         return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
+
+    async def history(self, room: str, *, limit: int = 50, before: Position | None = None) -> list[Message]:
+        """Return the newest *limit* messages of *room* that the broker keeps, the oldest of them first.
+
+        Args:
+            room: Its name; it need not be followed.
+            limit: How many messages at most.
+            before: Return messages before this position: that of the first message of the page before, to load older
+                ones. A position of another epoch has nothing before it.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+            TypeError, ValueError: An argument cannot be used.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("room", room)
+        check_count("history", "limit", limit)
+        if before is not None:
+            check_position("before is a Position", before)
+        found = await dispatcher.broker.history(room, BEGINNING)
+        publications = list(found.publications)
+        if before is not None:
+            same_epoch = before.epoch == found.top.epoch
+            publications = [p for p in publications if same_epoch and p.position.offset < before.offset]
+        return [dispatcher.message(publication) for publication in publications[-limit:]]
 
     async def present(self, room: str) -> dict[str, Any]:
         """Return the members present in *room*, in all processes: the info of each, by name.
