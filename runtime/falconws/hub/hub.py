@@ -7,11 +7,10 @@ Owns the life from the application's start to its shutdown, and checks all argum
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import json
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import falcon.asgi
 from falcon import WebSocketPayloadType
@@ -33,6 +32,7 @@ from .subscription import Subscription
 
 __all__ = ("Hub",)
 
+_MAX_ID = 64
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
 
 
@@ -197,6 +197,30 @@ class Hub:
 
     # Publishing
 
+    @overload
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[True] = ...,
+    ) -> Position: ...
+
+    @overload
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[False],
+    ) -> None: ...
+
     async def publish(
         self,
         room: str,
@@ -204,7 +228,9 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
-    ) -> Position:
+        exclude: Subscription | str | None = None,
+        keep: bool = True,
+    ) -> Position | None:
         """Send a message to all followers of *room*, in all processes, and return its position.
 
         The message is encoded once. Messages of one task to one room arrive in order. Returns when the broker has the
@@ -214,13 +240,27 @@ class Hub:
             room: Any name, 1 to 255 bytes of UTF-8. A room exists as long as it is followed or its history is kept.
             media: ``str`` is sent as TEXT, ``bytes`` as BINARY; anything else is serialized as in ``ws.send_media()``.
             payload_type: The media handler that serializes.
-            key: What the message is about, for subscribers with ``Policy.conflate()``.
+            key: What the message is about, for subscribers with ``Policy.conflate()`` and ``latest=True``.
+            exclude: The subscription that does not receive the message, or its ``id``; in any process.
+            keep: False: the message is delivered to those who follow the room now, as an ``Ephemeral``. It is not in
+                the history and has no position, so None is returned. For typing indicators and cursors.
 
         Raises:
             BrokerUnavailable: It is not known whether the message will arrive.
             RuntimeError: The hub is not running, or belongs to another event loop.
-            TypeError, ValueError: *media* cannot be serialized, or *room* or *key* cannot be used.
+            TypeError, ValueError: *media* cannot be serialized, or another argument cannot be used.
         """
+        return await self._publish(room, media, payload_type, key, exclude, keep)
+
+    async def _publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType,
+        key: str | None,
+        exclude: Subscription | str | None,
+        keep: bool,
+    ) -> Position | None:
         dispatcher = self._running()
         dispatcher.check_loop()
         check_name("room", room)
@@ -229,9 +269,42 @@ class Hub:
         size = _size(payload)
         if room in dispatcher.rooms:
             await dispatcher.yield_to_loop(size)
-        position = await dispatcher.broker.publish(room, payload, key=key)
+        excluded = None if exclude is None else _id_of(exclude)
+        position = None
+        if not keep:
+            await dispatcher.broker.broadcast(room, payload, key=key, exclude=excluded)
+        elif excluded is None:
+            position = await dispatcher.broker.publish(room, payload, key=key)
+        else:
+            position = await dispatcher.broker.publish(room, payload, key=key, exclude=excluded)
         dispatcher.stats.published += 1
         return position
+
+    @overload
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[True] = ...,
+        timeout_s: float | None = ...,
+    ) -> Position: ...
+
+    @overload
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[False],
+        timeout_s: float | None = ...,
+    ) -> None: ...
 
     def publish_threadsafe(
         self,
@@ -240,8 +313,10 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
+        exclude: Subscription | str | None = None,
+        keep: bool = True,
         timeout_s: float | None = None,
-    ) -> Position:
+    ) -> Position | None:
         """Publish from a thread other than the event loop's, with the arguments of ``publish()``.
 
         Args:
@@ -259,9 +334,8 @@ class Hub:
             here = None
         if here is loop:
             raise RuntimeError("publish_threadsafe() would block its own event loop: await hub.publish(...).")
-        future: concurrent.futures.Future[Position] = asyncio.run_coroutine_threadsafe(
-            self.publish(room, media, payload_type, key=key), loop
-        )
+        publishing = self._publish(room, media, payload_type, key, exclude, keep)
+        future = asyncio.run_coroutine_threadsafe(publishing, loop)
         try:
             return future.result(timeout_s)
         except TimeoutError:
@@ -417,6 +491,17 @@ def _check_key(key: str | None) -> None:
         key.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"key cannot be sent as UTF-8: {error.reason}.") from error
+
+
+def _id_of(subscription: Subscription | str) -> str:
+    if isinstance(subscription, Subscription):
+        return subscription.id
+    if not isinstance(subscription, str):
+        raise TypeError(f"exclude is a Subscription or its id, not {type(subscription).__name__}.")
+    # It goes into headers and protocols that a client must not break.
+    if not (subscription.isascii() and subscription.isalnum() and len(subscription) <= _MAX_ID):
+        raise ValueError("exclude is the id of a Subscription: letters and digits.")
+    return subscription
 
 
 def _check_policy(policy: Policy | None) -> None:

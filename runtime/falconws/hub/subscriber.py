@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -42,6 +43,8 @@ class SubscriberHost(Protocol):
     stats: Stats
     lagging: set[Subscriber]
     """The subscribers for which something waits."""
+    subscribers: dict[str, Subscriber]
+    """The subscribers that have an id, by id."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
@@ -64,6 +67,7 @@ class Subscriber:
         "_backlog",
         "_dropped",
         "_host",
+        "_id",
         "_joining",
         "_judging",
         "_lag_timer",
@@ -90,9 +94,19 @@ class Subscriber:
         # Most subscribers never need these.
         self._backlog: Backlog[EncodedEvent] | None = None
         self._dropped: Counter[str] | None = None
+        self._id: str | None = None
         self._judging = False
         """Whether ``_judge()`` is about to run."""
         self._lag_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the subscription in all processes. Most never need one."""
+        if self._id is None:
+            self._id = secrets.token_hex(8)
+            if not self.is_over:
+                self._host.subscribers[self._id] = self
+        return self._id
 
     @property
     def positions(self) -> dict[str, Position]:
@@ -230,6 +244,8 @@ class Subscriber:
         self._drop_backlog()
         if self._lag_timer is not None:
             self._lag_timer.cancel()
+        if self._id is not None:
+            self._host.subscribers.pop(self._id, None)
         for room in self.rooms:
             self.leave(room)
 

@@ -73,6 +73,11 @@ class Subscription(SubscriberView):
                 source=self,
             )
 
+    @property
+    def id(self) -> str:
+        """Names this subscription for ``publish(exclude=...)``, in all processes. A client may know it."""
+        return self._subscriber.id
+
     async def __aenter__(self) -> Self:
         """Join the rooms.
 

@@ -48,3 +48,21 @@ async def test_history_on_first_load_and_paging(url: str, room: str) -> None:
         assert [message.payload for message in newest] == ["7", "8", "9", "live"]
         older = await hub.history(room, limit=4, before=newest[0].position)
         assert [message.payload for message in older] == ["3", "4", "5", "6"]
+
+
+async def test_ephemeral_messages_and_messages_for_all_others(url: str, room: str) -> None:
+    here, there = ScriptedConnection(), ScriptedConnection()
+    async with Hub(url) as hub, Hub(url) as other:
+        async with (
+            hub.subscribe(ScriptedSocket(here), room) as subscription,
+            other.subscribe(ScriptedSocket(there), room),
+        ):
+            await other.publish(room, "typing", keep=False, exclude=subscription.id)
+            await other.publish(room, "not to here", exclude=subscription.id)
+            await hub.publish(room, "typing too", keep=False)
+            await hub.publish(room, "to all")
+            await eventually(messages(there, 4))
+            await eventually(messages(here, 2))
+            assert sorted(map(str, there.taken)) == ["not to here", "to all", "typing", "typing too"]
+            assert sorted(map(str, here.taken)) == ["to all", "typing too"]
+        assert [message.payload for message in await hub.history(room)] == ["not to here", "to all"]
