@@ -82,6 +82,11 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Errors": {
         "application-fault": "An application error is 1011 and one traceback",
+        "base-exception": "`sys.exit()`, or any other BaseException, is 1011 too, and other connections continue",
+        "base-exception-before-accept": "A BaseException before accept is a 500",
+        "base-exception-in-a-task": "A BaseException in a task of `create_task()` is a line in the log",
+        "base-exception-http": "A BaseException in an HTTP request is a 500",
+        "disconnect-in-a-group": "A disconnect in an `asyncio.TaskGroup` is handled like any other",
         "error-close-code": "`error_close_code` replaces 1011, and 3011 replaces a code that cannot be sent",
         "http-error-after-accept": "An `HTTPError` or `HTTPStatus` after accept is 3000 + status",
         "error-handlers": "Error handlers work with and without the `ws` argument",
@@ -190,6 +195,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
             "error-handler-before-accept",
             "fault-before-accept",
             "unknown-route",
+            "base-exception-before-accept",
             "deny",
         )
     },
@@ -204,6 +210,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("daphne", "protocol-code-to-client"): _DAPHNE_CODES,
     ("daphne", "client-close-reason"): Limit("daphne does not report the reason.", shows="'' == 'tsch"),
     ("daphne", "application-fault"): _DAPHNE_CODES,
+    ("daphne", "base-exception"): _DAPHNE_CODES,
     ("daphne", "undecodable-unhandled"): _DAPHNE_CODES,
     ("daphne", "payload-type-unhandled"): _DAPHNE_CODES,
     ("daphne", "invalid-utf8"): Limit(
