@@ -7,6 +7,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
 import falconws
@@ -14,6 +15,7 @@ import falconws.hub
 import falconws.server
 import falconws.testing
 from falconws_cli.errors import ExitCode
+from falconws_cli.main import cli
 from tests.docs import tables
 from tests.docs.blocks import filled, page_paths
 
@@ -84,6 +86,25 @@ def test_every_limit_is_in_the_table() -> None:
             assert f"| `{field.name}` | `{name}`" in rows
 
 
+def test_the_options_of_the_security_page_exist_and_have_the_defaults_it_names() -> None:
+    page = (DOCS / "howto" / "security.md").read_text()
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    parameters = [parameter for command in commands if command is not None for parameter in command.params]
+    known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert set(re.findall(r"(--[a-z][a-z-]+)", page)) <= known
+    defaults = {row.split(" | ")[0].strip("| `"): row.split(" | ")[2] for row in tables.limits()[2:]}
+    options = {row.split(" | ")[1].rpartition("`, `")[2].strip("`"): row.split(" | ")[2] for row in tables.limits()[2:]}
+    named = re.findall(r"`(?:ws_options\.)?(--[a-z-]+|[a-z_]+_s|max_\w+)` \((1 MiB|[\d,]+|none)", page)
+    assert len(named) > 10
+    for name, value in named:
+        assert (options | defaults)[name] == {"1 MiB": "1,048,576"}.get(value, value), name
+    history = falconws.HistoryLimits()
+    assert f"`HistoryLimits` ({history.messages} messages, {history.age_s:.0f} s)" in page
+    assert f"`Hub(timeout_s=)` ({defaults['timeout_s']} s)" in page
+    assert f"`Policy.disconnect` ({defaults['max_lag_s']} s of lag)" in page
+
+
 def test_every_exit_code_is_in_the_table() -> None:
     rows = tables.exit_codes()[2:]
     assert [row.split(" | ")[0] for row in rows] == [f"| `{code.value}`" for code in ExitCode]
@@ -103,7 +124,7 @@ def test_the_differences_are_those_of_the_contract_suite() -> None:
     assert all(sentence.startswith("- ") and sentence.endswith(".") for sentence in sentences)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
 def test_links_to_files_exist(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text())
     assert [link for link in links if not (ROOT / link).exists()] == []
