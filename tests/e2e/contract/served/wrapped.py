@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -56,10 +57,8 @@ async def wrapped(req: Request, ws: WebSocket, run: Run) -> None:
         await ws.deny(400)
         return
     await ws.accept()
-    try:
+    with contextlib.suppress(WebSocketDisconnected):
         await _WAYS[via](ws)
-    except WebSocketDisconnected:
-        pass
 
 
 async def _text(ws: WebSocket, timeout: float | None = None) -> None:
