@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from falconws.closecodes import CloseCode
 from falconws.extension import CONNECTION_KEY
+from falconws.server.addresses import endpoint
 from falconws.server.errors import DisconnectedError
 from falconws.server.handshake import (
     HandshakeRequest,
@@ -146,6 +147,8 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._settings.deflate is not None and request.extensions:
             self._agreement = negotiate(request.extensions, self._settings.deflate)
         self._scope = scope = self._make_scope(request)
+        if (prepare := getattr(self._config, "prepare_scope", None)) is not None:
+            prepare(scope)
         self._peer = _address(scope["client"])
         self._connection = connection = Connection(self._settings, self._loop, self._peer, self._answer)
         scope["extensions"] = {"websocket.http.response": {}, CONNECTION_KEY: connection}
@@ -163,8 +166,8 @@ class WebSocketProtocol(asyncio.Protocol):
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.5"},
             "http_version": "1.1",
             "scheme": "wss" if self._transport.get_extra_info("sslcontext") else "ws",
-            "server": _endpoint(self._transport.get_extra_info("sockname")),
-            "client": _endpoint(self._transport.get_extra_info("peername")),
+            "server": endpoint(self._transport.get_extra_info("sockname")),
+            "client": endpoint(self._transport.get_extra_info("peername")),
             "root_path": root_path,
             "path": root_path + request.path,
             "raw_path": root_path.encode() + request.raw_path,
@@ -335,15 +338,6 @@ class WebSocketProtocol(asyncio.Protocol):
             return "?"
         query = self._request.query_string.decode("latin-1")
         return quote(self._request.path) + (f"?{query}" if query else "")
-
-
-def _endpoint(address: Any) -> tuple[str, int | None] | None:
-    """Return an address as ASGI wants it: host and port, or the path of a Unix socket and None."""
-    if isinstance(address, (tuple, list)) and len(address) >= 2:
-        return str(address[0]), int(address[1])
-    if isinstance(address, str) and address:
-        return address, None
-    return None
 
 
 def _address(client: tuple[str, int | None] | None) -> str:
