@@ -8,9 +8,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from falconws.server.http.head_guard import MAX_HEAD_BYTES, HeadGuard
+from falconws.server.http.request_context import RequestContext
 
 
-class HttpProtocol(HeadGuard, H11Protocol):
+class HttpProtocol(HeadGuard, RequestContext, H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._rejected:
             return

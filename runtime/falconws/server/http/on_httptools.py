@@ -8,9 +8,10 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from falconws.server.http.head_guard import MAX_HEAD_BYTES, HeadGuard
+from falconws.server.http.request_context import RequestContext
 
 
-class HttpProtocol(HeadGuard, HttpToolsProtocol):
+class HttpProtocol(HeadGuard, RequestContext, HttpToolsProtocol):
     parser: Any
     pipeline: deque[Any]
     """Requests that wait for the present one, each with its application."""
