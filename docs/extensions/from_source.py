@@ -14,14 +14,16 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from falconws.server import AdmissionSettings, ConnectionSettings, TlsSettings
+from falconws.server import AdmissionSettings, ConnectionSettings, HttpSettings, TlsSettings
 from falconws_cli.commands.serve import command as serve
 from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DIFFERENCES_AT = "tests/runtime/test_falcon_contract.py"
 
-SETTINGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ConnectionSettings, AdmissionSettings, TlsSettings)}
+SETTINGS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (ConnectionSettings, HttpSettings, AdmissionSettings, TlsSettings)
+}
 """The settings classes of falconws.server.run."""
 
 
