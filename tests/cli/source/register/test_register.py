@@ -199,7 +199,10 @@ def test_a_route_is_added_to_what_people_write(description: str, before: str, ad
             "def one(app):\n    app.add_route('/a', 1)\n\ndef two(app):\n    app.add_route('/b', 2)\n",
             "several functions",
         ),
-        ("def add_routes(apps):\n    for app in apps:\n        app.add_route('/a', 1)\n", "to an object without a name"),
+        (
+            "def add_routes(apps):\n    for app in apps:\n        app.add_route('/a', 1)\n",
+            "to an object without a name",
+        ),
         (
             'class ChatResource: ...\n\ndef add_routes(app):\n    app.add_route("/a", 1)\n',
             "it already defines",
