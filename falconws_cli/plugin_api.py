@@ -4,7 +4,7 @@ A package registers a class or an object in the entry-point group "falconws.gene
 that of the command: "presence" adds `falconws add-presence`. The class follows the protocol `GeneratorExtension`.
 """
 
-from falconws_cli.change.plan import Piece, PlannedFile, Recipe, Requirements
+from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators.planning import read_text
 from falconws_cli.generators.plugins import GeneratorExtension
@@ -20,7 +20,7 @@ __all__ = (
     "Import",
     "JsonValue",
     "Name",
-    "Piece",
+    "Generated",
     "PlannedFile",
     "Project",
     "Recipe",

@@ -1,10 +1,10 @@
-"""What a generating command is about to do, worked out in memory. Pure: no file is read or written here.
+"""What a generating command is about to do, worked out in record. Pure: no file is read or written here.
 
 rendering.py and the generators make what is planned; writer.py compares it with the disk.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -63,11 +63,11 @@ NOTHING = Requirements()
 
 
 @dataclass(frozen=True)
-class Piece:
+class Generated:
     """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
 
     files: tuple[PlannedFile, ...]
-    wirings: "tuple[RegistrationSpec, ...]" = ()
+    registrations: "tuple[RegistrationSpec, ...]" = ()
     requirements: Requirements = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -78,7 +78,7 @@ class PlannedRegistration:
 
     path: PurePosixPath
     registration: "RegisterResult | UnregisterResult"
-    wiring: "RegistrationSpec | None" = None
+    spec: "RegistrationSpec | None" = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,17 @@ class Plan:
     """What the files need in pyproject.toml."""
     added: Requirements = NOTHING
     """What of it was not there yet."""
+    command: str = ""
+    """The command line that makes it; empty for the one that was typed."""
+
+
+def stacked(plans: Iterable[Plan]) -> tuple[PlannedFile, ...]:
+    """Return the files of plans that follow each other: where two have one path, the later text, on the first one's."""
+    files: dict[PurePosixPath, PlannedFile] = {}
+    for file in (file for plan in plans for file in plan.files):
+        first = files.get(file.path, file)
+        files[file.path] = replace(file, before=first.before)
+    return tuple(files[path] for path in sorted(files))
 
 
 def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:

@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -25,7 +25,7 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
 @click.option("--list", "list_them", is_flag=True, help="List the templates, and which of them you have customized.")
 @click.option("--user", is_flag=True, help="Copy it into your settings folder, for all your projects.")
 @generating()
-def command(template: str | None, list_them: bool, user: bool, choices: Choices) -> None:
+def command(template: str | None, list_them: bool, user: bool, write_options: WriteOptions) -> None:
     """Copy a template into the project's .falconws/templates/, where it takes precedence over the built-in one.
 
     TEMPLATE is a name from --list, or one file below it. Delete the copies that you do not change: falconws then
@@ -60,4 +60,4 @@ def command(template: str | None, list_them: bool, user: bool, choices: Choices)
     included = ejecting.included_by(templates)
     notes = [f"Still included from the built-in templates: {', '.join(included)}."] if included else []
     files = ejecting.copies(templates, folder)
-    sys.exit(transact(root, files, choices, lambda _memory, _changes: [], notes=notes))
+    sys.exit(transact(root, files, write_options, lambda _memory, _changes: [], notes=notes))

@@ -11,16 +11,15 @@ import click
 from falconws_cli.commands.options import upgrading
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
 @click.command("upgrade", short_help="Upgrade the project to the installed templates.")
 @click.option(
     "--check", "only_check", is_flag=True, help="Only check for an upgrade; the exit code is 6 if there is one."
 )
-@click.option("--adopt", "to_adopt", is_flag=True, help="Let a project of falconws 0.1 remember what was generated.")
 @upgrading()
-def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
+def command(only_check: bool, write_options: WriteOptions) -> None:
     """Upgrade the project to the templates of the installed falconws.
 
     Your changes and those of the templates are merged file by file, as git would. If both changed the same lines, the
@@ -35,9 +34,7 @@ def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
     from falconws_cli.lifecycle import upgrade
     from falconws_cli.project import require_project
 
-    if only_check and to_adopt:
-        raise click.UsageError("--check and --adopt exclude each other; choose one.")
     project = require_project(Path.cwd())
     if only_check:
-        sys.exit(upgrade.check(project, as_json=choices.json))
-    sys.exit(upgrade.adopt(project, choices) if to_adopt else upgrade.upgrade(project, choices))
+        sys.exit(upgrade.check(project, as_json=write_options.json))
+    sys.exit(upgrade.upgrade(project, write_options))

@@ -6,11 +6,11 @@ from typing import Any
 
 from falconws.server import StartError
 from falconws.server.sockets import bind_tcp
-from falconws_cli.change.record import read_memory
+from falconws_cli.change.record import read_record
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.doctor.installation import parse_requirements, unmet
 from falconws_cli.errors import CommandError
-from falconws_cli.lifecycle.status import State, generated_files
+from falconws_cli.lifecycle.status import FileState, generated_files
 from falconws_cli.processes import listening_pids, name_of
 from falconws_cli.project import Project
 
@@ -57,17 +57,17 @@ def check_project(project: Project) -> Iterator[Finding]:
 def _check_generated(project: Project) -> Finding:
     topic = "generated files"
     try:
-        memory = read_memory(project.root)
+        record = read_record(project.root)
     except CommandError as error:
         return Finding(topic, Level.PROBLEM, error.message.rstrip("."), "see `falconws status`")
-    if not memory.is_there:
+    if not record.exists:
         return Finding(topic, Level.OK, "none are recorded")
-    files = generated_files(memory)
-    conflicted = [str(file.path) for file in files if file.state is State.CONFLICT]
+    files = generated_files(record)
+    conflicted = [str(file.path) for file in files if file.state is FileState.CONFLICT]
     if conflicted:
         what = f"{_listed(conflicted)} {'has' if len(conflicted) == 1 else 'have'} conflict markers"
         return Finding(topic, Level.PROBLEM, what, "resolve the conflicts")
-    missing = [str(file.path) for file in files if file.state is State.MISSING]
+    missing = [str(file.path) for file in files if file.state is FileState.MISSING]
     if missing:
         return Finding(
             topic,
@@ -75,7 +75,7 @@ def _check_generated(project: Project) -> Finding:
             f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
             "restore it from your repository, or remove its resource with `falconws destroy`",
         )
-    edited = sum(file.state is State.EDITED for file in files)
+    edited = sum(file.state is FileState.EDITED for file in files)
     return Finding(topic, Level.OK, f"{len(files)}, {edited} of them edited")
 
 

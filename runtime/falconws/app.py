@@ -1,11 +1,12 @@
-"""The application: from an ASGI scope to a responder, and from an error to an answer.
+"""The application: from an ASGI scope to a responder, and from an error to a response or a close code.
 
-A subclass of Falcon's, of which it replaces only what concerns WebSockets. This is the only module that touches names
-of Falcon's that start with an underscore; all of them exist alike in Falcon 4.2 to 4.4.
+A subclass of Falcon's that replaces only what concerns WebSockets. This is the only module that uses Falcon's private
+names; each of them is the same in Falcon 4.2 to 4.4.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 import falcon.asgi
+from falcon.asgi._asgi_helpers import _validate_asgi_scope
 from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
-from .disconnect_grace import LingerLimit
-from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected
+from .disconnect_grace import DisconnectGrace
+from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
@@ -55,9 +57,9 @@ _logger = logging.getLogger("falconws")
 class App(falcon.asgi.App[_ReqT, _RespT]):
     """An ASGI application: a drop-in for ``falcon.asgi.App``, with the WebSocket API of this package.
 
-    Takes the same arguments. Requests are ``falconws.Request`` unless *request_type* says otherwise, and
-    ``on_websocket()`` responders get a ``falconws.WebSocket``. Where it differs from Falcon on purpose is listed in
-    the documentation, under "Migrate from Falcon".
+    Takes the same arguments. Requests are ``falconws.Request`` unless *request_type* is given, and ``on_websocket()``
+    responders get a ``falconws.WebSocket``. The documentation lists the intended differences from Falcon under
+    "Migrate from Falcon".
     """
 
     __slots__ = ("_has_websocket_route", "_origins_warned")
@@ -87,7 +89,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._has_websocket_route = False
             self._origins_warned = False
-            # Which arguments there are is the installed Falcon's business.
+            # The installed Falcon decides which arguments there are.
             bound = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
             if bound.arguments.get("request_type") is None:
                 bound.arguments["request_type"] = Request
@@ -104,6 +106,25 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
 
     # Serving
 
+    async def __call__(  # type: ignore[override]
+        self, scope: dict[str, Any], receive: _Receive, send: _Send
+    ) -> None:
+        """Serve *scope*: one WebSocket, one HTTP request, or the lifespan."""
+        if scope["type"] == "websocket":
+            asgi = scope.get("asgi") or {}
+            version = _validate_asgi_scope("websocket", asgi.get("spec_version"), scope.get("http_version", "1.1"))
+            await self._handle_websocket(version, scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        except Exception:
+            raise
+        except BaseException as error:
+            if scope["type"] != "http" or _ends_the_task(error):
+                raise
+            # As a SystemExit it would end the server, too.
+            raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from error
+
     async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if self._has_websocket_route:
             self._warn_of_origins()
@@ -113,17 +134,17 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         receiving = receive()
         first_event = await receiving
         if first_event["type"] != "websocket.connect":
-            # The handshake was abandoned, or this is no WebSocket server.
+            # The client gave up during the handshake, or the server does not speak WebSocket.
             event: dict[str, Any] = {"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR}
             if supports_reason(ver):
                 event["reason"] = "Internal Server Error"
             await send(event)
             return
-        # Of coroutines only it is known that cancelling them is safe: see inbox.py.
+        # Only coroutines are known to be safe to cancel: see stream.py.
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
-                with LingerLimit(ws, self.ws_options.linger):
+                with DisconnectGrace(ws, self.ws_options.disconnect_grace_s):
                     await self._respond(scope, receive, ws)
             elif ws.supports_denial:
                 await ws.deny(403, text="Origin not allowed")
@@ -148,9 +169,26 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             else:
                 await self._call_sink(responder, req, ws, params)
             await ws.close()
-        except Exception as error:
-            if not await self._handle_exception(req, None, error, params, ws=ws):
+        except BaseException as error:
+            if _ends_the_task(error):
                 raise
+            await self._handle_websocket_error(req, ws, disconnect_in(error) or error, params)
+
+    async def _handle_websocket_error(
+        self, req: Any, ws: WebSocket, error: BaseException, params: dict[str, Any]
+    ) -> None:
+        try:
+            # Falcon looks for handlers of any class, though it says Exception.
+            if await self._handle_exception(req, None, error, params, ws=ws):  # type: ignore[arg-type]
+                return
+        except Exception:
+            raise
+        except BaseException as further:
+            if _ends_the_task(further):
+                raise
+            error = further
+        # Nothing that a responder raises may end more than its own connection: sys.exit() would end the server.
+        await self._python_error_handler(req, None, error, params, ws=ws)
 
     async def _call_sink(
         self, sink: Callable[..., Awaitable[None]], req: Any, ws: WebSocket, params: dict[str, Any]
@@ -211,7 +249,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     def _prepare_middleware(self, middleware: Any, independent_middleware: bool = False) -> Any:
         prepared = super()._prepare_middleware(middleware, independent_middleware)
         request, resource = self._middleware_ws
-        # Decided here, once: the proposal's methods take no WebSocket, Falcon's do.
+        # The proposal's methods take no WebSocket, Falcon's do.
         self._middleware_ws = (
             tuple(_without_ws(method) if _positionals(method) == 1 else method for method in request),
             tuple(_without_ws(method) if _positionals(method) == 3 else method for method in resource),
@@ -239,7 +277,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _deny(self, req: Any, ws: WebSocket, cause: Any, compose: Callable[[Any, Any, Any], object]) -> None:
         """Refuse the handshake with the HTTP response that Falcon composes for *cause*."""
         if not 300 <= cause.status_code <= 599:
-            # An HTTPStatus such as 204 is an answer to a request, but not to a handshake.
+            # An HTTPStatus such as 204 can answer a request, but not a handshake.
             await ws.close(http_status_to_close_code(cause.status_code))
             return
         response = self._response_type(options=self.resp_options)
@@ -249,12 +287,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         await ws.send_denial(response.status_code, list(headers), body or b"")
 
     async def _python_error_handler(  # type: ignore[override]
-        self, req: Any, resp: Any, error: Exception, params: dict[str, Any], ws: Any = None
+        self, req: Any, resp: Any, error: BaseException, params: dict[str, Any], ws: Any = None
     ) -> None:
         if isinstance(error, TemporarilyUnavailable):
-            await self._ask_to_come_back(req, resp, error, params, ws)
+            await self._answer_unavailable(req, resp, error, params, ws)
         elif ws is None:
-            await super()._python_error_handler(req, resp, error, params)
+            await super()._python_error_handler(req, resp, error, params)  # type: ignore[arg-type]
         elif error is ws.undecodable:
             await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
         elif isinstance(error, PayloadTypeError):
@@ -266,10 +304,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             else:
                 await self._ws_cleanup_on_error(ws)
 
-    async def _ask_to_come_back(
+    async def _answer_unavailable(
         self, req: Any, resp: Any, error: TemporarilyUnavailable, params: dict[str, Any], ws: WebSocket | None
     ) -> None:
-        # What is away is the operator's business, not the client's.
+        # The log says what is unavailable; the client must not learn it.
         _logger.warning("%s %s: %s", "WebSocket" if ws is not None else req.method, req.path, error)
         if ws is None or (ws.unaccepted and ws.supports_denial):
             unavailable = falcon.HTTPServiceUnavailable(retry_after=_RETRY_AFTER_S)
@@ -278,7 +316,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await ws.close(CloseCode.TRY_AGAIN_LATER, "Try again later")
 
     async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
-        # One line, and some of msgpack's errors have no text.
+        # Some of msgpack's errors have no text.
         explanation = " ".join(str(error).split()) or type(error).__name__
         _logger.warning("WebSocket client %s closed with %d: %s", ws.client, code, explanation)
         await ws.close(code, reason)
@@ -286,9 +324,9 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _ws_disconnected_error_handler(
         self, req: Any, resp: Any, error: falcon.WebSocketDisconnected, params: dict[str, Any], ws: Any = None
     ) -> None:
-        # An error of the user's making lacks the reason; the log line stays the same.
+        # An error that the application made itself may be Falcon's, which has no reason.
         reason = error.reason if isinstance(error, WebSocketDisconnected) else ""
-        # A server that stops closes responders in the middle of a send: no fault of theirs.
+        # A server that shuts down also closes connections whose responder is sending: not the responder's fault.
         _logger.log(
             logging.DEBUG if _closed_by_shutdown(req, ws) else logging.WARNING,
             "WebSocket client %s disconnected with code %d%s and the responder did not handle it",
@@ -302,16 +340,24 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         try:
             await ws.close(self.ws_options.error_close_code)
         except Exception:
-            # A ValueError of ours, or whatever a server makes of a code it does not know.
+            # A ValueError of check_close(), or what the server raises for a code that it does not know.
             _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
             await ws.close(_FALLBACK_CLOSE_CODE)
 
 
+def _ends_the_task(error: BaseException) -> bool:
+    """Return whether *error* was thrown into the task from outside, by a cancellation or when a coroutine is closed."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, GeneratorExit)
+
+
 def _closed_by_shutdown(req: Any, ws: WebSocket) -> bool:
-    """Tell whether the server has closed the connection because it shuts down."""
+    """Return whether the server has closed the connection because it shuts down."""
     if ws.close_code != CloseCode.SERVICE_RESTART:
         return False
-    # Where the server does not say that it shuts down, the code alone has to do.
+    # Where the server does not report that it shuts down, only the code shows it.
     going_away = (req.scope.get("extensions") or {}).get("falconws.going_away")
     return going_away is None or going_away.is_set()
 
@@ -332,5 +378,5 @@ def _without_ws(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitab
 
 
 def middleware_of(app: falcon.asgi.App[Any, Any]) -> tuple[object, ...]:
-    """Return the middleware objects of *app*, in the order in which they were added; Falcon's own app will do too."""
+    """Return the middleware objects of *app*, in the order in which they were added. Accepts Falcon's own app too."""
     return tuple(app._unprepared_middleware)

@@ -1,4 +1,7 @@
-"""Tasks that belong to a connection: started together, ended together."""
+"""Background tasks, and scopes of tasks that end together.
+
+Knows nothing of WebSockets: a scope gets a coroutine function that waits for the disconnect.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import falcon
+from .errors import disconnect_in
 
 __all__ = ("TaskScope", "create_task")
 
@@ -17,20 +20,35 @@ _T = TypeVar("_T")
 _logger = logging.getLogger("falconws")
 
 _background: set[asyncio.Task[Any]] = set()
-"""The event loop keeps weak references only: a task that nobody else holds can vanish while it runs."""
+"""The event loop keeps only weak references: a task that nothing else refers to may be collected while it runs."""
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> asyncio.Task[_T]:
-    """Return a task that runs *coro* in the background, held until it is done; an error in it is logged.
+    """Return a task that runs *coro* in the background. It is kept until it is done, and its error is logged.
 
-    For tasks of one connection prefer ``ws.task_scope()``, which also ends them with it.
+    For the tasks of one connection, prefer ``ws.task_scope()``: it also ends them with the connection.
 
     Source: the proposal's ``falcon.create_task``.
     """
-    task = asyncio.get_running_loop().create_task(coro, name=name)
+    task = _start(coro, name)
     _background.add(task)
     task.add_done_callback(_background_done)
     return task
+
+
+def _start(coro: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+    task = asyncio.get_running_loop().create_task(_contain(coro), name=name)
+    # One that is cancelled before it has begun would leave *coro* unawaited, with a warning.
+    task.add_done_callback(lambda _: coro.close())
+    return task
+
+
+async def _contain(coro: Coroutine[Any, Any, _T]) -> _T:
+    """Return what *coro* returns. Raises RuntimeError in place of what would end the event loop and the server."""
+    try:
+        return await coro
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"A task raised {type(error).__name__}") from error
 
 
 def _background_done(task: asyncio.Task[Any]) -> None:
@@ -38,22 +56,22 @@ def _background_done(task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     error = task.exception()
-    if error is not None and not isinstance(error, falcon.WebSocketDisconnected):
+    if error is not None and disconnect_in(error) is None:
         _logger.error("Task %s failed", task.get_name(), exc_info=error)
 
 
 class TaskScope:
-    """Runs coroutines side by side until the first of them ends, or the peer leaves; then cancels the others.
+    """Runs coroutines concurrently until the first of them ends or the peer leaves; then cancels the others.
 
-    Made by ``ws.task_scope()``::
+    ``ws.task_scope()`` returns one::
 
         async with ws.task_scope() as scope:
             scope.create_task(receive_loop(ws))
             scope.create_task(send_loop(ws))
 
-    The block is left when all tasks have ended. An error of a task or of the block itself is raised (the first one;
-    further ones are logged), except for WebSocketDisconnected: the end of the connection is what the scope waits for.
-    A peer that leaves also cancels the block's own body.
+    The block is left when all tasks have ended. It raises the first error of a task or of its own body, and logs the
+    others. WebSocketDisconnected is not raised: the end of the connection is what the scope waits for. A peer that
+    leaves also cancels the body of the block.
     """
 
     def __init__(self, wait_disconnected: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -89,7 +107,7 @@ class TaskScope:
         return self._run(coro, name)
 
     def _run(self, coro: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
-        task = asyncio.get_running_loop().create_task(coro, name=name)
+        task = _start(coro, name)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
@@ -97,7 +115,7 @@ class TaskScope:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, falcon.WebSocketDisconnected):
+        if error is not None and disconnect_in(error) is None:
             self._errors.append(error)
         assert self._ending is not None
         if not self._ending.done():
@@ -131,7 +149,7 @@ class TaskScope:
                 error = cancelled = outer
         if cancelled is not None:
             raise cancelled
-        quiet = error is None or isinstance(error, falcon.WebSocketDisconnected)
+        quiet = error is None or disconnect_in(error) is not None
         first = None if not quiet or not self._errors else self._errors.pop(0)
         for further in self._errors:
             _logger.error("Another task of the scope failed as well", exc_info=further)

@@ -1,7 +1,7 @@
 """One WebSocket connection as the responder sees it.
 
-Owns the states of a connection (handshake, open, closed) and what may be done in each. How messages arrive is
-``inbox.py``'s business, how objects become payloads that of the media handlers, who may connect that of ``app.py``.
+Owns the states of a connection (handshake, open, closed) and what is allowed in each. Must not know how messages
+arrive (``stream.py``), how objects become payloads (the media handlers) or who may connect (``app.py``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .closecodes import CloseCode, check_close, http_status_to_close_code
-from .direct_stream import CONNECTION, Connection, DirectInbox, DirectOutbox
+from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
+from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
+from .headers import check_headers
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
-from .stream import Event, Inbox, Outbox, Payload
+from .stream import AsgiStream, Payload, Receive, Send, Stream
 from .tasks import TaskScope
 
 __all__ = ("Headers", "WebSocket")
@@ -45,14 +47,14 @@ _YIELDS_BEFORE_CLOSE = 3
 
 _FIRST_LIBRARY_CODE = 3000
 
-# Looked up once a message: a module's global costs half of what an attribute of an Enum class does.
+# Looked up once a message: a module's global costs half as much as an attribute of an Enum class.
 _HANDSHAKE, _OPEN, _CLOSED = _State
 
 
 class WebSocket(falcon.asgi.WebSocket):
     """A WebSocket connection, passed to ``on_websocket()`` responders, middleware, sinks and error handlers.
 
-    Made by ``falconws.App``; responders never create one.
+    ``falconws.App`` creates it; responders never do.
 
     Source: the proposal; ASGI "WebSocket", versions 2.0 to 2.5.
     """
@@ -62,13 +64,13 @@ class WebSocket(falcon.asgi.WebSocket):
         "_accepted_subprotocol",
         "_asgi",
         "_binary",
+        "_bypass",
         "_denial",
         "_going_away",
-        "_inbox",
         "_options",
-        "_outbox",
         "_phase",
         "_spec_version",
+        "_stream",
         "_text",
         "client",
         "undecodable",
@@ -77,8 +79,8 @@ class WebSocket(falcon.asgi.WebSocket):
     def __init__(
         self,
         scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Event]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        receive: Receive,
+        send: Send,
         spec_version: str,
         options: WebSocketOptions,
         *,
@@ -96,28 +98,28 @@ class WebSocket(falcon.asgi.WebSocket):
         self._spec_version = spec_version
         extensions = scope.get("extensions") or {}
         self._denial = "websocket.http.response" in extensions
-        self._going_away: asyncio.Event | None = extensions.get("falconws.going_away")
-        connection: Connection | None = extensions.get(CONNECTION)
-        self._inbox: Inbox | DirectInbox
-        self._outbox: Outbox | DirectOutbox
-        if connection is None:
-            self._inbox = Inbox(
+        self._going_away: asyncio.Event | None = extensions.get(GOING_AWAY_KEY)
+        connection: ConnectionExtension | None = extensions.get(CONNECTION_KEY)
+        self._stream: Stream
+        self._bypass: AsgiStream | None = None
+        """The stream, where its callables may be awaited without a coroutine of its own in between."""
+        # Where ASGI middleware has wrapped one of the two, every message must pass through it.
+        if connection is None or connection.receive != receive or connection.send != send:
+            self._stream = self._bypass = AsgiStream(
                 receive,
+                send,
                 options.max_receive_queue,
                 options.max_read_ahead,
                 cancellable=cancellable,
                 reason_given=_version(spec_version) >= (2, 4),
             )
-            self._outbox = Outbox(send, self._inbox)
         else:
-            self._inbox = DirectInbox(connection, receive)
-            self._outbox = DirectOutbox(connection, send, self._inbox)
-        self._inbox.start()
+            self._stream = DirectStream(connection, receive, send)
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
 
-    # What is known of the connection
+    # State
 
     @property
     def unaccepted(self) -> bool:
@@ -127,9 +129,9 @@ class WebSocket(falcon.asgi.WebSocket):
     @property
     def closed(self) -> bool:
         """True once either side has closed the connection, or it was lost, or the handshake was refused."""
-        if self._phase is _CLOSED or self._inbox.end is not None:
+        if self._phase is _CLOSED or self._stream.closed is not None:
             return True
-        self._inbox.want_news()
+        self._stream.watch_for_disconnect()
         return False
 
     @property
@@ -139,7 +141,7 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def supports_accept_headers(self) -> bool:
-        """True when the ASGI server announces that ``accept(headers=...)`` works."""
+        """True when the ASGI server supports ``accept(headers=...)``."""
         return self._spec_version != "2.0"
 
     @property
@@ -151,12 +153,15 @@ class WebSocket(falcon.asgi.WebSocket):
         return self._denial
 
     @property
-    def connection(self) -> Any:
-        """What the ASGI server offers as "falconws.connection", or None; for code that sends to very many.
+    def connection(self) -> ConnectionExtension | None:
+        """The ASGI server's extension "falconws.connection", for code that sends to many connections.
+
+        None where the server has none, and where ASGI middleware has wrapped ``receive`` or ``send``: it would bypass
+        the middleware.
 
         Source: docs/reference/asgi-extension.md.
         """
-        return self._outbox.connection if isinstance(self._outbox, DirectOutbox) else None
+        return self._stream.connection
 
     @property
     def subprotocol(self) -> str | None:
@@ -165,17 +170,17 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def close_code(self) -> int | None:
-        """The close code once the connection is over, None before.
+        """The close code once the connection is closed, None before.
 
-        1005 means that the peer gave none, 1006 that there was no closing handshake (or no handshake at all, when it
-        was refused with ``deny()``).
+        1005 means that the peer gave no code, 1006 that there was no closing handshake (or no handshake at all, when
+        ``deny()`` refused it).
         """
-        return None if self._inbox.end is None else self._inbox.end.code
+        return None if self._stream.closed is None else self._stream.closed.code
 
     @property
     def close_reason(self) -> str | None:
-        """The close reason once the connection is over (an empty string when there was none), None before."""
-        return None if self._inbox.end is None else self._inbox.end.reason
+        """The close reason once the connection is closed (an empty string when there was none), None before."""
+        return None if self._stream.closed is None else self._stream.closed.reason
 
     # Handshake
 
@@ -183,47 +188,48 @@ class WebSocket(falcon.asgi.WebSocket):
         """Complete the handshake.
 
         Args:
-            subprotocol: One of ``subprotocols``, or None to choose none of them.
-            headers: Added to the response: a mapping, or pairs of name and value; ASCII only.
+            subprotocol: One of ``subprotocols``, or None to choose none.
+            headers: Headers to add to the response: a mapping, or pairs of name and value; ASCII only.
 
         Raises:
             WebSocketDisconnected: The client is gone.
             OperationNotAllowed: The handshake is over already, or the server cannot send headers.
-            ValueError: *subprotocol* is not a str, or not one that the server lets pass; *headers* hold a subprotocol.
+            ValueError: The client does not offer *subprotocol*; a header has a name that is not a token, or a line
+                break or NUL in its value; *headers* have a subprotocol.
         """
         if self._phase is _OPEN and not self.closed:
             raise OperationNotAllowed("accept() may only be called once on an open WebSocket connection")
         if self._phase is not _HANDSHAKE:
             raise OperationNotAllowed("accept() may not be called on a closed WebSocket connection")
-        if self._inbox.end is not None:
-            raise self._over()
+        if self._stream.closed is not None:
+            raise self._disconnected()
         event: dict[str, Any] = {"type": "websocket.accept"}
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
                 raise ValueError("WebSocket subprotocol must be a string")
+            if subprotocol not in self.subprotocols:
+                # RFC 6455 section 4.1: the client would fail the connection.
+                raise ValueError(
+                    f"The client does not offer the subprotocol {subprotocol!r}; "
+                    f"it offers {', '.join(self.subprotocols) or 'none'}."
+                )
             event["subprotocol"] = subprotocol
         if headers:
             event["headers"] = self._accept_headers(headers)
         try:
             await self._asgi(event)
         except OSError as error:
-            raise WebSocketDisconnected(*self._inbox.finish(CloseCode.ABNORMAL, "")) from error
-        except Exception as error:
-            if subprotocol is not None and subprotocol not in self.subprotocols:
-                raise ValueError(
-                    f"The ASGI server refuses the subprotocol {subprotocol!r}; "
-                    f"the client offers {', '.join(self.subprotocols) or 'none'}."
-                ) from error
-            raise
+            raise WebSocketDisconnected(*self._stream.record_close(CloseCode.ABNORMAL, "")) from error
         self._phase = _OPEN
         self._accepted_subprotocol = subprotocol
 
     def _accept_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        if not self.supports_accept_headers:
-            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
         encoded = _encode_headers(headers, "ascii")
+        check_headers(encoded)
         if any(name == b"sec-websocket-protocol" for name, _ in encoded):
             raise ValueError("Pass the accepted subprotocol as subprotocol=, not as a sec-websocket-protocol header.")
+        if not self.supports_accept_headers:
+            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
         return encoded
 
     async def deny(
@@ -237,19 +243,20 @@ class WebSocket(falcon.asgi.WebSocket):
     ) -> None:
         """Refuse the handshake with an HTTP response.
 
-        Where the ASGI server lacks the extension (``supports_denial``), the client sees a 403 without headers and body,
-        and a line in the log says so.
+        Where the ASGI server lacks the extension (``supports_denial``), the client gets a 403 without headers and body,
+        and the log says so.
 
         Args:
             status: 400 to 599, or any other status but 1xx and 2xx, as a number or a Falcon status line.
             headers: A mapping, or pairs of name and value.
-            text: A plain-text body. At most one of *text*, *data* and *media* may be given.
-            data: A body of bytes; give its type with a ``content-type`` header.
-            media: An object for a JSON body, made by the TEXT media handler.
+            text: A plain-text body. Give at most one of *text*, *data* and *media*.
+            data: A body of bytes; set its type with a ``content-type`` header.
+            media: An object for a JSON body; the TEXT media handler serializes it.
 
         Raises:
             OperationNotAllowed: The handshake is over already.
-            ValueError: *status* is not fit for a refusal, or more than one body is given.
+            ValueError: *status* cannot refuse a handshake, more than one body is given, or a header has a name that is
+                not a token, or a line break or NUL in its value.
 
         Source: ASGI "WebSocket Denial Response".
         """
@@ -272,9 +279,10 @@ class WebSocket(falcon.asgi.WebSocket):
         await self.send_denial(code, encoded, body)
 
     async def send_denial(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Refuse the handshake with an encoded HTTP response; for ``App``, responders use ``deny()``."""
+        """Refuse the handshake with an encoded HTTP response. ``App`` calls it; responders use ``deny()``."""
         if self._phase is not _HANDSHAKE:
             raise OperationNotAllowed("The handshake is over; close() ends an accepted connection")
+        check_headers(headers)
         self._phase = _CLOSED
         if not self._denial:
             _logger.warning(
@@ -283,32 +291,32 @@ class WebSocket(falcon.asgi.WebSocket):
                 self.client,
                 status,
             )
-            # The server ignores the code; Falcon's test client tells by it what was refused.
+            # The server ignores the code; Falcon's test client shows it.
             await self._send_close(http_status_to_close_code(status), None)
             return
-        self._inbox.finish(CloseCode.ABNORMAL, "")
+        self._stream.record_close(CloseCode.ABNORMAL, "")
         if not any(name == b"content-length" for name, _ in headers):
             headers = [*headers, (b"content-length", str(len(body)).encode())]
         try:
             await self._asgi({"type": "websocket.http.response.start", "status": status, "headers": headers})
             await self._asgi({"type": "websocket.http.response.body", "body": body, "more_body": False})
         except OSError:
-            # The client did not wait for the answer.
+            # The client left before the response.
             return
 
-    # The end
+    # Closing
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """Close the connection; before ``accept()``, refuse the handshake with a 403.
 
-        On a connection that is closed or lost already this does nothing.
+        Does nothing when the connection is closed or lost already.
 
         Args:
-            code: 1000 to 4999 without the reserved ones (default 1000). Before ``accept()`` it has no effect.
+            code: 1000 to 4999 without the reserved codes (default 1000). Has no effect before ``accept()``.
             reason: At most 123 bytes of UTF-8; the default comes from ``ws_options.default_close_reasons``.
 
         Raises:
-            ValueError: *code* or *reason* cannot be sent. The connection stays as it is.
+            ValueError: *code* or *reason* cannot be sent. The connection stays open.
 
         Source: RFC 6455 section 7; ASGI "Close - send event".
         """
@@ -317,22 +325,22 @@ class WebSocket(falcon.asgi.WebSocket):
         check_close(code, reason)
         if self._phase is _CLOSED:
             return
-        if self._phase is _OPEN and isinstance(self._inbox, Inbox):
-            # Falcon's close() lets other tasks run first, and tests with Falcon's client lean on that: one that opens a
-            # WebSocket which is closed at once has to find it open.
+        if self._phase is _OPEN and self._stream.connection is None:
+            # Falcon's close() lets other tasks run first. Tests with Falcon's client rely on that: a WebSocket that is
+            # closed at once must be open when they look.
             for _ in range(_YIELDS_BEFORE_CLOSE):
                 await asyncio.sleep(0)
-        # Another task may have closed it meanwhile.
+        # Another task may have closed it in the meantime.
         if self._phase is not _CLOSED:
             self._phase = _CLOSED
-            self._inbox.stop()
-            if self._inbox.end is None:
+            self._stream.stop()
+            if self._stream.closed is None:
                 await self._send_close(code, reason)
 
     async def _send_close(self, code: int, reason: str | None) -> None:
         reason = reason or self._options.default_close_reasons.get(code) or ""
-        # Before the event is sent, so that the code is ours whatever the server then tells a task that is receiving.
-        self._inbox.finish(code, reason)
+        # Recorded before the event is sent, because the server may then report another code to a task that receives.
+        self._stream.record_close(code, reason)
         # daphne wants a plain int.
         event: dict[str, Any] = {"type": "websocket.close", "code": int(code)}
         if reason and supports_reason(self._spec_version):
@@ -340,7 +348,7 @@ class WebSocket(falcon.asgi.WebSocket):
         try:
             await self._asgi(event)
         except OSError:
-            return  # The peer was faster.
+            return  # The peer closed first.
         except Exception:
             if CloseCode.NORMAL < code < _FIRST_LIBRARY_CODE:
                 await self._send_stand_in(event)
@@ -348,12 +356,12 @@ class WebSocket(falcon.asgi.WebSocket):
                 _logger.debug("WebSocket client %s left before it could be closed", self.client, exc_info=True)
 
     async def _send_stand_in(self, event: dict[str, Any]) -> None:
-        """Close with 3001 for 1001 and so on: daphne passes on no code below 3000 but 1000 (Falcon's 3011 for 1011)."""
+        """Close with 3001 for 1001 and so on: of the codes below 3000, daphne sends only 1000."""
         event["code"] += _FIRST_LIBRARY_CODE - CloseCode.NORMAL
         try:
             await self._asgi(event)
         except Exception:
-            # Then it was not the code; uvicorn's websockets engine, for one, raises RuntimeError when the peer is gone.
+            # The code was not the reason. uvicorn's websockets engine raises RuntimeError when the peer is gone.
             _logger.debug("WebSocket client %s could not be closed", self.client, exc_info=True)
         else:
             _logger.debug(
@@ -361,14 +369,14 @@ class WebSocket(falcon.asgi.WebSocket):
             )
 
     async def wait_disconnected(self) -> None:
-        """Return once the connection is over, whoever ended it; ``close_code`` and ``close_reason`` then say how.
+        """Return once either side has closed the connection; ``close_code`` and ``close_reason`` then say how.
 
-        Other tasks may go on receiving and sending meanwhile. Works before ``accept()`` too.
+        Other tasks may receive and send in the meantime. Works before ``accept()`` too.
         """
-        await self._inbox.wait_end()
+        await self._stream.wait_closed()
 
     def task_scope(self) -> TaskScope:
-        """Return a context manager that runs coroutines side by side until one ends or the peer leaves.
+        """Return a context manager that runs coroutines concurrently until one ends or the peer leaves.
 
         See ``falconws.TaskScope``.
         """
@@ -376,30 +384,30 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def going_away(self) -> asyncio.Event:
-        """An event that is set when the server begins to shut down; clients will then soon be closed with 1012.
+        """An event that is set when the server begins to shut down, and will soon close its clients with 1012.
 
-        Wait for it to end a long conversation in good time. On servers that do not tell it is never set.
+        Wait for it to end a long conversation in time. Servers that do not report their shutdown never set it.
         """
         if self._going_away is None:
             self._going_away = asyncio.Event()
         return self._going_away
 
     def when_lost(self, callback: Callable[[], object]) -> None:
-        """Call *callback* once the peer is known to be gone, but not when this side closes; for ``App``."""
+        """Call *callback* once the peer is known to be gone, but not when this side closes. ``App`` calls it."""
 
-        def on_end() -> None:
+        def on_closed() -> None:
             if self._phase is not _CLOSED:
                 callback()
 
-        self._inbox.on_end = on_end
-        if self._inbox.end is not None:
-            on_end()
+        self._stream.on_closed = on_closed
+        if self._stream.closed is not None:
+            on_closed()
 
     def release(self) -> None:
-        """Stop what still runs in the background; called by ``App`` when the responder has ended."""
-        self._inbox.stop()
-        # Without it, the socket and its inbox would refer to each other until the garbage collector finds them.
-        self._inbox.on_end = None
+        """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
+        self._stream.stop()
+        # The WebSocket and its stream would otherwise refer to each other until the garbage collector runs.
+        self._stream.on_closed = None
 
     # Sending
 
@@ -409,7 +417,7 @@ class WebSocket(falcon.asgi.WebSocket):
         Concurrent senders are safe: messages are never interleaved. Waits while the server's write buffer is full.
 
         Raises:
-            WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
+            WebSocketDisconnected: The connection is closed; ``code`` and ``reason`` say how.
             OperationNotAllowed: The connection was not accepted yet.
             TypeError: *payload* is not a str.
         """
@@ -417,45 +425,44 @@ class WebSocket(falcon.asgi.WebSocket):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
-        outbox = self._outbox
-        if not outbox.at_hand:
-            await outbox.put(payload)
+        bypass = self._bypass
+        if bypass is None or not bypass.may_bypass_send:
+            await self._stream.send(payload)
             return
-        inbox = outbox.inbox
-        if inbox.end is not None:
-            raise self._over()
-        outbox.at_hand = False
-        inbox.news_wanted = True
-        if inbox.look_out is None:
-            inbox.want_news()
+        if bypass.closed is not None:
+            raise self._disconnected()
+        bypass.may_bypass_send = False
+        bypass.watching = True
+        if bypass.idle_timer is None:
+            bypass.watch_for_disconnect()
         try:
-            await outbox.send({"type": "websocket.send", "text": payload})
+            await bypass.asgi_send({"type": "websocket.send", "text": payload})
         except (OSError, RuntimeError) as error:
-            raise await outbox.explain(error) from error
+            raise await bypass.explain(error) from error
         finally:
-            outbox.sent()
+            bypass.sent()
 
     async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
-        """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
+        """Send *payload* as one BINARY message. Otherwise like ``send_text()``."""
         if not isinstance(payload, (bytes, bytearray, memoryview)):
             raise TypeError(f"payload must be a byte string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
-        # bytes() of bytes is free; of the others it makes the copy that lets the caller reuse its buffer.
-        await self._outbox.put(bytes(payload))
+        # bytes() returns bytes as they are, and copies the others, so that the caller may reuse its buffer.
+        await self._stream.send(bytes(payload))
 
     async def send_media(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
         """Send *media* as one message of *payload_type*, serialized by the handler configured for that type.
 
-        The handlers are those in ``app.ws_options.media_handlers``. Errors are those of ``send_text()`` and of the
+        Handlers are configured in ``app.ws_options.media_handlers``. Raises the errors of ``send_text()`` and of the
         handler.
         """
         if self._phase is not _OPEN:
             raise self._not_open()
         if payload_type is WebSocketPayloadType.TEXT:
-            await self._outbox.put(self._text.serialize(media))
+            await self._stream.send(self._text.serialize(media))
         else:
-            await self._outbox.put(bytes(self._binary.serialize(media)))
+            await self._stream.send(bytes(self._binary.serialize(media)))
 
     # Receiving
 
@@ -463,50 +470,40 @@ class WebSocket(falcon.asgi.WebSocket):
         """Return the payload of the next TEXT message.
 
         Args:
-            timeout: Seconds to wait at most; None waits for as long as it takes.
+            timeout: Seconds to wait at most; None waits without a limit.
 
         Raises:
-            WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
+            WebSocketDisconnected: The connection is closed; ``code`` and ``reason`` say how.
             PayloadTypeError: The next message is BINARY; it has been consumed.
-            TimeoutError: No message came in time. None is lost: the next call returns it.
+            TimeoutError: No message came in time. No message is lost: the next call returns it.
             OperationNotAllowed: The connection was not accepted yet, or another task is receiving.
 
         Source: RFC 6455 section 5.6; ASGI "Receive - receive event".
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        inbox = self._inbox
-        if inbox.at_hand and timeout is None and not inbox.receiving:
-            inbox.receiving = True
+        bypass = self._bypass
+        if bypass is not None and bypass.may_bypass_receive and timeout is None and not bypass.receiving:
+            bypass.receiving = True
             try:
-                event = await inbox.receive()
+                event = await bypass.asgi_receive()
             except BaseException:
-                inbox.abandon()
+                bypass.abandon()
                 raise
-            payload = inbox.received(event)
+            payload = bypass.received(event)
         else:
-            payload = await inbox.get(timeout)
+            payload = await self._stream.receive(timeout)
         if payload is None:
-            raise self._over()
+            raise self._disconnected()
         return payload if payload.__class__ is str else self._as_text(payload)
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
-        """Return the payload of the next BINARY message. Everything else is as for ``receive_text()``."""
+        """Return the payload of the next BINARY message. Otherwise like ``receive_text()``."""
         if self._phase is not _OPEN:
             raise self._not_open()
-        inbox = self._inbox
-        if inbox.at_hand and timeout is None and not inbox.receiving:
-            inbox.receiving = True
-            try:
-                event = await inbox.receive()
-            except BaseException:
-                inbox.abandon()
-                raise
-            payload = inbox.received(event)
-        else:
-            payload = await inbox.get(timeout)
+        payload = await self._stream.receive(timeout)
         if payload is None:
-            raise self._over()
+            raise self._disconnected()
         return self._as_data(payload)
 
     async def receive_media(self, timeout: float | None = None) -> Any:
@@ -516,23 +513,13 @@ class WebSocket(falcon.asgi.WebSocket):
             ValueError: The handler cannot decode the payload, which has been consumed. The default TEXT handler raises
                 ``json.JSONDecodeError``. Left unhandled, it closes the connection with 1007.
 
-        Further errors are those of ``receive_text()``.
+        Also raises the errors of ``receive_text()``.
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        inbox = self._inbox
-        if inbox.at_hand and timeout is None and not inbox.receiving:
-            inbox.receiving = True
-            try:
-                event = await inbox.receive()
-            except BaseException:
-                inbox.abandon()
-                raise
-            payload = inbox.received(event)
-        else:
-            payload = await inbox.get(timeout)
+        payload = await self._stream.receive(timeout)
         if payload is None:
-            raise self._over()
+            raise self._disconnected()
         return self._as_media(payload)
 
     def _as_text(self, payload: Payload) -> str:
@@ -555,13 +542,13 @@ class WebSocket(falcon.asgi.WebSocket):
             raise
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        """Iterate over incoming messages as objects, as ``receive_media()`` returns them, until the peer leaves."""
+        """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
         return _Messages(self, self.receive_media, self._as_media)
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the payloads of incoming TEXT messages until the peer leaves.
 
-        ``close_code`` then says how it left. Errors other than WebSocketDisconnected are those of ``receive_text()``.
+        ``close_code`` then says how. Raises the errors of ``receive_text()`` except WebSocketDisconnected.
         """
         return _Messages(self, self.receive_text, self._as_text, str)
 
@@ -574,24 +561,24 @@ class WebSocket(falcon.asgi.WebSocket):
     def _not_open(self) -> Exception:
         if self._phase is _HANDSHAKE:
             return OperationNotAllowed("WebSocket connection has not yet been accepted")
-        return self._over()
+        return self._disconnected()
 
-    def _over(self) -> WebSocketDisconnected:
-        end = self._inbox.end
-        return WebSocketDisconnected() if end is None else WebSocketDisconnected(*end)
+    def _disconnected(self) -> WebSocketDisconnected:
+        closed = self._stream.closed
+        return WebSocketDisconnected() if closed is None else WebSocketDisconnected(*closed)
 
 
 class _Messages(Generic[_T]):
-    """An asynchronous iterator over what a receiving method returns; ends with the connection.
+    """An asynchronous iterator over what a receiving method returns, until the connection is closed.
 
     Args:
         ws: The connection.
         receive: The method.
-        convert: Makes of a payload what *receive* returns.
-        kind: The type of payload that *convert* leaves as it is.
+        convert: Converts a payload to what *receive* returns.
+        kind: The type of payload that *convert* returns unchanged.
     """
 
-    __slots__ = ("_convert", "_inbox", "_kind", "_receive", "_ws")
+    __slots__ = ("_bypass", "_convert", "_kind", "_receive", "_ws")
 
     def __init__(
         self,
@@ -601,7 +588,7 @@ class _Messages(Generic[_T]):
         kind: type[str | bytes] | None = None,
     ) -> None:
         self._ws = ws
-        self._inbox = ws._inbox
+        self._bypass = ws._bypass
         self._receive = receive
         self._convert = convert
         self._kind = kind
@@ -610,16 +597,16 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
-        inbox = self._inbox
-        if inbox.at_hand and not inbox.receiving and self._ws._phase is _OPEN:
-            # As the receiving method does, without its coroutine.
-            inbox.receiving = True
+        bypass = self._bypass
+        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
+            # What `receive_text()` does, without its coroutine.
+            bypass.receiving = True
             try:
-                event = await inbox.receive()
+                event = await bypass.asgi_receive()
             except BaseException:
-                inbox.abandon()
+                bypass.abandon()
                 raise
-            payload = inbox.received(event)
+            payload = bypass.received(event)
             if payload is None:
                 raise StopAsyncIteration
             return payload if payload.__class__ is self._kind else self._convert(payload)  # type: ignore[return-value]
@@ -640,7 +627,7 @@ def _describe_client(client: Any) -> str:
 
 
 def supports_reason(spec_version: str) -> bool:
-    """Say whether ``websocket.close`` may carry a reason: it may since ASGI's WebSocket specification 2.3."""
+    """Return whether ``websocket.close`` may have a reason, as of ASGI's WebSocket specification 2.3."""
     return _version(spec_version) >= (2, 3)
 
 

@@ -1,12 +1,10 @@
-"""The pages say what the source says, and lead somewhere."""
+"""The pages agree with the source, and their links work."""
 
 import importlib.util
-import inspect
 import json
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +12,8 @@ import pytest
 
 import falconws
 import falconws.hub
+import falconws.server
 import falconws.testing
-from falconws.server import run
-from falconws.server.websocket.settings import ConnectionSettings
 from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -44,34 +41,26 @@ def test_the_reference_documents_exactly_what_is_public() -> None:
 
 def test_the_reference_of_the_hub_documents_exactly_what_is_public() -> None:
     page = (DOCS / "reference" / "hub.md").read_text()
-    # What most applications need is documented as a member of the package.
+    # The names that most applications need are documented as members of the package.
     documented = set(re.findall(r"\.\. \w+:: falconws\.(?:hub\.)?(\w+)\b(?!\.)", page))
     assert documented == set(falconws.hub.__all__)
 
 
-def test_every_limit_of_a_connection_is_in_one_of_the_tables(from_source: ModuleType) -> None:
-    by_argument = {
-        "max_message_bytes": "ws_max_size",
-        "ping_interval_s": "ws_ping_interval",
-        "ping_timeout_s": "ws_ping_timeout",
-        "send_timeout_s": "ws_send_timeout",
-        "handshake_timeout_s": "handshake_timeout",
-        "deflate": "ws_deflate",
-    }
-    names = {field.name for field in fields(ConnectionSettings)}
-    assert names == set(by_argument) | set(from_source.FIXED)
-    assert set(by_argument.values()) <= set(from_source.LIMITS)
-    assert set(from_source.LIMITS) <= set(inspect.signature(run).parameters)
+def test_every_settings_class_is_in_a_table_and_in_the_reference(from_source: ModuleType) -> None:
+    reference = (DOCS / "reference" / "server.md").read_text()
+    guide = (DOCS / "howto" / "tune.md").read_text()
+    settings = {name for name in falconws.server.__all__ if name.endswith("Settings")}
+    assert {name for name in settings if f".. autoclass:: falconws.server.{name}" in reference} == settings
+    assert set(from_source.SETTINGS) == settings - {"DeflateSettings"}
+    assert all(f"```{{settings}} {name}" in guide for name in from_source.SETTINGS if name != "TlsSettings")
 
 
-def test_each_limit_has_its_default_and_what_it_does(from_source: ModuleType) -> None:
-    rows = {row[0]: row for row in from_source.server_limits()}
-    assert set(rows) == set(from_source.LIMITS)
-    assert rows["ws_max_size"][2] == "1,048,576"
-    assert "bytes" in rows["ws_max_size"][3]
-    assert rows["drain"][2] == "10"
+def test_each_setting_has_its_default_and_what_it_does(from_source: ModuleType) -> None:
+    rows = {row[0]: row for kind in from_source.SETTINGS.values() for row in from_source.settings_of(kind)}
     assert all(text for *_, text in rows.values())
-    assert {row[0] for row in from_source.connection_limits()} == set(from_source.FIXED)
+    assert rows["max_message_bytes"][1:3] == ("--ws-max-size", "1,048,576")
+    assert "1009" in rows["max_message_bytes"][3]
+    assert rows["limit_connections"][1:3] == ("--limit-connections", "none")
 
 
 def test_every_exit_code_is_in_the_table(from_source: ModuleType) -> None:
@@ -94,7 +83,7 @@ def test_the_differences_are_those_of_the_contract_suite(from_source: ModuleType
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_links_to_files_lead_somewhere(name: str) -> None:
+def test_links_to_files_exist(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text())
     assert [link for link in links if not (ROOT / link).exists()] == []
 
@@ -103,7 +92,7 @@ def test_every_snippet_is_shown_on_a_page() -> None:
     pages = "".join(path.read_text() for path in DOCS.rglob("*.md"))
     for path in (DOCS / "snippets").rglob("*.py"):
         name = path.relative_to(DOCS / "snippets").as_posix()
-        # What the example tests are about, and what the migrated app was before, is told in words.
+        # These two files are described in words.
         if name not in ("testing/service.py", "falcon_app.py"):
             assert f"snippets/{name}" in pages, f"no page shows {name}"
 

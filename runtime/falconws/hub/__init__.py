@@ -1,12 +1,24 @@
-"""Fan-out: rooms, their messages and who is present, from one process to a cluster.
+"""The hub: rooms, their messages and members, for one process or many.
 
-What most applications need is ``falconws.Hub``; brokers of your own start at ``falconws.hub.Broker``.
+Applications use ``falconws.Hub``; a broker of your own implements ``falconws.hub.Broker``. Knows WebSocket connections
+by a small protocol only, and nothing of apps and servers.
 """
 
 from __future__ import annotations
 
-from .broker import Broker, BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
-from .events import Event, Gap, Joined, Left, Message
+from .broker import (
+    Broker,
+    BrokerUnavailable,
+    Entry,
+    EphemeralPublication,
+    Health,
+    History,
+    HistoryLimits,
+    Payload,
+    Publication,
+    Sink,
+)
+from .events import Ephemeral, Event, Gap, Joined, Left, Message
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
@@ -21,14 +33,15 @@ __all__ = (
     "Listener",
     "Policy",
     "Subscription",
-    # What subscribers get
+    # What subscribers receive
+    "Ephemeral",
     "Event",
     "Gap",
     "Joined",
     "Left",
     "Message",
     "Position",
-    # What is counted, and what goes wrong
+    # Counters and errors
     "BrokerUnavailable",
     "Dropped",
     "Health",
@@ -37,6 +50,7 @@ __all__ = (
     # The port
     "Broker",
     "Entry",
+    "EphemeralPublication",
     "History",
     "Payload",
     "Publication",

@@ -1,6 +1,6 @@
-"""One call to the broker for all who ask the same thing while it is on its way.
+"""Small tools for concurrent calls to a broker: single flight, bounded gathering, backoff, yielding to the loop.
 
-When a server comes back, thousands of clients ask what they have missed and who is there, within a second or two.
+Knows nothing of rooms and brokers.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
-__all__ = ("Shared", "backoff", "for_each")
+__all__ = ("SingleFlight", "backoff", "gather_limited")
+
+_T = TypeVar("_T")
 
 
 def backoff(first_s: float = 0.05, longest_s: float = 5.0) -> Iterator[float]:
-    """Yield the seconds to wait before each further try, for ever.
+    """Yield the seconds to wait before each further attempt, without end.
 
-    The bound doubles from *first_s* to *longest_s*, and each wait is a random part of it, half at least: those who lost
-    the same server at the same moment do not all come back at once.
+    The bound doubles from *first_s* to *longest_s*. Each wait is a random part of the bound, at least half of it, so
+    that clients that lost the same server at the same moment do not reconnect at the same moment.
     """
     bound = first_s
     while True:
@@ -26,86 +28,86 @@ def backoff(first_s: float = 0.05, longest_s: float = 5.0) -> Iterator[float]:
         bound = min(bound * 2, longest_s)
 
 
-_T = TypeVar("_T")
+class SingleFlight(Generic[_T]):
+    """Makes one call for all callers that ask for the same key at the same time.
 
-
-class Shared(Generic[_T]):
-    """Questions that are under way, and their answers until all who wait have taken them."""
+    When a server comes back, thousands of clients ask within a second or two what they have missed and who is present.
+    """
 
     def __init__(self) -> None:
-        self._questions: WeakValueDictionary[Hashable, _Question[_T]] = WeakValueDictionary()
+        self._flights: WeakValueDictionary[Hashable, _Flight[_T]] = WeakValueDictionary()
+        """Calls in progress, and their results until every waiting caller has them."""
 
-    async def ask(
-        self, key: Hashable, call: Callable[[], Awaitable[_T]], suits: Callable[[_T], bool] = lambda value: False
+    async def do(
+        self, key: Hashable, call: Callable[[], Awaitable[_T]], accepts: Callable[[_T], bool] = lambda value: False
     ) -> _T:
-        """Return what *call* does, or did for somebody else with the same *key*.
+        """Return the result of *call*, made here or by another caller with the same *key*.
 
-        What was under way before this call is taken if it *suits*: something may have happened in between. An error is
-        raised for all who wait.
+        The result is of a call that began after this one, unless it *accepts* that of an earlier one. An error is
+        raised for every caller that waits.
         """
-        question = self._questions.get(key)
-        if question is None:
-            question = self._questions[key] = _Question()
-        before = question.begun
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight()
+        before = flight.started
         waited = False
         while True:
-            if question.ended > before:
-                return question.take()
-            if waited and question.ended == before and (question.problem is not None or suits(question.value)):
-                return question.take()
-            if question.under_way is None:
-                await question.put(call)
-                return question.take()
+            if flight.finished > before:
+                return flight.result()
+            if waited and flight.finished == before and (flight.error is not None or accepts(flight.value)):
+                return flight.result()
+            if flight.in_progress is None:
+                await flight.run(call)
+                return flight.result()
             waited = True
-            await asyncio.shield(question.under_way)
+            await asyncio.shield(flight.in_progress)
 
 
-class _Question(Generic[_T]):
-    __slots__ = ("__weakref__", "begun", "ended", "problem", "under_way", "value")
+class _Flight(Generic[_T]):
+    __slots__ = ("__weakref__", "error", "finished", "in_progress", "started", "value")
 
     value: _T
 
     def __init__(self) -> None:
-        self.begun = 0
-        """How often it was put."""
-        self.ended = 0
-        """Which of these was answered last."""
-        self.problem: Exception | None = None
-        self.under_way: asyncio.Future[None] | None = None
+        self.started = 0
+        """How many calls were started."""
+        self.finished = 0
+        """The number of the last call that has finished."""
+        self.error: Exception | None = None
+        self.in_progress: asyncio.Future[None] | None = None
 
-    async def put(self, call: Callable[[], Awaitable[_T]]) -> None:
-        self.begun += 1
-        under_way = self.under_way = asyncio.get_running_loop().create_future()
+    async def run(self, call: Callable[[], Awaitable[_T]]) -> None:
+        self.started += 1
+        in_progress = self.in_progress = asyncio.get_running_loop().create_future()
         try:
             self.value = await call()
-            self.problem = None
-            self.ended = self.begun
+            self.error = None
+            self.finished = self.started
         except Exception as error:
-            self.problem = error
-            self.ended = self.begun
+            self.error = error
+            self.finished = self.started
         finally:
-            # When it was cancelled, which is nothing to the others, the next of them asks.
-            self.under_way = None
-            under_way.set_result(None)
+            # If this caller was cancelled, the call has not finished, and the next caller makes it again.
+            self.in_progress = None
+            in_progress.set_result(None)
 
-    def take(self) -> _T:
-        if self.problem is not None:
-            # Without the frames of those who were told before.
-            raise self.problem.with_traceback(None)
+    def result(self) -> _T:
+        if self.error is not None:
+            # Without the frames of the callers that raised it before.
+            raise self.error.with_traceback(None)
         return self.value
 
 
-async def for_each(work: Callable[[_T], Awaitable[None]], items: Iterable[_T], *, at_a_time: int) -> None:
-    """Await ``work(item)`` for each item, and raise the first error when all have ended."""
+async def gather_limited(work: Callable[[_T], Awaitable[None]], items: Iterable[_T], *, limit: int) -> None:
+    """Await ``work(item)`` for each item, *limit* of them at a time; raise the first error when all have finished."""
     items = list(items)
-    waiting = iter(items)
+    remaining = iter(items)
 
     async def worker() -> None:
-        for item in waiting:
+        for item in remaining:
             await work(item)
 
-    workers = min(at_a_time, len(items))
-    results = await asyncio.gather(*(worker() for _ in range(workers)), return_exceptions=True)
+    results = await asyncio.gather(*(worker() for _ in range(min(limit, len(items)))), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -1,14 +1,14 @@
-"""What a subscriber is told: a message, a gap, who came and who left. Plain values; nothing here sends or receives."""
+"""What a subscriber receives: messages, gaps, members that joined or left. Plain values; nothing here sends them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from .broker import Payload, Publication
+from .broker import EphemeralPublication, Payload, Publication
 from .position import Position
 
-__all__ = ("Event", "Gap", "Joined", "Left", "Message")
+__all__ = ("Ephemeral", "Event", "Gap", "Joined", "Left", "Message")
 
 _UNSET: Any = object()
 
@@ -22,7 +22,7 @@ class Message:
     payload: Payload
     """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
     position: Position
-    """Where it stands; give it back as ``since=`` to go on behind it."""
+    """Its position; ``since=`` with it resumes after this message."""
     key: str | None
     """What ``publish(key=...)`` was given."""
 
@@ -49,16 +49,49 @@ class Message:
         return f"Message(room={self.room!r}, payload={self.payload!r}, position='{self.position}', key={self.key!r})"
 
 
+class Ephemeral:
+    """A message that was published with ``keep=False``: it has no position, and is not in the history."""
+
+    __slots__ = ("_decode", "_media", "key", "payload", "room")
+
+    room: str
+    payload: Payload
+    """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
+    key: str | None
+    """What ``publish(key=...)`` was given."""
+
+    def __init__(self, publication: EphemeralPublication, decode: Callable[[Payload], Any]) -> None:
+        self.room = publication.room
+        self.payload = publication.payload
+        self.key = publication.key
+        self._decode = decode
+        self._media = _UNSET
+
+    @property
+    def media(self) -> Any:
+        """The object in the payload, as in ``Message.media``.
+
+        Raises:
+            ValueError: The payload cannot be decoded.
+        """
+        if self._media is _UNSET:
+            self._media = self._decode(self.payload)
+        return self._media
+
+    def __repr__(self) -> str:
+        return f"Ephemeral(room={self.room!r}, payload={self.payload!r}, key={self.key!r})"
+
+
 class Gap:
-    """Messages of a room are missing here, and cannot be had any more: reload what depends on them."""
+    """Messages of a room are missing here and are lost: reload what depends on them."""
 
     __slots__ = ("position", "reason", "room")
 
     room: str
     position: Position
-    """Where the room goes on: what comes next is behind it."""
+    """The position at which the room continues: the next message comes after it."""
     reason: str
-    """Why, in one line for the log."""
+    """The reason, one line for the log."""
 
     def __init__(self, room: str, position: Position, reason: str) -> None:
         self.room = room
@@ -70,14 +103,14 @@ class Gap:
 
 
 class Joined:
-    """A member is present in a room who was not before."""
+    """A member is now present in a room and was not before."""
 
     __slots__ = ("info", "member", "room")
 
     room: str
     member: str
     info: Any
-    """What ``subscribe(info=...)`` was given, after a trip through JSON; ``None`` by default."""
+    """What ``subscribe(info=...)`` was given, encoded as JSON and decoded again; ``None`` by default."""
 
     def __init__(self, room: str, member: str, info: Any) -> None:
         self.room = room
@@ -89,7 +122,7 @@ class Joined:
 
 
 class Left:
-    """The last device of a member has left a room, or its lease has run out."""
+    """The last device of a member has left a room, or its lease has expired."""
 
     __slots__ = ("member", "room")
 
@@ -104,5 +137,5 @@ class Left:
         return f"Left(room={self.room!r}, member={self.member!r})"
 
 
-Event = Message | Gap | Joined | Left
-"""What an ``encode`` function is given; each has a ``room``."""
+Event = Message | Ephemeral | Gap | Joined | Left
+"""What an ``encode`` function takes; each has a ``room``."""

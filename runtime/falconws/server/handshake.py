@@ -1,7 +1,6 @@
-"""The opening handshake as bytes: the request that came, the responses that go. Pure.
+"""The opening handshake: check the request head, build the responses as bytes (RFC 6455 section 4.2).
 
-The request has passed an HTTP parser already; what is judged here is what makes it a WebSocket
-handshake (RFC 6455 section 4.2). Knows no transport and no application.
+Pure functions. Knows no transport and no application.
 """
 
 from __future__ import annotations
@@ -15,40 +14,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
+from falconws.server.http_settings import HttpSettings
+from falconws.server.request_head import DEFAULT_SETTINGS, Headers, RequestError, RequestHead, parse_head
+
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_REQUEST_LINE = re.compile(rb"([^ \r\n]+) ([!-~]+) (HTTP/1\.[0-9])\r\n")
-_HEADER_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*\r\n")
-_HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-# The handshake itself writes these; an application that does too would break it.
+# Written by the handshake itself; an application may not write them too.
 _RESERVED = frozenset(
     {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"}
 )
-
-# One object for all connections: a connection keeps its headers as long as it lives.
-_COMMON_NAMES = {
-    name: name
-    for name in (
-        *(b"host", b"upgrade", b"connection", b"origin", b"cookie", b"user-agent", b"authorization", b"accept"),
-        *(b"accept-encoding", b"accept-language", b"cache-control", b"pragma"),
-        *(b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol"),
-        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"),
-    )
-}
-
-Headers = list[tuple[bytes, bytes]]
-_Values = dict[bytes, bytes]
-
-
-class HandshakeError(Exception):
-    """The request is no valid handshake: answer with *status* and *headers*, and close."""
-
-    def __init__(self, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.headers = list(headers)
 
 
 @dataclass(slots=True)
@@ -56,12 +31,12 @@ class HandshakeRequest:
     """A valid opening handshake.
 
     Attributes:
-        raw_path: The path as it came, without the query string.
+        raw_path: The path as received, without the query string.
         path: The path with its percent escapes decoded.
         query_string: What follows the first "?", or nothing.
-        headers: Names in lower case, in the order in which they came.
+        headers: Names in lower case, in the order received.
         key: Value of Sec-WebSocket-Key.
-        subprotocols: What the client offers, in its order of preference.
+        subprotocols: The subprotocols that the client offers, in its order of preference.
         extensions: The Sec-WebSocket-Extensions headers, joined by commas.
     """
 
@@ -74,61 +49,56 @@ class HandshakeRequest:
     extensions: str
 
 
-def parse_request(data: bytes) -> HandshakeRequest:
-    """Return the handshake in *data*, which ends with the empty line after the headers.
+def parse_request(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> HandshakeRequest:
+    """Return the handshake in *data*, a request head that ends with its empty line.
 
     Raises:
-        HandshakeError: 400, 405 or 426, with a sentence for the client.
+        RequestError: The head is invalid, or is not a valid handshake; see `parse_head` and `check_handshake`.
     """
-    request_line = _REQUEST_LINE.match(data)
-    if request_line is None:
-        raise HandshakeError(400, "Malformed request line.")
-    method, target, version = request_line.groups()
-    if method != b"GET":
-        raise HandshakeError(405, "A WebSocket handshake is a GET request.", [(b"allow", b"GET")])
-    if version == b"HTTP/1.0":
-        raise HandshakeError(400, "A WebSocket handshake needs HTTP/1.1.")
-    if not _HEADER_LINES.fullmatch(data, request_line.end()):
-        raise HandshakeError(400, "Malformed header line.")
-    headers: Headers = []
-    values: _Values = {}
-    for name, value in _HEADER.findall(data, request_line.end()):
-        name = name.lower()
-        name = _COMMON_NAMES.get(name, name)
-        value = value.rstrip(b" \t")
-        headers.append((name, value))
-        # As one list (RFC 9110 section 5.3). Of what is no list, two make no valid value; but see _check.
-        values[name] = b"%b, %b" % (values[name], value) if name in values else value
-    key = _check(values, headers)
-    raw_path, path, query_string = _split_target(target)
-    subprotocols: list[str] = []
-    if b"sec-websocket-protocol" in values:
-        tokens = values[b"sec-websocket-protocol"].split(b",")
-        subprotocols = [token.strip().decode("latin-1") for token in tokens if token.strip()]
-    extensions = values.get(b"sec-websocket-extensions", b"").decode("latin-1")
-    return HandshakeRequest(raw_path, path, query_string, headers, key, subprotocols, extensions)
+    return check_handshake(parse_head(data, settings))
 
 
-def _check(values: _Values, headers: Headers) -> bytes:
-    """Return the key of a handshake whose headers are right (RFC 6455 section 4.2.1)."""
-    if not _has_token(values, b"upgrade", b"websocket"):
-        raise HandshakeError(426, "Only an upgrade to websocket is possible.", [(b"upgrade", b"websocket")])
-    if not _has_token(values, b"connection", b"upgrade"):
-        raise HandshakeError(400, "The Connection header lacks Upgrade.")
-    if b"host" not in values or (len(values) != len(headers) and [name for name, _ in headers].count(b"host") != 1):
-        raise HandshakeError(400, "A handshake needs one Host header.")
+def check_handshake(head: RequestHead) -> HandshakeRequest:
+    """Return *head* as a handshake (RFC 6455 section 4.2.1).
+
+    Raises:
+        RequestError: 400, 405 or 426, with a sentence for the client.
+    """
+    values = head.values
+    if head.method != b"GET":
+        raise RequestError(405, "A WebSocket handshake is a GET request.", [(b"allow", b"GET")])
+    if head.version != b"1.1":
+        raise RequestError(400, "A WebSocket handshake needs HTTP/1.1.")
+    if not head.lists(b"upgrade", b"websocket"):
+        raise RequestError(426, "The only possible upgrade is to websocket.", [(b"upgrade", b"websocket")])
+    if not head.lists(b"connection", b"upgrade"):
+        raise RequestError(400, "The Connection header does not list Upgrade.")
     if values.get(b"sec-websocket-version") != b"13":
-        raise HandshakeError(
+        raise RequestError(
             426,
-            "Only version 13 of the WebSocket protocol is spoken here.",
+            "This server supports version 13 of the WebSocket protocol only.",
             [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")],
         )
     key = values.get(b"sec-websocket-key", b"")
     if not _is_key(key):
-        raise HandshakeError(400, "Sec-WebSocket-Key is not the base64 form of 16 bytes.")
-    if b"transfer-encoding" in values or values.get(b"content-length", b"0") != b"0":
-        raise HandshakeError(400, "A handshake has no body.")
-    return key
+        raise RequestError(400, "Sec-WebSocket-Key is not 16 bytes in base64.")
+    if head.content_length != 0:
+        raise RequestError(400, "A handshake may not have a body.")
+    raw_path, _, query_string = head.target.partition(b"?")
+    path = raw_path.decode("latin-1")
+    subprotocols: list[str] = []
+    if b"sec-websocket-protocol" in values:
+        tokens = values[b"sec-websocket-protocol"].split(b",")
+        subprotocols = [token.strip().decode("latin-1") for token in tokens if token.strip()]
+    return HandshakeRequest(
+        raw_path=raw_path,
+        path=unquote(path) if "%" in path else path,
+        query_string=query_string,
+        headers=head.headers,
+        key=key,
+        subprotocols=subprotocols,
+        extensions=values.get(b"sec-websocket-extensions", b"").decode("latin-1"),
+    )
 
 
 def _is_key(value: bytes) -> bool:
@@ -136,26 +106,6 @@ def _is_key(value: bytes) -> bool:
         return len(binascii.a2b_base64(value, strict_mode=True)) == 16
     except binascii.Error:
         return False
-
-
-def _has_token(values: _Values, name: bytes, token: bytes) -> bool:
-    value = values.get(name, b"").lower()
-    return value == token or token in [one.strip() for one in value.split(b",")]
-
-
-def _split_target(target: bytes) -> tuple[bytes, str, bytes]:
-    if not target.startswith(b"/"):
-        # The absolute form, as a proxy may send it (RFC 9112 section 3.2.2).
-        _, separator, rest = target.partition(b"://")
-        if not separator:
-            raise HandshakeError(400, "Malformed request target.")
-        slash = re.search(rb"[/?]", rest)
-        target = rest[slash.start() :] if slash else b"/"
-        if target.startswith(b"?"):
-            target = b"/" + target
-    raw_path, _, query_string = target.partition(b"?")
-    path = raw_path.decode("latin-1")
-    return raw_path, unquote(path) if "%" in path else path, query_string
 
 
 def accept_value(key: bytes) -> bytes:
@@ -171,10 +121,10 @@ def upgrade_response(
     subprotocol: str | None = None,
     extensions: str | None = None,
 ) -> bytes:
-    """Return the 101 response, complete.
+    """Return the complete 101 response.
 
     Raises:
-        ValueError: A header of the application is malformed or belongs to the handshake.
+        ValueError: A header of the application is malformed, or belongs to the handshake.
     """
     parts = [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
@@ -196,7 +146,7 @@ def upgrade_response(
 
 @lru_cache(maxsize=4)
 def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Return *headers* as lines; the server's own are the same for a second."""
+    """Return *headers* as lines. Cached: the server's own headers change once a second."""
     parts: list[bytes] = []
     for name, value in headers:
         _append(parts, name, value)
@@ -220,15 +170,15 @@ def denial_head(
     headers: Iterable[tuple[bytes, bytes]] = (),
     content_length: int | None = None,
 ) -> bytes:
-    """Return status line and headers of a response that refuses the handshake.
+    """Return the status line and headers of a response that refuses the handshake.
 
-    The body follows as it is; without *content_length* it ends with the connection.
+    Without *content_length* the end of the connection ends the body.
 
     Raises:
         ValueError: The status is not 200-599, or a header is malformed.
     """
     if not 200 <= status < 600:
-        raise ValueError(f"{status} is no status that can refuse a handshake.")
+        raise ValueError(f"The status {status} cannot refuse a handshake; it must be 200 to 599.")
     try:
         phrase = http.HTTPStatus(status).phrase.encode()
     except ValueError:
@@ -240,7 +190,7 @@ def denial_head(
         if name.lower() not in names:
             _append(parts, name, value)
     for name, value in given:
-        # The connection ends with this response, and its body is not encoded.
+        # The connection ends with this response, and its body is not chunked.
         if bytes(name).lower() not in (b"connection", b"transfer-encoding"):
             _append(parts, name, value)
     if content_length is not None and b"content-length" not in names and status not in (204, 304):
@@ -256,7 +206,7 @@ def plain_denial(
     default_headers: Iterable[tuple[bytes, bytes]] = (),
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> bytes:
-    """Return a whole response with *message* as plain text."""
+    """Return a complete response with *message* as plain text."""
     body = message.encode()
     head = denial_head(
         status,
@@ -268,7 +218,7 @@ def plain_denial(
 
 
 def _append(parts: list[bytes], name: bytes, value: bytes) -> None:
-    # bytes-like is what applications send in practice; bytes is what the parser of others expects.
+    # Applications send any bytes-like object.
     name, value = bytes(name), bytes(value)
     if not _TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
         raise ValueError(f"The response header {name!r}: {value!r} is malformed.")

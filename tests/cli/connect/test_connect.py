@@ -177,7 +177,9 @@ class TestScript:
         words = ["--send", "a", "--send", "b", "--expect", "pong", "--timeout", "3"]
         done = connect(port, "/echo", *words)
         assert done.stdout == "a\nb\n"
-        assert error_of(done) == 'Error: No message "pong" arrived within 3 s (--timeout); 2 others arrived, the last one: b\n'
+        assert error_of(done) == (
+            'Error: No message "pong" arrived within 3 s (--timeout); 2 others arrived, the last one: b\n'
+        )
 
     def test_a_close_before_the_expected_message_is_told(self, port: int) -> None:
         done = connect(port, "/closing?code=4001&reason=enough", "--expect", "never")
