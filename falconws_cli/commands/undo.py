@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("undo", short_help="Take the last generating command back.")
+@click.command("undo", short_help="Undo the last generating command.")
 @removing()
 def command(write_options: WriteOptions) -> None:
-    """Take the last generating command back, or the last `falconws destroy`; again, the one before.
+    """Undo the last generating command or `falconws destroy`; run it again to undo the one before.
 
-    Files that were edited since are kept and named, unless --force. What cannot be undone: `falconws new`, an undo,
-    what pip has installed.
+    Files that were edited since are kept and listed, unless --force is given. `falconws new`, another undo, and the
+    packages that pip has installed cannot be undone.
 
     \b
     Examples:
