@@ -58,7 +58,9 @@ def _check_generated(project: Project) -> Finding:
     except CommandError as error:
         return Finding(topic, Level.PROBLEM, error.message.rstrip("."), "see `falconws status`")
     if not record.exists:
-        return Finding(topic, Level.OK, "none are remembered")
+        return Finding(topic, Level.OK, "none are recorded")
+    if record.damaged:
+        return Finding(topic, Level.PROBLEM, record.damaged[0].rstrip("."), "see `falconws status`")
     files = generated_files(record)
     unsettled = [str(file.path) for file in files if file.state is FileState.CONFLICT]
     if unsettled:
