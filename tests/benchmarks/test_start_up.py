@@ -1,4 +1,4 @@
-"""The benchmark of start-up works: one round of programs that are here, its page, its ratios. No time is judged."""
+"""The start-up benchmark works: one round of local programs, its page, its ratios. No test asserts a time."""
 
 import sys
 import xml.etree.ElementTree as ET
@@ -38,10 +38,10 @@ def test_what_is_prepared_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "makes", "said"), [("raise SystemExit('no luck')", "", "no luck"), ("print('hm')", "nowhere", "hm")]
+    ("script", "makes", "output"), [("raise SystemExit('no luck')", "", "no luck"), ("print('hm')", "nowhere", "hm")]
 )
-def test_a_program_that_does_not_do_its_work_is_not_measured(script: str, makes: str, said: str) -> None:
-    with pytest.raises(RunError, match=said):
+def test_a_program_that_does_not_do_its_work_is_not_measured(script: str, makes: str, output: str) -> None:
+    with pytest.raises(RunError, match=output):
         run_once(program("a", script, makes), ENVIRON)
 
 
