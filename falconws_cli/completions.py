@@ -50,13 +50,13 @@ def _generated() -> list[tuple[str, str]]:
     if project is None:
         return []
     try:
-        operations = read_record(project.root).manifest.operations
+        operations = read_record(project.root).generated
     except CommandError:
         return []
     return [
         (operation.recipe.generator, operation.recipe.name)
         for operation in operations
-        if operation.recipe.generator != "project" and not operation.partly_removed
+        if operation.recipe and operation.recipe.generator != "project" and not operation.partly_removed
     ]
 
 

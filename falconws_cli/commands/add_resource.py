@@ -51,6 +51,7 @@ def command(
       falconws add-resource chat --pattern room
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
+    from falconws_cli.change.lock import exclusive
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
@@ -58,4 +59,5 @@ def command(
     project = require_project(Path.cwd())
     require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
-    sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))
+    with exclusive(project.root):
+        sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))

@@ -31,10 +31,10 @@ def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., Non
     )
 
 
-def removing() -> Callable[[Callable[..., None]], Callable[..., None]]:
+def removing(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a removing command its options: those of `generating`, without `--skip` and `--merge`."""
     force = click.option("--force", is_flag=True, help="Remove edited files too.")
-    return _writing([*_PREVIEW, force], frozenset())
+    return _writing([*_PREVIEW, force], frozenset(unrecorded))
 
 
 def upgrading() -> Callable[[Callable[..., None]], Callable[..., None]]:

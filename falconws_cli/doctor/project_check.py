@@ -62,6 +62,8 @@ def _check_generated(project: Project) -> Finding:
         return Finding(topic, Level.PROBLEM, error.message.rstrip("."), "see `falconws status`")
     if not record.exists:
         return Finding(topic, Level.OK, "none are recorded")
+    if record.damaged:
+        return Finding(topic, Level.PROBLEM, record.damaged[0].rstrip("."), "see `falconws status`")
     files = generated_files(record)
     conflicted = [str(file.path) for file in files if file.state is FileState.CONFLICT]
     if conflicted:

@@ -118,8 +118,8 @@ def test_a_missing_file_is_a_warning_and_an_edited_one_is_none(demo: Path, port:
     assert "tests/test_app.py is missing" in found["detail"]
 
 
-def test_a_damaged_manifest_is_a_problem(demo: Path, port: int) -> None:
-    (demo / ".falconws" / "manifest.json").write_text("<<<<<<<\n")
+def test_a_damaged_record_is_a_problem(demo: Path, port: int) -> None:
+    next((demo / ".falconws" / "operations").iterdir()).write_text("<<<<<<<\n")
     assert "is damaged" in findings(demo, port, 1)["generated files"]["detail"]
 
 
