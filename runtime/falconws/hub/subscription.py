@@ -81,8 +81,9 @@ class Subscription(SubscriberView):
     async def __aenter__(self) -> Self:
         """Join the rooms.
 
-        What the responder sends right afterwards, before it awaits anything else, reaches the client before any event
-        of the rooms: send a welcome with ``position`` and ``gap`` there.
+        No event of the rooms is sent before the responder has sent something, receives, waits for the disconnect, or
+        calls ``start()``. So a welcome with ``position``, or a snapshot, reaches the client first. Connections that are
+        not of ``falconws.WebSocket`` do not report their use: there, events are sent at once.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; no room is joined.
@@ -101,9 +102,12 @@ class Subscription(SubscriberView):
         except BaseException:
             await self._close()
             raise
-        finally:
-            self._subscriber.resume_sending()
+        self._subscriber.start_when_used()
         return self
+
+    async def start(self) -> None:
+        """Begin to send events of the rooms, if that has not begun; see ``async with``."""
+        self._subscriber.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
