@@ -156,6 +156,21 @@ class ConnectionSubscriber(Subscriber):
             _HOLD_WARNING_S,
         )
 
+    @property
+    def connection_id(self) -> int:
+        """The same for all subscriptions of a connection."""
+        return id(self._ws)
+
+    def follows(self, room: str) -> bool:
+        """Whether it follows the room of that name."""
+        return any(followed.name == room for followed in self.rooms)
+
+    def disconnect(self, code: int, reason: str | None) -> None:
+        """Close the connection; the subscription ends at once."""
+        self.detach()
+        self._host.spawn(self._ws.close(code, reason))
+        self._report_end()
+
     def close(self) -> None:
         """End the subscriber because its block has ended."""
         self._on_end = None
