@@ -64,7 +64,7 @@ def source(path: str, part: str | None) -> str:
         return text.rstrip("\n") + "\n"
     if number := re.fullmatch(r"L(\d+)", part):
         return text.splitlines(keepends=True)[int(number[1]) - 1]
-    found = re.search(rf"^ *# start: {part}\n(.*?)^ *# end: {part}$", text, re.DOTALL | re.MULTILINE)
+    found = re.search(rf"^ *(?:#|//) start: {part}\n(.*?)^ *(?:#|//) end: {part}$", text, re.DOTALL | re.MULTILINE)
     if found is None:
         raise LookupError(f'{path} has no part "{part}"')
     return textwrap.dedent(found[1]).strip("\n") + "\n"
