@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from .broadcast import Encoder
-from .broker import Broker, BrokerUnavailable, Health, History, Publication
+from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
-from .events import Joined, Left, Message
+from .events import Ephemeral, Joined, Left, Message
 from .log_throttle import LogThrottle
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
@@ -67,6 +67,7 @@ class Dispatcher:
         self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
         self.rooms: dict[str, Room] = {}
         self.lagging: set[Subscriber] = set()
+        self.subscribers: dict[str, Subscriber] = {}
         self._media = media
         self._on_drop = on_drop
         self._log_throttle = LogThrottle()
@@ -176,6 +177,10 @@ class Dispatcher:
         """Return the message that subscribers receive for *publication*."""
         return Message(publication, self._media.decode)
 
+    def follower(self, subscription: str | None) -> Subscriber | None:
+        """Return the subscriber with the id *subscription*, if it is in this process."""
+        return None if subscription is None else self.subscribers.get(subscription)
+
     def note_drop(self, dropped: Dropped) -> None:
         """Call ``on_drop`` in the next iteration of the event loop.
 
@@ -263,6 +268,14 @@ class Dispatcher:
         if room is not None:
             self._presence_events.flush(room)
             room.receive(publication)
+
+    def deliver_ephemeral(self, publication: EphemeralPublication) -> None:
+        """Deliver a message that is not kept to its room, whatever the room's state."""
+        room = self.rooms.get(publication.room)
+        if room is not None and room.followers:
+            self._presence_events.flush(room)
+            event = Ephemeral(publication, self._media.decode)
+            room.send(event, key=publication.key, excluded=self.follower(publication.exclude))
 
     def interrupted(self, reason: str) -> None:
         """Called when the connection of the broker is lost: deliveries may be missing."""
