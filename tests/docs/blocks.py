@@ -33,6 +33,7 @@ _LANGUAGES = {
     ".toml": "toml",
     ".yaml": "yaml",
 }
+_NAMES = {"Caddyfile": "text", "Dockerfile": "docker"}
 
 
 def page_paths() -> Iterator[Path]:
@@ -75,7 +76,7 @@ def language(path: str) -> str:
     name = Path(path.removesuffix(".golden"))
     if name.suffix == ".jinja":
         return "jinja"
-    return "docker" if name.name == "Dockerfile" else _LANGUAGES[name.suffix]
+    return _NAMES.get(name.name) or _LANGUAGES[name.suffix]
 
 
 def main() -> None:
