@@ -8,7 +8,7 @@ import falconws
 
 
 # start: encode
-def encode(event: falconws.Message | falconws.Gap | falconws.Joined | falconws.Left) -> object:
+def encode(event: falconws.Event) -> object:
     match event:
         case falconws.Message(payload=bytes()):
             return None  # BINARY: this client reads only JSON
