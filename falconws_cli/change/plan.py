@@ -1,4 +1,4 @@
-"""What a generating command is about to do, worked out in memory. Pure: no file is read or written here.
+"""What a generating command is about to do, worked out in record. Pure: no file is read or written here.
 
 rendering.py and the generators make what is planned; writer.py compares it with the disk.
 """
@@ -26,6 +26,10 @@ class Recipe:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     package: str = ""
     """The package that the generator came with, which falconws fills in; empty for its own."""
+
+    def is_same_thing(self, other: "Recipe") -> bool:
+        """Return whether both are recipes of one thing, with whatever options."""
+        return (self.generator, self.name) == (other.generator, other.name)
 
 
 @dataclass(frozen=True)
@@ -63,11 +67,11 @@ NOTHING = Requirements()
 
 
 @dataclass(frozen=True)
-class Piece:
+class Generated:
     """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
 
     files: tuple[PlannedFile, ...]
-    wirings: "tuple[RegistrationSpec, ...]" = ()
+    registrations: "tuple[RegistrationSpec, ...]" = ()
     requirements: Requirements = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -78,7 +82,7 @@ class PlannedRegistration:
 
     path: PurePosixPath
     registration: "RegisterResult | UnregisterResult"
-    wiring: "RegistrationSpec | None" = None
+    spec: "RegistrationSpec | None" = None
 
 
 @dataclass(frozen=True)

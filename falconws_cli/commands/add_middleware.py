@@ -12,7 +12,7 @@ from falconws_cli.commands.options import generating
 from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 _KINDS = ("blank", "logging", "token-auth")
 
@@ -21,20 +21,21 @@ _KINDS = ("blank", "logging", "token-auth")
 @click.argument("name")
 @click.option("--kind", type=Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
 @generating()
-def command(name: str, kind: str, choices: Choices) -> None:
+def command(name: str, kind: str, write_options: WriteOptions) -> None:
     """Add a middleware with its tests, and register it in app.py.
 
     \b
     Kinds:
       blank       lets everything through
-      logging     logs each request, and each WebSocket's beginning and end
-      token-auth  answers 401 to whoever has no token, before a WebSocket is accepted
+      logging     logs each request, and the start and end of each WebSocket
+      token-auth  answers 401 to clients without a token, before a WebSocket is accepted
 
     \b
     Examples:
       falconws add-middleware access-log --kind logging
       falconws add-middleware auth --kind token-auth
     """
+    from falconws_cli.change.lock import exclusive
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
@@ -42,4 +43,5 @@ def command(name: str, kind: str, choices: Choices) -> None:
     project = require_project(Path.cwd())
     require_package(project)
     options = {"kind": kind}
-    sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], choices))
+    with exclusive(project.root):
+        sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], write_options))

@@ -11,18 +11,19 @@ import click
 from falconws_cli.commands.options import upgrading
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("upgrade", short_help="Bring the project to the installed templates.")
-@click.option("--check", "only_check", is_flag=True, help="Only say whether there is an upgrade: exit code 6 if so.")
+@click.command("upgrade", short_help="Upgrade the project to the installed templates.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Only check for an upgrade; the exit code is 6 if there is one."
+)
 @upgrading()
-def command(only_check: bool, choices: Choices) -> None:
-    """Bring the project to the templates of the installed falconws.
+def command(only_check: bool, write_options: WriteOptions) -> None:
+    """Upgrade the project to the templates of the installed falconws.
 
-    What you changed and what the templates changed are merged, file by file, as git would; where both changed the
-    same lines, there are conflict markers, and the exit code is 5. In a git repository, everything has to be
-    committed first.
+    Your changes and those of the templates are merged file by file, as git would. If both changed the same lines, the
+    file gets conflict markers and the exit code is 5. In a git repository, commit everything first.
 
     \b
     Examples:
@@ -35,5 +36,5 @@ def command(only_check: bool, choices: Choices) -> None:
 
     project = require_project(Path.cwd())
     if only_check:
-        sys.exit(upgrade.check(project, as_json=choices.json))
-    sys.exit(upgrade.upgrade(project, choices))
+        sys.exit(upgrade.check(project, as_json=write_options.json))
+    sys.exit(upgrade.upgrade(project, write_options))

@@ -1,4 +1,4 @@
-"""`falconws upgrade` from plan to disk: check, write in one transaction with the memory, report."""
+"""`falconws upgrade` from plan to disk: check, write in one transaction with the record, report."""
 
 import json
 from collections.abc import Sequence
@@ -6,34 +6,36 @@ from collections.abc import Sequence
 import click
 
 from falconws_cli import VERSION
-from falconws_cli.change.changes import Change, preview
+from falconws_cli.change.changes import FileChange, preview
 from falconws_cli.change.git import require_clean
+from falconws_cli.change.lock import exclusive
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.record import MANIFEST, read_memory
-from falconws_cli.change.report import Report, memory_status
-from falconws_cli.change.write_options import Choices
+from falconws_cli.change.record import read_record
+from falconws_cli.change.report import Report, record_status
+from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.change.writer import commit
 from falconws_cli.errors import ExitCode
 from falconws_cli.lifecycle.upgrade_plan import Upgrade, plan_upgrade, require_operations
 from falconws_cli.project import Project
 
 
-def upgrade(project: Project, choices: Choices) -> ExitCode:
+def upgrade(project: Project, options: WriteOptions) -> ExitCode:
     """Bring the project to the installed templates, or only show what that means; return how it went.
 
     Raises:
         CommandError: It cannot be done; the disk is as it was.
     """
-    memory = read_memory(project.root)
-    require_operations(memory)
-    plan = plan_upgrade(project, memory)
-    notes = _notes(plan)
-    if not plan.changes and not choices.json:
-        click.echo("\n".join([_up_to_date(plan), *notes]))
-        notes = []
-    code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
-    remembered = memory.changes(plan.manifest, plan.texts)
-    return _write(project, plan.changes, remembered, choices, notes, left_to_do=plan.left_out, code=code)
+    with exclusive(project.root):
+        record = read_record(project.root)
+        require_operations(record)
+        plan = plan_upgrade(project, record)
+        notes = _notes(plan)
+        if not plan.changes and not options.json:
+            click.echo("\n".join([_up_to_date(plan), *notes]))
+            notes = []
+        code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
+        recorded = record.changes(plan.operations)
+        return _write(project, plan.changes, recorded, options, notes, left_to_do=plan.left_out, code=code)
 
 
 def check(project: Project, *, as_json: bool = False) -> ExitCode:
@@ -44,9 +46,9 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
     Raises:
         CommandError: It cannot be told.
     """
-    memory = read_memory(project.root)
-    require_operations(memory)
-    plan = plan_upgrade(project, memory)
+    record = read_record(project.root)
+    require_operations(record)
+    plan = plan_upgrade(project, record)
     if as_json:
         files = [str(change.file.path) for change in plan.changes]
         document = {"available": plan.available, "version": VERSION, "files": files, "left_out": list(plan.left_out)}
@@ -65,24 +67,24 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
 
 def _write(
     project: Project,
-    changes: Sequence[Change],
-    remembered: Sequence[PlannedFile],
-    choices: Choices,
+    changes: Sequence[FileChange],
+    recorded: Sequence[PlannedFile],
+    options: WriteOptions,
     notes: Sequence[str],
     *,
     left_to_do: Sequence[str] = (),
     code: ExitCode | None = None,
 ) -> ExitCode:
     written = [change.file for change in changes if change.writes]
-    remembering = preview(project.root, remembered)
-    writes = written or any(change.writes for change in remembering)
-    if writes and not choices.dry_run and not choices.force:
-        require_clean(project.root, [*(file.path for file in written), MANIFEST])
-    report = Report(changes, (), notes, memory_status(remembering), left_to_do, code)
-    if not choices.dry_run:
-        commit(project.root, [*written, *remembered])
-    if changes or left_to_do or choices.json or choices.dry_run:
-        report.show(choices)
+    recording = preview(project.root, recorded)
+    writes = written or any(change.writes for change in recording)
+    if writes and not options.dry_run and not options.force:
+        require_clean(project.root, [file.path for file in (*written, *recorded)])
+    report = Report(changes, (), notes, record_status(recording), left_to_do, code)
+    if not options.dry_run:
+        commit(project.root, [*written, *recorded])
+    if changes or left_to_do or options.json or options.dry_run:
+        report.show(options)
     return report.exit_code
 
 
@@ -98,6 +100,6 @@ def _notes(plan: Upgrade) -> list[str]:
         notes.append(f"{count} to settle: look for <<<<<<< and >>>>>>> in the files above.")
     if any(change.writes for change in plan.changes):
         notes.append("Then run `falconws test`, and commit." if plan.conflicts else "Run `falconws test`, and commit.")
-    if not any(operation.recipe.generator == "project" for operation in plan.manifest.operations):
+    if not any(one.recipe is not None and one.recipe.generator == "project" for one in plan.operations):
         notes.append("What `falconws new` made is not recorded, and stays as it is.")
     return notes

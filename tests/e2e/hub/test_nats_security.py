@@ -129,5 +129,5 @@ async def test_a_file_of_credentials_is_used_and_needed(start_broker: Start, tmp
 
 
 def test_a_file_of_credentials_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no file of credentials at .*/absent"):
+    with pytest.raises(ValueError, match=r"the credentials file .*/absent does not exist"):
         Hub(f"nats://127.0.0.1:4222?credentials={tmp_path / 'absent'}")

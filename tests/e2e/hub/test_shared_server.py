@@ -54,17 +54,17 @@ async def test_a_history_is_as_long_as_the_service_has_said_whoever_else_publish
         assert (await missed(service, "room", since))[:-1] == expected
 
 
-async def test_the_log_says_what_is_another_limit_of_a_stream(nats: Nats, caplog: pytest.LogCaptureFixture) -> None:
+async def test_changed_limits_of_a_stream_are_logged(nats: Nats, caplog: pytest.LogCaptureFixture) -> None:
     prefix = uuid.uuid4().hex
     for age_s in (300, 7200):
         limits = HistoryLimits(messages=50, age_s=age_s)
         async with falconws.Hub(f"{nats.url}?prefix={prefix}", history=limits, timeout_s=TIMEOUT_S) as hub:
             await hub.publish("room", "x")
-    (told,) = [line for line in caplog.messages if line.startswith(f"The stream {prefix}-rooms ")]
-    # In nanoseconds, as NATS has it; with the half hour for which a quiet room keeps its place.
+    (told,) = [line for line in caplog.messages if line.startswith(f"The limits of stream {prefix}-rooms ")]
+    # In nanoseconds, as in NATS, and with the half hour for which a quiet room keeps its position.
     assert told == (
-        f"The stream {prefix}-rooms is given other limits: {{'max_age': {9000 * 10**9}}}, "
-        f"after {{'max_age': {3600 * 10**9}}}"
+        f"The limits of stream {prefix}-rooms are changed to {{'max_age': {9000 * 10**9}}}; "
+        f"they were {{'max_age': {3600 * 10**9}}}"
     )
 
 

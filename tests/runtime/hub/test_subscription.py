@@ -9,7 +9,7 @@ from falconws import HistoryLimits, Hub, Policy, Position
 from falconws.hub import History
 from falconws.hub.brokers.memory import MemoryBroker
 
-from .scripted import ScriptedConnection, ScriptedSocket, settle
+from .scripted import HeldSocket, ScriptedConnection, ScriptedSocket, eventually, settle
 
 
 class HeldBroker(MemoryBroker):
@@ -82,7 +82,7 @@ async def test_a_client_is_not_too_slow_because_the_broker_is() -> None:
     broker = HeldBroker()
     connection = ScriptedConnection()
     socket = ScriptedSocket(connection)
-    async with Hub(broker, policy=Policy.disconnect(max_messages=10)) as hub:
+    async with Hub(broker, policy=Policy.disconnect(max_lag_s=0.05)) as hub:
         since = await hub.publish("room", "0")
         await hub.publish("room", "1")
         broker.hold = True
@@ -91,6 +91,7 @@ async def test_a_client_is_not_too_slow_because_the_broker_is() -> None:
         await settle()
         for number in range(2, 100):
             await hub.publish("room", str(number))
+        await asyncio.sleep(0.2)
         broker.permits.release()
         await joining
         await settle()
@@ -98,10 +99,8 @@ async def test_a_client_is_not_too_slow_because_the_broker_is() -> None:
         assert socket.close_code is None
         # From now on it may be.
         connection.stall()
-        for _ in range(12):
-            await hub.publish("room", "x")
-        await settle()
-        assert socket.close_code == 1013
+        await hub.publish("room", "x")
+        await eventually(lambda: socket.close_code == 1013)
 
 
 async def test_a_position_of_an_old_epoch_hides_no_messages() -> None:
@@ -202,13 +201,13 @@ async def test_a_client_that_disconnects_during_the_replay_keeps_its_position() 
 
 async def test_a_client_that_is_too_slow_keeps_the_position_before_the_waiting_message() -> None:
     connection = ScriptedConnection()
-    policy = Policy.disconnect(max_messages=2)
+    policy = Policy.disconnect(max_lag_s=0.05)
     async with Hub() as hub, hub.subscribe(ScriptedSocket(connection), "a", "b", policy=policy) as subscription:
         await settle()
         connection.stall()
         for room in ("a", "a", "b"):
             await hub.publish(room, "x")
-        assert hub.stats.disconnected == 1
+        await eventually(lambda: hub.stats.disconnected == 1)
         assert {room: position.offset for room, position in subscription.positions.items()} == {"a": 0, "b": 0}
 
 
@@ -272,3 +271,41 @@ async def test_a_socket_without_weak_references_can_subscribe() -> None:
         await hub.publish("room", "hello")
         await settle()
         assert socket.sent == ["hello"]
+
+
+# The responder goes first.
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+async def test_events_are_held_until_the_responder_begins(explicit: bool) -> None:
+    connection = ScriptedConnection()
+    socket = HeldSocket(connection)
+    async with Hub() as hub, hub.subscribe(socket, "room", policy=Policy.disconnect(max_lag_s=0.05)) as subscription:
+        await hub.publish("room", "1")
+        await asyncio.sleep(0.2)
+        assert (connection.taken, socket.close_code) == ([], None)
+        if explicit:
+            await subscription.start()
+        else:
+            socket.on_used()
+        await settle()
+        await hub.publish("room", "2")
+        await subscription.start()
+        socket.on_used()
+        await settle()
+        assert connection.taken == ["1", "2"]
+
+
+async def test_a_responder_that_never_begins_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("falconws.hub.connection_subscriber._HOLD_WARNING_S", 0.01)
+    async with Hub() as hub, hub.subscribe(HeldSocket(ScriptedConnection()), "room"):
+        await eventually(lambda: caplog.messages)
+        assert "subscription.start()" in caplog.messages[0]
+    caplog.clear()
+    async with Hub() as hub:
+        async with hub.subscribe(HeldSocket(ScriptedConnection()), "room"):
+            pass
+        await asyncio.sleep(0.05)
+    assert caplog.messages == []

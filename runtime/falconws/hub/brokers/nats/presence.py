@@ -61,7 +61,7 @@ class NatsPresence:
 
     Args:
         session: The connection.
-        prefix: What the subjects begin with.
+        prefix: What the subjects begin_session with.
     """
 
     def __init__(self, session: NatsSession, prefix: str) -> None:
@@ -89,8 +89,8 @@ class NatsPresence:
             }
         )
 
-    async def look(self) -> None:
-        """See what time it is on the server."""
+    async def read_clock(self) -> None:
+        """Read the server's time."""
         await self._stream.leadership()
 
     async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
