@@ -146,7 +146,7 @@ class PausedReading:
         if self._connection.has_left():
             self._connection.evict("the client has left")
             return
-        if number % _LOOKS_PER_PROBE == 0:
+        if number % _LOOKS_PER_PROBE == _LOOKS_PER_PROBE - 1:
             self._connection.probe()
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, number + 1)
 

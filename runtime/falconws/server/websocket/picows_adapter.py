@@ -242,7 +242,7 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
     transport.set_protocol(protocol)
 
 
-def feed(protocol: Any, data: bytes) -> None:
+def feed(protocol: Any, data: bytes | bytearray) -> None:
     """Feed *data* to *protocol* as if it had been read, up to the end of the conversation."""
     view = memoryview(data)
     while view and not protocol.transport.is_close_frame_sent:
