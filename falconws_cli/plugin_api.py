@@ -15,7 +15,7 @@ from falconws_cli.generators.plugins import GeneratorExtension
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
-from falconws_cli.source.registration import JsonValue, Wiring, functions, media_handler, middleware, route
+from falconws_cli.source.registration import JsonValue, RegistrationSpec, functions, media_handler, middleware, route
 from falconws_cli.templating.rendering import render_trees
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = (
     "Recipe",
     "RefusedError",
     "Requirements",
-    "Wiring",
+    "RegistrationSpec",
     "functions",
     "media_handler",
     "middleware",

@@ -15,7 +15,7 @@ from falconws_cli.errors import CommandError
 from falconws_cli.source.registration import JsonValue
 
 if TYPE_CHECKING:
-    from falconws_cli.source.registration import Wiring
+    from falconws_cli.source.registration import RegistrationSpec
 
 FORMAT = 1
 _ABOUT = "What falconws generated here, for `falconws status`, `undo`, `destroy` and `upgrade`. Commit this folder."
@@ -31,7 +31,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Made:
-    """A registration, and what came of it: an `Outcome`'s value."""
+    """A registration, and what came of it: an `RegisterOutcome`'s value."""
 
     kind: str
     path: str
@@ -42,11 +42,11 @@ class Made:
     """The imports that were added for it, as "module:name"."""
 
     @property
-    def wiring(self) -> "Wiring":
+    def wiring(self) -> "RegistrationSpec":
         """What takes the registration back, or makes it again."""
-        from falconws_cli.source.registration import Wiring
+        from falconws_cli.source.registration import RegistrationSpec
 
-        return Wiring(self.kind, PurePosixPath(self.path), self.package, self.arguments)
+        return RegistrationSpec(self.kind, PurePosixPath(self.path), self.package, self.arguments)
 
 
 @dataclass(frozen=True)

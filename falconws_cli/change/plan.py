@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from falconws_cli.source.registration import JsonValue
 
 if TYPE_CHECKING:
-    from falconws_cli.source.register import Registration, Removal
-    from falconws_cli.source.registration import Wiring
+    from falconws_cli.source.register import RegisterResult, UnregisterResult
+    from falconws_cli.source.registration import RegistrationSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Piece:
     """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
 
     files: tuple[PlannedFile, ...]
-    wirings: "tuple[Wiring, ...]" = ()
+    wirings: "tuple[RegistrationSpec, ...]" = ()
     requirements: Requirements = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -77,8 +77,8 @@ class PlannedRegistration:
     """A registration, or one that is taken back, the file it is for, and how to make or unmake it again."""
 
     path: PurePosixPath
-    registration: "Registration | Removal"
-    wiring: "Wiring | None" = None
+    registration: "RegisterResult | UnregisterResult"
+    wiring: "RegistrationSpec | None" = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Memory:
     root: Path
     manifest: Manifest
     is_there: bool
-    """Whether there is a manifest. Projects of falconws 0.1 have none until the next generating command."""
+    """Whether there is a manifest."""
     unwritten: Mapping[str, bytes] = field(default_factory=dict)
     """Texts that are remembered from now on, by their SHA-256; `changes` writes them."""
 

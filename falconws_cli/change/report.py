@@ -153,10 +153,10 @@ def memory_status(changes: Sequence[Change]) -> Status:
 
 def _advise(planned: PlannedRegistration) -> None:
     """Say which lines are left to the user, and why."""
-    from falconws_cli.source.register import Registration
+    from falconws_cli.source.register import RegisterResult
 
     entry = planned.registration
-    adds = isinstance(entry, Registration)
+    adds = isinstance(entry, RegisterResult)
     if entry.outcome.name == "CANNOT":
         verb, where = ("register", "in") if adds else ("remove", "from")
         click.echo(f"\nCannot {verb} {entry.what} {where} {planned.path}: {entry.reason}.")

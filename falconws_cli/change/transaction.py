@@ -142,13 +142,13 @@ def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
 
 
 def _made(planned: PlannedRegistration) -> Made:
-    from falconws_cli.source.register import Registration
+    from falconws_cli.source.register import RegisterResult
     from falconws_cli.source.registration import import_text
 
     wiring = planned.wiring
     assert wiring is not None
     registration = planned.registration
-    assert isinstance(registration, Registration)
+    assert isinstance(registration, RegisterResult)
     imports = tuple(import_text(wanted) for wanted in registration.imports)
     outcome = registration.outcome.value
     return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)

@@ -18,7 +18,7 @@ def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
 )
 @click.option(
     "--in-flight",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
     help="Messages of each connection that wait for their answer.",

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 @click.command("upgrade", short_help="Bring the project to the installed templates.")
 @click.option("--check", "only_check", is_flag=True, help="Only say whether there is an upgrade: exit code 6 if so.")
-@click.option("--adopt", "to_adopt", is_flag=True, help="Let a project of falconws 0.1 remember what was generated.")
 @upgrading()
-def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
+def command(only_check: bool, choices: Choices) -> None:
     """Bring the project to the templates of the installed falconws.
 
     What you changed and what the templates changed are merged, file by file, as git would; where both changed the
@@ -34,9 +33,7 @@ def command(only_check: bool, to_adopt: bool, choices: Choices) -> None:
     from falconws_cli.lifecycle import upgrade
     from falconws_cli.project import require_project
 
-    if only_check and to_adopt:
-        raise click.UsageError("--check and --adopt exclude each other; choose one.")
     project = require_project(Path.cwd())
     if only_check:
         sys.exit(upgrade.check(project, as_json=choices.json))
-    sys.exit(upgrade.adopt(project, choices) if to_adopt else upgrade.upgrade(project, choices))
+    sys.exit(upgrade.upgrade(project, choices))

@@ -17,7 +17,7 @@ from falconws_cli.urls import Target
 
 _MAX_MESSAGE_BYTES = 64 << 20
 _CLOSE_S = 5.0
-_SHOWN_BODY = 1000
+_SHOWN_BODY = 1_000
 _SHOWN_HEADERS = ("Retry-After", "WWW-Authenticate", "Location")
 
 

@@ -84,7 +84,7 @@ def _variable(project: Project, name: Name) -> str:
     return f"{project.package.upper()}_{name.constant}_TOKENS"
 
 
-def _token_for_the_tests(project: Project, snippet: str) -> wiring.Wiring:
+def _token_for_the_tests(project: Project, snippet: str) -> wiring.RegistrationSpec:
     """Give the project's tests a token, without which every one of them would be refused."""
     return wiring.functions(
         _CONFTEST,

@@ -186,7 +186,7 @@ class _Taking:
                 self._restored.add(path)
 
     def _unregister(self, *, destroys: bool) -> None:
-        from falconws_cli.source.register import Outcome, Removal, RemovalOutcome
+        from falconws_cli.source.register import RegisterOutcome, UnregisterOutcome, UnregisterResult
         from falconws_cli.source.registration import import_from
 
         seen = []
@@ -194,7 +194,7 @@ class _Taking:
             for made in operation.registrations:
                 identity = (made.kind, made.path, made.arguments)
                 # What was registered before the command is not the command's to take back, nor is what others share.
-                was_there = made.outcome == Outcome.ALREADY.value and (made.kind in _SHARED or not destroys)
+                was_there = made.outcome == RegisterOutcome.ALREADY.value and (made.kind in _SHARED or not destroys)
                 if identity in seen or was_there or self._is_shared(made):
                     continue
                 seen.append(identity)
@@ -205,10 +205,10 @@ class _Taking:
                 added = [import_from(text) for text in made.imports]
                 if made.path in self._restored:
                     was = wiring.unregister(tracked.decoded(self._before[made.path] or b""), added)
-                    removal = Removal(was.what, RemovalOutcome.REMOVED, tracked.decoded(current))
+                    removal = UnregisterResult(was.what, UnregisterOutcome.REMOVED, tracked.decoded(current))
                 else:
                     # What was there before the command, or was added by hand, may have brought its import along.
-                    known = added if made.outcome == Outcome.REGISTERED.value else None
+                    known = added if made.outcome == RegisterOutcome.REGISTERED.value else None
                     removal = wiring.unregister(tracked.decoded(current), known)
                     self._after[made.path] = tracked.encoded(removal.text)
                 self._registrations.append(PlannedRegistration(wiring.path, removal, wiring))

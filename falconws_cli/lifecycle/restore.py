@@ -48,7 +48,7 @@ def _again(
     memory: Memory, made: Made, edited: dict[str, tuple[bytes, bytes]], restored: set[str]
 ) -> list[PlannedRegistration]:
     """Register once more what was taken out of a file that has changed since."""
-    from falconws_cli.source.register import Outcome
+    from falconws_cli.source.register import RegisterOutcome
 
     current = tracked.read(memory.root, made.path)
     if current is None:
@@ -57,7 +57,7 @@ def _again(
     wiring = made.wiring
     source = before if made.path in restored else text
     registration = wiring.register(tracked.decoded(source))
-    if made.path not in restored and registration.outcome is Outcome.REGISTERED:
+    if made.path not in restored and registration.outcome is RegisterOutcome.REGISTERED:
         edited[made.path] = (before, tracked.encoded(registration.text))
     return [PlannedRegistration(wiring.path, registration, wiring)]
 

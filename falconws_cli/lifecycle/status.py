@@ -60,10 +60,7 @@ def state_of(memory: Memory, path: str) -> State:
 
 _COLORS = {State.EDITED: "yellow", State.MISSING: "red", State.CONFLICT: "red"}
 _NOTES = {State.CONFLICT: " (conflict markers of a merge: settle them)"}
-FORGOTTEN = (
-    f"This project remembers nothing that was generated: it has no {FOLDER}/manifest.json, as it was made by "
-    "falconws 0.1, or by hand. `falconws upgrade --adopt` makes it remember what falconws 0.1 made."
-)
+FORGOTTEN = f"This project has no record of what was generated: {FOLDER}/manifest.json is missing."
 
 
 def show_status(memory: Memory, *, as_json: bool) -> ExitCode:

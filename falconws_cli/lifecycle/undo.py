@@ -127,10 +127,7 @@ def _canonical(kind: str, name: str, known: Iterable[str]) -> str | None:
 def _require_memory(root: Path) -> Memory:
     memory = read_memory(root)
     if not memory.is_there:
-        raise CommandError(
-            f"This project does not remember what was generated: it has no {FOLDER}/manifest.json, because it was made "
-            "by falconws 0.1 or by hand; `falconws upgrade --adopt` makes it remember what falconws 0.1 made."
-        )
+        raise CommandError(f"This project has no record of what was generated: {FOLDER}/manifest.json is missing.")
     return memory
 
 

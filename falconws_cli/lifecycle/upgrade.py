@@ -14,7 +14,6 @@ from falconws_cli.change.report import Report, memory_status
 from falconws_cli.change.write_options import Choices
 from falconws_cli.change.writer import commit
 from falconws_cli.errors import ExitCode
-from falconws_cli.lifecycle.adoption import plan_adoption
 from falconws_cli.lifecycle.upgrade_plan import Upgrade, plan_upgrade, require_operations
 from falconws_cli.project import Project
 
@@ -64,19 +63,6 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
     return ExitCode.LEFT_TO_DO if plan.left_out else ExitCode.OK
 
 
-def adopt(project: Project, choices: Choices) -> ExitCode:
-    """Make a project of falconws 0.1 remember what was generated in it; nothing else changes.
-
-    Raises:
-        CommandError: The project remembers already, or falconws 0.1 did not make it; the disk is as it was.
-    """
-    memory = read_memory(project.root)
-    adoption = plan_adoption(project, memory)
-    notes = [*adoption.notes, "Now see `falconws upgrade --dry-run`."]
-    planned = memory.changes(adoption.manifest, adoption.texts)
-    return _write(project, adoption.changes, planned, choices, notes, needs_clean=False)
-
-
 def _write(
     project: Project,
     changes: Sequence[Change],
@@ -85,13 +71,12 @@ def _write(
     notes: Sequence[str],
     *,
     left_to_do: Sequence[str] = (),
-    needs_clean: bool = True,
     code: ExitCode | None = None,
 ) -> ExitCode:
     written = [change.file for change in changes if change.writes]
     remembering = preview(project.root, remembered)
     writes = written or any(change.writes for change in remembering)
-    if writes and needs_clean and not choices.dry_run and not choices.force:
+    if writes and not choices.dry_run and not choices.force:
         require_clean(project.root, [*(file.path for file in written), MANIFEST])
     report = Report(changes, (), notes, memory_status(remembering), left_to_do, code)
     if not choices.dry_run:
@@ -114,7 +99,5 @@ def _notes(plan: Upgrade) -> list[str]:
     if any(change.writes for change in plan.changes):
         notes.append("Then run `falconws test`, and commit." if plan.conflicts else "Run `falconws test`, and commit.")
     if not any(operation.recipe.generator == "project" for operation in plan.manifest.operations):
-        notes.append(
-            "What `falconws new` made is not remembered, and stays as it is; `falconws upgrade --adopt` includes it."
-        )
+        notes.append("What `falconws new` made is not recorded, and stays as it is.")
     return notes

@@ -18,12 +18,12 @@ from falconws_cli.change.record import Memory, sha256
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
-from falconws_cli.generators.planning import PYPROJECT, read_text
+from falconws_cli.generators.planning import PYPROJECT
 from falconws_cli.generators.plugins import BUILT_IN
 from falconws_cli.project import Project
-from falconws_cli.source.pyproject import distribution_of, edit_pyproject, lacks_blank_line
-from falconws_cli.source.register import Outcome
-from falconws_cli.source.registration import Wiring
+from falconws_cli.source.pyproject import distribution_of, edit_pyproject
+from falconws_cli.source.register import RegisterOutcome
+from falconws_cli.source.registration import RegistrationSpec
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,6 @@ class Version:
     operations: tuple[Operation, ...]
     texts: Mapping[PurePosixPath, bytes]
     """What they make, without anything that is registered or required since."""
-    spaced: bool = True
-    """Whether tables that were added to pyproject.toml have a blank line below."""
 
     def wired(self, path: PurePosixPath) -> bytes | None:
         """Return the file with everything registered in it and required by it, as the commands left it behind."""
@@ -64,10 +62,10 @@ class Version:
             return None
         for operation in self.operations:
             for made in operation.registrations:
-                if PurePosixPath(made.path) == path and made.outcome == Outcome.REGISTERED.value:
+                if PurePosixPath(made.path) == path and made.outcome == RegisterOutcome.REGISTERED.value:
                     text = made.wiring.register(text).text
             if path == PYPROJECT and operation.added:
-                text = edit_pyproject(text, self.spaced, **_without_modules(operation.added))
+                text = edit_pyproject(text, **_without_modules(operation.added))
         return text.encode()
 
     def left(self, paths: Iterable[PurePosixPath]) -> dict[str, str]:
@@ -88,8 +86,7 @@ def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
     current = [i for i, operation in enumerate(old) if not operation.taken_back]
     pieces, left_out = _rendered_pieces(project, {i: old[i] for i in current})
     new = tuple(_rendered(operation, pieces[i]) if i in pieces else operation for i, operation in enumerate(old))
-    spaced = not lacks_blank_line(read_text(project, PYPROJECT) or "")
-    before = Version(tuple(old[i] for i in current), _remembered(memory, [old[i] for i in current]), spaced)
+    before = Version(tuple(old[i] for i in current), _remembered(memory, [old[i] for i in current]))
     made: dict[PurePosixPath, bytes] = {}
     for i in current:
         made |= {f.path: f.data for f in pieces[i].files} if i in pieces else _remembered(memory, [old[i]])
@@ -230,13 +227,13 @@ def _rendered(operation: Operation, piece: Piece) -> Operation:
     )
 
 
-def as_registered(wiring: Wiring) -> Made:
+def as_registered(wiring: RegistrationSpec) -> Made:
     """Return what shall be remembered of a registration that is in its file, with the imports that it brought along."""
     arguments = wiring.arguments
     one = [str(arguments[name]) for name in ("resource", "middleware", "handler") if name in arguments]
     several = arguments.get("imports", [])
     imports = (*one, *map(str, several if isinstance(several, list) else []))
-    outcome = Outcome.REGISTERED.value
+    outcome = RegisterOutcome.REGISTERED.value
     return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)
 
 
@@ -279,6 +276,6 @@ def require_operations(memory: Memory) -> None:
     """
     if not memory.manifest.operations:
         raise CommandError(
-            "The project does not remember what was generated, for it has no .falconws/manifest.json: if falconws 0.1 "
-            "made it, run `falconws upgrade --adopt` first."
+            "There is nothing to upgrade: the project has no record of what was generated "
+            "(.falconws/manifest.json is missing)."
         )

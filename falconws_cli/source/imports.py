@@ -1,4 +1,7 @@
-"""Imports of a module: what a thing is called there, where isort would put another one, how one goes away. Pure."""
+"""The imports of a module: what an object is called there, where isort would put a new import, and how to remove one.
+
+Pure. Must not know what the imported objects are.
+"""
 
 import ast
 import re
@@ -6,13 +9,13 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from falconws_cli.source.brackets import names_of
+from falconws_cli.source.brackets import imported_names
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, end_line, first_line, walk_values
 
 
 @dataclass(frozen=True)
 class Binding:
-    """One name of one import statement, and what that calls the thing that was asked for."""
+    """One name of an import statement, and the expression that names the wanted object through it."""
 
     statement: ast.Import | ast.ImportFrom
     alias: ast.alias
@@ -27,7 +30,7 @@ class Binding:
 
 
 def bindings(source: Source, wanted: Import) -> list[Binding]:
-    """Return every import in the module, in functions too, through which it can name *wanted*."""
+    """Return every import through which the module can name *wanted*, also those inside functions."""
     parent, _, last = wanted.module.rpartition(".")
     found = []
     for block in source.blocks():
@@ -36,7 +39,7 @@ def bindings(source: Source, wanted: Import) -> list[Binding]:
                 module = _module_of(source, statement)
                 for alias in statement.names:
                     local = alias.asname or alias.name
-                    # A package may pass on what its modules define.
+                    # A package may re-export what its modules define.
                     if alias.name == wanted.name and f"{wanted.module}.".startswith(f"{module}."):
                         found.append(Binding(statement, alias, block, local))
                     elif parent and module == parent and alias.name == last:
@@ -56,7 +59,7 @@ def local_name(source: Source, wanted: Import) -> str | None:
 
 
 def references(source: Source, expressions: Collection[str]) -> Iterator[ast.Name | ast.Attribute]:
-    """Yield the nodes that name a value by one of *expressions*; annotations and base classes do not count."""
+    """Yield the nodes that name a value by one of *expressions*, except in annotations and base classes."""
     for node in walk_values(source.tree):
         if not isinstance(node, (ast.Name, ast.Attribute)):
             continue
@@ -65,7 +68,7 @@ def references(source: Source, expressions: Collection[str]) -> Iterator[ast.Nam
 
 
 def is_used(source: Source, binding: Binding) -> bool:
-    """Tell whether the module uses the name that an import binds, in annotations or `__all__` too."""
+    """Return whether the module uses the name that an import binds, also in annotations and in `__all__`."""
     root = binding.root
     for node in source.nodes:
         if isinstance(node, ast.Name) and node.id == root:
@@ -75,14 +78,14 @@ def is_used(source: Source, binding: Binding) -> bool:
     return False
 
 
-def importing(source: Source, wanted: Import, *, before_line: int) -> Edit:
-    """Return the import of *wanted*, where isort would put it above the line that uses it.
+def import_edit(source: Source, wanted: Import, *, before_line: int) -> Edit:
+    """Return the edit that imports *wanted*, where isort would put it above the line that uses it.
 
     Raises:
         CannotEditError: The name already means something else in this module.
     """
     if source.binds(wanted.name):
-        raise CannotEditError(f'"{wanted.name}" already means something else in it')
+        raise CannotEditError(f'it already defines "{wanted.name}" as something else')
     line = wanted.line
     key = _import_key(source, wanted.module)
     imports = [s for s in source.tree.body if isinstance(s, (ast.Import, ast.ImportFrom)) and s.lineno < before_line]
@@ -103,19 +106,19 @@ def importing(source: Source, wanted: Import, *, before_line: int) -> Edit:
     return source.above_comments(body[0] if body else None, f"{line}\n")
 
 
-def removals(source: Source, binding: Binding) -> list[list[Edit]]:
-    """Return the ways to take a binding away, the tidiest first; they differ in the blank lines that go too."""
+def import_removals(source: Source, binding: Binding) -> list[list[Edit]]:
+    """Return the ways to remove a binding, the tidiest first; they differ in the blank lines that go with it."""
     statement = binding.statement
     if len(statement.names) > 1:
         position = next(i for i, alias in enumerate(statement.names) if alias is binding.alias)
-        return [names_of(source, statement).dropping(position)]
+        return [imported_names(source, statement).remove_edits(position)]
     above, below = first_line(statement) - 2, end_line(statement)
-    # Alone between blank lines, it was a section of its own.
+    # An import alone between blank lines was a section of its own.
     alone = source.is_blank(above) and source.is_blank(below)
     ways = [(1, 0), (0, 1), (0, 0)] if alone else [(0, 0), (1, 0), (0, 1)]
     if above < 0:
         ways = [(0, 1), (0, 0)] if alone else [(0, 0), (0, 1)]
-    return [[source.removing(statement, binding.block, above=a, below=b)] for a, b in ways]
+    return [[source.remove_edit(statement, binding.block, above=a, below=b)] for a, b in ways]
 
 
 def _module_of(source: Source, statement: ast.ImportFrom) -> str:

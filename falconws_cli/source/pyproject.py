@@ -12,8 +12,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from falconws_cli.errors import CommandError
 
-# A table of ours with a blank line above it, and none below.
-_CROWDED = re.compile(
+# A table of ours with a blank line above it, and none below: tomlkit leaves that line out.
+_UNSPACED_TABLE = re.compile(
     r"""(?<=\n\n)\[\[tool\.mypy\.overrides\]\]\nmodule = "([^"]+)"\nignore_missing_imports = true\n(?=\[)"""
 )
 
@@ -35,7 +35,6 @@ def _keeping_line_ends(edit: Callable[Concatenate[str, _How], str]) -> Callable[
 @_keeping_line_ends
 def edit_pyproject(
     text: str,
-    spaced: bool = True,
     /,
     *,
     dependencies: Iterable[str] = (),
@@ -47,7 +46,6 @@ def edit_pyproject(
 
     Args:
         text: The file.
-        spaced: Whether a table that is added has blank lines on both sides; up to 0.2.0 it had none below.
         dependencies: Requirements for [project] dependencies, such as "orjson>=3.10". One that names a package
             which is already required leaves that requirement alone.
         dev_dependencies: The same for the extra "dev".
@@ -74,16 +72,10 @@ def edit_pyproject(
     accepted = [
         module for module in untyped_modules if _accept_untyped(_table(_table(document, "tool"), "mypy"), module)
     ]
-    edited = tomlkit.dumps(document)
-    if spaced:
-        # tomlkit takes a blank line for the end of the table above it, and puts the new one right before the next.
-        edited = _CROWDED.sub(lambda table: f"{table[0]}\n" if table[1] in accepted else table[0], edited)
-    return edited
-
-
-def lacks_blank_line(text: str) -> bool:
-    """Tell whether a falconws up to 0.2.0 has added a table to *text*: without a blank line below."""
-    return _CROWDED.search(text.replace("\r\n", "\n")) is not None
+    # tomlkit takes a blank line for the end of the table above it, and puts the new one right before the next.
+    return _UNSPACED_TABLE.sub(
+        lambda table: f"{table[0]}\n" if table[1] in accepted else table[0], tomlkit.dumps(document)
+    )
 
 
 @_keeping_line_ends
@@ -114,13 +106,6 @@ def remove_from_pyproject(
     return text
 
 
-def requirements_in(text: str) -> list[str]:
-    """Return the requirements of [project] in *text*, or nothing where it cannot be read."""
-    project = (_loads(text) or {}).get("project")
-    found = project.get("dependencies", []) if isinstance(project, dict) else []
-    return [str(requirement) for requirement in found] if isinstance(found, list) else []
-
-
 def _without(text: str, kind: str, value: str) -> str:
     """Return *text* without one addition, which was one run of characters wherever it went."""
     try:
@@ -133,7 +118,7 @@ def _without(text: str, kind: str, value: str) -> str:
     # Of several that would have become this text, the one without loose ends is the likeliest.
     tidiest = [sorted(set(alike), key=lambda one: (not one.endswith("\n"), len(one), one)) for alike in found]
     for candidate in (candidate for alike in tidiest for candidate in alike):
-        if any(edit_pyproject(candidate, spaced, **{kind: [value]}) == text for spaced in (True, False)):
+        if edit_pyproject(candidate, **{kind: [value]}) == text:
             return candidate
     return next((candidate for alike in found for candidate in alike), text)
 

@@ -1,7 +1,7 @@
-"""Python source as text with places: the standard library's `ast` says where, text is spliced. Pure.
+"""Python source that is edited as text, at the positions that the standard library's `ast` gives. Pure.
 
-An edit says what it does to the text and what that means for the tree, and proves itself: the edited text is parsed
-again, and must be exactly the tree that was meant. Knows nothing of routes or apps.
+An edit states what it does to the text and to the syntax tree, and is verified: the edited text is parsed again, and
+must give exactly the intended tree. Must not know routes or apps.
 """
 
 import ast
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from falconws_cli.source import layout
+from falconws_cli.source import formatting
 
 # The line ends that Python's tokenizer knows. str.splitlines() knows more, and would shift every line after a
 # form feed.
@@ -21,7 +21,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 class CannotEditError(Exception):
-    """The source has no place where the edit is surely right; the message says why."""
+    """There is no position in the source where the edit is certain to be right; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Import:
     @property
     def line(self) -> str:
         """The statement, laid out as a formatter would."""
-        return layout.from_import(self.module, [self.name])
+        return formatting.from_import(self.module, [self.name])
 
 
 @dataclass(frozen=True)
-class Change:
-    """What an edit does to one list of the tree: some nodes go, others come in their place."""
+class NodeSplice:
+    """What an edit does to one list of nodes: replace *removed* nodes at *position* by *inserted*."""
 
     items: list[Any]
     position: int
@@ -49,12 +49,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Edit:
-    """The text from *start* to *end* becomes *text*."""
+    """Replace the text from *start* to *end* by *text*."""
 
     start: int
     end: int
     text: str
-    changes: tuple[Change, ...] = ()
+    splices: tuple[NodeSplice, ...] = ()
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Source:
 
     text: str
     package: str
-    """The package that the module is in; relative imports are relative to it."""
+    """The package of the module; relative imports are relative to it."""
     first_party: tuple[str, ...] = ()
     """Packages whose imports form the last section, besides *package*."""
     tree: ast.Module = field(init=False)
@@ -92,13 +92,13 @@ class Source:
 
     @property
     def newline(self) -> str:
-        """The line end that the first line uses."""
+        """The line ending of the first line."""
         first = self.lines[0] if self.lines else ""
         return first[len(first.rstrip("\r\n")) :] or "\n"
 
     @property
     def quote(self) -> str:
-        """The quotation mark that most of the module's short strings have."""
+        """The quotation mark that most of the module's one-line strings use."""
         marks = [
             self.text[self.start_of(node)]
             for node in self.nodes
@@ -114,7 +114,7 @@ class Source:
         return self._blocks
 
     def binds(self, name: str) -> bool:
-        """Tell whether anything at the module's top level already has the name."""
+        """Return whether the module's top level already binds the name."""
         for node in walk_scope(self.tree):
             if isinstance(node, ast.alias) and (node.asname or node.name).split(".")[0] == name:
                 return True
@@ -125,27 +125,27 @@ class Source:
         return False
 
     def top_level_line(self, node: ast.stmt | ast.expr) -> int:
-        """Return the line of the module's own statement that *node* is, or is in."""
+        """Return the first line of the top-level statement that contains *node*."""
         return max(s.lineno for s in self.tree.body if s.lineno <= node.lineno)
 
-    # Places
+    # Positions
 
     def start_of(self, node: ast.stmt | ast.expr | ast.alias) -> int:
-        """Return where *node* begins in the text."""
+        """Return the offset where *node* begins."""
         return self._offset(node.lineno, node.col_offset)
 
     def end_of(self, node: ast.stmt | ast.expr | ast.alias) -> int:
-        """Return where *node* ends in the text."""
+        """Return the offset where *node* ends."""
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
         return self._offset(node.end_lineno, node.end_col_offset)
 
     def line_of(self, offset: int) -> int:
-        """Return the index of the line that the character is in."""
+        """Return the index of the line that contains the offset."""
         return min(bisect_right(self._starts, offset), len(self.lines)) - 1
 
     def line_start(self, index: int) -> int:
-        """Return where the line with this index begins; one behind the last begins at the end."""
+        """Return the offset of the line with this index; the index after the last line gives the end of the text."""
         return self._starts[index]
 
     def _offset(self, lineno: int, column: int) -> int:
@@ -157,47 +157,47 @@ class Source:
 
     # Whole statements
 
-    def inserting(self, index: int, text: str, block: list[ast.stmt], position: int) -> Edit:
-        """Return the edit that makes *text*, whole lines, the lines at *index* and the statements at *position*."""
+    def insert_edit(self, index: int, text: str, block: list[ast.stmt], position: int) -> Edit:
+        """Return the edit that inserts *text*, whole lines, at line *index*, as statements at *position* of *block*."""
         text = text.replace("\n", self.newline) + self.newline
         if index == len(self.lines) and self.lines and not self.lines[-1].endswith(("\r", "\n")):
-            # The file keeps ending as it did: without a newline.
+            # The file still ends without a newline, as before.
             text = self.newline + text.removesuffix(self.newline)
         start = self._starts[index]
-        return Edit(start, start, text, (Change(block, position, tuple(ast.parse(text.strip(" \t\r\n")).body)),))
+        return Edit(start, start, text, (NodeSplice(block, position, tuple(ast.parse(text.strip(" \t\r\n")).body)),))
 
     def after(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Edit:
-        """Return *text*, indented as *block* is, as an insertion after *statement*'s last line."""
+        """Return the edit that inserts *text* after *statement*, indented as *block* is."""
         position = self._last_on_line(statement, block)
-        return self.inserting(end_line(block[position]), self._indented(text, block), block, position + 1)
+        return self.insert_edit(end_line(block[position]), self._indented(text, block), block, position + 1)
 
     def before(self, statement: ast.stmt, block: list[ast.stmt], text: str) -> Edit:
-        """Return *text*, indented as *block* is, as an insertion before *statement*'s first line."""
+        """Return the edit that inserts *text* before *statement*, indented as *block* is."""
         position = index_of(statement, block)
         if position and end_line(block[position - 1]) >= first_line(statement):
             raise CannotEditError(f"line {statement.lineno} holds more than one statement")
-        return self.inserting(first_line(statement) - 1, self._indented(text, block), block, position)
+        return self.insert_edit(first_line(statement) - 1, self._indented(text, block), block, position)
 
     def at_end(self, text: str) -> Edit:
-        """Return *text* as an insertion after the last line, two blank lines below."""
-        return self.inserting(len(self.lines), "\n\n" + text, self.tree.body, len(self.tree.body))
+        """Return the edit that inserts *text* at the end, below two blank lines."""
+        return self.insert_edit(len(self.lines), "\n\n" + text, self.tree.body, len(self.tree.body))
 
     def after_top_level(self, statement: ast.stmt, text: str) -> Edit:
-        """Return *text* as an insertion after the line on which a statement of the module's own ends."""
+        """Return the edit that inserts *text* after a top-level statement."""
         position = self._last_on_line(statement, self.tree.body)
-        return self.inserting(end_line(self.tree.body[position]), text, self.tree.body, position + 1)
+        return self.insert_edit(end_line(self.tree.body[position]), text, self.tree.body, position + 1)
 
     def above_comments(self, statement: ast.stmt | None, text: str) -> Edit:
-        """Return *text* as an insertion above *statement* and the comments that belong to it, or at the end."""
+        """Return the edit that inserts *text* above *statement* and its comments; for None, at the end."""
         if statement is None:
-            return self.inserting(len(self.lines), text, self.tree.body, len(self.tree.body))
+            return self.insert_edit(len(self.lines), text, self.tree.body, len(self.tree.body))
         index = first_line(statement) - 1
         while index and self.lines[index - 1].startswith("#") and not self.lines[index - 1].startswith("#!"):
             index -= 1
-        return self.inserting(index, text, self.tree.body, index_of(statement, self.tree.body))
+        return self.insert_edit(index, text, self.tree.body, index_of(statement, self.tree.body))
 
-    def removing(self, statement: ast.stmt, block: list[ast.stmt], *, above: int = 0, below: int = 0) -> Edit:
-        """Return the edit that takes *statement* away, with up to so many blank lines above and below it."""
+    def remove_edit(self, statement: ast.stmt, block: list[ast.stmt], *, above: int = 0, below: int = 0) -> Edit:
+        """Return the edit that removes *statement* and up to *above* and *below* blank lines around it."""
         position = index_of(statement, block)
         start, end = self._offset(first_line(statement), statement.col_offset), self.end_of(statement)
         indent = self.text[self._starts[first_line(statement) - 1] : start]
@@ -205,7 +205,7 @@ class Source:
         shares_end = following is not None and first_line(following) <= end_line(statement)
         emptied = len(block) == 1 and block is not self.tree.body
         if emptied:
-            return Edit(start, end, "pass", (Change(block, position, (ast.Pass(),), 1),))
+            return Edit(start, end, "pass", (NodeSplice(block, position, (ast.Pass(),), 1),))
         if shares_end or indent.strip():
             if shares_end:
                 assert following is not None
@@ -214,7 +214,7 @@ class Source:
                 span = (self.end_of(block[position - 1]), end)
             else:
                 raise CannotEditError(f"line {statement.lineno} holds more than one statement")
-            return Edit(*span, "", (Change(block, position, (), 1),))
+            return Edit(*span, "", (NodeSplice(block, position, (), 1),))
         first, last = first_line(statement) - 1, end_line(statement)
         while above and first and not self.lines[first - 1].strip():
             first, above = first - 1, above - 1
@@ -222,45 +222,45 @@ class Source:
             last, below = last + 1, below - 1
         start = self._starts[first]
         if first and last == len(self.lines) and not self.lines[-1].endswith(("\r", "\n")):
-            # The file keeps ending as it did: without a newline.
+            # The file still ends without a newline, as before.
             start -= len(_line_end(self.lines[first - 1]))
-        return Edit(start, self._starts[last], "", (Change(block, position, (), 1),))
+        return Edit(start, self._starts[last], "", (NodeSplice(block, position, (), 1),))
 
     def is_blank(self, index: int) -> bool:
-        """Tell whether the line is empty, or there is no such line."""
+        """Return whether the line is blank or does not exist."""
         return not 0 <= index < len(self.lines) or not self.lines[index].strip()
 
-    # The edit itself
+    # Applying edits
 
     def apply(self, edits: Iterable[Edit]) -> str:
-        """Return the text with the edits made.
+        """Return the text with the edits applied.
 
         Raises:
-            CannotEditError: The result would not be the tree that the edits mean.
+            CannotEditError: The result would not be the tree that the edits state.
         """
         edits = list(edits)
         text = self.text
-        # Later places first, so that offsets stay valid; equal ones keep the order they were given in.
+        # Last position first, so that offsets stay valid; edits at one position keep their order.
         for _, edit in sorted(enumerate(edits), key=lambda pair: (pair[1].start, pair[0]), reverse=True):
             text = text[: edit.start] + edit.text + text[edit.end :]
-        self._prove(text, [change for edit in edits for change in edit.changes])
+        self._verify(text, [splice for edit in edits for splice in edit.splices])
         return self._mark + text
 
-    def _prove(self, text: str, changes: Sequence[Change]) -> None:
+    def _verify(self, text: str, splices: Sequence[NodeSplice]) -> None:
         try:
             edited = ast.parse(text)
         except (SyntaxError, ValueError):
-            raise CannotEditError("the lines do not fit where they belong") from None
-        touched = {id(change.items): (change.items, list(change.items)) for change in changes}
+            raise CannotEditError("the edited file would not be valid Python") from None
+        touched = {id(splice.items): (splice.items, list(splice.items)) for splice in splices}
         try:
-            for _, change in sorted(enumerate(changes), key=lambda pair: (pair[1].position, pair[0]), reverse=True):
-                change.items[change.position : change.position + change.removed] = change.inserted
+            for _, splice in sorted(enumerate(splices), key=lambda pair: (pair[1].position, pair[0]), reverse=True):
+                splice.items[splice.position : splice.position + splice.removed] = splice.inserted
             meant = ast.dump(self.tree)
         finally:
             for items, before in touched.values():
                 items[:] = before
         if ast.dump(edited) != meant:
-            raise CannotEditError("the lines would change what is around them")
+            raise CannotEditError("the edit would change the code around it")
 
     def _indented(self, text: str, block: list[ast.stmt]) -> str:
         start = self._offset(first_line(block[0]), block[0].col_offset)
@@ -278,7 +278,7 @@ class Source:
 
 
 def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes below *node*, without what is inside of nested functions and classes."""
+    """Yield the nodes below *node*, without the contents of nested functions and classes."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, _SCOPES):
@@ -286,7 +286,7 @@ def walk_scope(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def walk_values(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes below *node* that have to do with values: without annotations and base classes."""
+    """Yield the nodes below *node* except annotations, base classes and decorators."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "bases", "decorator_list"):
             continue
@@ -307,7 +307,7 @@ def dotted(node: ast.AST) -> str | None:
 
 
 def last_name(node: ast.AST | None) -> str | None:
-    """Return the name that an expression such as `a.b.c` ends with, else None."""
+    """Return the last name of an expression such as `a.b.c`, else None."""
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else None

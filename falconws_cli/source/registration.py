@@ -1,75 +1,68 @@
-"""A registration as data: made now, written down in the manifest, and taken back when its generator may be gone.
+"""A registration as data, so that it can be recorded and removed later, without the generator that made it. Pure.
 
-Knows which function of register.py is meant, and nothing of how that edits. Pure.
+Knows which function of the register package does the work. Must not know how that edits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, TypeAlias
-
-if TYPE_CHECKING:
-    from falconws_cli.source.register import Registration, Removal
-
-    pass
-
-from collections.abc import Collection
+from typing import TypeAlias
 
 from falconws_cli.source import register
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import Registration, Removal
+from falconws_cli.source.register import RegisterResult, UnregisterResult
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 
 @dataclass(frozen=True)
-class Wiring:
-    """What makes a generated thing part of the app: a statement in one of the project's own files."""
+class RegistrationSpec:
+    """A statement in one of the project's own files that makes generated code part of the app."""
 
     kind: str
     """"route", "middleware", "media-handler", "hub" or "functions": what is registered."""
     path: PurePosixPath
-    """The file that it goes into."""
+    """The file that the statement goes into."""
     package: str
-    """The package that the file is in."""
+    """The package of the file."""
     arguments: Mapping[str, JsonValue] = field(default_factory=dict)
-    """The function's other arguments; imports as "module:name"."""
+    """The other arguments of the register function; imports are written "module:name"."""
 
-    def register(self, text: str) -> Registration:
-        """Return what registering in *text* comes to."""
+    def register(self, text: str) -> RegisterResult:
+        """Register in *text*, and return the result."""
         function = getattr(register, _FUNCTIONS[self.kind][0])
-        registration: Registration = function(text, self.package, **self._arguments())
+        registration: RegisterResult = function(text, self.package, **self._arguments())
         return registration
 
-    def unregister(self, text: str, added: Collection[Import] | None = None) -> Removal:
-        """Return what taking it back from *text* comes to; *added* are the imports that registering added, if known."""
+    def unregister(self, text: str, added: Collection[Import] | None = None) -> UnregisterResult:
+        """Remove the registration from *text*; *added* are the imports that registering added, None if unknown."""
         function = getattr(register, _FUNCTIONS[self.kind][1])
-        removal: Removal = function(text, self.package, **self._arguments(), added=added)
+        removal: UnregisterResult = function(text, self.package, **self._arguments(), added=added)
         return removal
 
     def _arguments(self) -> dict[str, object]:
         return {name: _value(name, value) for name, value in self.arguments.items()}
 
 
-def route(path: PurePosixPath, package: str, *, template: str, resource: Import) -> Wiring:
-    """Return the wiring of a resource to a route."""
-    return Wiring("route", path, package, {"template": template, "resource": import_text(resource)})
+def route(path: PurePosixPath, package: str, *, template: str, resource: Import) -> RegistrationSpec:
+    """Return the registration of a resource on a route."""
+    return RegistrationSpec("route", path, package, {"template": template, "resource": import_text(resource)})
 
 
-def middleware(path: PurePosixPath, package: str, *, middleware: Import, factory: str = "") -> Wiring:
-    """Return the wiring of a middleware; *factory* is the class method that makes it, if not the class."""
+def middleware(path: PurePosixPath, package: str, *, middleware: Import, factory: str = "") -> RegistrationSpec:
+    """Return the registration of a middleware; *factory* is the class method that makes it, if any."""
     arguments: dict[str, JsonValue] = {"middleware": import_text(middleware)}
-    return Wiring("middleware", path, package, arguments | ({"factory": factory} if factory else {}))
+    return RegistrationSpec("middleware", path, package, arguments | ({"factory": factory} if factory else {}))
 
 
-def media_handler(path: PurePosixPath, package: str, *, payload: str, handler: Import) -> Wiring:
-    """Return the wiring of a handler for *payload*, which is TEXT or BINARY."""
-    return Wiring("media-handler", path, package, {"payload": payload, "handler": import_text(handler)})
+def media_handler(path: PurePosixPath, package: str, *, payload: str, handler: Import) -> RegistrationSpec:
+    """Return the registration of a media handler for *payload*, which is TEXT or BINARY."""
+    return RegistrationSpec("media-handler", path, package, {"payload": payload, "handler": import_text(handler)})
 
 
-def hub(path: PurePosixPath, package: str) -> Wiring:
-    """Return the wiring of a hub, which all that use it share; any hub that the app has will do."""
-    return Wiring("hub", path, package, {"middleware": import_text(Import("falconws", "Hub"))})
+def hub(path: PurePosixPath, package: str) -> RegistrationSpec:
+    """Return the registration of a hub; it is already registered when the app has any hub."""
+    return RegistrationSpec("hub", path, package, {"middleware": import_text(Import("falconws", "Hub"))})
 
 
 def functions(
@@ -81,8 +74,8 @@ def functions(
     imports: tuple[Import, ...],
     code: str,
     needs: tuple[str, ...] = (),
-) -> Wiring:
-    """Return the wiring of functions at a module's end; the arguments are those of `register.append_functions`."""
+) -> RegistrationSpec:
+    """Return the registration of functions at the end of a module; see `register.append_functions`."""
     arguments: dict[str, JsonValue] = {
         "first_party": first_party,
         "what": what,
@@ -90,7 +83,7 @@ def functions(
         "code": code,
         "needs": list(needs),
     }
-    return Wiring("functions", path, package, arguments)
+    return RegistrationSpec("functions", path, package, arguments)
 
 
 _FUNCTIONS = {
@@ -117,6 +110,6 @@ def _value(name: str, value: JsonValue) -> object:
 
 
 def import_from(text: str) -> Import:
-    """Return what "module:name" says."""
+    """Return the import that "module:name" stands for."""
     module, _, member = text.partition(":")
     return Import(module, member)

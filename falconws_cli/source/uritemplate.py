@@ -1,7 +1,7 @@
 """URI templates as Falcon's router reads them, without loading Falcon. Pure.
 
 A generator must refuse a template that Falcon would refuse when the project starts, and must know the type of
-each field for the responder's signature. Tests hold every verdict to Falcon's own router.
+each field for the responder's signature. Tests compare every answer with Falcon's own router.
 """
 
 import keyword
@@ -14,13 +14,13 @@ from falconws_cli.errors import RefusedError
 
 _FIELD = re.compile(r"{(?P<name>[^}:]*)(?P<converter>:(?P<kind>[^}(]*)(?:\((?P<arguments>[^}]*)\))?)?}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# RFC 3986 section 3.3, "pchar"; anything else reaches the router percent-decoded and is better not in a template.
+# RFC 3986 section 3.3, "pchar". Anything else reaches the router percent-decoded, so a template should not have it.
 _LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]*")
 
 
 @dataclass(frozen=True)
 class FieldType:
-    """What a converter hands to the responder, and how tests write and read one value of it."""
+    """The type that a converter gives to the responder, and an example value for tests."""
 
     annotation: str
     example: str
@@ -51,7 +51,7 @@ class Field:
 
 @dataclass(frozen=True)
 class UriTemplate:
-    """A template that Falcon accepts."""
+    """A URI template that Falcon accepts."""
 
     text: str
     fields: tuple[Field, ...]
@@ -64,7 +64,7 @@ class UriTemplate:
 
 
 def parse_uri_template(text: str) -> UriTemplate:
-    """Return the template that *text* spells.
+    """Parse a URI template.
 
     Raises:
         RefusedError: Falcon's router would not accept it, or generated code could not name its fields.
@@ -80,14 +80,14 @@ def parse_uri_template(text: str) -> UriTemplate:
     if "//" in text:
         raise refuse("it has an empty segment (//); write each slash once.")
     if len(text) > 1 and text.endswith("/"):
-        raise refuse(f'Falcon routes "{text}" and "{text.rstrip("/")}" apart; leave the last slash out.')
+        raise refuse(f'Falcon treats "{text}" and "{text.rstrip("/")}" as two routes; leave out the last slash.')
     segments = text[1:].split("/")
     fields: list[Field] = []
     for index, segment in enumerate(segments):
         for match in _FIELD.finditer(segment):
             field = _parse_field(match, refuse)
             if any(field.name == other.name for other in fields):
-                raise refuse(f'the field "{field.name}" is there twice; each field needs a name of its own.')
+                raise refuse(f'the field "{field.name}" appears twice; each field needs its own name.')
             if field.kind == "path" and (match.group() != segment or index != len(segments) - 1):
                 raise refuse(f'the path field "{field.name}" must be the whole last segment.')
             fields.append(field)
@@ -95,14 +95,14 @@ def parse_uri_template(text: str) -> UriTemplate:
         if not _LITERAL.fullmatch(literal):
             if "{" in literal or "}" in literal:
                 raise refuse("its braces do not match; write fields as {name} or {name:int}.")
-            raise refuse("outside of fields it may have letters, digits and - . _ ~ only.")
+            raise refuse("outside of fields, only letters, digits and - . _ ~ are allowed.")
     return UriTemplate(text, tuple(fields))
 
 
 def find_conflict(template: str, others: Iterable[str]) -> str | None:
-    """Return the first of *others* that Falcon could not tell from *template*, or None.
+    """Return the first of *others* that Falcon could not distinguish from *template*, or None.
 
-    Two templates conflict where they are equal up to a segment whose fields have other names or converters.
+    Two templates conflict when they are equal up to a segment whose fields have different names or converters.
     """
     segments = template.strip("/").split("/")
     for other in others:
@@ -124,13 +124,13 @@ def find_conflict(template: str, others: Iterable[str]) -> str | None:
 def _parse_field(match: re.Match[str], refuse: Callable[[str], RefusedError]) -> Field:
     name, kind = match["name"], match["kind"]
     if not _IDENTIFIER.fullmatch(name) or keyword.iskeyword(name):
-        raise refuse(f'"{name}" is no name for a parameter; use letters, digits and _, such as {{room_id}}.')
+        raise refuse(f'"{name}" is not a valid parameter name; use letters, digits and _, such as {{room_id}}.')
     if name in ("self", "req", "resp", "ws"):
-        raise refuse(f'"{name}" is already a parameter of every responder; call the field otherwise.')
+        raise refuse(f'"{name}" is already a parameter of every responder; choose another name.')
     if match["converter"] is None:
         return Field(name, None)
     if kind not in CONVERTERS:
-        raise refuse(f'"{kind}" is no converter for {{{name}}}; there are {", ".join(sorted(CONVERTERS))}.')
+        raise refuse(f'{{{name}}} has the unknown converter "{kind}"; use {", ".join(sorted(CONVERTERS))}.')
     if match["arguments"]:
         raise refuse(
             f"the converter of {{{name}}} has arguments; generate the route without them and add them in routes.py."

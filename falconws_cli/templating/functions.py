@@ -5,7 +5,7 @@ Compiled templates import this, so it must load nothing that a command would not
 
 from collections.abc import Callable, Mapping
 
-from falconws_cli.source import layout
+from falconws_cli.source import formatting
 
 
 def python_string(text: str) -> str:
@@ -26,9 +26,9 @@ def json_literal(value: object) -> str:
 
 
 FUNCTIONS: Mapping[str, Callable[..., str]] = {
-    "bracketed": layout.bracketed,
-    "from_import": layout.from_import,
-    "stdlib_imports": layout.stdlib_imports,
-    "assignment": layout.assignment,
+    "bracketed": formatting.bracketed,
+    "from_import": formatting.from_import,
+    "stdlib_imports": formatting.stdlib_imports,
+    "assignment": formatting.assignment,
 }
 FILTERS: Mapping[str, Callable[..., str]] = {"py": python_string, "tojson": json_literal}

@@ -7,8 +7,6 @@ and all of them in a checkout, are rendered by Jinja2, which costs as much time 
 from __future__ import annotations
 
 import importlib
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,7 @@ from falconws_cli.templating.functions import FUNCTIONS
 from falconws_cli.templating.templates import find_root, overriding_folders, read_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -26,18 +24,6 @@ if TYPE_CHECKING:
 
 COMPILED = "falconws_cli.compiled_templates"
 """The package that a wheel has, with one module for each kind of tree."""
-
-_only: ContextVar[Path | None] = ContextVar("_only", default=None)
-
-
-@contextmanager
-def rendering_only(home: Path) -> Iterator[None]:
-    """Render the templates in *home* meanwhile, and no others, whoever asks: those of an earlier release."""
-    token = _only.set(home)
-    try:
-        yield
-    finally:
-        _only.reset(token)
 
 
 def render_trees(
@@ -57,9 +43,7 @@ def render_trees(
     Raises:
         CommandError: A template cannot be rendered; the message names the file and the line.
     """
-    only = _only.get()
-    home = only or home
-    overriding = [] if only is not None else overriding_folders(root, trees)
+    overriding = overriding_folders(root, trees)
     renderers = None if overriding or home is not None else _compiled(trees)
     if renderers is None:
         from falconws_cli.templating.jinja import renderers_of

@@ -19,7 +19,7 @@ from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
-from .disconnect_grace import LingerLimit
+from .disconnect_grace import DisconnectGrace
 from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected
 from .options import WebSocketOptions
 from .request import Request
@@ -119,11 +119,11 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 event["reason"] = "Internal Server Error"
             await send(event)
             return
-        # Of coroutines only it is known that cancelling them is safe: see inbox.py.
+        # Of coroutines only it is known that cancelling them is safe: see stream.py.
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
-                with LingerLimit(ws, self.ws_options.linger):
+                with DisconnectGrace(ws, self.ws_options.disconnect_grace_s):
                     await self._respond(scope, receive, ws)
             elif ws.supports_denial:
                 await ws.deny(403, text="Origin not allowed")

@@ -1,13 +1,13 @@
 """The close codes of RFC 6455: which exist, which an endpoint may send, and what a client should do about each.
 
-Owns numbers and their meaning. Knows nothing of sockets.
+Owns the numbers: no other module writes one as a literal. Knows nothing of connections.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ("CloseCode", "check_close", "http_status_to_close_code")
+__all__ = ("CloseCode", "check_close", "http_status_to_close_code", "is_sendable")
 
 _MAX_REASON_BYTES = 123
 """A control frame's payload is at most 125 bytes, two of which are the code (RFC 6455 section 5.5)."""
@@ -22,23 +22,23 @@ class CloseCode(IntEnum):
     NORMAL = 1000
     """The conversation is over. Do not reconnect."""
     GOING_AWAY = 1001
-    """The page was left, or this endpoint goes away. Reconnect when you need it again."""
+    """The page was left, or the server shuts down. Reconnect when needed."""
     PROTOCOL_ERROR = 1002
-    """The peer broke RFC 6455. Reconnecting will not help; mend the client."""
+    """The peer broke RFC 6455. Reconnecting does not help; fix the client."""
     UNSUPPORTED_DATA = 1003
-    """TEXT came where BINARY was expected, or the reverse. Mend the client."""
+    """A TEXT message came where BINARY was expected, or the reverse. Fix the client."""
     NO_STATUS = 1005
     """Never sent: the peer closed without giving a code."""
     ABNORMAL = 1006
     """Never sent: the connection was lost without a closing handshake. Reconnect with a random delay."""
     INVALID_PAYLOAD = 1007
-    """A payload could not be decoded (bad UTF-8, bad JSON). Mend the client."""
+    """A payload could not be decoded (bad UTF-8, bad JSON). Fix the client."""
     POLICY_VIOLATION = 1008
-    """Refused by the application's rules. Do not reconnect unchanged."""
+    """The application's rules forbid it. Do not reconnect unchanged."""
     MESSAGE_TOO_BIG = 1009
-    """A message was over the size limit. Send smaller messages."""
+    """A message exceeds the size limit. Send smaller messages."""
     MANDATORY_EXTENSION = 1010
-    """Sent by clients only: the server did not negotiate an extension that the client needs."""
+    """Only clients send it: the server did not negotiate an extension that the client needs."""
     INTERNAL_ERROR = 1011
     """The server failed. Reconnect with a random, growing delay."""
     SERVICE_RESTART = 1012
@@ -49,6 +49,16 @@ class CloseCode(IntEnum):
     """A gateway got an invalid answer from the server behind it. Reconnect later."""
 
 
+def is_sendable(code: int) -> bool:
+    """Return whether an endpoint may send *code* in a close frame.
+
+    1004 is reserved, and 1005, 1006 and 1015 are never on the wire; 1016 to 2999 are not assigned.
+
+    Source: RFC 6455 sections 7.4.1 and 7.4.2.
+    """
+    return 3000 <= code <= 4999 or 1000 <= code <= 1003 or 1007 <= code <= 1014
+
+
 def check_close(code: int, reason: str | None) -> None:
     """Raise ValueError unless an endpoint may send *code* and *reason* in a close frame.
 
@@ -57,12 +67,12 @@ def check_close(code: int, reason: str | None) -> None:
 
     Source: RFC 6455 sections 5.5.1, 7.4.1 and 7.4.2.
     """
-    # bool is an int, and True a close code only by accident; its value fails the range check below.
+    # True is an int, too; its value fails the checks below.
     if not isinstance(code, int):
         raise ValueError(f"The close code must be an int, not {type(code).__name__}.")
     if not 1000 <= code <= 4999:
         raise ValueError(f"Invalid close code {code}: it must be between 1000 and 4999.")
-    if 1004 <= code <= 1006 or 1015 <= code <= 2999:
+    if not is_sendable(code):
         raise ValueError(f"Invalid close code {code}: it is reserved and may not be sent; applications use 4000-4999.")
     if reason is None:
         return

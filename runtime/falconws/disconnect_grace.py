@@ -1,4 +1,7 @@
-"""Responders that go on after their client has left: how long they may."""
+"""How long a responder may go on after its client has left.
+
+Owns that timer. Of the connection it knows only when it is lost.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,20 @@ from types import TracebackType
 
 from .websocket import WebSocket
 
-__all__ = ("LingerLimit",)
+__all__ = ("DisconnectGrace",)
 
 _logger = logging.getLogger("falconws")
 
 
-class LingerLimit:
+class DisconnectGrace:
     """A block that is cancelled, with a line in the log, when it still runs some time after the peer has left.
 
-    A responder that waits for the socket learns of the end by itself. One that waits for anything else would wait for
-    ever, and with it everything that it holds; asyncio knows no gentler way to end it.
+    A responder that waits for the WebSocket learns of the disconnect by itself. One that waits for anything else could
+    wait for ever, and would hold all its resources. asyncio has no gentler way to end it.
 
     Args:
-        ws: The connection. Its end counts from either side, but not when the application itself has closed it.
-        seconds: How long the block may go on; None lets it run.
+        ws: The connection. Its loss counts whoever caused it, but not when the application itself has closed it.
+        seconds: How long the block may go on; None sets no limit.
     """
 
     __slots__ = ("_expired", "_seconds", "_task", "_timer", "_ws")
@@ -45,7 +48,7 @@ class LingerLimit:
             self._timer.cancel()
         if not self._expired or self._task is None or self._task.uncancel():
             return False
-        # A responder may also have turned the cancellation into an end of its own.
+        # A responder may also have caught the cancellation and returned.
         return kind is None or issubclass(kind, asyncio.CancelledError)
 
     def _lost(self) -> None:
@@ -56,8 +59,8 @@ class LingerLimit:
         assert self._task is not None
         self._expired = True
         _logger.warning(
-            "The responder of WebSocket client %s still ran %g s after the client had left, and was cancelled "
-            "(ws_options.linger)",
+            "The responder of WebSocket client %s was cancelled: it still ran %g s after the client had left "
+            "(ws_options.disconnect_grace_s)",
             self._ws.client,
             self._seconds,
         )

@@ -1,13 +1,24 @@
-"""The errors that the runtime raises.
+"""The errors that the runtime raises, who is at fault, and what happens when nobody handles one.
 
-Each is, or derives from, the one of the same name in Falcon, so that handlers written for Falcon catch it::
+Each is, or derives from, Falcon's error of the same name, so that handlers written for Falcon catch it::
 
-    falcon.WebSocketDisconnected (ConnectionError)
-    └── WebSocketDisconnected        the peer's or the network's doing; code and reason say how it ended
-    falcon.PayloadTypeError (TypeError)          the client's fault; unhandled, it closes with 1003
-    falcon.OperationNotAllowed (ValueError)      the application's fault; unhandled, it closes with 1011
-    TemporarilyUnavailable                       nobody's fault here; unhandled, it is 503, or closes with 1013
-    └── BrokerUnavailable                        (in ``falconws.hub``)
+    ConnectionError
+    └── falcon.WebSocketDisconnected
+        └── WebSocketDisconnected       the client or the network; nothing is left to close
+    TypeError
+    └── falcon.PayloadTypeError         the client; closes with 1003
+        (exported as PayloadTypeError)
+    ValueError
+    └── falcon.OperationNotAllowed      the application; closes with 1011
+        (exported as OperationNotAllowed)
+    Exception
+    └── TemporarilyUnavailable          something that the service needs; 503, or closes with 1013
+        └── hub.BrokerUnavailable
+
+A ValueError of a media handler in ``receive_media()`` is the client's fault, and closes with 1007. Any other exception
+is the application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.error_close_code``).
+
+Owns no handling: that is ``app.py``'s.
 """
 
 from __future__ import annotations
@@ -21,26 +32,29 @@ __all__ = ("OperationNotAllowed", "PayloadTypeError", "TemporarilyUnavailable", 
 
 
 class TemporarilyUnavailable(Exception):  # noqa: N818 (named for what has happened, as Falcon's errors are)
-    """Something that the service needs is away for now, and clients should try again.
+    """Something that the service needs is unavailable for now, and clients should try again.
 
-    Where nobody handles it, an HTTP request and a handshake are answered with 503 (RFC 9110 section 15.6.4), and an
-    accepted WebSocket is closed with 1013, "Try Again Later".
+    The fault lies with neither the client nor the application. Unhandled, it answers an HTTP request or a handshake
+    with 503 (RFC 9110 section 15.6.4), and closes an accepted WebSocket with 1013, "Try Again Later".
     """
 
 
 class WebSocketDisconnected(falcon.WebSocketDisconnected):
-    """The connection is over: the client left, the network failed, or this side closed it."""
+    """The connection is closed: the client left, the network failed, or this side closed it.
+
+    It is not a fault of the application. Unhandled, it is one warning in the log.
+    """
 
     code: int
-    """The close code: the peer's own, 1005 when it gave none, 1006 when the connection was lost without a
+    """The close code: the peer's own; 1005 when the peer gave none; 1006 when the connection was lost without a
     closing handshake."""
 
     reason: str
-    """The close reason, or an empty string when there was none or the ASGI server does not pass it on."""
+    """The close reason; empty when there was none or the ASGI server does not pass it on."""
 
     def __init__(self, code: int | None = None, reason: str | None = None) -> None:
         super().__init__(code)
-        # Falcon's class turns an unknown code into 1000, as if all had gone well.
+        # Falcon's class turns a missing code into 1000, which would mean a normal close.
         self.code = CloseCode.ABNORMAL if code is None else code
         self.reason = reason or ""
 

@@ -35,23 +35,23 @@ class WebSocketOptions(FalconWebSocketOptions):
         A responder that sends without ever receiving can only learn of a disconnect by reading past its unread
         messages. Beyond ``max_receive_queue``, that many bytes of them are held for it, 64 bytes counted on top of
         each payload; then reading stops until the responder catches up. 0 never reads past ``max_receive_queue``.
-    ``linger`` (seconds, default 10)
+    ``disconnect_grace_s`` (seconds, default 10)
         How long a responder may go on after its client has left. Then it is cancelled, with a line in the log; None
         lets it run for ever, as Falcon does.
     ``allowed_origins`` (default None)
         Which pages may open a WebSocket: see the property.
     """
 
-    linger: float | None
+    disconnect_grace_s: float | None
     max_read_ahead: int
 
     # Falcon's options class has slots; without slots of its own a subclass gets a dict, and typos go unnoticed.
-    __slots__ = ("_origin_policy", "linger", "max_read_ahead")
+    __slots__ = ("_origin_policy", "disconnect_grace_s", "max_read_ahead")
 
     def __init__(self) -> None:
         super().__init__()
         self.media_handlers[WebSocketPayloadType.TEXT] = JSONHandlerWS()
-        self.linger = 10.0
+        self.disconnect_grace_s = 10.0
         self.max_read_ahead = 1 << 20
         self._origin_policy: OriginPolicy | None = None
 
@@ -81,6 +81,12 @@ class WebSocketOptions(FalconWebSocketOptions):
         return self._origin_policy
 
     def __repr__(self) -> str:
-        names: list[str] = ["error_close_code", "max_receive_queue", "max_read_ahead", "linger", "allowed_origins"]
+        names: list[str] = [
+            "error_close_code",
+            "max_receive_queue",
+            "max_read_ahead",
+            "disconnect_grace_s",
+            "allowed_origins",
+        ]
         values: list[Any] = [getattr(self, name) for name in names]
         return f"WebSocketOptions({', '.join(f'{n}={v!r}' for n, v in zip(names, values, strict=True))})"

@@ -1,7 +1,7 @@
 """One WebSocket connection as the responder sees it.
 
-Owns the states of a connection (handshake, open, closed) and what may be done in each. How messages arrive is
-``inbox.py``'s business, how objects become payloads that of the media handlers, who may connect that of ``app.py``.
+Owns the states of a connection (handshake, open, closed) and what is allowed in each. Must not know how messages
+arrive (``stream.py``), how objects become payloads (the media handlers) or who may connect (``app.py``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from .closecodes import CloseCode, check_close, http_status_to_close_code
-from .direct_stream import CONNECTION, Connection, DirectInbox, DirectOutbox
+from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
+from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
-from .stream import Event, Inbox, Outbox, Payload
+from .stream import AsgiStream, Payload, Receive, Send, Stream
 from .tasks import TaskScope
 
 __all__ = ("Headers", "WebSocket")
@@ -62,13 +63,13 @@ class WebSocket(falcon.asgi.WebSocket):
         "_accepted_subprotocol",
         "_asgi",
         "_binary",
+        "_bypass",
         "_denial",
         "_going_away",
-        "_inbox",
         "_options",
-        "_outbox",
         "_phase",
         "_spec_version",
+        "_stream",
         "_text",
         "client",
         "undecodable",
@@ -77,8 +78,8 @@ class WebSocket(falcon.asgi.WebSocket):
     def __init__(
         self,
         scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Event]],
-        send: Callable[[dict[str, Any]], Awaitable[None]],
+        receive: Receive,
+        send: Send,
         spec_version: str,
         options: WebSocketOptions,
         *,
@@ -96,23 +97,22 @@ class WebSocket(falcon.asgi.WebSocket):
         self._spec_version = spec_version
         extensions = scope.get("extensions") or {}
         self._denial = "websocket.http.response" in extensions
-        self._going_away: asyncio.Event | None = extensions.get("falconws.going_away")
-        connection: Connection | None = extensions.get(CONNECTION)
-        self._inbox: Inbox | DirectInbox
-        self._outbox: Outbox | DirectOutbox
+        self._going_away: asyncio.Event | None = extensions.get(GOING_AWAY_KEY)
+        connection: ConnectionExtension | None = extensions.get(CONNECTION_KEY)
+        self._stream: Stream
+        self._bypass: AsgiStream | None = None
+        """The stream, where its callables may be awaited without a coroutine of its own in between."""
         if connection is None:
-            self._inbox = Inbox(
+            self._stream = self._bypass = AsgiStream(
                 receive,
+                send,
                 options.max_receive_queue,
                 options.max_read_ahead,
                 cancellable=cancellable,
                 reason_given=_version(spec_version) >= (2, 4),
             )
-            self._outbox = Outbox(send, self._inbox)
         else:
-            self._inbox = DirectInbox(connection, receive)
-            self._outbox = DirectOutbox(connection, send, self._inbox)
-        self._inbox.start()
+            self._stream = DirectStream(connection, receive, send)
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -127,9 +127,9 @@ class WebSocket(falcon.asgi.WebSocket):
     @property
     def closed(self) -> bool:
         """True once either side has closed the connection, or it was lost, or the handshake was refused."""
-        if self._phase is _CLOSED or self._inbox.end is not None:
+        if self._phase is _CLOSED or self._stream.closed is not None:
             return True
-        self._inbox.want_news()
+        self._stream.watch_for_disconnect()
         return False
 
     @property
@@ -151,12 +151,12 @@ class WebSocket(falcon.asgi.WebSocket):
         return self._denial
 
     @property
-    def connection(self) -> Any:
-        """What the ASGI server offers as "falconws.connection", or None; for code that sends to very many.
+    def connection(self) -> ConnectionExtension | None:
+        """The ASGI server's extension "falconws.connection", or None; for code that sends to many connections.
 
         Source: docs/reference/asgi-extension.md.
         """
-        return self._outbox.connection if isinstance(self._outbox, DirectOutbox) else None
+        return self._stream.connection
 
     @property
     def subprotocol(self) -> str | None:
@@ -170,12 +170,12 @@ class WebSocket(falcon.asgi.WebSocket):
         1005 means that the peer gave none, 1006 that there was no closing handshake (or no handshake at all, when it
         was refused with ``deny()``).
         """
-        return None if self._inbox.end is None else self._inbox.end.code
+        return None if self._stream.closed is None else self._stream.closed.code
 
     @property
     def close_reason(self) -> str | None:
         """The close reason once the connection is over (an empty string when there was none), None before."""
-        return None if self._inbox.end is None else self._inbox.end.reason
+        return None if self._stream.closed is None else self._stream.closed.reason
 
     # Handshake
 
@@ -195,8 +195,8 @@ class WebSocket(falcon.asgi.WebSocket):
             raise OperationNotAllowed("accept() may only be called once on an open WebSocket connection")
         if self._phase is not _HANDSHAKE:
             raise OperationNotAllowed("accept() may not be called on a closed WebSocket connection")
-        if self._inbox.end is not None:
-            raise self._over()
+        if self._stream.closed is not None:
+            raise self._disconnected()
         event: dict[str, Any] = {"type": "websocket.accept"}
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
@@ -207,7 +207,7 @@ class WebSocket(falcon.asgi.WebSocket):
         try:
             await self._asgi(event)
         except OSError as error:
-            raise WebSocketDisconnected(*self._inbox.finish(CloseCode.ABNORMAL, "")) from error
+            raise WebSocketDisconnected(*self._stream.record_close(CloseCode.ABNORMAL, "")) from error
         except Exception as error:
             if subprotocol is not None and subprotocol not in self.subprotocols:
                 raise ValueError(
@@ -286,7 +286,7 @@ class WebSocket(falcon.asgi.WebSocket):
             # The server ignores the code; Falcon's test client tells by it what was refused.
             await self._send_close(http_status_to_close_code(status), None)
             return
-        self._inbox.finish(CloseCode.ABNORMAL, "")
+        self._stream.record_close(CloseCode.ABNORMAL, "")
         if not any(name == b"content-length" for name, _ in headers):
             headers = [*headers, (b"content-length", str(len(body)).encode())]
         try:
@@ -317,7 +317,7 @@ class WebSocket(falcon.asgi.WebSocket):
         check_close(code, reason)
         if self._phase is _CLOSED:
             return
-        if self._phase is _OPEN and isinstance(self._inbox, Inbox):
+        if self._phase is _OPEN and self._stream.connection is None:
             # Falcon's close() lets other tasks run first, and tests with Falcon's client lean on that: one that opens a
             # WebSocket which is closed at once has to find it open.
             for _ in range(_YIELDS_BEFORE_CLOSE):
@@ -325,14 +325,14 @@ class WebSocket(falcon.asgi.WebSocket):
         # Another task may have closed it meanwhile.
         if self._phase is not _CLOSED:
             self._phase = _CLOSED
-            self._inbox.stop()
-            if self._inbox.end is None:
+            self._stream.stop()
+            if self._stream.closed is None:
                 await self._send_close(code, reason)
 
     async def _send_close(self, code: int, reason: str | None) -> None:
         reason = reason or self._options.default_close_reasons.get(code) or ""
         # Before the event is sent, so that the code is ours whatever the server then tells a task that is receiving.
-        self._inbox.finish(code, reason)
+        self._stream.record_close(code, reason)
         # daphne wants a plain int.
         event: dict[str, Any] = {"type": "websocket.close", "code": int(code)}
         if reason and supports_reason(self._spec_version):
@@ -365,7 +365,7 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Other tasks may go on receiving and sending meanwhile. Works before ``accept()`` too.
         """
-        await self._inbox.wait_end()
+        await self._stream.wait_closed()
 
     def task_scope(self) -> TaskScope:
         """Return a context manager that runs coroutines side by side until one ends or the peer leaves.
@@ -387,19 +387,19 @@ class WebSocket(falcon.asgi.WebSocket):
     def when_lost(self, callback: Callable[[], object]) -> None:
         """Call *callback* once the peer is known to be gone, but not when this side closes; for ``App``."""
 
-        def on_end() -> None:
+        def on_closed() -> None:
             if self._phase is not _CLOSED:
                 callback()
 
-        self._inbox.on_end = on_end
-        if self._inbox.end is not None:
-            on_end()
+        self._stream.on_closed = on_closed
+        if self._stream.closed is not None:
+            on_closed()
 
     def release(self) -> None:
         """Stop what still runs in the background; called by ``App`` when the responder has ended."""
-        self._inbox.stop()
-        # Without it, the socket and its inbox would refer to each other until the garbage collector finds them.
-        self._inbox.on_end = None
+        self._stream.stop()
+        # The WebSocket and its stream would otherwise refer to each other until the garbage collector runs.
+        self._stream.on_closed = None
 
     # Sending
 
@@ -417,23 +417,22 @@ class WebSocket(falcon.asgi.WebSocket):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
-        outbox = self._outbox
-        if not outbox.at_hand:
-            await outbox.put(payload)
+        bypass = self._bypass
+        if bypass is None or not bypass.may_bypass_send:
+            await self._stream.send(payload)
             return
-        inbox = outbox.inbox
-        if inbox.end is not None:
-            raise self._over()
-        outbox.at_hand = False
-        inbox.news_wanted = True
-        if inbox.look_out is None:
-            inbox.want_news()
+        if bypass.closed is not None:
+            raise self._disconnected()
+        bypass.may_bypass_send = False
+        bypass.watching = True
+        if bypass.idle_timer is None:
+            bypass.watch_for_disconnect()
         try:
-            await outbox.send({"type": "websocket.send", "text": payload})
+            await bypass.asgi_send({"type": "websocket.send", "text": payload})
         except (OSError, RuntimeError) as error:
-            raise await outbox.explain(error) from error
+            raise await bypass.explain(error) from error
         finally:
-            outbox.sent()
+            bypass.sent()
 
     async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
         """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
@@ -442,7 +441,7 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._phase is not _OPEN:
             raise self._not_open()
         # bytes() of bytes is free; of the others it makes the copy that lets the caller reuse its buffer.
-        await self._outbox.put(bytes(payload))
+        await self._stream.send(bytes(payload))
 
     async def send_media(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
         """Send *media* as one message of *payload_type*, serialized by the handler configured for that type.
@@ -453,9 +452,9 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._phase is not _OPEN:
             raise self._not_open()
         if payload_type is WebSocketPayloadType.TEXT:
-            await self._outbox.put(self._text.serialize(media))
+            await self._stream.send(self._text.serialize(media))
         else:
-            await self._outbox.put(bytes(self._binary.serialize(media)))
+            await self._stream.send(bytes(self._binary.serialize(media)))
 
     # Receiving
 
@@ -475,38 +474,28 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        inbox = self._inbox
-        if inbox.at_hand and timeout is None and not inbox.receiving:
-            inbox.receiving = True
+        bypass = self._bypass
+        if bypass is not None and bypass.may_bypass_receive and timeout is None and not bypass.receiving:
+            bypass.receiving = True
             try:
-                event = await inbox.receive()
+                event = await bypass.asgi_receive()
             except BaseException:
-                inbox.abandon()
+                bypass.abandon()
                 raise
-            payload = inbox.received(event)
+            payload = bypass.received(event)
         else:
-            payload = await inbox.get(timeout)
+            payload = await self._stream.receive(timeout)
         if payload is None:
-            raise self._over()
+            raise self._disconnected()
         return payload if payload.__class__ is str else self._as_text(payload)
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
         """Return the payload of the next BINARY message. Everything else is as for ``receive_text()``."""
         if self._phase is not _OPEN:
             raise self._not_open()
-        inbox = self._inbox
-        if inbox.at_hand and timeout is None and not inbox.receiving:
-            inbox.receiving = True
-            try:
-                event = await inbox.receive()
-            except BaseException:
-                inbox.abandon()
-                raise
-            payload = inbox.received(event)
-        else:
-            payload = await inbox.get(timeout)
+        payload = await self._stream.receive(timeout)
         if payload is None:
-            raise self._over()
+            raise self._disconnected()
         return self._as_data(payload)
 
     async def receive_media(self, timeout: float | None = None) -> Any:
@@ -520,19 +509,9 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        inbox = self._inbox
-        if inbox.at_hand and timeout is None and not inbox.receiving:
-            inbox.receiving = True
-            try:
-                event = await inbox.receive()
-            except BaseException:
-                inbox.abandon()
-                raise
-            payload = inbox.received(event)
-        else:
-            payload = await inbox.get(timeout)
+        payload = await self._stream.receive(timeout)
         if payload is None:
-            raise self._over()
+            raise self._disconnected()
         return self._as_media(payload)
 
     def _as_text(self, payload: Payload) -> str:
@@ -574,11 +553,11 @@ class WebSocket(falcon.asgi.WebSocket):
     def _not_open(self) -> Exception:
         if self._phase is _HANDSHAKE:
             return OperationNotAllowed("WebSocket connection has not yet been accepted")
-        return self._over()
+        return self._disconnected()
 
-    def _over(self) -> WebSocketDisconnected:
-        end = self._inbox.end
-        return WebSocketDisconnected() if end is None else WebSocketDisconnected(*end)
+    def _disconnected(self) -> WebSocketDisconnected:
+        closed = self._stream.closed
+        return WebSocketDisconnected() if closed is None else WebSocketDisconnected(*closed)
 
 
 class _Messages(Generic[_T]):
@@ -591,7 +570,7 @@ class _Messages(Generic[_T]):
         kind: The type of payload that *convert* leaves as it is.
     """
 
-    __slots__ = ("_convert", "_inbox", "_kind", "_receive", "_ws")
+    __slots__ = ("_bypass", "_convert", "_kind", "_receive", "_ws")
 
     def __init__(
         self,
@@ -601,7 +580,7 @@ class _Messages(Generic[_T]):
         kind: type[str | bytes] | None = None,
     ) -> None:
         self._ws = ws
-        self._inbox = ws._inbox
+        self._bypass = ws._bypass
         self._receive = receive
         self._convert = convert
         self._kind = kind
@@ -610,16 +589,16 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
-        inbox = self._inbox
-        if inbox.at_hand and not inbox.receiving and self._ws._phase is _OPEN:
-            # As the receiving method does, without its coroutine.
-            inbox.receiving = True
+        bypass = self._bypass
+        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
+            # What `receive_text()` does, without its coroutine.
+            bypass.receiving = True
             try:
-                event = await inbox.receive()
+                event = await bypass.asgi_receive()
             except BaseException:
-                inbox.abandon()
+                bypass.abandon()
                 raise
-            payload = inbox.received(event)
+            payload = bypass.received(event)
             if payload is None:
                 raise StopAsyncIteration
             return payload if payload.__class__ is self._kind else self._convert(payload)  # type: ignore[return-value]

@@ -12,7 +12,7 @@ import pytest
 from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from tests.cli.conftest import Run
-from tests.cli.observing import one_line_error, tree
+from tests.cli.recorder import one_line_error, tree
 
 COMMANDS = list(cli.list_commands(click.Context(cli)))
 

@@ -164,7 +164,7 @@ def test_media_handlers_and_options_are_told(survey: dict[str, Any]) -> None:
     assert "text/csv" in handlers["response"]
     assert "text/csv" not in handlers["request"]
     assert survey["ws_options"]["allowed_origins"] == ["https://example.com"]
-    assert survey["ws_options"]["linger"] == 10.0
+    assert survey["ws_options"]["disconnect_grace_s"] == 10.0
 
 
 def test_a_table_and_a_tree_say_the_same(shop: Path, survey: dict[str, Any]) -> None:

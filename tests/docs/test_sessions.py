@@ -13,7 +13,6 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from tests.cli.projects.store import restore
 from tests.cli.pseudoterminal import terminal
 from tests.docs.shell import SESSIONS, Shell, assert_shows, read_session, session
 
@@ -153,11 +152,6 @@ def test_upgrading_to_a_template_of_one_s_own(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))
     shell.play(session("upgrade"))
-
-
-def test_upgrading_a_project_of_falconws_0_1(tmp_path: Path) -> None:
-    restore("0.1.0", tmp_path)
-    Shell(tmp_path).play(session("adopt"))
 
 
 def test_seeing_first_and_taking_back(tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ async def test_a_server_without_state_gives_an_empty_one() -> None:
 # Lingering
 
 
-async def test_a_responder_that_waits_for_something_else_is_cancelled_after_the_linger() -> None:
+async def test_a_responder_that_waits_for_something_else_is_cancelled_after_the_disconnect_grace_s() -> None:
     cancelled = asyncio.Event()
 
     async def responder(req: Any, ws: Any) -> None:
@@ -339,7 +339,7 @@ async def test_a_responder_that_waits_for_something_else_is_cancelled_after_the_
             cancelled.set()
 
     app = app_of(responder)
-    app.ws_options.linger = 0.01
+    app.ws_options.disconnect_grace_s = 0.01
     async with Client(app) as client:
         async with client.websocket("/") as ws:
             await ws.drop()
@@ -356,7 +356,7 @@ async def test_a_responder_that_closed_the_socket_itself_may_take_its_time() -> 
         finished.set()
 
     app = app_of(responder)
-    app.ws_options.linger = 0.01
+    app.ws_options.disconnect_grace_s = 0.01
     async with Client(app) as client, client.websocket("/"):
         await asyncio.wait_for(finished.wait(), 20)
 

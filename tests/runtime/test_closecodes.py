@@ -1,8 +1,14 @@
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falconws.closecodes import CloseCode, check_close, http_status_to_close_code
+from falconws.closecodes import CloseCode, check_close, http_status_to_close_code, is_sendable
+
+ROOT = Path(__file__).parents[2]
 
 # RFC 6455 section 7.4 and the IANA registry, restated.
 SENDABLE = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
@@ -10,6 +16,7 @@ SENDABLE = {*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)}
 
 @given(st.integers(min_value=-1, max_value=70_000))
 def test_only_codes_that_may_be_on_the_wire_pass(code: int) -> None:
+    assert is_sendable(code) == (code in SENDABLE)
     if code in SENDABLE:
         check_close(code, None)
     else:
@@ -62,3 +69,72 @@ def test_names_stand_for_the_registered_numbers() -> None:
 
 def test_http_statuses_follow_falcons_mapping() -> None:
     assert http_status_to_close_code(404) == 3404
+
+
+# The numbers are written once
+
+NOT_CONVERTED = {
+    "falconws_cli/bench/client.py",
+    "falconws_cli/connect/ending.py",
+    "runtime/falconws/server/drain.py",
+    "runtime/falconws/server/websocket/assembler.py",
+    "runtime/falconws/server/websocket/connection.py",
+    "runtime/falconws/server/websocket/deflate.py",
+    "runtime/falconws/server/websocket/frames.py",
+    "runtime/falconws/server/websocket/picows_adapter.py",
+    "runtime/falconws/server/websocket/protocol.py",
+}
+"""Modules that still have literals. Only ever shrinks."""
+
+
+def close_codes_in(source: str) -> Iterator[int]:
+    """Yield the lines of *source* with a literal close code.
+
+    1000 to 1015 count as close codes, except for operands of arithmetic and of comparisons by size. Other amounts are
+    written with an underscore: ``1_000``.
+    """
+    tree = ast.parse(source)
+    amounts: set[ast.expr] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp):
+            amounts |= {node.left, node.right}
+        elif isinstance(node, ast.Compare) and not isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
+            amounts |= {node.left, *node.comparators}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Constant)
+            and type(node.value) is int
+            and 1000 <= node.value <= 1015
+            and node not in amounts
+            and "_" not in (ast.get_source_segment(source, node) or "")
+        ):
+            yield node.lineno
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("ws.close(1000)", 1),
+        ("GOOD = (1000, 1001)", 2),
+        ("if code == 1006: pass", 1),
+        ("KNOWN = frozenset({*range(1007, 1015)})", 2),
+        ("def close(code=1011): ...", 1),
+        ("seconds = ms / 1000", 0),
+        ("if us < 1000: pass", 0),
+        ("BATCH = 1_000", 0),
+        ("x = '1000', 1016, 999", 0),
+    ],
+)
+def test_a_literal_close_code_is_told_from_an_amount(source: str, found: int) -> None:
+    assert len(list(close_codes_in(source))) == found
+
+
+def test_no_module_but_closecodes_has_a_literal_close_code() -> None:
+    paths = [*ROOT.joinpath("runtime/falconws").rglob("*.py"), *ROOT.joinpath("falconws_cli").rglob("*.py")]
+    literals = [
+        f"{name}:{line}"
+        for path in paths
+        if (name := path.relative_to(ROOT).as_posix()) not in NOT_CONVERTED | {"runtime/falconws/closecodes.py"}
+        for line in close_codes_in(path.read_text())
+    ]
+    assert literals == []

@@ -50,8 +50,8 @@ DIFFERENCES = {
     "Falcon drops them.",
     "disconnect_behind_unread_messages": "A responder that only sends learns of a disconnect behind unread messages. "
     "With Falcon it never does once the queue is full.",
-    "lingering_responder": "A responder that still runs 10 seconds after its client has left is cancelled "
-    "(`ws_options.linger`; None for Falcon's behaviour).",
+    "responder_without_its_client": "A responder that still runs 10 seconds after its client has left is cancelled "
+    "(`ws_options.disconnect_grace_s`; None for Falcon's behaviour).",
     "proposal_middleware": "Middleware methods may leave out the `ws` argument, as in the proposal. Falcon fails when "
     "it calls them.",
     "media_as_bytes": "What a BINARY media handler returns is sent as `bytes`, also when it is a `bytearray` or a "
@@ -873,7 +873,7 @@ async def test_unhandled_disconnect(app_class: AppClass, ours: bool, caplog: pyt
 
 
 async def test_unknown_close_code(app_class: AppClass, ours: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.stream._LEARN_END_S", 0.01)
+    monkeypatch.setattr("falconws.stream._DISCOVER_CLOSE_S", 0.01)
     codes: list[int] = []
 
     async def receiving(req: Any, ws: Any) -> None:
@@ -1009,7 +1009,7 @@ async def test_disconnect_behind_unread_messages(app_class: AppClass, ours: bool
     assert learned is ours
 
 
-async def test_lingering_responder(app_class: AppClass, ours: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_responder_without_its_client(app_class: AppClass, ours: bool, caplog: pytest.LogCaptureFixture) -> None:
     ended = asyncio.Event()
 
     async def responder(req: Any, ws: Any) -> None:
@@ -1023,8 +1023,8 @@ async def test_lingering_responder(app_class: AppClass, ours: bool, caplog: pyte
 
     app = app_of(app_class, responder)
     if ours:
-        assert app.ws_options.linger == 10.0
-        app.ws_options.linger = 0.01
+        assert app.ws_options.disconnect_grace_s == 10.0
+        app.ws_options.disconnect_grace_s = 0.01
     server = ScriptedServer()
     server.disconnect(code=1001, reason="")
     await serve(app, server)

@@ -9,7 +9,7 @@ def test_options_start_with_falcons_values_and_ours() -> None:
     assert ours.error_close_code == theirs.error_close_code
     assert ours.default_close_reasons == theirs.default_close_reasons
     assert ours.max_receive_queue == theirs.max_receive_queue
-    assert (ours.allowed_origins, ours.linger, ours.max_read_ahead) == (None, 10.0, 1024 * 1024)
+    assert (ours.allowed_origins, ours.disconnect_grace_s, ours.max_read_ahead) == (None, 10.0, 1024 * 1024)
 
 
 def test_a_misspelt_option_is_an_error() -> None:
@@ -30,6 +30,6 @@ def test_origins_are_checked_when_they_are_set() -> None:
 
 def test_they_show_what_they_are() -> None:
     assert repr(falconws.WebSocketOptions()) == (
-        "WebSocketOptions(error_close_code=1011, max_receive_queue=4, max_read_ahead=1048576, linger=10.0, "
+        "WebSocketOptions(error_close_code=1011, max_receive_queue=4, max_read_ahead=1048576, disconnect_grace_s=10.0, "
         "allowed_origins=None)"
     )

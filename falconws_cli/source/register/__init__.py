@@ -1,9 +1,9 @@
-"""Registrations: which statement and which import make a route, a middleware or a handler part of the app. Pure.
+"""Registrations: the statement and the imports that make a route, a middleware or a handler part of the app.
 
-Source text goes in, source text comes out. Every function is idempotent, and where it finds no place that is surely
-right it changes nothing and says which lines to add by hand. For each there is one that takes it back, with the same
-arguments: what was registered in a text and taken back leaves the text as it was, byte for byte. Its argument *added*,
-the `Registration.imports` of the time, makes that sure where an import that nothing used was there before.
+Every function is idempotent. When it is not certain where the statement belongs, the function changes nothing and
+returns the lines to add by hand. Each has a counterpart that removes the registration, with the same arguments and
+byte for byte: pass the `RegisterResult.imports` of the registration as *added*, so that an unused import that was
+there before stays. Pure; must not know the file system or the generators.
 """
 
 from falconws_cli.source.register.functions import append_functions, remove_functions
@@ -13,15 +13,15 @@ from falconws_cli.source.register.media_handlers import (
     unregister_media_handler,
 )
 from falconws_cli.source.register.middleware import register_middleware, unregister_middleware
-from falconws_cli.source.register.result import Outcome, Registration, Removal, RemovalOutcome
+from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.register.routes import register_route, unregister_route
 
 __all__ = [
-    "Outcome",
-    "Registration",
-    "Removal",
-    "RemovalOutcome",
+    "RegisterOutcome",
+    "RegisterResult",
+    "UnregisterResult",
+    "UnregisterOutcome",
     "append_functions",
     "media_handler_in",
     "register_media_handler",

@@ -1,4 +1,4 @@
-"""Where a module creates its app, and what it is called there. Pure."""
+"""Where a module creates its app, and what the app is called there. Pure; must not know what is registered."""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from falconws_cli.source.imports import bindings
 from falconws_cli.source.python import CannotEditError, Import, Source, dotted, index_of, last_name, walk_scope
-from falconws_cli.source.register.target import Place
+from falconws_cli.source.register.kind import InsertionPoint
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _CLASSES = (Import("falconws", "App"), Import("falcon.asgi", "App"))
@@ -19,9 +19,9 @@ class Creation:
     statement: ast.stmt
     block: list[ast.stmt]
     app: str | None
-    """None for an app that is returned at once."""
+    """None for an app that is returned without a name."""
     call: ast.Call | None
-    """The constructor's call; None where only an annotation tells that it is an app."""
+    """The call of the constructor; None when only an annotation shows that it is an app."""
 
 
 def creations(source: Source) -> list[Creation]:
@@ -46,7 +46,7 @@ def creations(source: Source) -> list[Creation]:
 
 
 def only_creation(source: Source) -> Creation | None:
-    """Return the statement that creates the module's only app, or that of create_app(); None when it is not clear."""
+    """Return the statement that creates the module's only app, or the app of create_app(); None when it is unclear."""
     found = creations(source)
     if len(found) > 1:
         factories = {id(node) for function in _factories(source) for node in ast.walk(function)}
@@ -54,8 +54,8 @@ def only_creation(source: Source) -> Creation | None:
     return found[0] if len(found) == 1 else None
 
 
-def app_place(source: Source, belongs: Callable[[ast.AST], bool]) -> Place:
-    """Return the place behind the app's creation, and behind the last statement that *belongs* there too.
+def app_insertion_point(source: Source, belongs: Callable[[ast.AST], bool]) -> InsertionPoint:
+    """Return the point after the app's creation, and after the last statement for which *belongs* is true.
 
     Raises:
         CannotEditError: The module creates no app that has a name, or several.
@@ -80,11 +80,11 @@ def app_place(source: Source, belongs: Callable[[ast.AST], bool]) -> Place:
             break
         if any(belongs(node) for node in [later, *walk_scope(later)]):
             last = later
-    return Place(block, last, app)
+    return InsertionPoint(block, last, app)
 
 
 def _branches(source: Source, found: list[Creation]) -> tuple[ast.stmt, list[ast.stmt]] | None:
-    """Return the conditional statement whose branches create the app, each in its way, and its block."""
+    """Return the conditional statement whose branches each create the app, and its block."""
     if len({creation.app for creation in found}) != 1:
         return None
     innermost = None
@@ -95,7 +95,7 @@ def _branches(source: Source, found: list[Creation]) -> tuple[ast.stmt, list[ast
                 innermost = (statement, block)
     if innermost is None:
         return None
-    # Two in one branch are two apps.
+    # Two creations in one branch are two apps.
     blocks = [id(creation.block) for creation in found]
     return innermost if len(set(blocks)) == len(blocks) else None
 
@@ -116,7 +116,7 @@ def _factories(source: Source) -> Iterator[_Function]:
 
 
 def _app_classes(source: Source) -> set[str]:
-    """Return what the module calls the class of an app: imported under any name, or derived from it."""
+    """Return the names of the app's class in this module: imports under any name, and subclasses."""
     names = {binding.expression for wanted in _CLASSES for binding in bindings(source, wanted)}
     for node in source.nodes:
         if isinstance(node, ast.ClassDef) and any(_is_app(base, names) for base in node.bases):

@@ -3,36 +3,36 @@
 import ast
 from collections.abc import Collection, Iterator
 
-from falconws_cli.source import layout
-from falconws_cli.source.brackets import items_of
+from falconws_cli.source import formatting
+from falconws_cli.source.brackets import literal_items
 from falconws_cli.source.imports import local_name
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, index_of, last_name
-from falconws_cli.source.register.apps import app_place
+from falconws_cli.source.register.apps import app_insertion_point
+from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, RegistrationKind, register, unregister
 from falconws_cli.source.register.middleware import adds_middleware
-from falconws_cli.source.register.result import Registration, Removal
-from falconws_cli.source.register.target import Item, Place, Target, register, unregister
+from falconws_cli.source.register.result import RegisterResult, UnregisterResult
 
 _PAYLOAD_TYPE = Import("falconws", "WebSocketPayloadType")
 
 
-def register_media_handler(text: str, package: str, *, payload: str, handler: Import) -> Registration:
+def register_media_handler(text: str, package: str, *, payload: str, handler: Import) -> RegisterResult:
     """Make *handler* the app's handler for *payload*, which is TEXT or BINARY."""
-    return register(text, package, _HandlerTarget(payload, handler))
+    return register(text, package, _MediaHandlerKind(payload, handler))
 
 
 def unregister_media_handler(
     text: str, package: str, *, payload: str, handler: Import, added: Collection[Import] | None = None
-) -> Removal:
-    """Take the handler for *payload* away, so that the app has its default one again.
+) -> UnregisterResult:
+    """Remove the handler for *payload*, so that the app has its default one again.
 
     Args:
         text: The module's source.
-        package: The package that the module is in.
+        package: The package of the module.
         payload: TEXT or BINARY.
         handler: The handler's class.
-        added: The imports that the registration added; None for all that are unused then.
+        added: The imports that registering added; None stands for all that are unused afterwards.
     """
-    return unregister(text, package, _HandlerTarget(payload, handler), added)
+    return unregister(text, package, _MediaHandlerKind(payload, handler), added)
 
 
 def media_handler_in(text: str, payload: str) -> str | None:
@@ -44,7 +44,7 @@ def media_handler_in(text: str, payload: str) -> str | None:
     return next((ast.unparse(value) for found, value, _ in _handlers(source) if found == payload), None)
 
 
-class _HandlerTarget(Target):
+class _MediaHandlerKind(RegistrationKind):
     extra = (_PAYLOAD_TYPE,)
 
     def __init__(self, payload: str, handler: Import) -> None:
@@ -57,7 +57,7 @@ class _HandlerTarget(Target):
         if source is not None:
             payload_type = _payload_type(source) or _PAYLOAD_TYPE.name
         target = f"{app}.ws_options.media_handlers[{payload_type}.{self.payload}]"
-        return layout.assignment(target, f"{name}()", indent=indent)
+        return formatting.assignment(target, f"{name}()", indent=indent)
 
     def needed(self, source: Source) -> tuple[Import, ...]:
         return () if _payload_type(source) else (_PAYLOAD_TYPE,)
@@ -70,8 +70,8 @@ class _HandlerTarget(Target):
                 raise CannotEditError(f"line {node.lineno} sets another handler for {payload}")
         return False
 
-    def place(self, source: Source, name: str) -> Place | Item:
-        return app_place(source, _sets_media_handler)
+    def insertion_point(self, source: Source, name: str) -> InsertionPoint | InsertedItem:
+        return app_insertion_point(source, _sets_media_handler)
 
     def found(self, source: Source, names: Collection[str]) -> list[Edit] | None:
         for block in source.blocks():
@@ -80,8 +80,8 @@ class _HandlerTarget(Target):
                     if payload != self.payload or not any(dotted(part) in names for part in ast.walk(value)):
                         continue
                     if isinstance(node, ast.Dict):
-                        return items_of(source, node).dropping(index_of(value, node.values))
-                    return [source.removing(statement, block)]
+                        return literal_items(source, node).remove_edits(index_of(value, node.values))
+                    return [source.remove_edit(statement, block)]
         return None
 
 

@@ -1,74 +1,74 @@
-"""Middleware: `app.add_middleware(...)`, or an item of the list that the app's constructor is given. Pure."""
+"""Middleware: `app.add_middleware(...)`, or an item of the constructor's `middleware` list. Pure."""
 
 import ast
 from collections.abc import Collection, Iterator
 
-from falconws_cli.source import layout
-from falconws_cli.source.brackets import items_of
+from falconws_cli.source import formatting
+from falconws_cli.source.brackets import literal_items
 from falconws_cli.source.imports import references
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, index_of, last_name
-from falconws_cli.source.register.apps import app_place, creations, only_creation
-from falconws_cli.source.register.result import Registration, Removal
-from falconws_cli.source.register.target import Item, Place, Target, register, unregister
+from falconws_cli.source.register.apps import app_insertion_point, creations, only_creation
+from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, RegistrationKind, register, unregister
+from falconws_cli.source.register.result import RegisterResult, UnregisterResult
 
 
-def register_middleware(text: str, package: str, *, middleware: Import, factory: str = "") -> Registration:
-    """Add the middleware to the app, behind those that it has.
+def register_middleware(text: str, package: str, *, middleware: Import, factory: str = "") -> RegisterResult:
+    """Add the middleware to the app, after those that it has.
 
     Args:
         text: The module's source.
-        package: The package that the module is in.
+        package: The package of the module.
         middleware: The middleware's class.
         factory: Class method that makes the instance; the class itself when empty.
     """
-    return register(text, package, _MiddlewareTarget(middleware, factory))
+    return register(text, package, _MiddlewareKind(middleware, factory))
 
 
 def unregister_middleware(
     text: str, package: str, *, middleware: Import, factory: str = "", added: Collection[Import] | None = None
-) -> Removal:
-    """Take the middleware away from the app, however it is made.
+) -> UnregisterResult:
+    """Remove the middleware from the app, however it is constructed.
 
     Args:
         text: The module's source.
-        package: The package that the module is in.
+        package: The package of the module.
         middleware: The middleware's class.
-        factory: What it was registered with.
-        added: The imports that the registration added; None for all that are unused then.
+        factory: The class method that it was registered with.
+        added: The imports that registering added; None stands for all that are unused afterwards.
     """
-    return unregister(text, package, _MiddlewareTarget(middleware, factory), added)
+    return unregister(text, package, _MiddlewareKind(middleware, factory), added)
 
 
 def adds_middleware(node: ast.AST) -> bool:
-    """Tell whether the node is a call of `add_middleware`."""
+    """Return whether the node is a call of `add_middleware`."""
     return isinstance(node, ast.Call) and last_name(node.func) == "add_middleware"
 
 
-class _MiddlewareTarget(Target):
+class _MiddlewareKind(RegistrationKind):
     def __init__(self, middleware: Import, factory: str) -> None:
         self.wanted = middleware
         self.factory = factory
         self.what = f"the middleware {middleware.name}"
 
     def statement(self, source: Source | None, app: str, name: str, indent: int) -> str:
-        return layout.bracketed(f"{app}.add_middleware(", [self._made(name)], ")", indent=indent)
+        return formatting.bracketed(f"{app}.add_middleware(", [self._made(name)], ")", indent=indent)
 
     def is_there(self, source: Source, names: Collection[str]) -> bool:
         return any(references(source, names))
 
-    def place(self, source: Source, name: str) -> Place | Item:
+    def insertion_point(self, source: Source, name: str) -> InsertionPoint | InsertedItem:
         creation = only_creation(source)
         listed = _listed(creation.call) if creation is not None else None
         place = None
         if creation is None or creation.app is not None or listed is None:
-            place = app_place(source, adds_middleware)
+            place = app_insertion_point(source, adds_middleware)
         if listed is None or (place is not None and creation is not None and place.statement is not creation.statement):
             assert place is not None
             return place
         code = self._made(name)
         try:
-            edits = items_of(source, listed).appending(code, [ast.parse(code, mode="eval").body])
-            return Item(edits, source.top_level_line(listed))
+            edits = literal_items(source, listed).append_edits(code, [ast.parse(code, mode="eval").body])
+            return InsertedItem(edits, source.top_level_line(listed))
         except CannotEditError:
             if place is None:
                 raise
@@ -80,13 +80,13 @@ class _MiddlewareTarget(Target):
                 call = statement.value if isinstance(statement, ast.Expr) else None
                 if isinstance(call, ast.Call) and adds_middleware(call) and len(call.args) == 1:
                     if _makes(call.args[0], names):
-                        return [source.removing(statement, block)]
+                        return [source.remove_edit(statement, block)]
                     if isinstance(call.args[0], ast.List) and [_makes(i, names) for i in call.args[0].elts] == [True]:
-                        return [source.removing(statement, block)]
+                        return [source.remove_edit(statement, block)]
         for listed in _lists(source):
             for item in listed.elts:
                 if _makes(item, names):
-                    return items_of(source, listed).dropping(index_of(item, listed.elts))
+                    return literal_items(source, listed).remove_edits(index_of(item, listed.elts))
         return None
 
     def _made(self, name: str) -> str:
@@ -94,7 +94,7 @@ class _MiddlewareTarget(Target):
 
 
 def _lists(source: Source) -> Iterator[ast.List]:
-    """Yield the lists of middleware: given to a constructor, or to add_middleware."""
+    """Yield the lists of middleware that a constructor or add_middleware() is given."""
     for creation in creations(source):
         listed = _listed(creation.call)
         if listed is not None:
@@ -112,7 +112,7 @@ def _listed(call: ast.Call | None) -> ast.List | None:
 
 
 def _makes(node: ast.expr, names: Collection[str]) -> bool:
-    """Tell whether the expression makes an instance of a named class: `Name(...)` or `Name.factory(...)`."""
+    """Return whether the expression creates an instance of a named class: `Name(...)` or `Name.factory(...)`."""
     if not isinstance(node, ast.Call):
         return False
     if dotted(node.func) in names:

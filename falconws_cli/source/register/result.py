@@ -1,4 +1,4 @@
-"""What became of a registration, or of taking one back."""
+"""The results of registering and unregistering."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,8 +6,8 @@ from enum import Enum
 from falconws_cli.source.python import Import
 
 
-class Outcome(Enum):
-    """What became of a registration."""
+class RegisterOutcome(Enum):
+    """Whether the statement was added."""
 
     REGISTERED = "registered"
     ALREADY = "already registered"
@@ -15,20 +15,20 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Registration:
-    """The outcome; *text* is the source afterwards, *lines* is what a user would add by hand."""
+class RegisterResult:
+    """The result of registering: *text* is the edited source, *lines* are what a user would add by hand."""
 
     what: str
-    outcome: Outcome
+    outcome: RegisterOutcome
     text: str
     lines: tuple[str, ...]
     reason: str = ""
     imports: tuple[Import, ...] = ()
-    """The imports that were added, without those that were there."""
+    """The imports that were added, without those that were already there."""
 
 
-class RemovalOutcome(Enum):
-    """What became of taking a registration back."""
+class UnregisterOutcome(Enum):
+    """Whether the statement was removed."""
 
     REMOVED = "removed"
     ABSENT = "not registered"
@@ -36,15 +36,15 @@ class RemovalOutcome(Enum):
 
 
 @dataclass(frozen=True)
-class Removal:
-    """The outcome; *text* is the source afterwards.
+class UnregisterResult:
+    """The result of unregistering: *text* is the edited source.
 
-    *lines* are those of the text that still use what was registered: a user has to see to them. There may be some
-    after a removal too.
+    *lines* are the lines that still use what was registered, for the user to edit. There may be some after a
+    successful removal too.
     """
 
     what: str
-    outcome: RemovalOutcome
+    outcome: UnregisterOutcome
     text: str
     lines: tuple[str, ...] = ()
     reason: str = ""

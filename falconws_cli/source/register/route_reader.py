@@ -1,14 +1,13 @@
-"""Which routes a source adds."""
+"""Reads the routes that a module adds: calls of `add_route`, and tables that a loop adds routes from.
 
-from __future__ import annotations
+Pure. Must not know how a route is added or removed.
+"""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from falconws_cli.source.python import CannotEditError, Source, dotted, walk_scope
-
-__all__ = ("routes_in",)
+from falconws_cli.source.python import CannotEditError, Source, dotted, walk_scope, walk_values
 
 
 def routes_in(text: str) -> dict[str, str]:
@@ -17,26 +16,28 @@ def routes_in(text: str) -> dict[str, str]:
         source = Source(text, "")
     except CannotEditError:
         return {}
-    routes = {}
-    for call in (node for node in source.nodes if isinstance(node, ast.Call)):
-        template, resource = _route(call)
-        if template is not None:
-            routes[template] = ast.unparse(resource) if resource is not None else "another resource"
-    for table in _tables(source):
-        for template_node, resource in table.pairs:
-            if (template := _string(template_node)) is not None:
-                routes[template] = ast.unparse(resource)
-    return routes
+    calls = (route_of(node) for node in source.nodes if isinstance(node, ast.Call))
+    unknown = {template: "another resource" for template, resource in calls if template and resource is None}
+    return unknown | {route.template: ast.unparse(route.resource) for route in routes(source)}
 
 
 @dataclass(frozen=True)
-class _Table:
-    """A literal of pairs, and the loop that adds a route for each."""
+class Route:
+    """A route with a literal template, and the node that states it."""
+
+    template: str
+    resource: ast.expr
+    node: ast.expr
+
+
+@dataclass(frozen=True)
+class RouteTable:
+    """A literal of pairs, and the loop that adds a route for each of them."""
 
     loop: ast.For
     literal: ast.List | ast.Tuple | ast.Dict
     called: bool
-    """Whether the loop makes the resource of a class."""
+    """Whether the loop creates the resource from a class."""
 
     @property
     def pairs(self) -> list[tuple[ast.expr, ast.expr]]:
@@ -45,32 +46,33 @@ class _Table:
         return [(i.elts[0], i.elts[1]) for i in self.literal.elts if isinstance(i, (ast.Tuple, ast.List))]
 
 
-def _routes(source: Source) -> Iterator[tuple[str, ast.expr, ast.expr]]:
-    """Yield template, resource and place of every route with a literal template."""
+def routes(source: Source) -> Iterator[Route]:
+    """Yield every route with a literal template."""
     for node in source.nodes:
         if isinstance(node, ast.Call):
-            template, resource = _route(node)
+            template, resource = route_of(node)
             if template is not None and resource is not None:
-                yield template, resource, node
-    for table in _tables(source):
+                yield Route(template, resource, node)
+    for table in route_tables(source):
         for template_node, resource in table.pairs:
-            if (template := _string(template_node)) is not None:
-                yield template, resource, template_node
+            if (template := string_value(template_node)) is not None:
+                yield Route(template, resource, template_node)
 
 
-def _tables(source: Source) -> Iterator[_Table]:
+def route_tables(source: Source) -> Iterator[RouteTable]:
+    """Yield every literal from which a loop adds routes."""
     for node in source.nodes:
         if isinstance(node, ast.For):
-            calls = _route_calls(node)
+            calls = route_calls(node)
             literal = _literal(source, node.iter)
             if len(calls) == 1 and literal is not None and not calls[0].keywords:
                 called = _adds_each(node, calls[0])
                 if called is not None:
-                    yield _Table(node, literal, called)
+                    yield RouteTable(node, literal, called)
 
 
 def _adds_each(loop: ast.For, call: ast.Call) -> bool | None:
-    """Tell whether the loop, which adds each of its pairs, makes the resource of a class; None when it does not."""
+    """Return whether the loop creates each resource from a class; None when it does not add each of its pairs."""
     if isinstance(loop.target, ast.Name):
         starred = len(call.args) == 1 and isinstance(call.args[0], ast.Starred) and call.args[0].value
         return False if isinstance(starred, ast.Name) and starred.id == loop.target.id else None
@@ -97,7 +99,9 @@ def _literal(source: Source, iterated: ast.expr) -> ast.List | ast.Tuple | ast.D
         iterated, as_dict = iterated.func.value, True
     if isinstance(iterated, ast.Name):
         name = iterated.id
-        stores = [n for n in source.nodes if isinstance(n, ast.Name) and n.id == name and _is_store(n)]
+        stores = [
+            n for n in source.nodes if isinstance(n, ast.Name) and n.id == name and not isinstance(n.ctx, ast.Load)
+        ]
         values = [
             statement.value
             for block in source.blocks()
@@ -116,11 +120,33 @@ def _literal(source: Source, iterated: ast.expr) -> ast.List | ast.Tuple | ast.D
     return iterated if pairs else None
 
 
-def _is_store(node: ast.Name) -> bool:
-    return not isinstance(node.ctx, ast.Load)
+def has_untraced_pair(source: Source, template: str, names: Collection[str]) -> bool:
+    """Return whether the module has a pair of *template* and a named class, in a table of a form that is unknown."""
+    return any(
+        isinstance(node, (ast.Tuple, ast.List))
+        and len(node.elts) >= 2
+        and string_value(node.elts[0]) == template
+        and refers_to(source, node.elts[1], names)
+        for node in walk_values(source.tree)
+    )
 
 
-def _route_calls(statement: ast.stmt) -> list[ast.Call]:
+def refers_to(source: Source, resource: ast.expr, names: Collection[str]) -> bool:
+    """Return whether *resource* is one of the named classes, an instance, or a variable that holds an instance."""
+    if any(dotted(node) in names for node in ast.walk(resource)):
+        return True
+    if not isinstance(resource, ast.Name):
+        return False
+    return any(
+        isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == resource.id for target in node.targets)
+        and any(dotted(part) in names for part in ast.walk(node.value))
+        for node in source.nodes
+    )
+
+
+def route_calls(statement: ast.stmt) -> list[ast.Call]:
+    """Return the calls of `add_route` in a statement, without those in nested functions and classes."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return []
     return [
@@ -130,15 +156,16 @@ def _route_calls(statement: ast.stmt) -> list[ast.Call]:
     ]
 
 
-def _route(call: ast.Call) -> tuple[str | None, ast.expr | None]:
-    """Return the literal template and the resource of a call of add_route."""
+def route_of(call: ast.Call) -> tuple[str | None, ast.expr | None]:
+    """Return the literal template and the resource of a call of `add_route`; None for what it does not have."""
     if not (isinstance(call.func, ast.Attribute) and call.func.attr == "add_route"):
         return None, None
     arguments = {keyword.arg: keyword.value for keyword in call.keywords}
     template = call.args[0] if call.args else arguments.get("uri_template")
     resource = call.args[1] if len(call.args) > 1 else arguments.get("resource")
-    return _string(template), resource
+    return string_value(template), resource
 
 
-def _string(node: ast.expr | None) -> str | None:
+def string_value(node: ast.expr | None) -> str | None:
+    """Return the value of a string literal, else None."""
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None

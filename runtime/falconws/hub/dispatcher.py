@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from .backpressure import Turns
 from .broadcast import Encoder
 from .broker import Broker, BrokerUnavailable, Health, History, Publication
 from .checks import check_name
@@ -65,7 +64,6 @@ class Switchboard:
         self._recoveries = Recoveries(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
         self.rooms: dict[str, Room] = {}
-        self.turns = Turns()
         self._media = media
         self._on_drop = on_drop
         self._complaints = Complaints()
@@ -96,7 +94,6 @@ class Switchboard:
             for room in rooms.values():
                 for follower in room.followers:
                     follower.end()
-                self.turns.closed(room)
                 _settle(room)
             self.replays.forget()
             self._comings.stop()
@@ -221,7 +218,6 @@ class Switchboard:
 
     def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
         self.rooms.pop(room.name, None)
-        self.turns.closed(room)
         _settle(room, error)
 
     def release(self, room: Room) -> None:
@@ -256,7 +252,6 @@ class Switchboard:
         if room is not None:
             self._comings.flush(room)
             room.take(publication)
-            self.turns.delivered(room)
 
     def interrupted(self, reason: str) -> None:
         """Know that deliveries may be missing from now on."""
@@ -294,9 +289,7 @@ class Switchboard:
 
     def _take_history(self, room: Room, history: History, held: tuple[Publication, ...]) -> bool:
         self._comings.flush(room)
-        flows = room.take_history(history, held)
-        self.turns.delivered(room)
-        return flows
+        return room.take_history(history, held)
 
     def _watched(self) -> Iterable[str]:
         return [room.name for room in self.rooms.values() if room.watchers]

@@ -214,8 +214,7 @@ class Hub:
 
         Raises:
             BrokerUnavailable: Whether the message will arrive is not known.
-            RuntimeError: The hub does not run, or belongs to another event loop; or this very task listens to the room
-                with the policy ``block``, and would wait for itself.
+            RuntimeError: The hub does not run, or belongs to another event loop.
             TypeError, ValueError: *media* cannot be serialized, *room* is no name, or *key* is no text.
         """
         switchboard = self._running()
@@ -224,16 +223,9 @@ class Hub:
         _check_key(key)
         payload = self._media.payload(media, payload_type)
         size = _size(payload)
-        local = switchboard.rooms.get(room)
-        if local is not None:
+        if room in switchboard.rooms:
             await switchboard.pace(size)
-        broker = switchboard.broker
-        if local is not None and local.blocking:
-            position = await switchboard.turns.publish(
-                local, size, lambda: broker.publish(room, payload, key=key), self._timeout_s
-            )
-        else:
-            position = await broker.publish(room, payload, key=key)
+        position = await switchboard.broker.publish(room, payload, key=key)
         switchboard.stats.published += 1
         return position
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from .broadcast import AS_EVENT
 from .events import Gap, Message
@@ -27,7 +27,7 @@ class Listener(Subscriber):
     ``async with hub.listen(...) as messages:``. It ends with the loop, the block, or the hub.
     """
 
-    __slots__ = ("_consumer", "_since", "_too_slow", "_waiter")
+    __slots__ = ("_since", "_too_slow", "_waiter")
 
     def __init__(
         self,
@@ -42,7 +42,6 @@ class Listener(Subscriber):
         super().__init__(hub, policy, AS_EVENT)
         self._since: dict[str, Position | None] | None = since_for(rooms, since)
         self._waiter: asyncio.Future[None] | None = None
-        self._consumer: asyncio.Task[Any] | None = None
         self._too_slow = False
 
     @property
@@ -78,7 +77,7 @@ class Listener(Subscriber):
         """Iterate over messages, and gaps in their place, until the hub stops.
 
         Raises:
-            ListenerTooSlow: The policy is ``disconnect`` or ``block``, and the loop has not kept up.
+            ListenerTooSlow: The policy is ``disconnect``, and the loop has not kept up.
             BrokerUnavailable: The broker cannot be reached.
         """
         # A generator, so that a loop that is left, by `break` or an error, stops listening.
@@ -91,7 +90,6 @@ class Listener(Subscriber):
                 yield event
 
     async def _next(self) -> Message | Gap | None:
-        self._consumer = asyncio.current_task()
         while True:
             if self._too_slow:
                 raise ListenerTooSlow(
@@ -101,7 +99,6 @@ class Listener(Subscriber):
                 return None
             if self._backlog and not self._joining:
                 event = self._backlog.pop().event
-                self._wake_publishers()
                 # Who came and who left are not among them, and would be told by ``subscribe()``.
                 if isinstance(event, Message | Gap):
                     return event
@@ -113,10 +110,6 @@ class Listener(Subscriber):
                 await self._waiter
             finally:
                 self._waiter = None
-
-    def is_consumed_by(self, task: asyncio.Task[Any] | None) -> bool:
-        """Whether *task* is the one that runs the loop: it cannot wait for itself."""
-        return task is not None and task is self._consumer
 
     def _detach(self) -> None:
         super()._detach()

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from .checks import check_count, check_seconds
+from .checks import check_count
 
 __all__ = ("Policy",)
 
 _MAX_MESSAGES = 256
 _MAX_BYTES = 256 * 1024
-_BLOCK_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +31,16 @@ class Policy:
     """That of the class method."""
     max_messages: int
     max_bytes: int
-    timeout_s: float = 0.0
-    """Seconds that ``block`` makes a publisher wait."""
 
     @property
     def drops(self) -> bool:
         """Whether a subscriber may miss messages and stay; otherwise it is disconnected when it would."""
-        return self.name not in ("disconnect", "block")
+        return self.name != "disconnect"
 
     def __post_init__(self) -> None:
         call = f"Policy.{self.name}"
         check_count(call, "max_messages", self.max_messages)
         check_count(call, "max_bytes", self.max_bytes)
-        check_seconds(call, "timeout_s", self.timeout_s, or_zero=True)
 
     @classmethod
     def drop_oldest(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
@@ -72,20 +68,3 @@ class Policy:
         The default: with a history it is the policy that loses nothing.
         """
         return cls("disconnect", max_messages, max_bytes)
-
-    @classmethod
-    def block(
-        cls,
-        *,
-        timeout_s: float = _BLOCK_TIMEOUT_S,
-        max_messages: int = _MAX_MESSAGES,
-        max_bytes: int = _MAX_BYTES,
-    ) -> Self:
-        """Make publishers wait until there is room, for *timeout_s* at most; then disconnect the subscriber.
-
-        With 0 they do not wait: the subscriber is disconnected as with ``disconnect``.
-
-        Only publishers of the same process can be made to wait. When messages of other processes fill the backlog, the
-        subscriber is disconnected at once.
-        """
-        return cls("block", max_messages, max_bytes, timeout_s)

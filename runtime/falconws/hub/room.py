@@ -40,15 +40,11 @@ _logger = logging.getLogger("falconws.hub")
 
 
 class Follower(Protocol):
-    """A subscriber as the room, and who publishes to it, sees it."""
+    """A subscriber as the room sees it."""
 
     encode: Encode | None
     direct: Broadcaster | None
     """The connection that a message may be sent on at once; None when it has to be offered."""
-
-    @property
-    def blocks(self) -> bool:
-        """Whether publishers wait for it."""
 
     @property
     def watches(self) -> bool:
@@ -59,12 +55,6 @@ class Follower(Protocol):
 
     def miss(self, room: Room, *, told: bool) -> None:
         """Know that messages of *room* behind its position are lost, and whether the client can be told so."""
-
-    def has_room(self, size: int) -> bool:
-        """Whether a message of *size* bytes would find room."""
-
-    async def wait_for_room(self, size: int, started: float) -> None:
-        """Return when one may."""
 
     def end(self) -> None:
         """End it because the hub stops."""
@@ -88,7 +78,6 @@ class Room:
         "_fans",
         "_held",
         "_hub",
-        "blocking",
         "epoch",
         "followers",
         "name",
@@ -105,8 +94,6 @@ class Room:
         self.epoch = ""
         self.offset = 0
         """That of the last publication that was delivered here."""
-        self.blocking = 0
-        """How many followers make publishers wait."""
         self.watchers = 0
         """How many followers want to be told who leaves."""
         self.settled: asyncio.Future[None] | None = None
@@ -126,14 +113,12 @@ class Room:
         """Deliver to *follower* from the next publication on."""
         self.followers.add(follower)
         self._fans = None
-        self.blocking += follower.blocks
         self.watchers += follower.watches
 
     def remove(self, follower: Follower) -> None:
         """End deliveries to *follower*, which was added."""
         self.followers.discard(follower)
         self._fans = None
-        self.blocking -= follower.blocks
         self.watchers -= follower.watches
 
     def rearrange(self) -> None:

@@ -5,7 +5,6 @@ Who takes what waits is the subclasses' business: a connection (``subscription.p
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +56,6 @@ class Subscriber:
         "_policy",
         "_rooms",
         "_seen",
-        "_space_waiters",
         "_stood",
         "direct",
         "encode",
@@ -79,7 +77,6 @@ class Subscriber:
         self._dropped: Counter[str] | None = None
         self._gaps: set[str] | None = None
         self._seen: dict[str, Position] | None = None
-        self._space_waiters: list[asyncio.Future[None]] | None = None
         self._stood: dict[str, Position] | None = None
 
     # Where it stands
@@ -220,7 +217,6 @@ class Subscriber:
             if self._backlog is not None:
                 # Who has left a room is told nothing of it any more.
                 self._backlog.discard(room.name)
-                self._wake_publishers()
             self._hub.release(room)
 
     def _detach(self) -> None:
@@ -232,7 +228,6 @@ class Subscriber:
         self._backlog = None
         for room in self._rooms:
             self._leave(room)
-        self._wake_publishers()
 
     # Deliveries
 
@@ -247,11 +242,6 @@ class Subscriber:
     def client(self) -> str:
         """Who it is, for logs."""
         raise NotImplementedError
-
-    @property
-    def blocks(self) -> bool:
-        """Whether publishers wait for it."""
-        return self._policy.name == "block"
 
     @property
     def watches(self) -> bool:
@@ -336,38 +326,6 @@ class Subscriber:
     def _evict(self, reason: str) -> None:
         """Tell the consumer why it ends; it is detached already."""
         raise NotImplementedError
-
-    # Publishers that wait
-
-    def has_room(self, size: int) -> bool:
-        """Whether a message of *size* bytes would find room."""
-        return not self._backlog or self._backlog.has_room(size)
-
-    async def wait_for_room(self, size: int, started: float) -> None:
-        """Return when a message of *size* bytes may find room; disconnect when that takes too long.
-
-        Args:
-            size: In bytes.
-            started: When the publisher began to wait, by the event loop's clock.
-        """
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout_at(started + self._policy.timeout_s):
-                while not self.has_room(size):
-                    waiter = loop.create_future()
-                    if self._space_waiters is None:
-                        self._space_waiters = []
-                    self._space_waiters.append(waiter)
-                    await waiter
-        except TimeoutError:
-            if not self._over:
-                self._disconnect(TOO_SLOW)
-
-    def _wake_publishers(self) -> None:
-        waiters, self._space_waiters = self._space_waiters, None
-        for waiter in waiters or ():
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 def _previous(publication: Publication) -> int:

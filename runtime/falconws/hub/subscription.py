@@ -265,7 +265,6 @@ class Subscription(Subscriber):
                 else:
                     # What is refused first, on a writable connection, is too large for it.
                     self._sending = self._hub.spawn(self._send_waiting())
-                self._wake_publishers()
                 return
             backlog.pop()
             sent = True
@@ -276,7 +275,6 @@ class Subscription(Subscriber):
         self._backlog = None
         if self._connection is not None and not self._seen:
             self._go_direct(self._connection)
-        self._wake_publishers()
 
     def _prepared(self, outgoing: Outgoing) -> object:
         if outgoing.prepared is None:
@@ -293,7 +291,6 @@ class Subscription(Subscriber):
                     if not self._backlog:
                         break
                     payload = self._backlog.pop().payload
-                    self._wake_publishers()
                     await self._send(payload)
                 if self._connection is not None:
                     # One message was too large for the extension; the next may not be.

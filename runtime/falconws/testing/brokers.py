@@ -1,173 +1,72 @@
-"""What every broker of the hub has to promise, as checks that any package can run against its own.
+"""The promises of every broker of the hub, as checks that any package can run against its own.
 
-Each check makes brokers with the factory that it is given, two for two processes on one server, in rooms that nobody
-else uses. Knows the port only; runs on any server that the factory connects to.
+Each check makes brokers with the factory that it is given: two, where it stands for two processes on one server. Each
+uses rooms of its own. Knows the broker port only; runs on any server that the factory connects to.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Awaitable, Callable
 
-from falconws.hub.broker import Broker, Entry, HistoryLimits, Payload, Publication
+from falconws.hub.broker import Entry, HistoryLimits, Payload
 from falconws.hub.position import Position
+
+from .broker_harness import (
+    LIMITS,
+    BrokerFactory,
+    Node,
+    Recorder,
+    expect,
+    expect_chain,
+    new_room,
+    soon,
+    started,
+    until,
+)
 
 __all__ = ("BROKER_CHECKS", "BrokerFactory", "check_broker")
 
-BrokerFactory = Callable[[HistoryLimits], Broker]
-"""Makes a broker that is not started; all that one factory makes share one server."""
-
-_WAIT_S = 20.0
-"""No wait takes longer; most take milliseconds."""
-
-_LIMITS = HistoryLimits(messages=100, age_s=60)
 _LEASE_S = 60.0
 _SHORT_LEASE_S = 1.0
 _LEASE_TO_RENEW_S = 3.0
 """Longer than a renewal may take to come on a busy machine, and to be waited for."""
-
-_names = itertools.count()
-
-
-class _Recorder:
-    """A sink that writes everything down."""
-
-    def __init__(self) -> None:
-        self.publications: list[Publication] = []
-        self.presence: list[tuple[str, ...]] = []
-        self._changed = asyncio.Event()
-
-    def deliver(self, publication: Publication) -> None:
-        self.publications.append(publication)
-        self._changed.set()
-
-    def interrupted(self, reason: str) -> None:
-        self._changed.set()
-
-    def restored(self) -> None:
-        self._changed.set()
-
-    def joined(self, room: str, member: str, info: bytes) -> None:
-        self.presence.append(("joined", room, member, info.decode()))
-        self._changed.set()
-
-    def left(self, room: str, member: str) -> None:
-        self.presence.append(("left", room, member))
-        self._changed.set()
-
-    def payloads(self, room: str) -> list[Payload]:
-        return [publication.payload for publication in self.publications if publication.room == room]
-
-    async def until(self, reached: Callable[[], bool], what: str) -> None:
-        try:
-            async with asyncio.timeout(_WAIT_S):
-                while not reached():
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            raise AssertionError(
-                f"Not within {_WAIT_S:g} s: {what}. Delivered: {self.publications!r:.2000}; {self.presence!r:.1000}"
-            ) from None
-
-
-class _Node:
-    """A started broker with its sink: one process of several."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.sink = _Recorder()
-
-
-@asynccontextmanager
-async def _nodes(factory: BrokerFactory, count: int, limits: HistoryLimits = _LIMITS) -> AsyncIterator[list[_Node]]:
-    nodes = [_Node(factory(limits)) for _ in range(count)]
-    try:
-        for node in nodes:
-            await _soon(node.broker.start(node.sink), "start() returns")
-        yield nodes
-    finally:
-        for node in nodes:
-            await _soon(node.broker.stop(), "stop() returns")
-
-
-async def _soon(awaitable: Awaitable[Any], what: str) -> Any:
-    try:
-        async with asyncio.timeout(_WAIT_S):
-            return await awaitable
-    except TimeoutError:
-        raise AssertionError(f"Not within {_WAIT_S:g} s: {what}") from None
-
-
-async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for what only the server knows."""
-
-    async def poll() -> None:
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.02)
-
-    await _soon(poll(), what)
-
-
-def _room() -> str:
-    return f"check:{secrets.token_hex(4)}:{next(_names)}"
-
-
-def _expect(actual: object, expected: object, what: str) -> None:
-    if actual != expected:
-        raise AssertionError(f"{what}: expected {expected!r:.1500}, got {actual!r:.1500}")
-
-
-def _expect_chain(publications: Sequence[Publication], since: Position, what: str) -> None:
-    """Expect that each publication says it follows the one before, and the first that it follows *since*."""
-    before = since
-    for publication in publications:
-        _expect(publication.position.epoch, before.epoch, f"{what}: the epoch of {publication!r}")
-        _expect(publication.previous, before.offset, f"{what}: what {publication!r:.200} follows")
-        if publication.position.offset <= before.offset:
-            raise AssertionError(f"{what}: {publication.position} does not come after {before}")
-        before = publication.position
 
 
 # Messages
 
 
 async def publish_returns_positions_that_grow(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1) as [node]:
-        room = _room()
+    async with started(factory, 1) as [node]:
+        room = new_room()
         positions = [await node.broker.publish(room, f"{number}") for number in range(5)]
-        _expect(len({position.epoch for position in positions}), 1, "the number of epochs")
-        _expect(sorted(set(positions)), positions, "positions in the order of publishing")
+        expect(len({position.epoch for position in positions}), 1, "the number of epochs")
+        expect(sorted(set(positions)), positions, "positions in the order of publishing")
 
 
 async def a_subscriber_gets_all_after_its_position(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as [publisher, subscriber]:
-        room = _room()
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
 
         async def publish() -> None:
             for number in range(200):
                 await publisher.broker.publish(room, str(number))
 
         publishing = asyncio.create_task(publish())
-        await publisher.broker.publish(_room(), "elsewhere")
+        await publisher.broker.publish(new_room(), "elsewhere")
         top = await subscriber.broker.subscribe(room)
-        await _soon(publishing, "200 messages are published")
+        await soon(publishing, "200 messages are published")
         last = await publisher.broker.publish(room, "last")
         await subscriber.sink.until(lambda: subscriber.sink.payloads(room)[-1:] == ["last"], "the last message comes")
         delivered = [p for p in subscriber.sink.publications if p.position.offset > top.offset]
-        _expect_chain(delivered, top, "what comes after subscribe()")
-        _expect(delivered[-1].position, last, "the position of the last delivery")
+        expect_chain(delivered, top, "what comes after subscribe()")
+        expect(delivered[-1].position, last, "the position of the last delivery")
 
 
 async def payloads_come_back_as_they_were(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as [publisher, subscriber]:
-        room = _room()
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
         start = await subscriber.broker.subscribe(room)
         payloads: list[Payload] = [
             "",
@@ -183,22 +82,22 @@ async def payloads_come_back_as_they_were(factory: BrokerFactory) -> None:
         for payload, key in zip(payloads, keys, strict=True):
             await publisher.broker.publish(room, payload, key=key)
         await subscriber.sink.until(lambda: len(subscriber.sink.publications) == len(payloads), "all payloads come")
-        _expect(
+        expect(
             [(p.payload, p.key) for p in subscriber.sink.publications], list(zip(payloads, keys, strict=True)), "live"
         )
         history = await subscriber.broker.history(room, start)
-        _expect([(p.payload, p.key) for p in history.publications], list(zip(payloads, keys, strict=True)), "history")
-        _expect([type(p.payload) for p in history.publications], [type(p) for p in payloads], "types in the history")
-        _expect([type(p.payload) for p in subscriber.sink.publications], [type(p) for p in payloads], "types")
+        expect([(p.payload, p.key) for p in history.publications], list(zip(payloads, keys, strict=True)), "history")
+        expect([type(p.payload) for p in history.publications], [type(p) for p in payloads], "types in the history")
+        expect([type(p.payload) for p in subscriber.sink.publications], [type(p) for p in payloads], "types")
 
 
 async def everybody_sees_one_order(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as nodes:
-        room = _room()
+    async with started(factory, 2) as nodes:
+        room = new_room()
         start = await nodes[0].broker.subscribe(room)
         await nodes[1].broker.subscribe(room)
 
-        async def publish(node: _Node, name: str) -> None:
+        async def publish(node: Node, name: str) -> None:
             for number in range(20):
                 await node.broker.publish(room, f"{name}-{number}")
 
@@ -207,16 +106,16 @@ async def everybody_sees_one_order(factory: BrokerFactory) -> None:
                 group.create_task(publish(nodes[index % 2], str(index)))
         for node in nodes:
             await node.sink.until(lambda node=node: len(node.sink.publications) >= 200, "200 messages come")  # type: ignore[misc]
-            _expect_chain(node.sink.publications, start, "what ten concurrent publishers have sent")
+            expect_chain(node.sink.publications, start, "what ten concurrent publishers have sent")
             for index in range(10):
                 own = [p for p in node.sink.payloads(room) if str(p).startswith(f"{index}-")]
-                _expect(own, [f"{index}-{number}" for number in range(20)], f"the order of publisher {index}")
-        _expect(nodes[0].sink.publications, nodes[1].sink.publications, "what two processes see")
+                expect(own, [f"{index}-{number}" for number in range(20)], f"the order of publisher {index}")
+        expect(nodes[0].sink.publications, nodes[1].sink.publications, "what two processes see")
 
 
 async def rooms_are_separate(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1) as [node]:
-        prefix = _room()
+    async with started(factory, 1) as [node]:
+        prefix = new_room()
         names = [
             prefix + suffix for suffix in ("", ".a", ".a.b", ".*", ".>", " b", ":c", "/d", "{e}", "é世", "%2E", "\\")
         ]
@@ -228,12 +127,12 @@ async def rooms_are_separate(factory: BrokerFactory) -> None:
         await node.sink.until(lambda: len(node.sink.publications) >= len(names), "one message a room comes")
         # Each room has an order, and not all together.
         found = sorted((p.room, str(p.payload)) for p in node.sink.publications)
-        _expect(found, sorted((name, name) for name in names), "rooms and payloads")
+        expect(found, sorted((name, name) for name in names), "rooms and payloads")
 
 
 async def unsubscribing_ends_deliveries(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as [publisher, subscriber]:
-        room, other = _room(), _room()
+    async with started(factory, 2) as [publisher, subscriber]:
+        room, other = new_room(), new_room()
         await subscriber.broker.subscribe(room)
         await subscriber.broker.subscribe(other)
         await publisher.broker.publish(room, "1")
@@ -243,96 +142,96 @@ async def unsubscribing_ends_deliveries(factory: BrokerFactory) -> None:
         await publisher.broker.publish(room, "2")
         await publisher.broker.publish(other, "3")
         await subscriber.sink.until(lambda: subscriber.sink.payloads(other) == ["3"], "the other room's message comes")
-        _expect(subscriber.sink.payloads(room), ["1"], "what was delivered of the room that was left")
+        expect(subscriber.sink.payloads(room), ["1"], "what was delivered of the room that was left")
         top = await subscriber.broker.subscribe(room)
         await publisher.broker.publish(room, "4")
         await subscriber.sink.until(lambda: len(subscriber.sink.payloads(room)) == 2, "the message after coming back")
-        _expect_chain(subscriber.sink.publications[-1:], top, "what comes after coming back")
+        expect_chain(subscriber.sink.publications[-1:], top, "what comes after coming back")
 
 
 # History
 
 
 async def history_returns_what_came_after(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as [publisher, reader]:
-        room = _room()
+    async with started(factory, 2) as [publisher, reader]:
+        room = new_room()
         start = await publisher.broker.subscribe(room)
         positions = [start, *[await publisher.broker.publish(room, str(number)) for number in range(10)]]
         for index, since in enumerate(positions):
             history = await reader.broker.history(room, since)
-            _expect(history.complete, True, f"completeness after {since}")
-            _expect(history.top, positions[-1], f"the top after {since}")
-            _expect([p.payload for p in history.publications], [str(n) for n in range(index, 10)], f"after {since}")
-            _expect_chain(history.publications, since, "the history")
+            expect(history.complete, True, f"completeness after {since}")
+            expect(history.top, positions[-1], f"the top after {since}")
+            expect([p.payload for p in history.publications], [str(n) for n in range(index, 10)], f"after {since}")
+            expect_chain(history.publications, since, "the history")
 
 
 async def history_says_what_is_missing(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1, HistoryLimits(messages=10, age_s=60)) as [node]:
-        room = _room()
+    async with started(factory, 1, HistoryLimits(messages=10, age_s=60)) as [node]:
+        room = new_room()
         start = await node.broker.subscribe(room)
         positions = [await node.broker.publish(room, str(number)) for number in range(30)]
         for since in (start, positions[5]):
             history = await node.broker.history(room, since)
-            _expect(history.complete, False, f"completeness after {since}, with 30 published and 10 kept")
-            _expect(history.top, positions[-1], "the top")
+            expect(history.complete, False, f"completeness after {since}, with 30 published and 10 kept")
+            expect(history.top, positions[-1], "the top")
             # A broker may keep a few more than it must.
             kept = [p.payload for p in history.publications]
-            _expect(kept, [str(n) for n in range(30 - len(kept), 30)], "what is kept: the newest, in order")
+            expect(kept, [str(n) for n in range(30 - len(kept), 30)], "what is kept: the newest, in order")
             if not 10 <= len(kept) <= 20:
                 raise AssertionError(f"10 messages should be kept, or a few more, not {len(kept)}")
         history = await node.broker.history(room, positions[-6])
-        _expect((history.complete, len(history.publications)), (True, 5), "what is kept for those who missed five")
+        expect((history.complete, len(history.publications)), (True, 5), "what is kept for those who missed five")
 
 
 async def old_messages_are_let_go(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1, HistoryLimits(messages=100, age_s=1)) as [node]:
-        room = _room()
+    async with started(factory, 1, HistoryLimits(messages=100, age_s=1)) as [node]:
+        room = new_room()
         start = await node.broker.subscribe(room)
         top = await node.broker.publish(room, "old")
 
         async def forgotten() -> bool:
             return not (await node.broker.history(room, start)).complete
 
-        await _until(forgotten, "a message is let go after its second")
-        _expect(list((await node.broker.history(room, start)).publications), [], "what is kept")
-        _expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
+        await until(forgotten, "a message is let go after its second")
+        expect(list((await node.broker.history(room, start)).publications), [], "what is kept")
+        expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
         await node.broker.publish(room, "new")
         await node.sink.until(lambda: node.sink.payloads(room) == ["old", "new"], "the next message comes")
-        _expect_chain(node.sink.publications, start, "what came before and after")
+        expect_chain(node.sink.publications, start, "what came before and after")
 
 
 async def positions_of_another_past_are_incomplete(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1) as [node]:
-        room = _room()
+    async with started(factory, 1) as [node]:
+        room = new_room()
         top = await node.broker.publish(room, "1")
-        for since in (Position("another", top.offset), Position("another", 0), Position(top.epoch, top.offset + 1000)):
+        for since in (Position("another", top.offset), Position("another", 0), Position(top.epoch, top.offset + 1_000)):
             history = await node.broker.history(room, since)
-            _expect((history.complete, history.top), (False, top), f"completeness and top after {since}")
-            _expect([p.payload for p in history.publications], ["1"], f"what is kept, for {since}")
+            expect((history.complete, history.top), (False, top), f"completeness and top after {since}")
+            expect([p.payload for p in history.publications], ["1"], f"what is kept, for {since}")
 
 
 async def without_history_only_a_loss_is_incomplete(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1, HistoryLimits(messages=0)) as [node]:
-        room = _room()
+    async with started(factory, 1, HistoryLimits(messages=0)) as [node]:
+        room = new_room()
         start = await node.broker.subscribe(room)
-        _expect((await node.broker.history(room, start)).complete, True, "completeness before the first message")
+        expect((await node.broker.history(room, start)).complete, True, "completeness before the first message")
         top = await node.broker.publish(room, "1")
         await node.sink.until(lambda: node.sink.payloads(room) == ["1"], "the message comes without a history too")
-        _expect_chain(node.sink.publications, start, "the delivery")
+        expect_chain(node.sink.publications, start, "the delivery")
         history = await node.broker.history(room, start)
-        _expect((history.complete, history.top), (False, top), "completeness and top after a message")
-        _expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
+        expect((history.complete, history.top), (False, top), "completeness and top after a message")
+        expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
 
 
 async def history_knows_what_was_delivered(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as [publisher, subscriber]:
-        room = _room()
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
         since = await subscriber.broker.subscribe(room)
         for number in range(20):
             position = await publisher.broker.publish(room, str(number))
             await subscriber.sink.until(lambda: len(subscriber.sink.publications) > number, "a message comes")  # noqa: B023
             history = await subscriber.broker.history(room, since)
-            _expect([p.position for p in history.publications], [position], "the history right after the delivery")
+            expect([p.position for p in history.publications], [position], "the history right after the delivery")
             since = position
 
 
@@ -340,26 +239,26 @@ async def history_knows_what_was_delivered(factory: BrokerFactory) -> None:
 
 
 async def two_devices_are_one_member(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 2) as nodes:
+    async with started(factory, 2) as nodes:
         [one, two] = nodes
-        room = _room()
+        room = new_room()
         for node in nodes:
             await node.broker.subscribe(room)
-        _expect(await one.broker.members(room), {}, "the members of a new room")
-        _expect(await one.broker.join(room, "ada", "phone", b'"1"', _LEASE_S), True, "the first device is the first")
-        _expect(await two.broker.join(room, "ada", "desk", b'"2"', _LEASE_S), False, "the second device is the first")
-        _expect(await two.broker.join(room, "b ö.b", "1", b"null", _LEASE_S), True, "another member's is the first")
+        expect(await one.broker.members(room), {}, "the members of a new room")
+        expect(await one.broker.join(room, "ada", "phone", b'"1"', _LEASE_S), True, "the first device is the first")
+        expect(await two.broker.join(room, "ada", "desk", b'"2"', _LEASE_S), False, "the second device is the first")
+        expect(await two.broker.join(room, "b ö.b", "1", b"null", _LEASE_S), True, "another member's is the first")
         for node in nodes:
-            _expect(await node.broker.members(room), {"ada": b'"2"', "b ö.b": b"null"}, "the members")
-        _expect(await two.broker.leave(room, "ada", "phone"), False, "the first of two devices is the last")
-        _expect(await two.broker.leave(room, "ada", "phone"), False, "one that has left before is the last")
-        _expect(await one.broker.leave(room, "ada", "desk"), True, "the last device is the last")
-        _expect(await one.broker.leave(room, "nobody", "x"), False, "one that never came is the last")
-        _expect(await two.broker.members(room), {"b ö.b": b"null"}, "the members after one has left")
-        _expect(await one.broker.members(_room()), {}, "the members of another room")
+            expect(await node.broker.members(room), {"ada": b'"2"', "b ö.b": b"null"}, "the members")
+        expect(await two.broker.leave(room, "ada", "phone"), False, "the first of two devices is the last")
+        expect(await two.broker.leave(room, "ada", "phone"), False, "one that has left before is the last")
+        expect(await one.broker.leave(room, "ada", "desk"), True, "the last device is the last")
+        expect(await one.broker.leave(room, "nobody", "x"), False, "one that never came is the last")
+        expect(await two.broker.members(room), {"b ö.b": b"null"}, "the members after one has left")
+        expect(await one.broker.members(new_room()), {}, "the members of another room")
         for node in nodes:
             await node.sink.until(lambda node=node: len(node.sink.presence) >= 3, "three changes are told")  # type: ignore[misc]
-            _expect(
+            expect(
                 node.sink.presence,
                 [("joined", room, "ada", '"1"'), ("joined", room, "b ö.b", "null"), ("left", room, "ada")],
                 "the changes that a process is told",
@@ -367,8 +266,8 @@ async def two_devices_are_one_member(factory: BrokerFactory) -> None:
 
 
 async def a_lease_that_runs_out_is_told_once(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 3) as nodes:
-        room = _room()
+    async with started(factory, 3) as nodes:
+        room = new_room()
         told: list[tuple[str, str]] = []
         for node in nodes:
             await node.broker.subscribe(room)
@@ -380,28 +279,27 @@ async def a_lease_that_runs_out_is_told_once(factory: BrokerFactory) -> None:
         async def gone() -> bool:
             return "ghost" not in await nodes[0].broker.members(room)
 
-        async def expire(node: _Node) -> None:
-            async with asyncio.timeout(_WAIT_S):
-                while not told:
-                    told.extend(await node.broker.expire([room, _room()]))
+        async def expire(node: Node) -> None:
+            while not told:
+                told.extend(await node.broker.expire([room, new_room()]))
 
-        await _until(gone, "a member without renewal vanishes from members()")
+        await until(gone, "a member without renewal vanishes from members()")
         async with asyncio.TaskGroup() as group:
             for node in nodes:
-                group.create_task(expire(node))
+                group.create_task(soon(expire(node), "expire() returns a member"))
         for node in nodes:
             await node.sink.until(lambda node=node: ("left", room, "ghost") in node.sink.presence, "left() is told")  # type: ignore[misc]
-            _expect(node.sink.presence.count(("left", room, "ghost")), 1, "how often left() is told to a process")
-            _expect(("left", room, "stays") in node.sink.presence, False, "left() is told of one who is there")
-            _expect(list(await node.broker.expire([room])), [], "what is left to expire")
-        _expect(told, [(room, "ghost")], "who is returned by expire(), by all processes together")
-        _expect(await nodes[1].broker.members(room), {"stays": b"null"}, "the members")
+            expect(node.sink.presence.count(("left", room, "ghost")), 1, "how often left() is told to a process")
+            expect(("left", room, "stays") in node.sink.presence, False, "left() is told of one who is there")
+            expect(list(await node.broker.expire([room])), [], "what is left to expire")
+        expect(told, [(room, "ghost")], "who is returned by expire(), by all processes together")
+        expect(await nodes[1].broker.members(room), {"stays": b"null"}, "the members")
 
 
 async def renewing_keeps_a_device(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1) as [node]:
-        room = _room()
-        ada, ghost, unknown = Entry(room, "ada", "1"), Entry(room, "ghost", "1"), Entry(_room(), "x", "y")
+    async with started(factory, 1) as [node]:
+        room = new_room()
+        ada, ghost, unknown = Entry(room, "ada", "1"), Entry(room, "ghost", "1"), Entry(new_room(), "x", "y")
         for entry in (ada, ghost):
             await node.broker.join(*entry, b"null", _LEASE_TO_RENEW_S)
         await node.broker.renew([ada], _LEASE_S)
@@ -409,44 +307,44 @@ async def renewing_keeps_a_device(factory: BrokerFactory) -> None:
         async def gone() -> bool:
             return "ghost" not in await node.broker.members(room)
 
-        await _until(gone, "the device that is not renewed vanishes")
+        await until(gone, "the device that is not renewed vanishes")
         await node.broker.expire([room])
-        _expect(await node.broker.members(room), {"ada": b"null"}, "the members after a lease")
+        expect(await node.broker.members(room), {"ada": b"null"}, "the members after a lease")
         lost = await node.broker.renew([ada, ghost, unknown], _LEASE_S)
-        _expect(list(lost), [ghost, unknown], "what renew() could not find")
-        _expect(await node.broker.members(room), {"ada": b"null"}, "the members after renew(), which adds nobody")
+        expect(list(lost), [ghost, unknown], "what renew() could not find")
+        expect(await node.broker.members(room), {"ada": b"null"}, "the members after renew(), which adds nobody")
 
 
 # Life
 
 
 async def a_healthy_broker_says_so(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1) as [node]:
+    async with started(factory, 1) as [node]:
         health = await node.broker.health()
-        _expect(health.ok, True, f"health ({health.detail})")
-        _expect("\n" in health.detail, False, "a line break in the detail")
+        expect(health.ok, True, f"health ({health.detail})")
+        expect("\n" in health.detail, False, "a line break in the detail")
 
 
 async def a_broker_can_be_started_again(factory: BrokerFactory) -> None:
-    broker, room = factory(_LIMITS), _room()
-    await _soon(broker.stop(), "stop() of a broker that was never started returns")
+    broker, room = factory(LIMITS), new_room()
+    await soon(broker.stop(), "stop() of a broker that was never started returns")
     for _ in range(2):
-        sink = _Recorder()
-        await _soon(broker.start(sink), "start() returns")
+        sink = Recorder()
+        await soon(broker.start(sink), "start() returns")
         await broker.publish(room, "before")
-        _expect(sink.publications, [], "deliveries after a start without a subscription")
+        expect(sink.publications, [], "deliveries after a start without a subscription")
         await broker.subscribe(room)
         await broker.publish(room, "after")
         await sink.until(lambda: sink.payloads(room) == ["after"], "a message comes after a start")  # noqa: B023
-        await _soon(broker.stop(), "stop() returns")
-        await _soon(broker.stop(), "the second stop() returns")
+        await soon(broker.stop(), "stop() returns")
+        await soon(broker.stop(), "the second stop() returns")
 
 
 async def cancelled_calls_leave_it_usable(factory: BrokerFactory) -> None:
-    async with _nodes(factory, 1) as [node]:
-        room, ticks = _room(), random.Random(1)
+    async with started(factory, 1) as [node]:
+        room, ticks = new_room(), random.Random(1)
         start = await node.broker.subscribe(room)
-        other = _room()
+        other = new_room()
 
         async def calls() -> None:
             await node.broker.publish(room, "cancelled")
@@ -462,13 +360,13 @@ async def cancelled_calls_leave_it_usable(factory: BrokerFactory) -> None:
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
-        last = await _soon(node.broker.publish(room, "last"), "publish() returns after cancelled calls")
+        last = await soon(node.broker.publish(room, "last"), "publish() returns after cancelled calls")
         await node.sink.until(
             lambda: node.sink.payloads(room)[-1:] == ["last"], "a message comes after cancelled calls"
         )
-        _expect(node.sink.publications[-1].position, last, "its position")
-        _expect_chain(node.sink.publications, start, "what was delivered")
-        _expect((await node.broker.history(room, last)).complete, True, "the history after cancelled calls")
+        expect(node.sink.publications[-1].position, last, "its position")
+        expect_chain(node.sink.publications, start, "what was delivered")
+        expect((await node.broker.history(room, last)).complete, True, "the history after cancelled calls")
 
 
 BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
@@ -491,19 +389,18 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     a_broker_can_be_started_again,
     cancelled_calls_leave_it_usable,
 )
-"""The single checks: coroutine functions that take the factory, as ``check_broker()`` does."""
-"""The checks one by one, for tests that are parametrized: ``await check(factory)``."""
+"""The single checks, coroutine functions, for parametrized tests: ``await check(factory)``."""
 
 
 async def check_broker(factory: BrokerFactory) -> None:
-    """Hold a broker to everything that ``falconws.hub.Broker`` promises.
+    """Check that a broker keeps everything that ``falconws.hub.Broker`` promises.
 
     Args:
-        factory: Called with ``HistoryLimits``; returns a broker that is not started. All that it makes must share one
-            server, as several processes do.
+        factory: Called with ``HistoryLimits``; returns a broker that is not started. All brokers that it returns share
+            one server, as those of several processes do.
 
     Raises:
-        ExceptionGroup: With one error for each promise that is not kept; each says what was expected.
+        ExceptionGroup: With one error for each broken promise; each says what was expected.
     """
     failures: list[Exception] = []
     for check in BROKER_CHECKS:

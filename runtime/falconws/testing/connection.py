@@ -300,7 +300,7 @@ class Connection:
         self._changed()
 
     async def _close(self, event: Event) -> None:
-        code, reason = event.get("code", 1000), event.get("reason") or ""
+        code, reason = event.get("code", CloseCode.NORMAL), event.get("reason") or ""
         try:
             check_close(code, reason)
         except ValueError as error:

@@ -164,7 +164,7 @@ class ClientWebSocket:
                 return
             yield media
 
-    async def close(self, code: int | None = 1000, reason: str = "") -> None:
+    async def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
         """Close with *code* and *reason*; ``None`` sends no code, so that the application sees 1005.
 
         Nothing happens when the connection has ended. Leaving the context waits for the responder, this does not.

@@ -18,8 +18,8 @@ from falconws_cli.change.plan import PlannedFile
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run
-from tests.cli.observing import one_line_error, tree
 from tests.cli.pseudoterminal import Terminal, terminal
+from tests.cli.recorder import one_line_error, tree
 
 ECHO = PurePosixPath("demo/resources/echo.py")
 TEST = PurePosixPath("tests/resources/test_echo.py")

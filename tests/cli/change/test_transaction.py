@@ -9,7 +9,7 @@ import pytest
 
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run
-from tests.cli.observing import one_line_error, snapshot
+from tests.cli.recorder import one_line_error, snapshot
 
 WAIT_S = 60.0
 ARGUMENTS = ["add-middleware", "auth", "--kind", "token-auth"]

@@ -11,7 +11,7 @@ from falconws_cli.change.writer import Status, commit, compare
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.main import cli
 from falconws_cli.project import Project, require_project
-from falconws_cli.source.register import Outcome
+from falconws_cli.source.register import RegisterOutcome
 from falconws_cli.source.registration import JsonValue
 
 RECIPES: list[tuple[str, dict[str, JsonValue]]] = [
@@ -61,10 +61,10 @@ def test_a_wiring_registers_once(project: Project, kind: str, options: dict[str,
     plan = generators.plan(project, kind, "chat room", options)
     commit(project.root, plan.files)
     for planned in plan.registrations:
-        assert planned.registration.outcome is Outcome.REGISTERED
+        assert planned.registration.outcome is RegisterOutcome.REGISTERED
         assert planned.wiring is not None
         text = (project.root / planned.path).read_text()
-        assert planned.wiring.register(text).outcome is Outcome.ALREADY
+        assert planned.wiring.register(text).outcome is RegisterOutcome.ALREADY
 
 
 def test_only_what_was_missing_in_pyproject_counts_as_added(project: Project) -> None:

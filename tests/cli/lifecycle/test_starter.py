@@ -7,7 +7,7 @@ import pytest
 
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run, do
-from tests.cli.observing import one_line_error, snapshot, tree, without_memory
+from tests.cli.recorder import one_line_error, snapshot, tree, without_memory
 
 
 def mentioning(root: Path) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from falconws_cli.change.record import read_memory
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run, do
-from tests.cli.observing import one_line_error, snapshot, tree, without_memory
+from tests.cli.recorder import one_line_error, snapshot, tree, without_memory
 
 ADDITIONS = {
     ("resource", "chat room"): ("add-resource", "chat room", "--pattern", "duplex"),
@@ -334,8 +334,8 @@ def test_a_project_without_memory_says_so_and_begins_one(run: Run, demo: Path, c
     before = snapshot(demo)
     result = run(*command, cwd="demo")
     assert result.exit_code == ExitCode.FAILURE
-    assert "does not remember what was generated" in one_line_error(result)
-    assert "remembers nothing that was generated" in do(run, "status")
+    assert "has no record of what was generated" in one_line_error(result)
+    assert "has no record of what was generated" in do(run, "status")
     assert json.loads(do(run, "status", "--json"))["remembered"] is False
     do(run, "add-resource", "chat")
     do(run, "undo")

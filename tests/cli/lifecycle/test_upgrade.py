@@ -1,4 +1,4 @@
-"""Upgrades of stored projects of every release, with and without edits, to today's templates and to changed ones."""
+"""Upgrades of projects that older templates or today's have made, with and without edits."""
 
 import functools
 import json
@@ -15,9 +15,15 @@ import pytest
 from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from falconws_cli.templating import rendering, templates
-from tests.cli.projects.store import HERE, restore
 
-VERSIONS = sorted(folder.name for folder in HERE.iterdir() if folder.is_dir() and folder.name[0].isdigit())
+VERSIONS = ["older", "current"]
+COMMANDS = [
+    ["add-resource", "chat room", "--route", "/rooms/{room_id}/chat", "--pattern", "duplex", "--subprotocol", "wamp"],
+    ["add-resource", "ticker", "--pattern", "feed", "--no-http"],
+    ["add-middleware", "auth", "--kind", "token-auth"],
+    ["add-media-handler", "orders", "--payload", "binary", "--codec", "msgpack"],
+]
+"""One command for each kind of edit: routes, middleware, fixtures, dependencies."""
 APP = "project/full/%package%/app.py.jinja"
 SETTINGS = "project/full/%package%/settings.py.jinja"
 
@@ -49,24 +55,62 @@ def changed_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
+def make(folder: Path, version: str) -> Path:
+    """Make a project in *folder* with today's templates, or with older ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        if version == "older":
+            home = folder / "older-templates"
+            shutil.copytree(templates.find_root(), home)
+            change(home / APP, '"""Puts', '"""In an older version, puts')
+            change(
+                home / "project/full/%package%/routes.py.jinja", "import falconws\n", "import falconws as falconws\n"
+            )
+            change(home / "project/base/pyproject.toml.jinja", ">={{ falconws_version }}", ">=0.0.1")
+            change(home / "middleware/token-auth/conftest_snippet.py.jinja", "async def", "async  def")
+            change(home / "resource/feed/%package_dir%/resources/%module%.py.jinja", '"""', '"""Old: ')
+            (home / "project/full/tests/test_settings.py.jinja").unlink()
+            (home / "project/full/%package%/gone.py.jinja").write_text('GONE = "{{ package }}"\n')
+            patch.setattr(rendering, "find_root", lambda: home)
+        for command in [["new", "demo"], *COMMANDS]:
+            patch.chdir(folder if command[0] == "new" else folder / "demo")
+            result = click.testing.CliRunner().invoke(cli, command, prog_name="falconws")
+            assert result.exit_code == ExitCode.OK, result.output
+    return folder / "demo"
+
+
 @pytest.fixture(scope="session")
-def upgraded_trees(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Stored projects that were brought to today's templates, each once."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Projects as templates of some version made them, each once."""
+    return functools.cache(lambda version: make(tmp_path_factory.mktemp(version), version))
+
+
+@pytest.fixture(scope="session")
+def upgraded_trees(made: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Projects that were upgraded to today's templates, each once."""
 
     @functools.cache
     def upgraded(version: str) -> Path:
-        root = restore(version, tmp_path_factory.mktemp(version) / "demo")
-        commands = [["upgrade"]] if (root / ".falconws").exists() else [["upgrade", "--adopt"], ["upgrade"]]
-        for command in commands:
-            subprocess.run([sys.executable, "-m", "falconws_cli", *command], cwd=root, check=True, capture_output=True)
+        root = tmp_path_factory.mktemp("upgraded") / "demo"
+        shutil.copytree(made(version), root)
+        subprocess.run([sys.executable, "-m", "falconws_cli", "upgrade"], cwd=root, check=True, capture_output=True)
         return root
 
     return upgraded
 
 
 @pytest.fixture
+def restore(made: Callable[[str], Path]) -> Callable[[str, Path], None]:
+    """Put a project that was made by templates of some version at a path."""
+
+    def restore(version: str, root: Path) -> None:
+        shutil.copytree(made(version), root)
+
+    return restore
+
+
+@pytest.fixture
 def upgraded(upgraded_trees: Callable[[str], Path], root: Path) -> Callable[[str], Path]:
-    """Put a stored project that was brought to today's templates where the test works."""
+    """Put a project that was upgraded to today's templates where the test works."""
 
     def upgraded(version: str) -> Path:
         shutil.copytree(upgraded_trees(version), root)
@@ -95,15 +139,9 @@ def git(root: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def fresh(made: Callable[[str], Path]) -> dict[str, bytes]:
     """What today's commands make, without an upgrade."""
-    from tests.cli.projects.store import COMMANDS
-
-    folder = tmp_path_factory.mktemp("fresh")
-    for number, command in enumerate(COMMANDS):
-        cwd = folder / "demo" if number else folder
-        subprocess.run([sys.executable, "-m", "falconws_cli", *command], cwd=cwd, check=True, capture_output=True)
-    return generated(folder / "demo")
+    return generated(made("current"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -131,7 +169,9 @@ def test_a_project_that_nobody_edited_becomes_what_would_be_made_today(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_edits_survive_and_the_project_s_own_tests_pass(version: str, root: Path, run: Run) -> None:
+def test_edits_survive_and_the_project_s_own_tests_pass(
+    version: str, root: Path, run: Run, restore: Callable[[str, Path], None]
+) -> None:
     restore(version, root)
     change(root / "demo/resources/chat_room.py", "class ChatRoomResource", "# mine\nclass ChatRoomResource")
     change(
@@ -142,8 +182,6 @@ def test_edits_survive_and_the_project_s_own_tests_pass(version: str, root: Path
     change(root / "README.md", "# demo\n", "# Our demo\n")
     (root / "tests/resources/test_ticker.py").unlink()
     upgraded_root = root
-    if not (root / ".falconws").exists():
-        assert run("upgrade", "--adopt").exit_code == ExitCode.OK
     result = run("upgrade")
     assert result.exit_code == ExitCode.OK, result.output
     assert "# mine\nclass" in (upgraded_root / "demo/resources/chat_room.py").read_text()
@@ -246,7 +284,7 @@ def test_without_git_the_new_version_goes_beside(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     monkeypatch.setenv("PATH", str(tmp_path))
     change(root / "demo/settings.py", '"""What the environment', '"""Mine: what the environment')
     change(changed_templates / SETTINGS, '("CRITICAL", ', '("FATAL", ')
@@ -262,7 +300,7 @@ def test_without_git_the_new_version_goes_beside(
 def test_what_is_not_committed_stops_an_upgrade(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
     git(root, "init", "-q")
     refused = run("upgrade")
@@ -285,7 +323,7 @@ def test_what_is_not_committed_stops_an_upgrade(
 def test_only_the_project_s_own_part_of_a_repository_has_to_be_committed(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
     (root.parent / "other.txt").write_text("1")
     git(root.parent, "init", "-q")
@@ -301,7 +339,7 @@ def test_only_the_project_s_own_part_of_a_repository_has_to_be_committed(
 def test_force_upgrades_what_is_not_committed(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     git(root, "init", "-q")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
     assert run("upgrade", "--force").exit_code == ExitCode.OK
@@ -309,7 +347,7 @@ def test_force_upgrades_what_is_not_committed(
 
 
 def test_windows_line_ends_stay(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     for path in ("demo/app.py", "demo/settings.py"):
         (root / path).write_bytes((root / path).read_bytes().replace(b"\n", b"\r\n"))
     change(changed_templates / APP, '"""Puts', '"""Now puts')
@@ -324,7 +362,7 @@ def test_windows_line_ends_stay(root: Path, upgraded: Callable[[str], Path], run
 def test_a_requirement_that_moves_on_does_not_conflict_with_what_generators_added(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     change(
         changed_templates / "project/base/pyproject.toml.jinja",
         ">={{ falconws_version }}",
@@ -340,7 +378,7 @@ def test_a_requirement_that_moves_on_does_not_conflict_with_what_generators_adde
 def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     (root / "demo/version.py").write_text("mine\n")
     (changed_templates / "project/full/%package%/version.py").write_text("theirs\n")
     result = run("upgrade")
@@ -349,7 +387,7 @@ def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
 
 
 def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Callable[[str], Path], run: Run) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     file = root / ".falconws/manifest.json"
     manifest = json.loads(file.read_text())
     for operation in manifest["operations"]:
@@ -365,10 +403,10 @@ def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Calla
     assert generated(root) == before
 
 
-def test_what_was_upgraded_or_adopted_can_be_taken_back(
+def test_what_was_upgraded_can_be_destroyed(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     for path in ("app", "routes"):
         change(
             changed_templates / f"project/full/%package%/{path}.py.jinja",
@@ -396,11 +434,14 @@ def test_what_was_upgraded_or_adopted_can_be_taken_back(
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_a_project_started_with_can_go_before_an_upgrade_and_stays_away(
-    version: str, root: Path, run: Run, fresh: dict[str, bytes], changed_templates: Path
+    version: str,
+    root: Path,
+    run: Run,
+    fresh: dict[str, bytes],
+    changed_templates: Path,
+    restore: Callable[[str, Path], None],
 ) -> None:
     restore(version, root)
-    if not (root / ".falconws").exists():
-        assert run("upgrade", "--adopt").exit_code == ExitCode.OK
     assert run("destroy", "resource", "echo").exit_code in (ExitCode.OK, ExitCode.LEFT_TO_DO)
     change(changed_templates / "project/full/%package%/resources/echo.py.jinja", '"""/echo', '"""New: /echo')
     assert run("upgrade").exit_code == ExitCode.OK
@@ -415,7 +456,7 @@ def test_what_a_project_started_with_can_go_before_an_upgrade_and_stays_away(
 def test_what_a_project_started_with_is_upgraded_after_it_went_and_came_back(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.2.0")
+    upgraded("current")
     assert run("destroy", "resource", "echo").exit_code == ExitCode.OK
     assert run("undo").exit_code == ExitCode.OK
     change(changed_templates / "project/full/%package%/resources/echo.py.jinja", '"""/echo', '"""New: /echo')
@@ -428,7 +469,7 @@ def test_what_a_project_started_with_is_upgraded_after_it_went_and_came_back(
 def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     assert run("destroy", "resource", "ticker").exit_code == ExitCode.OK
     change(changed_templates / APP, '"""Puts', '"""Now puts')
     assert run("upgrade").exit_code == ExitCode.OK
@@ -443,7 +484,7 @@ def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
 def test_what_needs_a_compiler_that_is_missing_is_left_out(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     assert run("destroy", "media-handler", "orders").exit_code == ExitCode.OK
     made = run("add-media-handler", "trades", "--payload", "binary", "--codec", "protobuf")
     assert made.exit_code == ExitCode.OK, made.output
@@ -458,7 +499,7 @@ def test_what_needs_a_compiler_that_is_missing_is_left_out(
 
 
 def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
-    upgraded("0.1.0")
+    upgraded("current")
     change(changed_templates / APP, '"""Puts', '"""Now puts')
     check = json.loads(run("upgrade", "--check", "--json").output)
     assert (check["available"], check["files"]) == (True, ["demo/app.py"])
@@ -467,64 +508,9 @@ def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: R
     assert document["files"] == [{"path": "demo/app.py", "status": "update"}]
 
 
-# The way in for projects of 0.1
-
-
-def test_a_project_without_memory_is_told_the_way_in(root: Path, run: Run) -> None:
-    restore("0.1.0", root)
+def test_a_project_without_a_record_cannot_be_upgraded(root: Path, upgraded: Callable[[str], Path], run: Run) -> None:
+    upgraded("current")
+    shutil.rmtree(root / ".falconws")
     result = run("upgrade")
     assert result.exit_code == ExitCode.FAILURE
-    assert "falconws upgrade --adopt" in result.stderr
-
-
-def test_adopting_changes_no_file_and_recognises_every_command(root: Path, run: Run) -> None:
-    restore("0.1.0", root)
-    before = generated(root)
-    result = run("upgrade", "--adopt")
-    assert result.exit_code == ExitCode.OK, result.output
-    assert " skip " not in result.output
-    assert generated(root) == before
-    status = run("status").output
-    for command in (
-        "falconws new demo",
-        "falconws add-resource chat-room --route /rooms/{room_id}/chat --pattern duplex --subprotocol wamp",
-        "falconws add-resource ticker --route /ticker --pattern feed --no-http",
-        "falconws add-middleware auth --kind token-auth",
-        "falconws add-media-handler orders --payload binary --codec msgpack",
-    ):
-        assert f"{command} (falconws 0.1.0)" in status
-    again = run("upgrade", "--adopt")
-    assert again.exit_code == ExitCode.FAILURE
-    assert "nothing to adopt" in again.stderr
-
-
-def test_a_project_that_began_to_remember_late_is_adopted_too(root: Path, run: Run, fresh: dict[str, bytes]) -> None:
-    restore("0.1.0", root)
-    assert run("add-resource", "late").exit_code == ExitCode.OK
-    assert "`falconws upgrade --adopt` includes it" in run("upgrade", "--force").output
-    adopted = run("upgrade", "--adopt")
-    assert adopted.exit_code == ExitCode.OK
-    assert " skip " not in adopted.output
-    assert run("upgrade").exit_code == ExitCode.OK
-    assert run("destroy", "resource", "late").exit_code == ExitCode.OK
-    assert generated(root) == fresh
-
-
-def test_adopting_tells_edited_files_and_strangers(root: Path, run: Run) -> None:
-    restore("0.1.0", root)
-    change(root / "demo/resources/chat_room.py", "class ChatRoomResource", "# mine\nclass ChatRoomResource")
-    (root / "demo/middleware/own.py").write_text("class OwnMiddleware:\n    pass\n")
-    (root / "demo/settings.py").unlink()
-    result = run("upgrade", "--adopt")
-    assert "skip  demo/resources/chat_room.py (edited; upgrades are going to merge it)" in result.output
-    assert "skip  demo/settings.py (not there; the next upgrade offers it as new)" in result.output
-    assert "demo/middleware/own.py is like nothing that falconws 0.1 made" in result.output
-
-
-def test_a_project_that_falconws_did_not_make_is_not_adopted(root: Path, run: Run) -> None:
-    (root / "demo").mkdir(parents=True)
-    (root / "pyproject.toml").write_text('[project]\nname = "demo"\n[tool.falconws]\napp = "demo.app:app"\n')
-    result = run("upgrade", "--adopt")
-    assert result.exit_code == ExitCode.FAILURE
-    assert "does not look like a project that falconws 0.1 made" in result.stderr
-    assert not (root / ".falconws").exists()
+    assert "the project has no record of what was generated" in result.stderr

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.errors import CommandError
-from falconws_cli.source.pyproject import edit_pyproject, lacks_blank_line, remove_from_pyproject
+from falconws_cli.source.pyproject import edit_pyproject, remove_from_pyproject
 
 TEXT = """\
 # The project.
@@ -61,12 +61,6 @@ def test_a_new_table_has_blank_lines_on_both_sides(newline: str) -> None:
     assert edited == f'[project]\nname = "demo"\n\n{tables}'.replace("\n", newline)
     assert edit_pyproject(edited, untyped_modules=modules) == edited
     assert remove_from_pyproject(edited, untyped_modules=modules) == text
-    # As 0.2.0 has put it there.
-    crowded = edit_pyproject(text, False, untyped_modules=modules)
-    assert lacks_blank_line(crowded)
-    assert not lacks_blank_line(edited)
-    assert edit_pyproject(crowded, untyped_modules=modules) == crowded
-    assert remove_from_pyproject(crowded, untyped_modules=modules) == text
 
 
 @pytest.mark.parametrize(("text", "problem"), [("[project", "Cannot edit"), ("", "no \\[project\\] table")])

@@ -75,7 +75,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "no-status": "A close without a code is 1005",
         "lost": "A lost connection is 1006",
         "close-is-answered": "The closing handshake is completed even while the responder does something else",
-        "linger": "A responder that goes on without its client is cancelled after `ws_options.linger`",
+        "disconnect-grace": "`ws_options.disconnect_grace_s` after its client has left, a responder is cancelled",
         "learns-of-disconnect": "A responder that receives, sends, waits or polls learns of a disconnect",
         "learns-behind-unread": "So does one that leaves 2,000 small messages unread",
     },

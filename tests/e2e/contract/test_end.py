@@ -170,10 +170,10 @@ async def test_a_responder_learns_of_a_disconnect_behind_unread_messages(peer: P
         await end_seen(peer, doing)
 
 
-@pytest.mark.promise("linger")
+@pytest.mark.promise("disconnect-grace")
 @pytest.mark.parametrize("leave", ["close", "reset"])
 async def test_a_responder_that_goes_on_without_its_client_is_cancelled(peer: Peer, leave: str) -> None:
-    connection = await peer.connect("custom-linger")
+    connection = await peer.connect("custom-disconnect-grace")
     await peer.saw("waiting")
     if leave == "reset":
         reset(connection)
@@ -182,7 +182,7 @@ async def test_a_responder_that_goes_on_without_its_client_is_cancelled(peer: Pe
         async with leaving(connection.close()):
             assert (await peer.left())["kinds"] == []
     assert peer.log == [("WARNING", False)]
-    assert "ws_options.linger" in peer.all("log")[0]["message"]
+    assert "ws_options.disconnect_grace_s" in peer.all("log")[0]["message"]
 
 
 @pytest.mark.promise("close-is-answered")

@@ -345,7 +345,7 @@ def only_messages(event: Any) -> str | None:
     return tell(event)
 
 
-@pytest.mark.parametrize("policy", [Policy.disconnect(), Policy.block(), Policy.drop_oldest(), Policy.conflate()])
+@pytest.mark.parametrize("policy", [Policy.disconnect(), Policy.drop_oldest(), Policy.conflate()])
 @pytest.mark.parametrize("encode", [None, tell, only_messages])
 async def test_who_must_miss_nothing_and_cannot_be_told_of_a_gap_is_disconnected(policy: Policy, encode: Any) -> None:
     broker = Unreliable(HistoryLimits(messages=0))

@@ -12,7 +12,7 @@ import pytest
 from falcon import OperationNotAllowed, WebSocketPayloadType
 
 from falconws import App, Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
-from falconws.hub import BrokerUnavailable, Dropped, Health, Publication, Sink
+from falconws.hub import BrokerUnavailable, Dropped, Health, Sink
 from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.brokers.redis.url import RedisUrl
 from falconws.media import JSONHandlerWS
@@ -804,17 +804,6 @@ async def test_a_function_for_drops_that_fails_does_not_fill_the_log(caplog: pyt
     assert complaint.exc_info
 
 
-async def test_who_blocks_for_no_time_at_all_is_disconnected(hub: Hub) -> None:
-    connection = ScriptedConnection()
-    socket = ScriptedSocket(connection)
-    async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=1, timeout_s=0)):
-        connection.stall()
-        for number in range(2):
-            await asyncio.wait_for(hub.publish("room", str(number)), 20)
-        await settle()
-        assert (socket.close_code, socket.close_reason) == (1013, "client too slow")
-
-
 @pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])
 async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, extension: bool) -> None:
     connection = ScriptedConnection()
@@ -828,113 +817,6 @@ async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, exte
         assert subscription.dropped == {"room": 3}
         assert hub.stats.disconnected == 1
         assert await hub.present("room") == {}
-
-
-async def test_a_publisher_waits_for_those_who_block_and_no_longer_than_stated(hub: Hub) -> None:
-    connection = ScriptedConnection()
-    socket = ScriptedSocket(connection)
-    async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=2, timeout_s=60)):
-        connection.stall()
-        await hub.publish("room", "1")
-        await hub.publish("room", "2")
-        third = asyncio.create_task(hub.publish("room", "3"))
-        await settle()
-        assert not third.done()
-        connection.resume()
-        await asyncio.wait_for(third, 20)
-        assert connection.taken == ["1", "2", "3"]
-    other = ScriptedConnection()
-    stalled = ScriptedSocket(other)
-    async with hub.subscribe(stalled, "room", policy=Policy.block(max_messages=1, timeout_s=0.05)) as subscription:
-        other.stall()
-        for number in range(3):
-            await asyncio.wait_for(hub.publish("room", str(number)), 20)
-        await settle()
-        assert stalled.close_code == 1013
-        assert subscription.dropped == {"room": 1}
-
-
-class Late(MemoryBroker):
-    """Passes messages on some time after publish() has returned, as one on the network may."""
-
-    async def start(self, sink: Sink) -> None:
-        await super().start(LateSink(sink))
-
-
-class LateSink:
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sink, name)
-
-    def deliver(self, publication: Publication, turns: int = 20) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self.deliver, publication, turns - 1)
-        else:
-            self._sink.deliver(publication)
-
-
-@pytest.mark.parametrize("publishers", [1, 10])
-async def test_publishers_wait_also_for_what_is_still_on_its_way(publishers: int) -> None:
-    socket = SlowSocket()
-    async with Hub(Late()) as hub:
-        async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=1, timeout_s=60)):
-
-            async def publish(publisher: int) -> None:
-                for number in range(publisher, 30, publishers):
-                    await hub.publish("room", str(number))
-
-            async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-                for publisher in range(publishers):
-                    group.create_task(publish(publisher))
-                while len(socket.sent) < 30 and socket.close_code is None:
-                    socket.take(1)
-                    await asyncio.sleep(0)
-        assert socket.close_code is None
-        assert sorted(map(int, socket.sent)) == list(range(30))
-
-
-async def test_a_publisher_waits_no_longer_when_the_only_follower_has_left() -> None:
-    async with Hub(Late(), timeout_s=60) as hub:
-        async with hub.subscribe(SlowSocket(), "room", policy=Policy.block()):
-            publishing = asyncio.create_task(hub.publish("room", "x"))
-            await asyncio.sleep(0)
-        await asyncio.wait_for(publishing, 20)
-
-
-async def test_a_publisher_that_gives_up_waiting_has_published_nothing(hub: Hub) -> None:
-    connection = ScriptedConnection()
-    async with hub.subscribe(ScriptedSocket(connection), "room", policy=Policy.block(max_messages=1)):
-        connection.stall()
-        await hub.publish("room", "1")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(hub.publish("room", "2"), 0.01)
-        connection.resume()
-        await settle()
-    assert connection.taken == ["1"]
-
-
-async def test_a_responder_may_publish_to_itself_with_block(hub: Hub) -> None:
-    """The client's own backlog drains without the responder, which waits in publish()."""
-    socket = SlowSocket()
-    async with hub.subscribe(socket, "room", policy=Policy.block(max_messages=1, timeout_s=60)):
-        async with asyncio.timeout(20):
-            for number in range(10):
-                asyncio.get_running_loop().call_soon(socket.take, 1)
-                await hub.publish("room", str(number))
-        await settle()
-    assert socket.sent == [str(number) for number in range(10)]
-
-
-async def test_a_loop_that_would_wait_for_itself_is_told(hub: Hub) -> None:
-    async with hub.listen("room", policy=Policy.block(max_messages=1, timeout_s=60)) as listener:
-        await hub.publish("room", "1")
-        async for _ in listener:
-            await hub.publish("room", "2")
-            with pytest.raises(RuntimeError, match="would wait for itself for ever"):
-                await hub.publish("room", "3")
-            break
 
 
 # Listening

@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from math import inf, nan
 from typing import Any
 
 import pytest
@@ -77,7 +76,7 @@ def model(name: str, waiting: list[Item], item: Item, allowed: int) -> list[Item
     if name == "conflate" and item.key is not None:
         dropped = [other for other in waiting if (other.room, other.key) == (item.room, item.key)]
         waiting[:] = [other for other in waiting if other not in dropped]
-    if name in ("disconnect", "block") and not fits(waiting, item, allowed):
+    if name == "disconnect" and not fits(waiting, item, allowed):
         return None
     if name == "drop_newest" and not fits(waiting, item, allowed):
         return [item]
@@ -87,7 +86,7 @@ def model(name: str, waiting: list[Item], item: Item, allowed: int) -> list[Item
     return dropped
 
 
-@pytest.mark.parametrize("name", ["drop_oldest", "drop_newest", "conflate", "disconnect", "block"])
+@pytest.mark.parametrize("name", ["drop_oldest", "drop_newest", "conflate", "disconnect"])
 @given(steps=STEPS)
 def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Item | Take | Leave]) -> None:
     policy: Policy = getattr(Policy, name)(max_messages=MAX_MESSAGES, max_bytes=MAX_BYTES)
@@ -160,9 +159,7 @@ def test_bounds_are_at_least_one(bounds: dict[str, int]) -> None:
         Policy.drop_oldest(**bounds)
 
 
-@pytest.mark.parametrize(
-    "make", [Policy.drop_oldest, Policy.drop_newest, Policy.conflate, Policy.disconnect, Policy.block]
-)
+@pytest.mark.parametrize("make", [Policy.drop_oldest, Policy.drop_newest, Policy.conflate, Policy.disconnect])
 @pytest.mark.parametrize("bound", ["max_messages", "max_bytes"])
 @pytest.mark.parametrize("value", [1.5, True, "3", None])
 def test_bounds_are_whole_numbers(make: Any, bound: str, value: Any) -> None:
@@ -170,16 +167,5 @@ def test_bounds_are_whole_numbers(make: Any, bound: str, value: Any) -> None:
         make(**{bound: value})
 
 
-@pytest.mark.parametrize("seconds", [-1, -inf, nan])
-def test_a_timeout_is_not_negative(seconds: float) -> None:
-    with pytest.raises(ValueError, match=rf"^Policy\.block\(timeout_s={seconds}\): use 0 or more seconds\.$"):
-        Policy.block(timeout_s=seconds)
-
-
 def test_bounds_may_be_as_large_as_one_likes() -> None:
     assert Policy.drop_oldest(max_bytes=2**63).max_bytes == 2**63
-
-
-def test_a_timeout_ends() -> None:
-    with pytest.raises(ValueError, match=r"^Policy\.block\(timeout_s=inf\): use 315360000 seconds at most"):
-        Policy.block(timeout_s=inf)

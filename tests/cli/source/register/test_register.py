@@ -4,8 +4,8 @@ import pytest
 
 from falconws_cli.source.python import Import
 from falconws_cli.source.register import (
-    Outcome,
-    Registration,
+    RegisterOutcome,
+    RegisterResult,
     append_functions,
     media_handler_in,
     register_media_handler,
@@ -13,7 +13,7 @@ from falconws_cli.source.register import (
     register_route,
     routes_in,
 )
-from tests.cli.source.register.surroundings import added_lines
+from tests.cli.source.register.samples import added_lines
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")
 MIDDLEWARE = Import("demo.middleware.auth", "AuthMiddleware")
@@ -44,15 +44,15 @@ def create_app():
 '''
 
 
-def route(text: str) -> Registration:
+def route(text: str) -> RegisterResult:
     return register_route(text, "demo", template="/chat", resource=RESOURCE)
 
 
-def middleware(text: str) -> Registration:
+def middleware(text: str) -> RegisterResult:
     return register_middleware(text, "demo", middleware=MIDDLEWARE)
 
 
-def handler(text: str) -> Registration:
+def handler(text: str) -> RegisterResult:
     return register_media_handler(text, "demo", payload="BINARY", handler=HANDLER)
 
 
@@ -179,9 +179,9 @@ IMPORT_LINE = "from demo.resources.chat import ChatResource"
 )
 def test_a_route_is_added_to_what_people_write(description: str, before: str, added: list[str]) -> None:
     registration = route(before)
-    assert registration.outcome is Outcome.REGISTERED, registration.reason
+    assert registration.outcome is RegisterOutcome.REGISTERED, registration.reason
     assert added_lines(before, registration.text) == added
-    assert route(registration.text).outcome is Outcome.ALREADY
+    assert route(registration.text).outcome is RegisterOutcome.ALREADY
     assert route(registration.text).text == registration.text
 
 
@@ -193,22 +193,25 @@ def test_a_route_is_added_to_what_people_write(description: str, before: str, ad
         ("x = '\0'", "not valid Python"),
         ("def add_routes():\n    pass\n", "no function add_routes"),
         ('def add_routes(app): app.add_route("/a", 1)\n', "more than one statement"),
-        ("def add_routes(app):\n    raise NotImplementedError\n", "raises before"),
-        ('def add_routes(app):\n    app.add_route("/chat", Other())\n', "line 2 gives /chat to something else"),
+        ("def add_routes(app):\n    raise NotImplementedError\n", "raises an exception before"),
+        ('def add_routes(app):\n    app.add_route("/chat", Other())\n', "line 2 gives /chat to another resource"),
         (
             "def one(app):\n    app.add_route('/a', 1)\n\ndef two(app):\n    app.add_route('/b', 2)\n",
             "several functions",
         ),
-        ("def add_routes(apps):\n    for app in apps:\n        app.add_route('/a', 1)\n", "without a lasting name"),
+        (
+            "def add_routes(apps):\n    for app in apps:\n        app.add_route('/a', 1)\n",
+            "to an object without a name",
+        ),
         (
             'class ChatResource: ...\n\ndef add_routes(app):\n    app.add_route("/a", 1)\n',
-            "already means something else",
+            "it already defines",
         ),
     ],
 )
 def test_without_a_safe_place_nothing_changes_and_the_lines_are_named(before: str, reason: str) -> None:
     registration = route(before)
-    assert registration.outcome is Outcome.CANNOT
+    assert registration.outcome is RegisterOutcome.CANNOT
     assert reason in registration.reason
     assert registration.text == before
     assert registration.lines == (IMPORT_LINE, 'app.add_route("/chat", ChatResource())')
@@ -264,10 +267,10 @@ def test_without_a_safe_place_nothing_changes_and_the_lines_are_named(before: st
 )
 def test_a_middleware_is_added_behind_the_app(before: str, added: str) -> None:
     registration = middleware(before)
-    assert registration.outcome is Outcome.REGISTERED, registration.reason
+    assert registration.outcome is RegisterOutcome.REGISTERED, registration.reason
     assert added in registration.text.splitlines()
     assert added not in before.splitlines()
-    assert middleware(registration.text).outcome is Outcome.ALREADY
+    assert middleware(registration.text).outcome is RegisterOutcome.ALREADY
 
 
 def test_a_list_without_a_trailing_comma_stays_without() -> None:
@@ -290,7 +293,7 @@ def test_middleware_in_the_constructor_counts_as_registered() -> None:
     text = APP.replace("App()", "App(middleware=[AuthMiddleware()])").replace(
         "from demo.routes", "from demo.middleware.auth import AuthMiddleware\nfrom demo.routes"
     )
-    assert middleware(text).outcome is Outcome.ALREADY
+    assert middleware(text).outcome is RegisterOutcome.ALREADY
 
 
 def test_an_annotation_does_not_register() -> None:
@@ -300,14 +303,14 @@ def test_an_annotation_does_not_register() -> None:
 
 def test_several_apps_are_not_for_us_to_choose_from() -> None:
     registration = middleware("public = falconws.App()\nprivate = falconws.App()\n")
-    assert registration.outcome is Outcome.CANNOT
+    assert registration.outcome is RegisterOutcome.CANNOT
     assert registration.reason == "it creates several apps"
 
 
 @pytest.mark.parametrize("text", ["", "app = make()\n", "def create_app():\n    return falconws.App()\n"])
 def test_without_an_app_with_a_name_nothing_is_registered(text: str) -> None:
     for registration in (middleware(text), handler(text)):
-        assert registration.outcome is Outcome.CANNOT
+        assert registration.outcome is RegisterOutcome.CANNOT
         assert registration.text == text
 
 
@@ -323,7 +326,7 @@ def test_without_an_app_with_a_name_nothing_is_registered(text: str) -> None:
 def test_a_media_handler_names_the_payload_type_as_the_file_can(imports: str, expected: str) -> None:
     before = f"{imports}\n\napp = App()\n"
     registration = handler(before)
-    assert registration.outcome is Outcome.REGISTERED, registration.reason
+    assert registration.outcome is RegisterOutcome.REGISTERED, registration.reason
     assert f"app.ws_options.media_handlers[{expected}.BINARY] = OrdersHandler()" in registration.text
     assert media_handler_in(registration.text, "BINARY") == "OrdersHandler()"
     assert media_handler_in(registration.text, "TEXT") is None
@@ -335,7 +338,7 @@ def test_a_media_handler_names_the_payload_type_as_the_file_can(imports: str, ex
         for a in n.names
     }
     assert expected.split(".")[0] in names & bound
-    assert handler(registration.text).outcome is Outcome.ALREADY
+    assert handler(registration.text).outcome is RegisterOutcome.ALREADY
 
 
 def test_another_handler_for_the_payload_is_not_replaced() -> None:
@@ -355,11 +358,11 @@ def test_functions_are_appended_once() -> None:
     imports = [Import("collections.abc", "Iterator")]
     before = "import pytest\n\n\ndef test() -> None: ...\n"
 
-    def append(text: str) -> Registration:
+    def append(text: str) -> RegisterResult:
         return append_functions(text, "tests", first_party="demo", what="x", imports=imports, code=code)
 
     registration = append(before)
-    assert registration.outcome is Outcome.REGISTERED
+    assert registration.outcome is RegisterOutcome.REGISTERED
     assert registration.text == f"from collections.abc import Iterator\n\n{before}\n\n{code}"
-    assert append(registration.text).outcome is Outcome.ALREADY
-    assert append("def helper(): ...\n").outcome is Outcome.CANNOT
+    assert append(registration.text).outcome is RegisterOutcome.ALREADY
+    assert append("def helper(): ...\n").outcome is RegisterOutcome.CANNOT

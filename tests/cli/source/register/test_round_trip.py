@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from falconws_cli.source.python import Import
 from falconws_cli.source.register import (
-    Outcome,
-    Registration,
-    Removal,
-    RemovalOutcome,
+    RegisterOutcome,
+    RegisterResult,
+    UnregisterOutcome,
+    UnregisterResult,
     append_functions,
     register_media_handler,
     register_middleware,
@@ -22,7 +22,7 @@ from falconws_cli.source.register import (
     unregister_middleware,
     unregister_route,
 )
-from tests.cli.source.register.surroundings import APP_LINES, APPS, ROUTES, modules
+from tests.cli.source.register.samples import APP_LINES, APPS, ROUTES, modules
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")
 MIDDLEWARE = Import("demo.middleware.auth", "AuthMiddleware")
@@ -41,22 +41,22 @@ _tests = st.lists(st.sampled_from(["yield 1", "", "# x"]), max_size=2).map(lambd
 _imported = st.sampled_from(["", *_IMPORTS])
 
 
-def check(text: str, register: Callable[[str], Registration], take_back: Callable[..., Removal]) -> None:
+def check(text: str, register: Callable[[str], RegisterResult], take_back: Callable[..., UnregisterResult]) -> None:
     registration = register(text)
-    if registration.outcome is Outcome.CANNOT:
+    if registration.outcome is RegisterOutcome.CANNOT:
         assert registration.text == text
         assert registration.reason
         return
-    assert registration.outcome is Outcome.REGISTERED
+    assert registration.outcome is RegisterOutcome.REGISTERED
     edited = registration.text
     # Only insertions, character by character.
     operations = {tag for tag, *_ in difflib.SequenceMatcher(None, text, edited, autojunk=False).get_opcodes()}
     assert operations <= {"equal", "insert"}
     assert len(list(ast.walk(_parsed(edited)))) > len(list(ast.walk(_parsed(text))))
     again = register(edited)
-    assert (again.outcome, again.text) == (Outcome.ALREADY, edited)
+    assert (again.outcome, again.text) == (RegisterOutcome.ALREADY, edited)
     removal = take_back(edited, registration)
-    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, text), removal.reason
+    assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, text), removal.reason
 
 
 def _parsed(text: str) -> ast.Module:

@@ -4,8 +4,8 @@ import pytest
 
 from falconws_cli.source.python import Import
 from falconws_cli.source.register import (
-    Removal,
-    RemovalOutcome,
+    UnregisterOutcome,
+    UnregisterResult,
     remove_functions,
     unregister_media_handler,
     unregister_middleware,
@@ -13,15 +13,15 @@ from falconws_cli.source.register import (
 )
 
 
-def route(text: str) -> Removal:
+def route(text: str) -> UnregisterResult:
     return unregister_route(text, "demo", template="/chat", resource=Import("demo.resources.chat", "ChatResource"))
 
 
-def middleware(text: str) -> Removal:
+def middleware(text: str) -> UnregisterResult:
     return unregister_middleware(text, "demo", middleware=Import("demo.middleware.auth", "AuthMiddleware"))
 
 
-def handler(text: str) -> Removal:
+def handler(text: str) -> UnregisterResult:
     return unregister_media_handler(
         text, "demo", payload="BINARY", handler=Import("demo.media.orders", "OrdersHandler")
     )
@@ -85,15 +85,15 @@ HEAD = "from demo.resources.chat import ChatResource\n"
 )
 def test_a_route_goes_with_what_only_it_needs(before: str, after: str) -> None:
     removal = route(before)
-    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, after), removal.reason
+    assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, after), removal.reason
     assert removal.lines == ()
-    assert route(after).outcome is RemovalOutcome.ABSENT
+    assert route(after).outcome is UnregisterOutcome.ABSENT
 
 
 def test_what_still_uses_the_resource_is_named() -> None:
     text = f'{HEAD}\napp.add_route("/chat", ChatResource())\nother = ChatResource("/other")\n'
     removal = route(text)
-    assert removal.outcome is RemovalOutcome.REMOVED
+    assert removal.outcome is UnregisterOutcome.REMOVED
     assert removal.text == f'{HEAD}\nother = ChatResource("/other")\n'
     assert removal.lines == ('other = ChatResource("/other")',)
     assert removal.reason == "ChatResource is still used"
@@ -111,7 +111,7 @@ def test_what_still_uses_the_resource_is_named() -> None:
 )
 def test_what_cannot_be_taken_back_stays(text: str, lines: tuple[str, ...]) -> None:
     removal = route(text)
-    assert removal.outcome is RemovalOutcome.CANNOT
+    assert removal.outcome is UnregisterOutcome.CANNOT
     assert removal.text == text
     assert removal.lines == lines
     assert removal.reason
@@ -139,7 +139,7 @@ def test_two_templates_of_one_resource_are_told_apart() -> None:
 )
 def test_a_middleware_goes_wherever_it_was_put(before: str, after: str) -> None:
     removal = middleware(f"from demo.middleware.auth import AuthMiddleware\n\n{before}")
-    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, after)
+    assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, after)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_a_middleware_goes_wherever_it_was_put(before: str, after: str) -> None:
 def test_a_pair_goes_with_its_comma(before: str, after: str) -> None:
     loop = "for t, r in {}:\n    app.add_route(t, r)\n"
     removal = route(HEAD + loop.format(before))
-    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, loop.format(after))
+    assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, loop.format(after))
 
 
 def test_a_middleware_that_has_a_name_stays() -> None:
     text = "from demo.middleware.auth import AuthMiddleware\n\nauth = AuthMiddleware()\napp = App(middleware=auth)\n"
     removal = middleware(text)
-    assert removal.outcome is RemovalOutcome.CANNOT
+    assert removal.outcome is UnregisterOutcome.CANNOT
     assert (removal.text, removal.lines) == (text, ("auth = AuthMiddleware()",))
 
 
@@ -187,7 +187,7 @@ def test_a_middleware_that_has_a_name_stays() -> None:
 )
 def test_a_media_handler_goes_with_its_payload_type(before: str, after: str) -> None:
     removal = handler(f"from demo.media.orders import OrdersHandler\n{before}")
-    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, after)
+    assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, after)
 
 
 def test_a_handler_for_the_other_payload_stays() -> None:
@@ -195,13 +195,13 @@ def test_a_handler_for_the_other_payload_stays() -> None:
         "from demo.media.orders import OrdersHandler\nimport falconws\n"
         "app.ws_options.media_handlers[falconws.WebSocketPayloadType.TEXT] = OrdersHandler()\n"
     )
-    assert handler(text).outcome is RemovalOutcome.CANNOT
+    assert handler(text).outcome is UnregisterOutcome.CANNOT
 
 
 FIXTURE = 'TOKEN = "x"\n\n\n@pytest.fixture\ndef token() -> Iterator[str]:\n    yield TOKEN\n'
 
 
-def functions(text: str) -> Removal:
+def functions(text: str) -> UnregisterResult:
     return remove_functions(
         text,
         "tests",
@@ -216,8 +216,8 @@ def functions(text: str) -> Removal:
 def test_functions_go_from_between_others() -> None:
     text = f"from collections.abc import Iterator\n\nimport pytest\n\n\n{FIXTURE}\n\ndef later(): ...\n"
     removal = functions(text)
-    assert (removal.outcome, removal.text) == (RemovalOutcome.REMOVED, "import pytest\n\n\ndef later(): ...\n")
-    assert functions(removal.text).outcome is RemovalOutcome.ABSENT
+    assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, "import pytest\n\n\ndef later(): ...\n")
+    assert functions(removal.text).outcome is UnregisterOutcome.ABSENT
 
 
 @pytest.mark.parametrize(
@@ -230,6 +230,6 @@ def test_functions_go_from_between_others() -> None:
 )
 def test_functions_that_were_edited_or_are_used_stay(text: str, reason: str) -> None:
     removal = functions(text)
-    assert removal.outcome is RemovalOutcome.CANNOT
+    assert removal.outcome is UnregisterOutcome.CANNOT
     assert removal.text == text
     assert reason in removal.reason

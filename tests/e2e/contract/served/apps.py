@@ -125,7 +125,7 @@ customized.ws_options.allowed_origins = "*"
 customized.ws_options.media_handlers[WebSocketPayloadType.TEXT] = ShoutHandler()
 customized.ws_options.media_handlers[WebSocketPayloadType.BINARY] = KindOfBytesHandler()
 customized.ws_options.error_close_code = 4500
-customized.ws_options.linger = 0.1
+customized.ws_options.disconnect_grace_s = 0.1
 
 unusable_code: falconws.App[Any, Any] = falconws.App()
 unusable_code.ws_options.allowed_origins = "*"

@@ -100,8 +100,8 @@ async def custom_error_code(req: Request, ws: WebSocket, run: Run) -> None:
     raise RuntimeError("a fault of the application")
 
 
-@websocket("custom-linger", app=customized)
-async def linger(req: Request, ws: WebSocket, run: Run) -> None:
+@websocket("custom-disconnect-grace", app=customized)
+async def goes_on(req: Request, ws: WebSocket, run: Run) -> None:
     """Waits for what never comes."""
     await ws.accept()
     run.note("waiting")

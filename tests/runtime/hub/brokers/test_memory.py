@@ -24,7 +24,7 @@ class Forgetful(MemoryBroker):
 
 
 async def test_a_broker_that_breaks_the_contract_is_told_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.testing.brokers._WAIT_S", 0.2)
+    monkeypatch.setattr("falconws.testing.broker_harness._WAIT_S", 0.2)
     server = MemoryBroker()
 
     def factory(limits: HistoryLimits) -> Broker:

@@ -181,8 +181,7 @@ class NatsBroker:
         """Make a history of what the stream has from *since* on, with the message at *since*, or what stands for it."""
         epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
         places = [place_of(message.headers, message.sequence) for message in stored]
-        # Processes with falconws 0.2 give out the number of an anchor itself.
-        complete = since is not None and since.offset in (places[0], stored[0].sequence)
+        complete = since is not None and since.offset == places[0]
         before = since.offset if since is not None else 0
         publications = []
         for message, place in zip(stored, places, strict=True):

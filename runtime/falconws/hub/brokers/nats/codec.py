@@ -19,8 +19,7 @@ ANCHOR_HEADER = "Falconws-Anchor"
 """On a message that only marks where its room stands."""
 
 _PLACE_HEADER = "Falconws-Stands-For"
-"""On an anchor: the offset at which its room stands. An anchor without it, as a room without messages has, and as
-falconws 0.2 writes all of them, stands for itself."""
+"""On an anchor: the offset at which its room stands. The anchor of a room that has had no message stands for itself."""
 
 _TYPE_HEADER = "Falconws-Type"
 _KEY_HEADER = "Falconws-Key"

@@ -166,7 +166,7 @@ def _limits_of(config: Mapping[str, Any]) -> HistoryLimits:
     # One made by hand may keep any number.
     with suppress(ValueError):
         limits = replace(limits, messages=config.get("max_msgs_per_subject", 0) - 1)
-    # Neither a stream of falconws 0.2 nor one made by hand says it.
+    # A stream that was made by hand does not say it.
     with suppress(KeyError, ValueError):
         limits = replace(limits, age_s=float(config.get("metadata", {})[_AGE]))
     return limits

@@ -25,7 +25,7 @@ from .session import ApiError, NatsSession
 
 __all__ = ("Conflict", "NatsStream", "Stored")
 
-_BATCH = 1000
+_BATCH = 1_000
 _NOT_FOUND = 404
 _NAME_IN_USE = 10058
 _ANOTHER_STREAM = 10060

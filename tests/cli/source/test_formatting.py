@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.source.layout import LINE_LENGTH, assignment, bracketed, from_import, stdlib_imports
+from falconws_cli.source.formatting import LINE_LENGTH, assignment, bracketed, from_import, stdlib_imports
 
 _identifiers = st.integers(1, 70).map(lambda length: "n" * length)
 

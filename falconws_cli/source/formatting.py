@@ -1,6 +1,6 @@
-"""Lines of Python that grow with the user's names, laid out as `ruff format` would. Pure.
+"""Lines of Python whose length depends on the user's names, formatted as `ruff format` would. Pure.
 
-Used by templates and registrations, so that generated code is formatted whatever its names are.
+Used by templates and registrations. Must not know what the lines are for.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,9 @@ LINE_LENGTH = 100
 
 
 def bracketed(head: str, items: Sequence[str], tail: str, *, indent: int = 0) -> str:
-    """Return `head(items)tail` on one line, or the items on one indented line, or one line each.
+    """Return `head(items)tail` on one line, or with the items on one indented line, or with one item a line.
 
-    The first line is not indented: it continues what stands before it. *head* ends with the opening bracket, and
+    The first line is not indented: it continues the text before it. *head* ends with the opening bracket, and
     *tail* begins with the closing one.
     """
     pad = " " * indent
@@ -27,7 +27,7 @@ def bracketed(head: str, items: Sequence[str], tail: str, *, indent: int = 0) ->
 
 
 def from_import(module: str, names: Sequence[str]) -> str:
-    """Return `from module import names`, in brackets and one name a line when it is too long."""
+    """Return `from module import names`, in parentheses and with one name a line when it is too long."""
     one_line = f"from {module} import {', '.join(names)}"
     if len(one_line) <= LINE_LENGTH:
         return one_line
@@ -35,7 +35,7 @@ def from_import(module: str, names: Sequence[str]) -> str:
 
 
 def stdlib_imports(names: Iterable[str]) -> str:
-    """Return sorted imports, and the blank line that ends their section, or nothing for no names.
+    """Return sorted imports and the blank line that ends their section; an empty string for no names.
 
     Args:
         names: Modules without a dot ("asyncio"), and members with their module ("datetime.UTC").
@@ -57,7 +57,7 @@ def _member_key(name: str) -> tuple[int, str]:
 
 
 def assignment(target: str, value: str, *, indent: int = 0) -> str:
-    """Return `target = value`, the value in brackets on its own line when that makes it fit."""
+    """Return `target = value`, with the value in parentheses on its own line when that makes it fit."""
     one_line = f"{target} = {value}"
     if indent + len(one_line) <= LINE_LENGTH or indent + 4 + len(value) > LINE_LENGTH:
         return one_line

@@ -1,0 +1,145 @@
+"""What the checks of ``brokers.py`` are written with: brokers that run as nodes of one server, a sink that records, and
+waits that end.
+
+Knows the broker port only, and none of the promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from falconws.hub.broker import Broker, HistoryLimits, Payload, Publication
+from falconws.hub.position import Position
+
+__all__ = (
+    "BrokerFactory",
+    "LIMITS",
+    "Node",
+    "Recorder",
+    "expect",
+    "expect_chain",
+    "new_room",
+    "soon",
+    "started",
+    "until",
+)
+
+BrokerFactory = Callable[[HistoryLimits], Broker]
+"""Makes a broker that is not started. All brokers of one factory share one server."""
+
+_WAIT_S = 20.0
+"""No wait takes longer; most take milliseconds."""
+
+LIMITS = HistoryLimits(messages=100, age_s=60)
+
+_names = itertools.count()
+
+
+class Recorder:
+    """A sink that writes everything down."""
+
+    def __init__(self) -> None:
+        self.publications: list[Publication] = []
+        self.presence: list[tuple[str, ...]] = []
+        self._changed = asyncio.Event()
+
+    def deliver(self, publication: Publication) -> None:
+        self.publications.append(publication)
+        self._changed.set()
+
+    def interrupted(self, reason: str) -> None:
+        self._changed.set()
+
+    def restored(self) -> None:
+        self._changed.set()
+
+    def joined(self, room: str, member: str, info: bytes) -> None:
+        self.presence.append(("joined", room, member, info.decode()))
+        self._changed.set()
+
+    def left(self, room: str, member: str) -> None:
+        self.presence.append(("left", room, member))
+        self._changed.set()
+
+    def payloads(self, room: str) -> list[Payload]:
+        return [publication.payload for publication in self.publications if publication.room == room]
+
+    async def until(self, reached: Callable[[], bool], what: str) -> None:
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                while not reached():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(
+                f"Not within {_WAIT_S:g} s: {what}. Delivered: {self.publications!r:.2000}; {self.presence!r:.1000}"
+            ) from None
+
+
+class Node:
+    """A started broker with its sink: one process of several."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.sink = Recorder()
+
+
+@asynccontextmanager
+async def started(factory: BrokerFactory, count: int, limits: HistoryLimits = LIMITS) -> AsyncIterator[list[Node]]:
+    """Start *count* brokers of one server, as so many processes would, and stop them."""
+    nodes = [Node(factory(limits)) for _ in range(count)]
+    try:
+        for node in nodes:
+            await soon(node.broker.start(node.sink), "start() returns")
+        yield nodes
+    finally:
+        for node in nodes:
+            await soon(node.broker.stop(), "stop() returns")
+
+
+async def soon(awaitable: Awaitable[Any], what: str) -> Any:
+    """Return what *awaitable* returns. Raises AssertionError with *what* when that takes too long."""
+    try:
+        async with asyncio.timeout(_WAIT_S):
+            return await awaitable
+    except TimeoutError:
+        raise AssertionError(f"Not within {_WAIT_S:g} s: {what}") from None
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Poll *condition*, for what only the server knows."""
+
+    async def poll() -> None:
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.02)
+
+    await soon(poll(), what)
+
+
+def new_room() -> str:
+    """Return the name of a room that nobody else uses."""
+    return f"check:{secrets.token_hex(4)}:{next(_names)}"
+
+
+def expect(actual: object, expected: object, what: str) -> None:
+    """Raise AssertionError, with *what*, unless *actual* equals *expected*."""
+    if actual != expected:
+        raise AssertionError(f"{what}: expected {expected!r:.1500}, got {actual!r:.1500}")
+
+
+def expect_chain(publications: Sequence[Publication], since: Position, what: str) -> None:
+    """Expect that each publication says it follows the one before, and the first that it follows *since*."""
+    before = since
+    for publication in publications:
+        expect(publication.position.epoch, before.epoch, f"{what}: the epoch of {publication!r}")
+        expect(publication.previous, before.offset, f"{what}: what {publication!r:.200} follows")
+        if publication.position.offset <= before.offset:
+            raise AssertionError(f"{what}: {publication.position} does not come after {before}")
+        before = publication.position
