@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 from types import UnionType
 from typing import Annotated, Any, Literal, Never, Protocol, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
 
-__all__ = ("Codec", "InvalidMessage", "MessageKind", "kind_of", "message_types", "tag_of")
+__all__ = ("Codec", "InvalidMessageError", "MessageKind", "kind_of", "message_types", "tag_of")
 
 TAG_FIELD = "type"
 """The member of every message that names its type."""
@@ -26,7 +28,7 @@ DECODE_ERRORS = (ValueError, RecursionError)
 """What a decoder raises for a payload that it cannot take; msgspec's and pydantic's own errors are ValueErrors."""
 
 
-class InvalidMessage(ValueError):
+class InvalidMessageError(ValueError):
     """A payload is not a message of the conversation.
 
     Attributes:
@@ -34,18 +36,18 @@ class InvalidMessage(ValueError):
         message: What is wrong, for people.
         path: Where in the message, such as ``$.text``; None if that is not known.
         received: The "type" of the message; None if it had none.
-        id: The "id" of the call; None if it had none.
+        call_id: The "id" of the call; None if it had none.
     """
 
     def __init__(
-        self, code: str, message: str, path: str | None, received: str | None = None, id: int | str | None = None
+        self, code: str, message: str, path: str | None, received: str | None = None, call_id: int | str | None = None
     ) -> None:
         super().__init__(message if path is None else f"{path}: {message}")
         self.code = code
         self.message = message
         self.path = path
         self.received = received
-        self.id = id
+        self.call_id = call_id
 
 
 class MessageKind(Protocol):
@@ -60,7 +62,7 @@ class MessageKind(Protocol):
     def encoder(self, message_type: type) -> Callable[[Any], str]:
         """Return a function from an instance to its JSON text."""
 
-    def convert(self, value: dict[str, Any], message_type: type) -> Any:
+    def convert(self, value: Mapping[str, Any], message_type: type) -> Any:
         """Return an instance made of *value*, whose members may be texts; raise one of DECODE_ERRORS."""
 
     def schemas(self, message_types: Sequence[type], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
@@ -90,7 +92,7 @@ class _MsgspecKind:
         encode = self._encoder.encode
         return lambda message: encode(message).decode()
 
-    def convert(self, value: dict[str, Any], message_type: type) -> Any:
+    def convert(self, value: Mapping[str, Any], message_type: type) -> Any:
         return msgspec.convert(value, message_type, strict=False)
 
     def schemas(self, message_types: Sequence[type], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
@@ -193,7 +195,7 @@ class Codec:
         types = tuple(self.by_tag.values())
         if types and all(issubclass(each, Struct) for each in types):
             # One pass in C; the other kinds cannot stand in one union, so their tag is read first.
-            return MSGSPEC.decoder(Union[types])  # type: ignore[arg-type]
+            return MSGSPEC.decoder(reduce(or_, types))
         decoders = {tag: kind_of(each).decoder(each) for tag, each in self.by_tag.items()}
 
         def decode(payload: Payload) -> Any:
@@ -214,27 +216,29 @@ class Codec:
             encoder = self._encoders[message.__class__]
         except KeyError:
             names = ", ".join(each.__name__ for each in self._encoders) or "nothing"
-            raise TypeError(f"{type(message).__name__} is not a message of this direction, which has {names}.") from None
+            raise TypeError(
+                f"{type(message).__name__} is not a message of this direction, which has {names}."
+            ) from None
         return encoder(message)
 
-    def explain(self, payload: Payload, error: Exception) -> InvalidMessage:
+    def explain(self, payload: Payload, error: Exception) -> InvalidMessageError:
         """Return what is wrong with *payload*, of which ``decode`` has raised *error*."""
         if not isinstance(payload, str):
-            return InvalidMessage("not_a_message", "Expected a TEXT message, got a BINARY one", None)
+            return InvalidMessageError("not_a_message", "Expected a TEXT message, got a BINARY one", None)
         try:
             about = _peek(payload)
         except DECODE_ERRORS as unreadable:
-            return InvalidMessage("not_a_message", str(unreadable), None)
+            return InvalidMessageError("not_a_message", str(unreadable), None)
         if not isinstance(about.type, str):
             wrong = "Object missing required field `type`" if about.type is None else "Expected `str`"
-            return InvalidMessage("not_a_message", wrong, "$.type", id=_id(about.id))
+            return InvalidMessageError("not_a_message", wrong, "$.type", call_id=_id(about.id))
         message_type = self.by_tag.get(about.type)
         if message_type is None:
-            return InvalidMessage(
+            return InvalidMessageError(
                 "unknown_type", "This conversation has no such message", "$.type", about.type, _id(about.id)
             )
         text, path = kind_of(message_type).explain(error)
-        return InvalidMessage("invalid_message", text, path, about.type, _id(about.id))
+        return InvalidMessageError("invalid_message", text, path, about.type, _id(about.id))
 
 
 class _Peek(Struct):

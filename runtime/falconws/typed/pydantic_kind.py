@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -26,7 +26,7 @@ class _PydanticKind:
     def encoder(self, message_type: type[BaseModel]) -> Callable[[Any], str]:
         return message_type.model_dump_json
 
-    def convert(self, value: dict[str, Any], message_type: type[BaseModel]) -> Any:
+    def convert(self, value: Mapping[str, Any], message_type: type[BaseModel]) -> Any:
         return message_type.model_validate(value)
 
     def schemas(self, message_types: Sequence[type[BaseModel]], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
