@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `python -m sphinx -W -n docs docs/_build`."""
+"""The Sphinx configuration of the documentation: `python -m sphinx -W -n docs docs/_build`."""
 
 import sys
 from importlib.metadata import version as version_of
@@ -32,15 +32,18 @@ python_use_unqualified_type_names = True
 napoleon_use_rtype = False
 
 nitpicky = True
-# The inventories of other projects' documentation are not at hand at build time: their names are shown, not linked.
+# The inventories of other projects are not available at build time: their names are shown, not linked.
 nitpick_ignore_regex = [
     (r"py:.*", r"(falcon|uvicorn|collections|asyncio|types|typing|http|socket|contextlib|pytest|click|enum)\..*"),
     (r"py:class", r"(int|str|bytes|bytearray|memoryview|float|bool|dict|object|tuple|list|type|None)"),
     (r"py:.*", r"(Any|Self|Callable|Awaitable|Coroutine|AsyncIterator|Mapping|Sequence|Iterable|Task|HTTPStatus)"),
     (r"py:class", r"(pathlib\.(Pure)?(Posix)?Path|Path|JsonValue)"),
-    (r"py:class", r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.hub\.subscription\.Socket)"),
+    (
+        r"py:class",
+        r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
+    ),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 
-# `-b linkcheck` has no network to rely on; links within the documentation are checked by `-n -W`.
+# `-b linkcheck` must work without a network; `-n -W` checks the links within the documentation.
 linkcheck_ignore = [r"https?://.*"]

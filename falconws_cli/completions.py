@@ -45,7 +45,6 @@ def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 def _generated() -> list[tuple[str, str]]:
     """Return kind and name of what was generated and is still there."""
     from falconws_cli.change.record import read_memory
-    from falconws_cli.generators.starter import STARTER, has_starter
 
     project = _project()
     if project is None:
@@ -54,8 +53,7 @@ def _generated() -> list[tuple[str, str]]:
         operations = read_memory(project.root).manifest.operations
     except CommandError:
         return []
-    starter = [("resource", STARTER) for operation in operations if has_starter(operation.recipe)]
-    return starter + [
+    return [
         (operation.recipe.generator, operation.recipe.name)
         for operation in operations
         if operation.recipe.generator != "project" and not operation.taken_back

@@ -1,4 +1,7 @@
-"""Where the CLI meets the server: which app from which folder, and a first conversation to paste."""
+"""Serve a project: find its app, build the server's settings, and print a first conversation to paste.
+
+Knows nothing of click's commands.
+"""
 
 import http.client
 import shlex
@@ -6,8 +9,9 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,19 +19,21 @@ from falconws_cli.errors import CommandError
 from falconws_cli.project import Project, find_project, require_project
 
 PORT = 8000
-_START_SECONDS = 30.0
+_START_S = 30.0
+
+_Settings = TypeVar("_Settings")
 
 
 def serve_target(target: str | None, start: Path, **options: Any) -> None:
-    """Serve the project around *start*, or the app that *target* names, until a signal ends it.
+    """Serve the project around *start*, or the app that *target* names, until a signal stops it.
 
     Args:
         target: "module:attribute"; None takes the project's app.
         start: The folder to look for the project from.
-        options: Arguments of falconws.server.run().
+        options: Arguments of falconws.server.run(), and the fields of its settings classes.
 
     Raises:
-        CommandError: There is no project, the app does not load, or the address is taken.
+        CommandError: There is no project, an option is invalid, the app cannot be loaded, or the address is taken.
     """
     project = require_project(start) if target is None else find_project(start)
     folder = project.import_root if project else start
@@ -37,22 +43,22 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
 
 
 def serve_new_project(root: Path) -> int:
-    """Serve a project that was just made; once it answers, print lines to paste that show a message echoed."""
+    """Serve a new project; as soon as it answers, print lines to paste that show how it echoes a message."""
     project = require_project(root)
     port, taken = _free_port()
     if taken:
         click.echo(f"Port {PORT} is taken; this project gets port {port}.")
-    # Daemon: it must not keep a server alive that has failed to start.
+    # A daemon: it must not keep the process alive if the server fails to start.
     threading.Thread(target=_greet_when_up, args=(port,), daemon=True).start()
     _run(project.app, app_dir=str(project.import_root), port=port)
     return 0
 
 
 def first_conversation(port: int) -> str:
-    """Return what to paste into a second terminal, and into a browser, to see a message echoed."""
+    """Return lines to paste into a second terminal, and into a browser, that show how a message is echoed."""
     script = (
         "from websockets.sync.client import connect; "
-        # Not in a `with`, which no line can hold behind an import.
+        # Not a `with` statement, which cannot follow an import on one line.
         f"ws = connect('ws://127.0.0.1:{port}/echo').__enter__(); ws.send('hello'); print(ws.recv()); ws.close()"
     )
     page = (
@@ -71,12 +77,30 @@ Or open http://127.0.0.1:{port}/healthz in a browser, and in its console (F12):
 
 
 def _run(target: str, **options: Any) -> None:
-    from falconws.server import StartError, run
+    from falconws.server import AdmissionSettings, ConnectionSettings, DeflateSettings, StartError, TlsSettings, run
 
+    if "deflate" in options:
+        options["deflate"] = DeflateSettings() if options["deflate"] else None
     try:
-        run(target, **options)
+        connection = _settings(ConnectionSettings, options)
+        admission = _settings(AdmissionSettings, options)
+    except ValueError as error:
+        raise CommandError(f"{error}.") from error
+    tls = _settings(TlsSettings, options) if options.get("certfile") else None
+    if options.pop("keyfile", None) is not None:
+        raise CommandError("--ssl-keyfile needs --ssl-certfile: name the certificate too.")
+    for name in ("certfile", "keyfile_password"):
+        options.pop(name, None)
+    try:
+        run(target, connection=connection, admission=admission, tls=tls, **options)
     except StartError as error:
         raise CommandError(str(error)) from error
+
+
+def _settings(kind: type[_Settings], options: dict[str, Any]) -> _Settings:
+    """Return an object of the settings class *kind*, made of the *options* that are its fields; remove these."""
+    names = [field.name for field in fields(kind) if field.name in options]  # type: ignore[arg-type]
+    return kind(**{name: options.pop(name) for name in names})
 
 
 def _app_of(project: Project | None) -> str:
@@ -85,7 +109,7 @@ def _app_of(project: Project | None) -> str:
 
 
 def _free_port() -> tuple[int, bool]:
-    """Return the usual port, or a free one and True when the usual one is taken."""
+    """Return the default port, or a free one and True if the default one is taken."""
     for port in (PORT, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -95,13 +119,13 @@ def _free_port() -> tuple[int, bool]:
             except OSError:
                 continue
             return probe.getsockname()[1], port != PORT
-    raise CommandError("No port is free on 127.0.0.1.")
+    raise CommandError("127.0.0.1 has no free port.")
 
 
 def _greet_when_up(port: int) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
         try:
             connection.request("GET", "/healthz")
             connection.getresponse()

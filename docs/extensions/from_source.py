@@ -1,48 +1,28 @@
-"""Directives that take a page's tables from the source, so that the page cannot say something else."""
+"""Directives that generate the tables of a page from the source, so that the page cannot differ from it."""
 
 import ast
 import inspect
 import re
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from falconws.server import run
-from falconws.server.websocket.settings import ConnectionSettings
+from falconws.server import AdmissionSettings, ConnectionSettings, TlsSettings
 from falconws_cli.commands.serve import command as serve
 from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 DIFFERENCES_AT = "tests/runtime/test_falcon_contract.py"
 
-LIMITS = (
-    "ws_max_size",
-    "ws_ping_interval",
-    "ws_ping_timeout",
-    "ws_send_timeout",
-    "handshake_timeout",
-    "ws_deflate",
-    "drain",
-    "only",
-    "limit_connections",
-    "limit_connections_per_ip",
-)
-"""The arguments of falconws.server.run that limit something."""
-FIXED = (
-    "max_queued_messages",
-    "max_queued_bytes",
-    "high_water_bytes",
-    "low_water_bytes",
-    "max_buffered_bytes",
-    "close_timeout_s",
-)
-"""The limits of a connection that run has no argument for."""
+SETTINGS: dict[str, type[Any]] = {kind.__name__: kind for kind in (ConnectionSettings, AdmissionSettings, TlsSettings)}
+"""The settings classes of falconws.server.run."""
 
 
 def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
@@ -58,7 +38,7 @@ def read_differences(path: Path = ROOT / DIFFERENCES_AT) -> dict[str, str]:
 
 
 def read_arguments(docstring: str, heading: str) -> dict[str, str]:
-    """Return what a docstring says of each argument below *heading*."""
+    """Return the description of each argument below *heading* in a docstring."""
     texts: dict[str, str] = {}
     inside = False
     for line in inspect.cleandoc(docstring).splitlines():
@@ -71,28 +51,21 @@ def read_arguments(docstring: str, heading: str) -> dict[str, str]:
     return texts
 
 
-def server_limits() -> list[tuple[str, str, str, str]]:
-    """Return argument, option, default and effect of each limit of ``falconws.server.run``."""
-    texts = read_arguments(run.__doc__ or "", "Args:")
-    options = {parameter.name: parameter for parameter in serve.params}
+def settings_of(kind: type[Any]) -> list[tuple[str, str, str, str]]:
+    """Return name, option, default and effect of each field of a settings class of the server."""
+    texts = read_arguments(kind.__doc__ or "", "Attributes:")
+    options = {parameter.name: parameter.opts[0] for parameter in serve.params}
     rows = []
-    for name, parameter in inspect.signature(run).parameters.items():
-        if name in LIMITS:
-            option = options.get(name)
-            rows.append((name, option.opts[0] if option else "", default_of(parameter.default), texts[name]))
+    for field in fields(kind):
+        default = "required" if field.default is MISSING else default_of(field.default)
+        rows.append((field.name, options.get(field.name, ""), default, texts[field.name]))
     return rows
-
-
-def connection_limits() -> list[tuple[str, str, str]]:
-    """Return name, default and effect of the connection's limits that ``run`` has no argument for."""
-    texts = read_arguments(ConnectionSettings.__doc__ or "", "Attributes:")
-    return [(f.name, default_of(f.default), texts[f.name]) for f in fields(ConnectionSettings) if f.name in FIXED]
 
 
 def exit_codes() -> list[tuple[int, str, str]]:
     """Return code, name and meaning of each exit code."""
     tree = ast.parse(Path(inspect.getfile(ExitCode)).read_text(encoding="utf-8"))
-    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    (enum,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == ExitCode.__name__)
     rows = []
     for statement, meaning in pairwise(enum.body):
         if isinstance(statement, ast.Assign) and isinstance(meaning, ast.Expr):
@@ -102,19 +75,19 @@ def exit_codes() -> list[tuple[int, str, str]]:
 
 
 def default_of(value: object) -> str:
-    """Return a default as a reader writes it."""
+    """Return a default value as the tables show it."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "none" if value is None else f"{value:,}" if isinstance(value, int) and value > 1 else str(value).lower()
 
 
 class FromSource(SphinxDirective):
-    """A directive whose content is Markdown that the source gives."""
+    """A directive whose content is Markdown from the source."""
 
-    reads: Path
+    reads: Path = Path(__file__)
 
     def markdown(self) -> list[str]:
-        """Return the lines."""
+        """Return the lines of the content."""
         raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
@@ -125,7 +98,7 @@ class FromSource(SphinxDirective):
 
 
 class Differences(FromSource):
-    """``{differences}``: every deliberate difference to Falcon, as a bullet list."""
+    """``{differences}``: every intentional difference from Falcon, as a bullet list."""
 
     reads = ROOT / DIFFERENCES_AT
 
@@ -133,25 +106,16 @@ class Differences(FromSource):
         return [f"- {sentence}" for sentence in read_differences().values()]
 
 
-class Limits(FromSource):
-    """``{limits}``: the limits that the server can be started with, as a table."""
+class Settings(FromSource):
+    """``{settings} ConnectionSettings``: the fields of a settings class of the server, as a table."""
 
-    reads = Path(inspect.getfile(run))
-
-    def markdown(self) -> list[str]:
-        rows = [(f"`{n}`", f"`{o}`" if o else "", d, cell(t)) for n, o, d, t in server_limits()]
-        return table(("Argument", "Option", "Default", "What it does, and the unit"), rows)
-
-
-class ConnectionLimits(FromSource):
-    """``{connection-limits}``: the fixed limits of one connection, as a table."""
-
-    reads = Path(inspect.getfile(ConnectionSettings))
+    required_arguments = 1
 
     def markdown(self) -> list[str]:
-        return table(
-            ("Name", "Value", "What it does, and the unit"), [(f"`{n}`", d, t) for n, d, t in connection_limits()]
-        )
+        kind = SETTINGS[self.arguments[0]]
+        self.env.note_dependency(inspect.getfile(kind))
+        rows = [(f"`{n}`", f"`{o}`" if o else "", d, cell(t)) for n, o, d, t in settings_of(kind)]
+        return table(("Field", "Option", "Default", "What it does, and the unit"), rows)
 
 
 class ExitCodes(FromSource):
@@ -173,7 +137,7 @@ def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 
 class AttributeDocstrings:
-    """Keeps napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+    """Prevent napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -189,9 +153,8 @@ class AttributeDocstrings:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives."""
     app.add_directive("differences", Differences)
-    app.add_directive("limits", Limits)
+    app.add_directive("settings", Settings)
     app.add_directive("exit-codes", ExitCodes)
-    app.add_directive("connection-limits", ConnectionLimits)
     docstrings = AttributeDocstrings()
     napoleon_s = 500
     app.connect("autodoc-process-docstring", docstrings.keep, priority=napoleon_s - 1)

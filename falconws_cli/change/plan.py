@@ -4,7 +4,7 @@ rendering.py and the generators make what is planned; writer.py compares it with
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -96,6 +96,17 @@ class Plan:
     """What the files need in pyproject.toml."""
     added: Requirements = NOTHING
     """What of it was not there yet."""
+    command: str = ""
+    """The command line that makes it; empty for the one that was typed."""
+
+
+def stacked(plans: Iterable[Plan]) -> tuple[PlannedFile, ...]:
+    """Return the files of plans that follow each other: where two have one path, the later text, on the first one's."""
+    files: dict[PurePosixPath, PlannedFile] = {}
+    for file in (file for plan in plans for file in plan.files):
+        first = files.get(file.path, file)
+        files[file.path] = replace(file, before=first.before)
+    return tuple(files[path] for path in sorted(files))
 
 
 def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:

@@ -121,11 +121,6 @@ def with_newlines_of(current: bytes, text: bytes) -> bytes:
     return text
 
 
-def is_memory(path: PurePosixPath) -> bool:
-    """Tell whether *path* is the memory's own, and nothing that anybody should have to read about."""
-    return path in (MANIFEST, _ATTRIBUTES) or path.parent == _BASE
-
-
 def _path_of(key: str) -> PurePosixPath:
     return _BASE / f"{key}.z"
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from falconws_cli import VERSION
 from falconws_cli.change.changes import Change, preview
 from falconws_cli.change.manifest import Edit, Made, Manifest, Operation
-from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration
+from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration, stacked
 from falconws_cli.change.record import Memory, read_memory, sha256
 from falconws_cli.change.report import Report, memory_status
 from falconws_cli.change.write_options import Choices, Policy
@@ -17,8 +17,10 @@ Remember = Callable[[Memory, Sequence[Change]], list[PlannedFile]]
 """From the changes that are about to be made to the planned files of the memory."""
 
 
-def carry_out(root: Path, plan: Plan, choices: Choices) -> ExitCode:
-    """Write the plan below *root* and remember it, or only show it; say what happened; return how it went.
+def carry_out(root: Path, plans: Sequence[Plan], choices: Choices) -> ExitCode:
+    """Write the plans below *root* and record them, or only show them; say what happened; return how it went.
+
+    Where one plan follows another, the report is about the first one's registrations.
 
     Raises:
         ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
@@ -26,9 +28,10 @@ def carry_out(root: Path, plan: Plan, choices: Choices) -> ExitCode:
     """
 
     def remember(memory: Memory, changes: Sequence[Change]) -> list[PlannedFile]:
-        return _remembering(memory, plan, changes, choices.command)
+        return _remembering(memory, plans, changes, choices.command)
 
-    return transact(root, plan.files, choices, remember, registrations=plan.registrations, notes=plan.notes)
+    first = plans[0]
+    return transact(root, stacked(plans), choices, remember, registrations=first.registrations, notes=first.notes)
 
 
 def transact(
@@ -89,18 +92,21 @@ def _settled(root: Path, changes: Sequence[Change], choices: Choices, memory: Me
     return settle(root, changes, choices, memory)
 
 
-def _remembering(memory: Memory, plan: Plan, changes: Sequence[Change], command: str) -> list[PlannedFile]:
-    """Return what makes *memory* remember the plan, once for every time that it did something."""
-    if plan.recipe is None or any(change.status is Status.CONFLICT for change in changes):
+def _remembering(memory: Memory, plans: Sequence[Plan], changes: Sequence[Change], command: str) -> list[PlannedFile]:
+    """Return what makes *memory* remember the plans, once for every time that they did something."""
+    if any(change.status is Status.CONFLICT for change in changes):
         return []
-    operation, texts = _operation(plan, changes, command)
-    if not any(change.writes for change in changes) and (not operation.files or _is_known(memory.manifest, operation)):
-        return []
-    return memory.changes(memory.manifest.adding(operation), texts)
+    manifest, texts = memory.manifest, []
+    for plan in plans:
+        operation, named = _operation(plan, changes, plan.command or command)
+        if any(change.writes for change in changes) or not _is_known(manifest, operation):
+            manifest = manifest.adding(operation)
+            texts += named
+    return [] if manifest is memory.manifest else memory.changes(manifest, texts)
 
 
 def _is_known(manifest: Manifest, operation: Operation) -> bool:
-    return any(
+    return not operation.files or any(
         operation.files.items() <= known.files.items()
         for known in manifest.operations
         if (known.recipe.generator, known.recipe.name) == (operation.recipe.generator, operation.recipe.name)
@@ -111,13 +117,15 @@ def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Ope
     """Return what the project shall remember of the plan, and the texts that it names."""
     assert plan.recipe is not None
     pristine = {file.path: file.data for file in plan.files if file.path in plan.generated}
-    here = {change.file.path: change for change in changes if change.status is not Status.SKIP}
+    planned = {file.path: file for file in plan.files}
+    here = {c.file.path: c for c in changes if c.status is not Status.SKIP and c.file.path in planned}
     files = {path: data for path, data in pristine.items() if path in here}
-    edits = {
-        path: (change.current, change.file.data)
-        for path, change in here.items()
-        if change.current is not None and (change.writes or path in files)
-    }
+    edits = {}
+    for path, change in here.items():
+        # What an earlier plan of the same command has made is not on the disk yet.
+        before = planned[path].before if change.current is None else change.current
+        if before is not None and (change.writes or path in files):
+            edits[path] = (before, change.file.data)
     packages = [
         str(path)
         for path, change in here.items()
@@ -130,7 +138,7 @@ def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Ope
         files=_hashed(files),
         packages=tuple(packages),
         edits={str(path): Edit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
-        registrations=tuple(_made(planned) for planned in plan.registrations if planned.wiring is not None),
+        registrations=tuple(_made(one) for one in plan.registrations if one.wiring is not None),
         requirements=plan.requirements,
         added=plan.added,
     )

@@ -42,4 +42,4 @@ def command(name: str, payload: str, codec: str, choices: Choices) -> None:
     project = require_project(Path.cwd())
     require_package(project)
     options = {"payload": payload, "codec": codec}
-    sys.exit(carry_out(project.root, plan(project, "media-handler", name, options), choices))
+    sys.exit(carry_out(project.root, [plan(project, "media-handler", name, options)], choices))

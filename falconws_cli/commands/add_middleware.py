@@ -42,4 +42,4 @@ def command(name: str, kind: str, choices: Choices) -> None:
     project = require_project(Path.cwd())
     require_package(project)
     options = {"kind": kind}
-    sys.exit(carry_out(project.root, plan(project, "middleware", name, options), choices))
+    sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], choices))

@@ -56,4 +56,4 @@ def command(name: str, route: str | None, pattern: str, subprotocol: str | None,
     project = require_project(Path.cwd())
     require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
-    sys.exit(carry_out(project.root, plan(project, "resource", name, options), choices))
+    sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], choices))

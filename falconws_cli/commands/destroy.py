@@ -34,7 +34,6 @@ def command(kind: str, name: str, choices: Choices) -> None:
     """Remove what add-KIND made under NAME: files, registration, and the dependency that nothing else needs.
 
     KIND is resource, middleware or media-handler. Files that were edited since are kept and named, unless --force.
-    The resource echo, which a new project starts with, goes like any other.
 
     \b
     Examples:

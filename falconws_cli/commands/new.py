@@ -121,8 +121,8 @@ def command(
 
         name, options = interview(name, options)
     assert name is not None
-    root, _, plan = plan_project(name, parent, options, among_files=choices.policy is not Policy.ASK)
-    code = carry_out(root, plan, replace(choices, command=_command_line(name, options)))
+    root, plans = plan_project(name, parent, options, among_files=choices.policy is not Policy.ASK)
+    code = carry_out(root, plans, replace(choices, command=_command_line(name, options)))
     if choices.dry_run or choices.json:
         sys.exit(code)
     click.echo(f"\nMade {root}.")

@@ -1,4 +1,4 @@
-"""`falconws serve`."""
+"""`falconws serve`. Each option that limits something has the name of its field in one of the server's settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +9,13 @@ import click
 from falconws_cli.suggestions import Choice
 
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
-
-
 _ENGINES = ("auto", "picows", "websockets-sansio", "websockets", "wsproto")
 
 
-def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return an option for a time in seconds, which gives None for 0."""
+def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return an option for a time in seconds; 0 on the command line is None for the server."""
     return click.option(
+        flag,
         name,
         type=click.FloatRange(0),
         default=default,
@@ -37,7 +36,7 @@ def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., An
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
-@click.option("--uds", metavar="PATH", help="Unix socket to listen on instead.")
+@click.option("--uds", metavar="PATH", help="Unix socket to listen on instead of a port.")
 @click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
@@ -47,49 +46,55 @@ def _seconds(name: str, default: float, what: str) -> Callable[[Callable[..., An
     show_default=True,
     help="Log each HTTP request and each WebSocket handshake.",
 )
-@click.option("--ssl-certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
-@click.option("--ssl-keyfile", metavar="FILE", help="Private key (PEM), if not in the certificate's file.")
-@click.option("--ssl-keyfile-password", metavar="TEXT", help="Password of the private key.")
-@click.option("--root-path", metavar="PATH", default="", help="Prefix that a proxy strips.")
+@click.option("--ssl-certfile", "certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
+@click.option("--ssl-keyfile", "keyfile", metavar="FILE", help="Private key (PEM), if the certificate file lacks it.")
+@click.option("--ssl-keyfile-password", "keyfile_password", metavar="TEXT", help="Password of the private key.")
+@click.option("--root-path", metavar="PATH", default="", help="Path prefix that a proxy strips.")
 @click.option(
     "--forwarded-allow-ips",
     metavar="ADDRESSES",
-    help="Proxies whose X-Forwarded-* headers are believed, separated by commas; * for all.",
+    help="Proxies whose X-Forwarded-* headers are trusted, separated by commas; * trusts all.",
 )
 @click.option(
     "--engine",
     type=Choice(_ENGINES),
     default="auto",
     show_default=True,
-    help="WebSocket engine; auto is picows where it can be imported.",
+    help="WebSocket engine; auto is picows if it can be imported.",
 )
-@click.option("--only", type=Choice(("http", "ws")), help="Answer the other kind of traffic with 421.")
+@click.option(
+    "--only", type=Choice(("http", "ws")), help="Serve this kind of traffic only, and answer the other with 421."
+)
 @click.option(
     "--drain",
+    "drain_s",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time over which clients are closed after Ctrl+C or SIGTERM.",
+    help="Time over which connections are closed after Ctrl+C or SIGTERM.",
 )
 @click.option(
     "--ws-max-size",
+    "max_message_bytes",
     type=click.IntRange(1),
     default=1024 * 1024,
     show_default=True,
     metavar="BYTES",
     help="Largest message from a client.",
 )
-@_seconds("--ws-ping-interval", 20.0, "Time between keepalive pings")
-@_seconds("--ws-ping-timeout", 20.0, "Time for the answer to a ping")
-@_seconds("--ws-send-timeout", 10.0, "Time for which a client may take nothing of what it is sent")
-@_seconds("--handshake-timeout", 10.0, "Time for a request to come, and to be accepted")
-@click.option("--deflate", "ws_deflate", is_flag=True, help="Compress messages (permessage-deflate).")
+@_seconds("--ws-ping-interval", "ping_interval_s", 20.0, "Time between keepalive pings")
+@_seconds("--ws-ping-timeout", "ping_timeout_s", 20.0, "Time for a client to answer a ping")
+@_seconds(
+    "--ws-send-timeout", "send_timeout_s", 10.0, "Time for which a client may read nothing while data waits for it"
+)
+@_seconds("--handshake-timeout", "handshake_timeout_s", 10.0, "Time for a request to arrive, and to be accepted")
+@click.option("--deflate", is_flag=True, help="Compress messages (permessage-deflate).")
 @click.option(
     "--limit-connections",
     type=click.IntRange(1),
     metavar="NUMBER",
-    help="Most WebSockets and HTTP requests at a time in one process; more get 503.",
+    help="Largest number of WebSockets and HTTP requests at a time in one process; more get 503.",
 )
 @click.option(
     "--limit-connections-per-ip",

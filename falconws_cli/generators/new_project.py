@@ -1,16 +1,18 @@
 """`falconws new`: a whole project."""
 
 import importlib.util
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 from falconws_cli import VERSION
 from falconws_cli.change.plan import Plan, PlannedFile, Recipe
 from falconws_cli.change.record import FOLDER
 from falconws_cli.errors import RefusedError
+from falconws_cli.generators import plan
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
-from falconws_cli.generators.starter import has_starter, without_starters_files
 from falconws_cli.names import Name, parse_name, refuse_as_package
+from falconws_cli.project import Project
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
@@ -20,8 +22,10 @@ _BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:422
 
 def plan_project(
     text: str, parent: Path, options: ProjectOptions = PLAIN, *, among_files: bool = False
-) -> tuple[Path, Name, Plan]:
-    """Return the folder of the project called *text* below *parent*, its name, and its files.
+) -> tuple[Path, list[Plan]]:
+    """Return the folder of the project called *text* below *parent*, and the plans of what goes into it, in order.
+
+    A full project is followed by its first resource, as `falconws add-resource echo` makes it.
 
     Args:
         text: The project's name, as typed.
@@ -64,7 +68,26 @@ def plan_project(
         for part in options.parts
         if part in BROKERS
     )
-    return root, name, Plan(files, notes=notes, recipe=recipe, generated=frozenset(file.path for file in files))
+    made = Plan(files, notes=notes, recipe=recipe, generated=frozenset(file.path for file in files))
+    return root, [made] if options.minimal else [made, _first_resource(root, name, files)]
+
+
+@dataclass(frozen=True)
+class _PlannedProject(Project):
+    """A project that has only been planned."""
+
+    files: Mapping[PurePosixPath, bytes] = field(default_factory=dict)
+
+    def read(self, path: PurePosixPath) -> bytes | None:
+        return self.files.get(path)
+
+    def exists(self, path: PurePosixPath) -> bool:
+        return path in self.files
+
+
+def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:
+    project = _PlannedProject(root, f"{name.module}.app:create_app", {file.path: file.data for file in files})
+    return replace(plan(project, "resource", "echo", {}), command="falconws add-resource echo")
 
 
 def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[PlannedFile, ...]:
@@ -85,13 +108,11 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
         "env": name.constant,
         "falconws_version": VERSION,
         "minimal": minimal,
-        "echo": minimal or has_starter(recipe),
         "broker": broker,
         "broker_url": _BROKER_URLS.get(broker),
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
-    files = tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
-    return files if context["echo"] else without_starters_files(files)
+    return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
 
 
 def _trees(parts: Iterable[Part], *, minimal: bool) -> list[str]:

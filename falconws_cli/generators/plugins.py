@@ -185,7 +185,7 @@ class Extension:
             project = require_project(Path.cwd())
             require_package(project)
             recipe = self.recipe(project, name, options)
-            sys.exit(carry_out(project.root, plan_piece(project, recipe, self.make(project, recipe)), choices))
+            sys.exit(carry_out(project.root, [plan_piece(project, recipe, self.make(project, recipe))], choices))
 
         about = inspect.getdoc(self._generator) or f"Add what {self.package} makes."
         made = click.command(f"add-{self.name}", help=about)(run)

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from falconws_cli.change.plan import Piece, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text
-from falconws_cli.generators.starter import STARTER_RECIPE, make_starter
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
@@ -61,8 +60,6 @@ class ResourceGenerator:
 
     def make(self, project: Project, recipe: Recipe) -> Piece:
         """Return the resource, its tests, and its route."""
-        if recipe == STARTER_RECIPE:
-            return make_starter(project)
         name = parse_name(recipe.name)
         template = parse_uri_template(str(recipe.options["route"]))
         types = [field.type for field in template.fields]

@@ -5,6 +5,7 @@ behind; what was edited since is kept and named, unless the user forces it. Wher
 in the meantime, what was registered in it is taken out and nothing else. Plans only; writer.py writes.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -93,7 +94,7 @@ class _Taking:
         self._remove_requirements(gone)
         changed = {path: data for path, data in self._after.items() if data != self._before[path]}
         withdrawal = Withdrawal(command, self._manifest(remaining, needed, changed))
-        withdrawal.left_to_do = self._importers(changed)
+        withdrawal.left_to_do = [*self._importers(changed), *self._mentions(changed)]
         withdrawal.files = [tracked.planned(path, self._before[path], data) for path, data in sorted(changed.items())]
         withdrawal.kept = self._kept
         withdrawal.registrations = self._registrations
@@ -234,9 +235,26 @@ class _Taking:
         texts = {self._root / path: data for path, data in changed.items()}
         return [
             f"{line.path.relative_to(self._root).as_posix()}:{line.number} still imports {line.module}, which is gone: "
-            "see to it yourself."
+            "edit it by hand."
             for line in importers(self._root, gone, texts)
         ]
+
+    def _mentions(self, changed: Mapping[str, bytes | None]) -> list[str]:
+        """Return a sentence for each of the project's own texts that mentions a route that goes."""
+        routes = [
+            str(planned.wiring.arguments["template"]).partition("{")[0].rstrip("/")
+            for planned in self._registrations
+            if planned.wiring is not None and planned.wiring.kind == "route"
+        ]
+        sentences = []
+        for file in sorted(self._root.glob("*.md")):
+            lines = (changed.get(file.name) or tracked.read(self._root, file.name) or b"").decode(errors="replace")
+            for route in filter(None, routes):
+                mention = re.compile(rf"(?:^|[\s`\"'(]|:\d+){re.escape(route)}(?![\w/-])")
+                number = next((n for n, line in enumerate(lines.splitlines(), 1) if mention.search(line)), None)
+                if number is not None:
+                    sentences.append(f"{file.name}:{number} still mentions {route}, which is gone: edit it by hand.")
+        return sentences
 
     def _manifest(
         self, remaining: Mapping[str, str], needed: Requirements, changed_files: Mapping[str, bytes | None]

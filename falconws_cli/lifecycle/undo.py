@@ -11,10 +11,8 @@ from falconws_cli.change.record import FOLDER, Memory, read_memory
 from falconws_cli.change.transaction import transact
 from falconws_cli.change.write_options import Choices
 from falconws_cli.errors import CommandError, ExitCode, RefusedError
-from falconws_cli.generators.starter import STARTER, STARTER_RECIPE
 from falconws_cli.lifecycle.removal import Withdrawal, take_back
 from falconws_cli.lifecycle.restore import bring_back
-from falconws_cli.lifecycle.starter import is_part_of, mentions, set_apart
 from falconws_cli.project import Project
 
 KINDS = ("resource", "middleware", "media-handler")
@@ -34,13 +32,7 @@ def destroy(project: Project, kind: str, name: str, choices: Choices) -> ExitCod
         from falconws_cli.suggestions import did_you_mean
 
         raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
-    starter = kind == "resource" and _canonical(kind, name, [STARTER]) is not None
-    if starter:
-        memory = set_apart(memory, project)
-    withdrawal = _plan_destroy(memory, kind, name, choices)
-    if starter:
-        withdrawal.left_to_do += mentions(memory.manifest, project, withdrawal)
-    return _carry_out(memory, withdrawal, choices)
+    return _carry_out(memory, _plan_destroy(memory, kind, name, choices), choices)
 
 
 def undo(root: Path, choices: Choices) -> ExitCode:
@@ -68,11 +60,8 @@ def _plan_undo(memory: Memory, *, force: bool) -> Withdrawal:
     if manifest.destroyed is not None:
         return bring_back(memory, manifest.destroyed, force=force)
     last = len(manifest.operations) - 1
-    # What an earlier undo has left, because it was edited, is asked for again with --force only. What the project
-    # started with is the project's own.
-    while last >= 0 and (
-        (manifest.operations[last].taken_back and not force) or manifest.operations[last].recipe == STARTER_RECIPE
-    ):
+    # What an earlier undo has left, because it was edited, is asked for again with --force only.
+    while last >= 0 and manifest.operations[last].taken_back and not force:
         last -= 1
     if last < 0:
         raise RefusedError("Nothing is left to undo.")
@@ -101,7 +90,7 @@ def _plan_destroy(memory: Memory, kind: str, name: str, choices: Choices) -> Wit
     if not positions:
         from falconws_cli.suggestions import did_you_mean
 
-        known = sorted({*made.values(), *([STARTER] if kind == "resource" and is_part_of(memory.manifest) else [])})
+        known = sorted(set(made.values()))
         hint = did_you_mean(name, known) or (f" There is {', '.join(known)}." if known else "")
         raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
     return take_back(memory, positions, choices.command, destroys=True, force=choices.force)

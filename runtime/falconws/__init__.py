@@ -1,7 +1,7 @@
-"""The WebSocket API that Falcon's author proposed by example, as a drop-in for Falcon 4's own.
+"""The runtime: the WebSocket API that Falcon's author proposed by example, as a drop-in for Falcon 4's own.
 
-``falconws.App`` takes the place of ``falcon.asgi.App``; everything else goes on as before. Names are loaded on first
-use: pytest loads the plugin in ``falconws.testing`` in every project, and must not pay for Falcon there.
+Must not know the CLI, ``falconws_cli``. Names are loaded on first use, because pytest loads the plugin in
+``falconws.testing`` in every project, and must not import Falcon there.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The application: from an ASGI scope to a responder, and from an error to an answer.
+"""The application: from an ASGI scope to a responder, and from an error to a response or a close code.
 
-A subclass of Falcon's, of which it replaces only what concerns WebSockets. This is the only module that touches names
-of Falcon's that start with an underscore; all of them exist alike in Falcon 4.2 to 4.4.
+A subclass of Falcon's that replaces only what concerns WebSockets. This is the only module that uses Falcon's private
+names; each of them is the same in Falcon 4.2 to 4.4.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ _logger = logging.getLogger("falconws")
 class App(falcon.asgi.App[_ReqT, _RespT]):
     """An ASGI application: a drop-in for ``falcon.asgi.App``, with the WebSocket API of this package.
 
-    Takes the same arguments. Requests are ``falconws.Request`` unless *request_type* says otherwise, and
-    ``on_websocket()`` responders get a ``falconws.WebSocket``. Where it differs from Falcon on purpose is listed in
-    the documentation, under "Migrate from Falcon".
+    Takes the same arguments. Requests are ``falconws.Request`` unless *request_type* is given, and ``on_websocket()``
+    responders get a ``falconws.WebSocket``. The documentation lists the intended differences from Falcon under
+    "Migrate from Falcon".
     """
 
     __slots__ = ("_origins_warned", "_websocket_routes")
@@ -87,7 +87,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._websocket_routes = {}
             self._origins_warned = False
-            # Which arguments there are is the installed Falcon's business.
+            # The installed Falcon decides which arguments there are.
             bound = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
             if bound.arguments.get("request_type") is None:
                 bound.arguments["request_type"] = Request
@@ -119,13 +119,13 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         receiving = receive()
         first_event = await receiving
         if first_event["type"] != "websocket.connect":
-            # The handshake was abandoned, or this is no WebSocket server.
+            # The client gave up during the handshake, or the server does not speak WebSocket.
             event: dict[str, Any] = {"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR}
             if supports_reason(ver):
                 event["reason"] = "Internal Server Error"
             await send(event)
             return
-        # Of coroutines only it is known that cancelling them is safe: see stream.py.
+        # Only coroutines are known to be safe to cancel: see stream.py.
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
@@ -217,7 +217,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     def _prepare_middleware(self, middleware: Any, independent_middleware: bool = False) -> Any:
         prepared = super()._prepare_middleware(middleware, independent_middleware)
         request, resource = self._middleware_ws
-        # Decided here, once: the proposal's methods take no WebSocket, Falcon's do.
+        # The proposal's methods take no WebSocket, Falcon's do.
         self._middleware_ws = (
             tuple(_without_ws(method) if _positionals(method) == 1 else method for method in request),
             tuple(_without_ws(method) if _positionals(method) == 3 else method for method in resource),
@@ -245,7 +245,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _deny(self, req: Any, ws: WebSocket, cause: Any, compose: Callable[[Any, Any, Any], object]) -> None:
         """Refuse the handshake with the HTTP response that Falcon composes for *cause*."""
         if not 300 <= cause.status_code <= 599:
-            # An HTTPStatus such as 204 is an answer to a request, but not to a handshake.
+            # An HTTPStatus such as 204 can answer a request, but not a handshake.
             await ws.close(http_status_to_close_code(cause.status_code))
             return
         response = self._response_type(options=self.resp_options)
@@ -258,7 +258,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         self, req: Any, resp: Any, error: Exception, params: dict[str, Any], ws: Any = None
     ) -> None:
         if isinstance(error, TemporarilyUnavailable):
-            await self._ask_to_come_back(req, resp, error, params, ws)
+            await self._answer_unavailable(req, resp, error, params, ws)
         elif ws is None:
             await super()._python_error_handler(req, resp, error, params)
         elif error is ws.undecodable:
@@ -272,10 +272,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             else:
                 await self._ws_cleanup_on_error(ws)
 
-    async def _ask_to_come_back(
+    async def _answer_unavailable(
         self, req: Any, resp: Any, error: TemporarilyUnavailable, params: dict[str, Any], ws: WebSocket | None
     ) -> None:
-        # What is away is the operator's business, not the client's.
+        # The log says what is unavailable; the client must not learn it.
         _logger.warning("%s %s: %s", "WebSocket" if ws is not None else req.method, req.path, error)
         if ws is None or (ws.unaccepted and ws.supports_denial):
             unavailable = falcon.HTTPServiceUnavailable(retry_after=_RETRY_AFTER_S)
@@ -284,7 +284,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await ws.close(CloseCode.TRY_AGAIN_LATER, "Try again later")
 
     async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
-        # One line, and some of msgpack's errors have no text.
+        # Some of msgpack's errors have no text.
         explanation = " ".join(str(error).split()) or type(error).__name__
         _logger.warning("WebSocket client %s closed with %d: %s", ws.client, code, explanation)
         await ws.close(code, reason)
@@ -292,9 +292,9 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _ws_disconnected_error_handler(
         self, req: Any, resp: Any, error: falcon.WebSocketDisconnected, params: dict[str, Any], ws: Any = None
     ) -> None:
-        # An error of the user's making lacks the reason; the log line stays the same.
+        # An error that the application made itself may be Falcon's, which has no reason.
         reason = error.reason if isinstance(error, WebSocketDisconnected) else ""
-        # A server that stops closes responders in the middle of a send: no fault of theirs.
+        # A server that shuts down also closes connections whose responder is sending: not the responder's fault.
         _logger.log(
             logging.DEBUG if _closed_by_shutdown(req, ws) else logging.WARNING,
             "WebSocket client %s disconnected with code %d%s and the responder did not handle it",
@@ -308,16 +308,16 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         try:
             await ws.close(self.ws_options.error_close_code)
         except Exception:
-            # A ValueError of ours, or whatever a server makes of a code it does not know.
+            # A ValueError of check_close(), or what the server raises for a code that it does not know.
             _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
             await ws.close(_FALLBACK_CLOSE_CODE)
 
 
 def _closed_by_shutdown(req: Any, ws: WebSocket) -> bool:
-    """Tell whether the server has closed the connection because it shuts down."""
+    """Return whether the server has closed the connection because it shuts down."""
     if ws.close_code != CloseCode.SERVICE_RESTART:
         return False
-    # Where the server does not say that it shuts down, the code alone has to do.
+    # Where the server does not report that it shuts down, only the code shows it.
     going_away = (req.scope.get("extensions") or {}).get("falconws.going_away")
     return going_away is None or going_away.is_set()
 
@@ -338,5 +338,5 @@ def _without_ws(method: Callable[..., Awaitable[None]]) -> Callable[..., Awaitab
 
 
 def middleware_of(app: falcon.asgi.App[Any, Any]) -> tuple[object, ...]:
-    """Return the middleware objects of *app*, in the order in which they were added; Falcon's own app will do too."""
+    """Return the middleware objects of *app*, in the order in which they were added. Accepts Falcon's own app too."""
     return tuple(app._unprepared_middleware)

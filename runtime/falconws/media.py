@@ -1,6 +1,7 @@
-"""Media handlers: objects to and from the payload of one message.
+"""Media handlers: from an object to the payload of one message, and back.
 
-The base classes are Falcon's own. Every handler shipped here raises a ValueError for a payload that it cannot decode.
+The base classes are Falcon's. Every handler here raises a ValueError for a payload that it cannot decode. Knows nothing
+of connections.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def _dumps(media: object) -> str:
         try:
             text.encode()
         except UnicodeEncodeError:
-            # A lone surrogate: JSON may have one as an escape (RFC 8259 section 8.2), a TEXT message may not.
+            # A lone surrogate: allowed in JSON as an escape (RFC 8259 section 8.2), but not in a TEXT message.
             return _encode_ascii(media)
     return text
 
@@ -45,15 +46,14 @@ def _loads(payload: str) -> Any:
     try:
         return _decode(payload)
     except RecursionError:
-        # A few kilobytes of brackets are enough; to the responder this is one more document it cannot read.
+        # A few kilobytes of brackets are enough for it.
         raise json.JSONDecodeError("Nested too deeply", payload, 0) from None
 
 
 class JSONHandlerWS(TextBaseHandlerWS):
     """The default TEXT handler: JSON through the standard library.
 
-    NaN and the infinities are not JSON (RFC 8259 section 6): they are refused in both directions, where Falcon's
-    handler passes them on.
+    NaN and the infinities are not JSON (RFC 8259 section 6). Both directions refuse them; Falcon's handler does not.
 
     Args:
         dumps: Serializes an object to a ``str`` (default: ``json.dumps`` with non-ASCII characters left as they are).

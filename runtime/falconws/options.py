@@ -1,4 +1,7 @@
-"""The knobs of a falconws application: ``app.ws_options``."""
+"""The options of a falconws application: ``app.ws_options``.
+
+Owns defaults and checks of values. Knows nothing of connections.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,24 @@ class WebSocketOptions(FalconWebSocketOptions):
     From Falcon, with the same meaning:
 
     ``error_close_code`` (int, default 1011)
-        Sent when a responder fails after the handshake. A code that the server refuses becomes 3011.
+        Sent when a responder fails after the handshake. 3011 replaces a code that the server refuses.
     ``default_close_reasons`` (dict of int to str, default: the phrases of RFC 9110 at 3000 + status)
-        The reason that goes with a close code when ``ws.close()`` is given none.
+        The reason that is sent with a close code when ``ws.close()`` is given none.
     ``media_handlers`` (dict of WebSocketPayloadType to handler, default JSON for TEXT and MessagePack for BINARY)
-        What ``send_media()`` and ``receive_media()`` use.
+        The handlers that ``send_media()`` and ``receive_media()`` use.
     ``max_receive_queue`` (messages, default 4)
-        How many unread messages are taken from the ASGI server ahead of the responder. 0 takes none: a disconnect is
-        then seen only by receiving or sending.
+        How many unread messages are taken from the ASGI server ahead of the responder. With 0, only receiving or
+        sending shows a disconnect.
 
     Added here:
 
     ``max_read_ahead`` (bytes, default 1 MiB)
-        A responder that sends without ever receiving can only learn of a disconnect by reading past its unread
-        messages. Beyond ``max_receive_queue``, that many bytes of them are held for it, 64 bytes counted on top of
-        each payload; then reading stops until the responder catches up. 0 never reads past ``max_receive_queue``.
+        How many bytes of unread messages are held beyond ``max_receive_queue`` for a responder that sends without
+        receiving: it can learn of a disconnect only by reading past its unread messages. Each payload counts 64 bytes
+        more than its size. At the limit, reading stops until the responder catches up. 0 never reads ahead.
     ``disconnect_grace_s`` (seconds, default 10)
-        How long a responder may go on after its client has left. Then it is cancelled, with a line in the log; None
-        lets it run for ever, as Falcon does.
+        How long a responder may go on after its client has left. Then it is cancelled, and the log says so. None sets
+        no limit, as in Falcon.
     ``allowed_origins`` (default None)
         Which pages may open a WebSocket: see the property.
     """
@@ -45,7 +48,7 @@ class WebSocketOptions(FalconWebSocketOptions):
     disconnect_grace_s: float | None
     max_read_ahead: int
 
-    # Falcon's options class has slots; without slots of its own a subclass gets a dict, and typos go unnoticed.
+    # Without slots of its own the class would get a dict, and a misspelled option would go unnoticed.
     __slots__ = ("_origin_policy", "disconnect_grace_s", "max_read_ahead")
 
     def __init__(self) -> None:
@@ -61,8 +64,8 @@ class WebSocketOptions(FalconWebSocketOptions):
 
         ``"same-origin"`` compares scheme, host and port with those of the request; a sequence names origins exactly
         (``"https://example.com"``) or all subdomains (``"https://*.example.com"``); ``"*"`` allows every origin and
-        None (the default) does too, with a warning at start-up. Others are refused with a 403 before any code of the
-        application runs. Handshakes without the header do not come from a browser and are let through.
+        None (the default) does too, with a warning at start-up. Other origins are refused with a 403 before any code
+        of the application runs. Handshakes without the header do not come from a browser, and are accepted.
 
         Raises:
             ValueError: A pattern is not an origin; the message names it.
@@ -77,7 +80,7 @@ class WebSocketOptions(FalconWebSocketOptions):
 
     @property
     def origin_policy(self) -> OriginPolicy | None:
-        """The compiled form of ``allowed_origins``, or None when it was not set."""
+        """The compiled form of ``allowed_origins``, or None when it is not set."""
         return self._origin_policy
 
     def __repr__(self) -> str:

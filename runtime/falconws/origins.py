@@ -1,7 +1,7 @@
-"""Origins: may the page that opens this WebSocket do so?
+"""The check of the Origin header: which web pages may open a WebSocket.
 
-A browser sends cookies along with a WebSocket handshake from any page, so a server that does not look at the Origin
-header lends its users' sessions to every site they visit. Pure: strings in, a verdict out.
+A browser sends a site's cookies with a WebSocket handshake from any page. A server that ignores the Origin header lets
+every page act with its users' sessions. Knows nothing of requests: strings come in, a bool goes out.
 
 Source: RFC 6454 (origins and their serialization); RFC 6455 section 10.2.
 """
@@ -26,7 +26,7 @@ _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/?#@\[\]:,]+)(?::(?P<port>[
 
 
 class Origin(NamedTuple):
-    """A scheme, a host in lower case, and the port, the scheme's default one where none was written."""
+    """A scheme, a host in lower case, and a port: the scheme's default where none was given."""
 
     scheme: str
     host: str
@@ -109,10 +109,10 @@ class OriginPolicy:
             self._exact.add(origin)
 
     def allows(self, origins: Sequence[str], scheme: str, host: str | None) -> bool:
-        """Say whether a handshake may go on.
+        """Return whether the handshake is allowed.
 
         Args:
-            origins: The values of all Origin headers; none at all means that no browser is involved.
+            origins: The values of all Origin headers. A browser always sends one.
             scheme: The scheme the server sees: ``ws`` or ``wss``.
             host: The value of the Host header.
         """

@@ -1,4 +1,4 @@
-"""The request that opens a connection."""
+"""The request class of a falconws application: Falcon's, with the lifespan state. Knows nothing of WebSockets."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ("Request",)
 
 
 class Request(falcon.asgi.Request):
-    """Falcon's request, with the state that the lifespan of the ASGI server left behind."""
+    """Falcon's request, with the state that was set at start-up."""
 
     __slots__ = ()
 
     @property
     def state(self) -> dict[str, Any]:
-        """What ``process_startup(scope, event)`` put into ``scope["state"]``, as a shallow copy of its own.
+        """A shallow copy of what ``process_startup(scope, event)`` put into ``scope["state"]``.
 
-        An empty dict on servers that do not keep state (and have not run the lifespan).
+        An empty dict on servers that do not run the lifespan, or do not keep its state.
 
         Source: ASGI "Lifespan State".
         """

@@ -1,4 +1,7 @@
-"""Tasks that belong to a connection: started together, ended together."""
+"""Background tasks, and scopes of tasks that end together.
+
+Knows nothing of WebSockets: a scope gets a coroutine function that waits for the disconnect.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ _T = TypeVar("_T")
 _logger = logging.getLogger("falconws")
 
 _background: set[asyncio.Task[Any]] = set()
-"""The event loop keeps weak references only: a task that nobody else holds can vanish while it runs."""
+"""The event loop keeps only weak references: a task that nothing else refers to may be collected while it runs."""
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> asyncio.Task[_T]:
-    """Return a task that runs *coro* in the background, held until it is done; an error in it is logged.
+    """Return a task that runs *coro* in the background. It is kept until it is done, and its error is logged.
 
-    For tasks of one connection prefer ``ws.task_scope()``, which also ends them with it.
+    For the tasks of one connection, prefer ``ws.task_scope()``: it also ends them with the connection.
 
     Source: the proposal's ``falcon.create_task``.
     """
@@ -43,17 +46,17 @@ def _background_done(task: asyncio.Task[Any]) -> None:
 
 
 class TaskScope:
-    """Runs coroutines side by side until the first of them ends, or the peer leaves; then cancels the others.
+    """Runs coroutines concurrently until the first of them ends or the peer leaves; then cancels the others.
 
-    Made by ``ws.task_scope()``::
+    ``ws.task_scope()`` returns one::
 
         async with ws.task_scope() as scope:
             scope.create_task(receive_loop(ws))
             scope.create_task(send_loop(ws))
 
-    The block is left when all tasks have ended. An error of a task or of the block itself is raised (the first one;
-    further ones are logged), except for WebSocketDisconnected: the end of the connection is what the scope waits for.
-    A peer that leaves also cancels the block's own body.
+    The block is left when all tasks have ended. It raises the first error of a task or of its own body, and logs the
+    others. WebSocketDisconnected is not raised: the end of the connection is what the scope waits for. A peer that
+    leaves also cancels the body of the block.
     """
 
     def __init__(self, wait_disconnected: Callable[[], Coroutine[Any, Any, None]]) -> None:

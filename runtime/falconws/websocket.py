@@ -46,14 +46,14 @@ _YIELDS_BEFORE_CLOSE = 3
 
 _FIRST_LIBRARY_CODE = 3000
 
-# Looked up once a message: a module's global costs half of what an attribute of an Enum class does.
+# Looked up once a message: a module's global costs half as much as an attribute of an Enum class.
 _HANDSHAKE, _OPEN, _CLOSED = _State
 
 
 class WebSocket(falcon.asgi.WebSocket):
     """A WebSocket connection, passed to ``on_websocket()`` responders, middleware, sinks and error handlers.
 
-    Made by ``falconws.App``; responders never create one.
+    ``falconws.App`` creates it; responders never do.
 
     Source: the proposal; ASGI "WebSocket", versions 2.0 to 2.5.
     """
@@ -102,7 +102,8 @@ class WebSocket(falcon.asgi.WebSocket):
         self._stream: Stream
         self._bypass: AsgiStream | None = None
         """The stream, where its callables may be awaited without a coroutine of its own in between."""
-        if connection is None:
+        # Where ASGI middleware has wrapped one of the two, every message must pass through it.
+        if connection is None or connection.receive != receive or connection.send != send:
             self._stream = self._bypass = AsgiStream(
                 receive,
                 send,
@@ -117,7 +118,7 @@ class WebSocket(falcon.asgi.WebSocket):
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
 
-    # What is known of the connection
+    # State
 
     @property
     def unaccepted(self) -> bool:
@@ -139,7 +140,7 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def supports_accept_headers(self) -> bool:
-        """True when the ASGI server announces that ``accept(headers=...)`` works."""
+        """True when the ASGI server supports ``accept(headers=...)``."""
         return self._spec_version != "2.0"
 
     @property
@@ -152,7 +153,10 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def connection(self) -> ConnectionExtension | None:
-        """The ASGI server's extension "falconws.connection", or None; for code that sends to many connections.
+        """The ASGI server's extension "falconws.connection", for code that sends to many connections.
+
+        None where the server has none, and where ASGI middleware has wrapped ``receive`` or ``send``: it would bypass
+        the middleware.
 
         Source: docs/reference/asgi-extension.md.
         """
@@ -165,16 +169,16 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def close_code(self) -> int | None:
-        """The close code once the connection is over, None before.
+        """The close code once the connection is closed, None before.
 
-        1005 means that the peer gave none, 1006 that there was no closing handshake (or no handshake at all, when it
-        was refused with ``deny()``).
+        1005 means that the peer gave no code, 1006 that there was no closing handshake (or no handshake at all, when
+        ``deny()`` refused it).
         """
         return None if self._stream.closed is None else self._stream.closed.code
 
     @property
     def close_reason(self) -> str | None:
-        """The close reason once the connection is over (an empty string when there was none), None before."""
+        """The close reason once the connection is closed (an empty string when there was none), None before."""
         return None if self._stream.closed is None else self._stream.closed.reason
 
     # Handshake
@@ -183,8 +187,8 @@ class WebSocket(falcon.asgi.WebSocket):
         """Complete the handshake.
 
         Args:
-            subprotocol: One of ``subprotocols``, or None to choose none of them.
-            headers: Added to the response: a mapping, or pairs of name and value; ASCII only.
+            subprotocol: One of ``subprotocols``, or None to choose none.
+            headers: Headers to add to the response: a mapping, or pairs of name and value; ASCII only.
 
         Raises:
             WebSocketDisconnected: The client is gone.
@@ -237,19 +241,19 @@ class WebSocket(falcon.asgi.WebSocket):
     ) -> None:
         """Refuse the handshake with an HTTP response.
 
-        Where the ASGI server lacks the extension (``supports_denial``), the client sees a 403 without headers and body,
-        and a line in the log says so.
+        Where the ASGI server lacks the extension (``supports_denial``), the client gets a 403 without headers and body,
+        and the log says so.
 
         Args:
             status: 400 to 599, or any other status but 1xx and 2xx, as a number or a Falcon status line.
             headers: A mapping, or pairs of name and value.
-            text: A plain-text body. At most one of *text*, *data* and *media* may be given.
-            data: A body of bytes; give its type with a ``content-type`` header.
-            media: An object for a JSON body, made by the TEXT media handler.
+            text: A plain-text body. Give at most one of *text*, *data* and *media*.
+            data: A body of bytes; set its type with a ``content-type`` header.
+            media: An object for a JSON body; the TEXT media handler serializes it.
 
         Raises:
             OperationNotAllowed: The handshake is over already.
-            ValueError: *status* is not fit for a refusal, or more than one body is given.
+            ValueError: *status* cannot refuse a handshake, or more than one body is given.
 
         Source: ASGI "WebSocket Denial Response".
         """
@@ -272,7 +276,7 @@ class WebSocket(falcon.asgi.WebSocket):
         await self.send_denial(code, encoded, body)
 
     async def send_denial(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """Refuse the handshake with an encoded HTTP response; for ``App``, responders use ``deny()``."""
+        """Refuse the handshake with an encoded HTTP response. ``App`` calls it; responders use ``deny()``."""
         if self._phase is not _HANDSHAKE:
             raise OperationNotAllowed("The handshake is over; close() ends an accepted connection")
         self._phase = _CLOSED
@@ -283,7 +287,7 @@ class WebSocket(falcon.asgi.WebSocket):
                 self.client,
                 status,
             )
-            # The server ignores the code; Falcon's test client tells by it what was refused.
+            # The server ignores the code; Falcon's test client shows it.
             await self._send_close(http_status_to_close_code(status), None)
             return
         self._stream.record_close(CloseCode.ABNORMAL, "")
@@ -293,22 +297,22 @@ class WebSocket(falcon.asgi.WebSocket):
             await self._asgi({"type": "websocket.http.response.start", "status": status, "headers": headers})
             await self._asgi({"type": "websocket.http.response.body", "body": body, "more_body": False})
         except OSError:
-            # The client did not wait for the answer.
+            # The client left before the response.
             return
 
-    # The end
+    # Closing
 
     async def close(self, code: int | None = None, reason: str | None = None) -> None:
         """Close the connection; before ``accept()``, refuse the handshake with a 403.
 
-        On a connection that is closed or lost already this does nothing.
+        Does nothing when the connection is closed or lost already.
 
         Args:
-            code: 1000 to 4999 without the reserved ones (default 1000). Before ``accept()`` it has no effect.
+            code: 1000 to 4999 without the reserved codes (default 1000). Has no effect before ``accept()``.
             reason: At most 123 bytes of UTF-8; the default comes from ``ws_options.default_close_reasons``.
 
         Raises:
-            ValueError: *code* or *reason* cannot be sent. The connection stays as it is.
+            ValueError: *code* or *reason* cannot be sent. The connection stays open.
 
         Source: RFC 6455 section 7; ASGI "Close - send event".
         """
@@ -318,11 +322,11 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._phase is _CLOSED:
             return
         if self._phase is _OPEN and self._stream.connection is None:
-            # Falcon's close() lets other tasks run first, and tests with Falcon's client lean on that: one that opens a
-            # WebSocket which is closed at once has to find it open.
+            # Falcon's close() lets other tasks run first. Tests with Falcon's client rely on that: a WebSocket that is
+            # closed at once must be open when they look.
             for _ in range(_YIELDS_BEFORE_CLOSE):
                 await asyncio.sleep(0)
-        # Another task may have closed it meanwhile.
+        # Another task may have closed it in the meantime.
         if self._phase is not _CLOSED:
             self._phase = _CLOSED
             self._stream.stop()
@@ -331,7 +335,7 @@ class WebSocket(falcon.asgi.WebSocket):
 
     async def _send_close(self, code: int, reason: str | None) -> None:
         reason = reason or self._options.default_close_reasons.get(code) or ""
-        # Before the event is sent, so that the code is ours whatever the server then tells a task that is receiving.
+        # Recorded before the event is sent, because the server may then report another code to a task that receives.
         self._stream.record_close(code, reason)
         # daphne wants a plain int.
         event: dict[str, Any] = {"type": "websocket.close", "code": int(code)}
@@ -340,7 +344,7 @@ class WebSocket(falcon.asgi.WebSocket):
         try:
             await self._asgi(event)
         except OSError:
-            return  # The peer was faster.
+            return  # The peer closed first.
         except Exception:
             if CloseCode.NORMAL < code < _FIRST_LIBRARY_CODE:
                 await self._send_stand_in(event)
@@ -348,12 +352,12 @@ class WebSocket(falcon.asgi.WebSocket):
                 _logger.debug("WebSocket client %s left before it could be closed", self.client, exc_info=True)
 
     async def _send_stand_in(self, event: dict[str, Any]) -> None:
-        """Close with 3001 for 1001 and so on: daphne passes on no code below 3000 but 1000 (Falcon's 3011 for 1011)."""
+        """Close with 3001 for 1001 and so on: of the codes below 3000, daphne sends only 1000."""
         event["code"] += _FIRST_LIBRARY_CODE - CloseCode.NORMAL
         try:
             await self._asgi(event)
         except Exception:
-            # Then it was not the code; uvicorn's websockets engine, for one, raises RuntimeError when the peer is gone.
+            # The code was not the reason. uvicorn's websockets engine raises RuntimeError when the peer is gone.
             _logger.debug("WebSocket client %s could not be closed", self.client, exc_info=True)
         else:
             _logger.debug(
@@ -361,14 +365,14 @@ class WebSocket(falcon.asgi.WebSocket):
             )
 
     async def wait_disconnected(self) -> None:
-        """Return once the connection is over, whoever ended it; ``close_code`` and ``close_reason`` then say how.
+        """Return once either side has closed the connection; ``close_code`` and ``close_reason`` then say how.
 
-        Other tasks may go on receiving and sending meanwhile. Works before ``accept()`` too.
+        Other tasks may receive and send in the meantime. Works before ``accept()`` too.
         """
         await self._stream.wait_closed()
 
     def task_scope(self) -> TaskScope:
-        """Return a context manager that runs coroutines side by side until one ends or the peer leaves.
+        """Return a context manager that runs coroutines concurrently until one ends or the peer leaves.
 
         See ``falconws.TaskScope``.
         """
@@ -376,16 +380,16 @@ class WebSocket(falcon.asgi.WebSocket):
 
     @property
     def going_away(self) -> asyncio.Event:
-        """An event that is set when the server begins to shut down; clients will then soon be closed with 1012.
+        """An event that is set when the server begins to shut down, and will soon close its clients with 1012.
 
-        Wait for it to end a long conversation in good time. On servers that do not tell it is never set.
+        Wait for it to end a long conversation in time. Servers that do not report their shutdown never set it.
         """
         if self._going_away is None:
             self._going_away = asyncio.Event()
         return self._going_away
 
     def when_lost(self, callback: Callable[[], object]) -> None:
-        """Call *callback* once the peer is known to be gone, but not when this side closes; for ``App``."""
+        """Call *callback* once the peer is known to be gone, but not when this side closes. ``App`` calls it."""
 
         def on_closed() -> None:
             if self._phase is not _CLOSED:
@@ -396,7 +400,7 @@ class WebSocket(falcon.asgi.WebSocket):
             on_closed()
 
     def release(self) -> None:
-        """Stop what still runs in the background; called by ``App`` when the responder has ended."""
+        """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
         self._stream.stop()
         # The WebSocket and its stream would otherwise refer to each other until the garbage collector runs.
         self._stream.on_closed = None
@@ -409,7 +413,7 @@ class WebSocket(falcon.asgi.WebSocket):
         Concurrent senders are safe: messages are never interleaved. Waits while the server's write buffer is full.
 
         Raises:
-            WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
+            WebSocketDisconnected: The connection is closed; ``code`` and ``reason`` say how.
             OperationNotAllowed: The connection was not accepted yet.
             TypeError: *payload* is not a str.
         """
@@ -435,18 +439,18 @@ class WebSocket(falcon.asgi.WebSocket):
             bypass.sent()
 
     async def send_data(self, payload: bytes | bytearray | memoryview) -> None:
-        """Send *payload* as one BINARY message. Everything else is as for ``send_text()``."""
+        """Send *payload* as one BINARY message. Otherwise like ``send_text()``."""
         if not isinstance(payload, (bytes, bytearray, memoryview)):
             raise TypeError(f"payload must be a byte string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
-        # bytes() of bytes is free; of the others it makes the copy that lets the caller reuse its buffer.
+        # bytes() returns bytes as they are, and copies the others, so that the caller may reuse its buffer.
         await self._stream.send(bytes(payload))
 
     async def send_media(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
         """Send *media* as one message of *payload_type*, serialized by the handler configured for that type.
 
-        The handlers are those in ``app.ws_options.media_handlers``. Errors are those of ``send_text()`` and of the
+        Handlers are configured in ``app.ws_options.media_handlers``. Raises the errors of ``send_text()`` and of the
         handler.
         """
         if self._phase is not _OPEN:
@@ -462,12 +466,12 @@ class WebSocket(falcon.asgi.WebSocket):
         """Return the payload of the next TEXT message.
 
         Args:
-            timeout: Seconds to wait at most; None waits for as long as it takes.
+            timeout: Seconds to wait at most; None waits without a limit.
 
         Raises:
-            WebSocketDisconnected: The connection is over; ``code`` and ``reason`` say how it ended.
+            WebSocketDisconnected: The connection is closed; ``code`` and ``reason`` say how.
             PayloadTypeError: The next message is BINARY; it has been consumed.
-            TimeoutError: No message came in time. None is lost: the next call returns it.
+            TimeoutError: No message came in time. No message is lost: the next call returns it.
             OperationNotAllowed: The connection was not accepted yet, or another task is receiving.
 
         Source: RFC 6455 section 5.6; ASGI "Receive - receive event".
@@ -490,7 +494,7 @@ class WebSocket(falcon.asgi.WebSocket):
         return payload if payload.__class__ is str else self._as_text(payload)
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
-        """Return the payload of the next BINARY message. Everything else is as for ``receive_text()``."""
+        """Return the payload of the next BINARY message. Otherwise like ``receive_text()``."""
         if self._phase is not _OPEN:
             raise self._not_open()
         payload = await self._stream.receive(timeout)
@@ -505,7 +509,7 @@ class WebSocket(falcon.asgi.WebSocket):
             ValueError: The handler cannot decode the payload, which has been consumed. The default TEXT handler raises
                 ``json.JSONDecodeError``. Left unhandled, it closes the connection with 1007.
 
-        Further errors are those of ``receive_text()``.
+        Also raises the errors of ``receive_text()``.
         """
         if self._phase is not _OPEN:
             raise self._not_open()
@@ -546,13 +550,13 @@ class WebSocket(falcon.asgi.WebSocket):
             raise
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        """Iterate over incoming messages as objects, as ``receive_media()`` returns them, until the peer leaves."""
+        """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
         return _Messages(self, self.receive_media, self._as_media)
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the payloads of incoming TEXT messages until the peer leaves.
 
-        ``close_code`` then says how it left. Errors other than WebSocketDisconnected are those of ``receive_text()``.
+        ``close_code`` then says how. Raises the errors of ``receive_text()`` except WebSocketDisconnected.
         """
         return _Messages(self, self.receive_text, self._as_text, str)
 
@@ -577,13 +581,13 @@ class WebSocket(falcon.asgi.WebSocket):
 
 
 class _Messages(Generic[_T]):
-    """An asynchronous iterator over what a receiving method returns; ends with the connection.
+    """An asynchronous iterator over what a receiving method returns, until the connection is closed.
 
     Args:
         ws: The connection.
         receive: The method.
-        convert: Makes of a payload what *receive* returns.
-        kind: The type of payload that *convert* leaves as it is.
+        convert: Converts a payload to what *receive* returns.
+        kind: The type of payload that *convert* returns unchanged.
     """
 
     __slots__ = ("_bypass", "_convert", "_kind", "_receive", "_ws")
@@ -639,7 +643,7 @@ def _describe_client(client: Any) -> str:
 
 
 def supports_reason(spec_version: str) -> bool:
-    """Say whether ``websocket.close`` may carry a reason: it may since ASGI's WebSocket specification 2.3."""
+    """Return whether ``websocket.close`` may have a reason, as of ASGI's WebSocket specification 2.3."""
     return _version(spec_version) >= (2, 3)
 
 

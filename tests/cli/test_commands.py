@@ -164,7 +164,7 @@ def test_what_cannot_be_generated_is_refused_before_anything_is_written(
 
 def test_what_is_in_the_way_is_a_conflict_before_anything_is_written(run: Run, demo: Path) -> None:
     before = tree(demo)
-    result = run("add-resource", "echo", cwd="demo")
+    result = run("add-resource", "echo", "--no-http", cwd="demo")
     assert result.exit_code == ExitCode.CONFLICT
     assert "demo/resources/echo.py" in one_line_error(result)
     assert tree(demo) == before

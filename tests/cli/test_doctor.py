@@ -209,7 +209,7 @@ def test_a_hub_that_cannot_be_made_is_told_in_a_line(demo: Path, port: int) -> N
     hub = "falconws.Hub('rediss://host?ssl_cert_reqs=maybe')"
     rewrite(demo / "demo" / "app.py", "    add_routes(app)\n", f"    add_routes(app)\n    app.add_middleware({hub})\n")
     found = findings(demo, port, 1)["app"]
-    assert "redis-py does not take these parameters" in found["detail"]
+    assert "redis-py does not accept these parameters" in found["detail"]
     assert "\n" not in found["detail"]
 
 

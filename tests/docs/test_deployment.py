@@ -118,7 +118,7 @@ def test_the_command_of_the_unit_serves(shell: Shell) -> None:
     unit = (DEPLOY / "demo.service").read_text()
     command = re.search(r"^ExecStart=\S+/bin/(falconws serve .*)$", unit, re.MULTILINE)
     assert command is not None
-    with shell.serving(f"$ {command[1].replace('--port 8000', '')}\n...\n...2 workers serve\n"):
+    with shell.serving(f"$ {command[1].replace('--port 8000', '')}\n...\n...2 workers are ready\n"):
         assert says_ready(shell)
 
 

@@ -94,6 +94,6 @@ async def test_a_loop_counts_words(snippet: Load) -> None:
 def test_a_ticker_sends_prices(snippet: Load) -> None:
     module = snippet("slow_consumers")
     with LiveServer(module.app) as server, connect(f"{server.ws_url}/prices") as client:
-        module.hub.publish_threadsafe("warm-up", "x", timeout=SECONDS)
-        module.hub.publish_threadsafe("prices", {"symbol": "A", "price": 1}, key="A", timeout=SECONDS)
+        module.hub.publish_threadsafe("warm-up", "x", timeout_s=SECONDS)
+        module.hub.publish_threadsafe("prices", {"symbol": "A", "price": 1}, key="A", timeout_s=SECONDS)
         assert client.recv(timeout=SECONDS) == '{"symbol": "A", "price": 1}'

@@ -1,12 +1,10 @@
 """The pages say what the source says, and lead somewhere."""
 
 import importlib.util
-import inspect
 import json
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +12,8 @@ import pytest
 
 import falconws
 import falconws.hub
+import falconws.server
 import falconws.testing
-from falconws.server import run
-from falconws.server.websocket.settings import ConnectionSettings
 from falconws_cli.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -49,29 +46,21 @@ def test_the_reference_of_the_hub_documents_exactly_what_is_public() -> None:
     assert documented == set(falconws.hub.__all__)
 
 
-def test_every_limit_of_a_connection_is_in_one_of_the_tables(from_source: ModuleType) -> None:
-    by_argument = {
-        "max_message_bytes": "ws_max_size",
-        "ping_interval_s": "ws_ping_interval",
-        "ping_timeout_s": "ws_ping_timeout",
-        "send_timeout_s": "ws_send_timeout",
-        "handshake_timeout_s": "handshake_timeout",
-        "deflate": "ws_deflate",
-    }
-    names = {field.name for field in fields(ConnectionSettings)}
-    assert names == set(by_argument) | set(from_source.FIXED)
-    assert set(by_argument.values()) <= set(from_source.LIMITS)
-    assert set(from_source.LIMITS) <= set(inspect.signature(run).parameters)
+def test_every_settings_class_is_in_a_table_and_in_the_reference(from_source: ModuleType) -> None:
+    reference = (DOCS / "reference" / "server.md").read_text()
+    guide = (DOCS / "howto" / "tune.md").read_text()
+    settings = {name for name in falconws.server.__all__ if name.endswith("Settings")}
+    assert {name for name in settings if f".. autoclass:: falconws.server.{name}" in reference} == settings
+    assert set(from_source.SETTINGS) == settings - {"DeflateSettings"}
+    assert all(f"```{{settings}} {name}" in guide for name in from_source.SETTINGS if name != "TlsSettings")
 
 
-def test_each_limit_has_its_default_and_what_it_does(from_source: ModuleType) -> None:
-    rows = {row[0]: row for row in from_source.server_limits()}
-    assert set(rows) == set(from_source.LIMITS)
-    assert rows["ws_max_size"][2] == "1,048,576"
-    assert "bytes" in rows["ws_max_size"][3]
-    assert rows["drain"][2] == "10"
+def test_each_setting_has_its_default_and_what_it_does(from_source: ModuleType) -> None:
+    rows = {row[0]: row for kind in from_source.SETTINGS.values() for row in from_source.settings_of(kind)}
     assert all(text for *_, text in rows.values())
-    assert {row[0] for row in from_source.connection_limits()} == set(from_source.FIXED)
+    assert rows["max_message_bytes"][1:3] == ("--ws-max-size", "1,048,576")
+    assert "bytes" in rows["max_message_bytes"][3].lower()
+    assert rows["limit_connections"][1:3] == ("--limit-connections", "none")
 
 
 def test_every_exit_code_is_in_the_table(from_source: ModuleType) -> None:

@@ -133,7 +133,7 @@ class TestTwoWayStreams:
             assert await ws.receive_media() == {"id": 7, "words": 2}
 
     async def test_a_silent_client_is_closed(self, snippet: Load) -> None:
-        async with Client(snippet("two_way_streams").app) as client, client.websocket("/patient") as ws:
+        async with Client(snippet("two_way_streams").app) as client, client.websocket("/idle") as ws:
             await ws.send_text("here")
             assert await ws.receive_text() == "here"
             assert await ws.wait_closed() == 4408

@@ -457,5 +457,5 @@ def test_the_workflow_and_the_hooks_pass_and_notice_what_is_wrong(tmp_path: Path
 
 
 def test_a_recipe_without_options_is_that_of_a_plain_project(tmp_path: Path) -> None:
-    _, _, plan = plan_project("chat room", tmp_path)
+    _, (plan, *_) = plan_project("chat room", tmp_path)
     assert render_project(Recipe("project", "chat-room")) == plan.files

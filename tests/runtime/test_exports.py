@@ -1,11 +1,32 @@
 import inspect
+import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 import falconws
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+PACKAGES = ("falconws", "falconws.hub", "falconws.server", "falconws.testing")
+
+
+@pytest.fixture(scope="module")
+def reference() -> str:
+    return "\n".join(path.read_text() for path in sorted(REFERENCE.glob("*.md")))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_public_is_what_the_reference_documents(package: str, reference: str) -> None:
+    public = set(import_module(package).__all__)
+    targets = re.findall(r"^\.\. (?:auto)?(?:class|exception|function|data):: ([\w.]+)", reference, re.MULTILINE)
+    documented = {name for owner, _, name in (target.rpartition(".") for target in targets) if owner == package}
+    assert documented <= public
+    # What two packages export is documented once.
+    assert public <= {target.rpartition(".")[2] for target in targets}
 
 
 @pytest.mark.parametrize("name", falconws.__all__)

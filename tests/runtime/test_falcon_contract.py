@@ -21,7 +21,7 @@ import pytest
 from falcon.util.deprecation import DeprecatedWarning
 
 import falconws
-from tests.runtime.scripted import ScriptedServer
+from tests.runtime.scripted_server import ScriptedServer
 
 SECONDS = 20.0
 

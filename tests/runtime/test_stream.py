@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from falconws import OperationNotAllowed, WebSocketDisconnected
 from falconws.stream import AsgiStream, Close
-from tests.runtime.scripted import FutureServer, ScriptedServer
+from tests.runtime.scripted_server import FutureServer, ScriptedServer
 
 SECONDS = 20.0
 """A bound for waits that end at once when all is well."""

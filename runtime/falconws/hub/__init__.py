@@ -1,6 +1,7 @@
-"""Fan-out: rooms, their messages and who is present, from one process to a cluster.
+"""The hub: rooms, their messages and members, for one process or many.
 
-What most applications need is ``falconws.Hub``; brokers of your own start at ``falconws.hub.Broker``.
+Applications use ``falconws.Hub``; a broker of your own implements ``falconws.hub.Broker``. Knows WebSocket connections
+by a small protocol only, and nothing of apps and servers.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ __all__ = (
     "Listener",
     "Policy",
     "Subscription",
-    # What subscribers get
+    # What subscribers receive
     "Event",
     "Gap",
     "Joined",
     "Left",
     "Message",
     "Position",
-    # What is counted, and what goes wrong
+    # Counters and errors
     "BrokerUnavailable",
     "Dropped",
     "Health",

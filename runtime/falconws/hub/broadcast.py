@@ -1,6 +1,6 @@
-"""What subscribers are sent for one event: made once for all that share an ``encode`` function.
+"""Encodes an event once for all subscribers that share an ``encode`` function, and broadcasts it to their connections.
 
-Knows media handlers; knows neither rooms nor connections.
+Knows media handlers; knows neither rooms nor the connections' state.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from typing import Any, Generic, Protocol, TypeVar
 from .broker import Payload
 from .codec import Media
 from .events import Event, Gap, Message
-from .log_throttle import Complaints
+from .log_throttle import LogThrottle
 from .position import Position
 
-__all__ = ("AS_EVENT", "Broadcaster", "Encode", "Encoder", "Fan", "Media", "Outgoing", "arrange")
+__all__ = ("AS_EVENT", "BroadcastGroup", "Broadcaster", "Encode", "EncodedEvent", "Encoder", "group_followers")
 
 Encode = Callable[[Event], Any]
-"""Makes what the client is sent of an event: ``str``, ``bytes``, an object for the TEXT media handler, or ``None``
+"""Makes what the client is sent for an event: ``str``, ``bytes``, an object for the TEXT media handler, or ``None``
 for nothing."""
 
 
-class Outgoing:
-    """One event on its way to subscribers. Its members are read in the innermost loop, and never change."""
+class EncodedEvent:
+    """One event as it is sent to subscribers. Its attributes are read in the innermost loop, and never change."""
 
     __slots__ = (
         "__weakref__",
@@ -51,7 +51,7 @@ class Outgoing:
         self.event = event
         self.payload = payload
         self.prepared = prepared
-        """What the server's extension has made of the payload; None where it has none."""
+        """What ``prepare()`` of the server's extension returned for the payload; None without the extension."""
         self.key = key
         self.previous = previous
         self.is_message = isinstance(event, Message)
@@ -61,11 +61,11 @@ class Outgoing:
 
 
 def AS_EVENT(event: Event) -> None:  # noqa: N802 (a constant that happens to be a function)
-    """Stand for the wish to get the event itself: ``listen()`` does."""
+    """The ``encode`` function of ``listen()``: stands for the event itself, not encoded."""
 
 
 class Encoder:
-    """Makes what subscribers are sent.
+    """Makes an EncodedEvent of an event.
 
     Args:
         media: For ``encode`` functions that return an object.
@@ -73,14 +73,14 @@ class Encoder:
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self.complaints = Complaints()
-        """Of ``encode`` functions that fail."""
+        self.log_throttle = LogThrottle()
+        """For ``encode`` functions that fail."""
         self.prepare: Callable[[Payload], object] | None = None
-        """The server's extension, once a connection with it has subscribed; one process has one kind of server."""
+        """Of the server's extension, once a connection that has it has subscribed; a process has one kind of server."""
 
     def encode(
         self, encode: Encode | None, room: str, event: Event, *, key: str | None = None, previous: int | None = None
-    ) -> Outgoing | None:
+    ) -> EncodedEvent | None:
         """Return what subscribers with *encode* are sent for *event*; None for nothing."""
         payload: Payload
         if encode is None:
@@ -88,96 +88,99 @@ class Encoder:
                 return None
             payload = event.payload
         elif encode is AS_EVENT:
-            # Who comes and who goes, ``listen()`` does not tell.
+            # ``listen()`` does not report members that join or leave.
             if not isinstance(event, Message | Gap):
                 return None
             payload = event.payload if isinstance(event, Message) else ""
-            return Outgoing(room, event, payload, None, key=key, previous=previous)
+            return EncodedEvent(room, event, payload, None, key=key, previous=previous)
         else:
-            made = encode(event)
-            if made is None:
+            media = encode(event)
+            if media is None:
                 return None
-            payload = self._media.payload(made)
+            payload = self._media.payload(media)
         prepared = None if self.prepare is None else self.prepare(payload)
-        return Outgoing(room, event, payload, prepared, key=key, previous=previous)
+        return EncodedEvent(room, event, payload, prepared, key=key, previous=previous)
 
 
 class Broadcaster(Protocol):
-    """What of the ASGI extension "falconws.connection" is used here."""
+    """The part of the ASGI extension "falconws.connection" that is used here."""
 
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
 
 
 class Receiver(Protocol):
-    """What is asked of a follower."""
+    """What a BroadcastGroup needs of a follower."""
 
     @property
     def encode(self) -> Encode | None:
-        """What makes its messages."""
+        """The function that encodes its events."""
 
     @property
     def direct(self) -> Broadcaster | None:
-        """The connection that a message may be sent on at once; None when something is in the way."""
+        """The connection on which an event may be sent at once; None if the event has to be offered."""
 
 
 _R = TypeVar("_R", bound=Receiver)
 
 
-class Fan(Generic[_R]):
+class BroadcastGroup(Generic[_R]):
     """The followers that share an ``encode`` function."""
 
-    __slots__ = ("_again", "_connections", "_direct", "_others", "encode")
+    __slots__ = ("_connections", "_direct", "_indirect", "_repeated", "encode")
 
     def __init__(self, encode: Encode | None) -> None:
         self.encode = encode
         self._connections: list[Broadcaster] = []
-        """Those of the followers in `_direct`, in their order."""
+        """The connections of the followers in `_direct`, in the same order."""
         self._direct: list[_R] = []
-        self._again: list[tuple[Broadcaster, _R]] = []
-        """Further subscriptions of connections that have one: of a broadcast, nobody could tell which was refused."""
-        self._others: list[_R] = []
+        self._repeated: list[tuple[Broadcaster, _R]] = []
+        """Further followers on the same connections: ``broadcast()`` reports connections, and each must be unique."""
+        self._indirect: list[_R] = []
 
-    def add(self, follower: _R, connection: Broadcaster | None, *, again: bool) -> None:
-        """Reach *follower*, by its *connection* if there is one, which may be known by another follower."""
+    def add(self, follower: _R, connection: Broadcaster | None, *, repeated: bool) -> None:
+        """Add *follower*, reached through *connection* if it has one; *repeated* if another follower has it too."""
         if connection is None:
-            self._others.append(follower)
-        elif again:
-            self._again.append((connection, follower))
+            self._indirect.append(follower)
+        elif repeated:
+            self._repeated.append((connection, follower))
         else:
             self._connections.append(connection)
             self._direct.append(follower)
 
+    def __len__(self) -> int:
+        return len(self._direct) + len(self._repeated) + len(self._indirect)
+
     @property
     def followers(self) -> Sequence[_R]:
-        """All of them."""
-        return [*self._direct, *(follower for _, follower in self._again), *self._others]
+        """All followers of the group."""
+        return [*self._direct, *(follower for _, follower in self._repeated), *self._indirect]
 
-    def send(self, outgoing: Outgoing) -> Sequence[_R]:
-        """Send *outgoing* to all who can be sent to at once, and return the others."""
+    def send(self, encoded: EncodedEvent) -> Sequence[_R]:
+        """Send *encoded* on every connection that takes it at once, and return the followers that still need it."""
         if not self._connections:
-            return self._others
-        prepared = outgoing.prepared
+            return self._indirect
+        prepared = encoded.prepared
         refused = self._connections[0].broadcast(self._connections, prepared)
-        if not refused and not self._again:
-            return self._others
-        left = set(refused)
+        if not refused and not self._repeated:
+            return self._indirect
+        refusing = set(refused)
         pairs = zip(self._connections, self._direct, strict=True)
         return [
-            *self._others,
-            *(follower for connection, follower in pairs if connection in left),
-            *(follower for connection, follower in self._again if connection.broadcast([connection], prepared)),
+            *self._indirect,
+            *(follower for connection, follower in pairs if connection in refusing),
+            *(follower for connection, follower in self._repeated if connection.broadcast([connection], prepared)),
         ]
 
 
-def arrange(followers: Iterable[_R]) -> list[Fan[_R]]:
-    """Return *followers* as fans, one for each ``encode`` function."""
-    fans: dict[Encode | None, tuple[Fan[_R], set[Broadcaster | None]]] = {}
+def group_followers(followers: Iterable[_R]) -> list[BroadcastGroup[_R]]:
+    """Return one group of *followers* for each ``encode`` function."""
+    groups: dict[Encode | None, tuple[BroadcastGroup[_R], set[Broadcaster | None]]] = {}
     for follower in followers:
-        found = fans.get(follower.encode)
+        found = groups.get(follower.encode)
         if found is None:
-            found = fans[follower.encode] = Fan(follower.encode), set()
-        fan, known = found
+            found = groups[follower.encode] = BroadcastGroup(follower.encode), set()
+        group, known = found
         connection = follower.direct
-        fan.add(follower, connection, again=connection in known)
+        group.add(follower, connection, repeated=connection in known)
         known.add(connection)
-    return [fan for fan, _ in fans.values()]
+    return [group for group, _ in groups.values()]

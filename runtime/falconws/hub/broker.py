@@ -1,20 +1,20 @@
-"""The port between the hub and what carries its messages: memory, Redis, NATS, or a broker of your own.
+"""The port between the hub and its message broker: memory, Redis, NATS, or a broker of your own.
 
-A broker does four things: it appends a message to a room and says where it stands, passes on what is appended to the
-rooms that this process follows, keeps a bounded history, and keeps the list of who is present. It is asked to be no
-better than at-most-once: it may lose a delivery, or make one twice, as long as publications say what they follow
-(``Publication.previous``). Continuity, replay and slow consumers are the hub's business. A broker knows neither
+A broker does four things. It appends a message to a room and returns its position; it delivers the messages of the
+rooms that this process follows; it keeps a bounded history; and it keeps the presence list. Deliveries need be no
+better than at-most-once: a broker may lose one, or repeat one, as long as each publication names the one that it
+follows (``Publication.previous``). Continuity, replay and slow consumers are the hub's business. A broker knows neither
 connections nor subscriptions.
 
-``falconws.testing.check_broker`` holds a broker to all that is promised here.
+``falconws.testing.check_broker`` verifies everything that is promised here.
 
-What holds for every method: it is called in the event loop in which ``start()`` was awaited; a cancelled call leaves
-the broker usable; an error of the network is raised as ``BrokerUnavailable``, never as the client library's own.
-Names of rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8 (the hub sees to that); whatever a
-broker's server cannot take as a name (NATS: dots, spaces, wildcards) the broker has to escape.
+For every method: the hub calls it in the event loop in which ``start()`` was awaited; a cancelled call leaves the
+broker usable; a network error is raised as ``BrokerUnavailable``, never as the client library's own exception. Names of
+rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8, which the hub checks; a broker has to escape the
+characters that its server does not accept (NATS: dots, spaces, wildcards).
 
-The brokers that come with falconws are made as ``RedisBroker(url, history=HistoryLimits(...), timeout_s=5.0)``: the
-timeout bounds every call. The hub makes them from its URL; one of your own is given to it: ``Hub(MyBroker(...))``.
+The hub makes the brokers of falconws from its URL, as ``RedisBroker(url, history=HistoryLimits(...), timeout_s=5.0)``,
+where the timeout bounds every call. Pass a broker of your own to it: ``Hub(MyBroker(...))``.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ __all__ = (
 _MOST_MESSAGES = 1_000_000_000
 
 Payload = str | bytes
-"""TEXT or BINARY, by its type. A broker gives back the type that it was given."""
+"""TEXT (``str``) or BINARY (``bytes``). A broker preserves the type."""
 
 
 class BrokerUnavailable(TemporarilyUnavailable):
-    """The broker cannot be reached, or has not answered in time; the message says which one, and why.
+    """The broker cannot be reached, or has not answered in time; the message names the broker and the reason.
 
-    Whether what was asked for has happened is not known: a publication may have been made, and only its answer lost.
-    Where nobody handles it, clients are answered with 503, and accepted WebSockets are closed with 1013.
+    The call may have succeeded nevertheless: a message may have been published, and only the answer lost. If the
+    responder does not handle it, clients get a 503 response, and accepted WebSockets are closed with 1013.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLimits:
-    """How much of each room the broker keeps for those who come back."""
+    """How much of each room the broker keeps for clients that reconnect."""
 
     messages: int = 100
-    """At most so many messages a room, a billion of them at most; 0 keeps none, and whoever has missed one is told
+    """The maximum number of messages a room, up to one billion. 0 keeps none: a subscriber that has missed one is told
     ``Gap``, or disconnected."""
 
     age_s: float = 300.0
-    """Seconds for which a message is kept at most; ten years of them at most. A room in which nothing was published for
-    so long may be forgotten altogether."""
+    """The maximum age of a message in seconds, up to ten years. A room in which nothing was published for so long may
+    be forgotten."""
 
     def __post_init__(self) -> None:
         check_count("HistoryLimits", "messages", self.messages, least=0, most=_MOST_MESSAGES)
@@ -72,29 +72,30 @@ class HistoryLimits:
 
 
 class Publication(NamedTuple):
-    """One message of a room, as the broker passes it on."""
+    """One message of a room, as the broker delivers it."""
 
     room: str
     payload: Payload
     position: Position
     previous: int | None
-    """The offset of the room's publication before this one, 0 for the first; ``None`` when the broker cannot tell.
-    Brokers that count each room by itself give ``position.offset - 1``. By this the hub sees that it missed one."""
+    """The offset of the room's publication before this one, 0 for the first; ``None`` if the broker cannot tell. By
+    this the hub notices that it has missed one. A broker that counts each room by itself uses ``position.offset -
+    1``."""
     key: str | None = None
-    """What the message is about, for subscribers that need only the newest for each key; ``None``: nothing."""
+    """What the message is about, for subscribers that need only the newest message of each key."""
 
 
 class History(NamedTuple):
-    """What of a room's past is left."""
+    """The part of a room's past that is kept."""
 
     publications: Sequence[Publication]
-    """In order: what is kept of those after the position asked for. When that position is of another epoch or lies in
-    the future, all that is kept."""
+    """The kept publications after the requested position, in order. All that are kept, if that position is of another
+    epoch or lies in the future."""
     top: Position
-    """The newest position of the room; that of the last of *publications* if there are any."""
+    """The newest position of the room; that of the last publication, if there are any."""
     complete: bool
-    """Whether *publications* are all that was published after the position asked for. False: some are not kept any
-    more, or that position is of another epoch, or lies in the future."""
+    """Whether *publications* are all that was published after the requested position. False if some are no longer kept,
+    or if that position is of another epoch or lies in the future."""
 
 
 class Entry(NamedTuple):
@@ -106,33 +107,33 @@ class Entry(NamedTuple):
 
 
 class Health(NamedTuple):
-    """Whether the broker works, and what is wrong if not."""
+    """Whether the broker works, and the reason if it does not."""
 
     ok: bool
     detail: str
-    """One line for a person."""
+    """One line for an operator."""
 
 
 class Sink(Protocol):
-    """What the hub offers to its broker. Called in the event loop; returns at once and does not raise."""
+    """The callbacks of the hub for its broker. Called in the event loop; they return at once and do not raise."""
 
     def deliver(self, publication: Publication) -> None:
-        """Take a publication of a room that is subscribed. One of another room is ignored."""
+        """Called with each publication of a subscribed room. Those of other rooms are ignored."""
 
     def interrupted(self, reason: str) -> None:
-        """Know that deliveries may be missing from now on, for all rooms; *reason* is one line for the log."""
+        """Called when deliveries of all rooms may be missing from now on; *reason* is one line for the log."""
 
     def restored(self) -> None:
-        """Know that deliveries come again, for all subscribed rooms: look for what was missed.
+        """Called when deliveries of all subscribed rooms work again; the hub looks for what was missed.
 
-        Called once whatever was lost with the connection (subscriptions above all) has been set up again.
+        The broker has restored everything that was lost with the connection, above all its subscriptions.
         """
 
     def joined(self, room: str, member: str, info: bytes) -> None:
-        """Know that *member* is present in *room* now and was not before."""
+        """Called when *member* is present in *room* and was not before."""
 
     def left(self, room: str, member: str) -> None:
-        """Know that *member* was present in *room* and is not any more."""
+        """Called when *member* is no longer present in *room*."""
 
 
 @runtime_checkable
@@ -140,49 +141,49 @@ class Broker(Protocol):
     """See the module's docstring."""
 
     async def start(self, sink: Sink) -> None:
-        """Begin; deliver to *sink* from now on.
+        """Connect, and deliver to *sink* from now on.
 
-        A server that is away is no error: the broker keeps trying in the background, with jittered backoff, and tells
-        *sink* ``interrupted()`` at once and ``restored()`` when it has got through. Returns within a few seconds in
-        any case. What can never work (a malformed URL, a missing package) is a ``ValueError`` of the constructor.
+        A server that is away is not an error: the broker calls ``interrupted()``, keeps trying in the background with
+        jittered back-off, and calls ``restored()`` when it has connected. Returns within a few seconds in any case.
+        What can never work (a malformed URL, a missing package) is a ``ValueError`` of the constructor.
         """
 
     async def stop(self) -> None:
         """End everything that runs in the background, whatever state the server is in. Never hangs, never raises.
 
-        Does nothing when it is not started. It can be started again afterwards, with another sink and in another
-        event loop; nothing is subscribed then.
+        Does nothing if the broker is not started. It can be started again, with another sink and in another event loop;
+        nothing is subscribed then.
         """
 
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
-        """Append a message to *room*, have it delivered to every process that follows it, and return its position.
+        """Append a message to *room*, deliver it to every process that follows the room, and return its position.
 
         Publications of one task to one room keep their order.
 
         Raises:
-            BrokerUnavailable: Within the timeout that the broker was made with.
+            BrokerUnavailable: Within the broker's timeout.
         """
 
     async def subscribe(self, room: str) -> Position:
-        """Begin to deliver what is published to *room*, and return the room's newest position.
+        """Begin to deliver the messages of *room*, and return the room's newest position.
 
-        Everything after that position is delivered, without a hole; it may begin before this returns. The hub
+        Everything after that position is delivered, without a hole; deliveries may begin before this returns. The hub
         subscribes a room once, however many clients follow it.
 
         Raises:
-            BrokerUnavailable: The room is not subscribed then, also not after a reconnect.
+            BrokerUnavailable: The room is not subscribed, and will not be after a reconnect.
         """
 
     async def unsubscribe(self, room: str) -> None:
-        """End the deliveries of *room*; does nothing when it is not subscribed. Never raises for a lost server."""
+        """End the deliveries of *room*; do nothing if it is not subscribed. Never raises because a server is away."""
 
     async def history(self, room: str, since: Position) -> History:
         """Return what was published to *room* after *since*.
 
-        Sees every publication whose ``publish()`` has returned, and every one that was delivered.
+        Includes every publication whose ``publish()`` has returned, and every one that was delivered.
 
         Raises:
-            BrokerUnavailable: Within the timeout that the broker was made with.
+            BrokerUnavailable: Within the broker's timeout.
         """
 
     # Presence. A member is present while at least one device is, and a device for lease_s seconds after its last
@@ -211,4 +212,4 @@ class Broker(Protocol):
         """
 
     async def health(self) -> Health:
-        """Return within the timeout whether the server answers; never raises."""
+        """Return within the timeout whether the broker works; never raises."""

@@ -1,4 +1,4 @@
-"""Payload to media and back."""
+"""Payloads to objects and back, by media handlers. Knows neither rooms nor events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ("Media",)
 
 
 class Media:
-    """Objects to and from payloads, by the media handlers of the hub."""
+    """Encodes and decodes payloads with the media handlers of the hub."""
 
     def __init__(self, handlers: Mapping[WebSocketPayloadType, Any] | None) -> None:
         given = {} if handlers is None else handlers
@@ -24,7 +24,7 @@ class Media:
         self._binary: Any = given.get(WebSocketPayloadType.BINARY)
 
     def payload(self, media: object, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> Payload:
-        """Return text and bytes as they are, and anything else serialized."""
+        """Return text and bytes unchanged, and anything else serialized."""
         if isinstance(media, str | bytes):
             return media
         if isinstance(media, bytearray | memoryview):
@@ -35,13 +35,13 @@ class Media:
         return text
 
     def decode(self, payload: Payload) -> Any:
-        """Return the object that *payload* stands for; a ValueError says that it stands for none."""
+        """Return the object in *payload*; raise ValueError if it cannot be decoded."""
         handler = self._text if isinstance(payload, str) else self._binary_handler()
         return handler.deserialize(payload)
 
     def _binary_handler(self) -> Any:
         if self._binary is None:
-            # It imports msgpack, which few need here.
+            # Made late: it imports msgpack.
             self._binary = MessagePackHandlerWS()
         return self._binary
 
@@ -52,7 +52,9 @@ def _check_handlers(handlers: object) -> None:
         raise TypeError(f"media_handlers is a mapping, such as app.ws_options.media_handlers, not {kind}.")
     for payload_type, handler in handlers.items():
         if not isinstance(payload_type, WebSocketPayloadType):
-            raise TypeError(f"media_handlers has a handler for each WebSocketPayloadType, not for {payload_type!r}.")
+            raise TypeError(f"The keys of media_handlers are of type WebSocketPayloadType; {payload_type!r} is not.")
         methods = [getattr(handler, name, None) for name in ("serialize", "deserialize")]
         if isinstance(handler, type) or not all(map(callable, methods)):
-            raise TypeError(f"media_handlers has objects with serialize() and deserialize(), not {handler!r}.")
+            raise TypeError(
+                f"A handler in media_handlers is an object with serialize() and deserialize(); {handler!r} is not."
+            )

@@ -1,7 +1,4 @@
-"""One call to the broker for all who ask the same thing while it is on its way.
-
-When a server comes back, thousands of clients ask what they have missed and who is there, within a second or two.
-"""
+"""Small asyncio tools of the hub: back-off, single flight, a bounded gather. Knows no broker, room or connection."""
 
 from __future__ import annotations
 
@@ -11,14 +8,14 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
-__all__ = ("Shared", "backoff", "for_each")
+__all__ = ("SingleFlight", "backoff", "gather_limited")
 
 
 def backoff(first_s: float = 0.05, longest_s: float = 5.0) -> Iterator[float]:
-    """Yield the seconds to wait before each further try, for ever.
+    """Yield the seconds to wait before each further attempt, without end.
 
-    The bound doubles from *first_s* to *longest_s*, and each wait is a random part of it, half at least: those who lost
-    the same server at the same moment do not all come back at once.
+    The bound doubles from *first_s* to *longest_s*. Each delay is a random value between half the bound and the bound,
+    so that processes that lost the same server do not all reconnect at the same moment.
     """
     bound = first_s
     while True:
@@ -29,74 +26,77 @@ def backoff(first_s: float = 0.05, longest_s: float = 5.0) -> Iterator[float]:
 _T = TypeVar("_T")
 
 
-class Shared(Generic[_T]):
-    """Questions that are under way, and their answers until all who wait have taken them."""
+class SingleFlight(Generic[_T]):
+    """One call to the broker for all callers that ask the same question while the call is in flight.
+
+    When a server comes back, thousands of clients ask within a second what they have missed and who is present.
+    """
 
     def __init__(self) -> None:
-        self._questions: WeakValueDictionary[Hashable, _Question[_T]] = WeakValueDictionary()
+        self._calls: WeakValueDictionary[Hashable, _Call[_T]] = WeakValueDictionary()
 
-    async def ask(
+    async def do(
         self, key: Hashable, call: Callable[[], Awaitable[_T]], suits: Callable[[_T], bool] = lambda value: False
     ) -> _T:
-        """Return what *call* does, or did for somebody else with the same *key*.
+        """Return the result of *call*, or of another caller's call with the same *key*.
 
-        What was under way before this call is taken if it *suits*: something may have happened in between. An error is
-        raised for all who wait.
+        A result of a call that began before this one is used only if ``suits(result)``: something may have happened in
+        between. An error is raised for all waiting callers.
         """
-        question = self._questions.get(key)
-        if question is None:
-            question = self._questions[key] = _Question()
-        before = question.begun
+        flight = self._calls.get(key)
+        if flight is None:
+            flight = self._calls[key] = _Call()
+        before = flight.begun
         waited = False
         while True:
-            if question.ended > before:
-                return question.take()
-            if waited and question.ended == before and (question.problem is not None or suits(question.value)):
-                return question.take()
-            if question.under_way is None:
-                await question.put(call)
-                return question.take()
+            if flight.ended > before:
+                return flight.result()
+            if waited and flight.ended == before and (flight.error is not None or suits(flight.value)):
+                return flight.result()
+            if flight.in_flight is None:
+                await flight.run(call)
+                return flight.result()
             waited = True
-            await asyncio.shield(question.under_way)
+            await asyncio.shield(flight.in_flight)
 
 
-class _Question(Generic[_T]):
-    __slots__ = ("__weakref__", "begun", "ended", "problem", "under_way", "value")
+class _Call(Generic[_T]):
+    __slots__ = ("__weakref__", "begun", "ended", "error", "in_flight", "value")
 
     value: _T
 
     def __init__(self) -> None:
         self.begun = 0
-        """How often it was put."""
+        """How often the call was begun."""
         self.ended = 0
-        """Which of these was answered last."""
-        self.problem: Exception | None = None
-        self.under_way: asyncio.Future[None] | None = None
+        """The number of the call that ended last."""
+        self.error: Exception | None = None
+        self.in_flight: asyncio.Future[None] | None = None
 
-    async def put(self, call: Callable[[], Awaitable[_T]]) -> None:
+    async def run(self, call: Callable[[], Awaitable[_T]]) -> None:
         self.begun += 1
-        under_way = self.under_way = asyncio.get_running_loop().create_future()
+        in_flight = self.in_flight = asyncio.get_running_loop().create_future()
         try:
             self.value = await call()
-            self.problem = None
+            self.error = None
             self.ended = self.begun
         except Exception as error:
-            self.problem = error
+            self.error = error
             self.ended = self.begun
         finally:
-            # When it was cancelled, which is nothing to the others, the next of them asks.
-            self.under_way = None
-            under_way.set_result(None)
+            # If this caller was cancelled, the next waiting caller makes the call.
+            self.in_flight = None
+            in_flight.set_result(None)
 
-    def take(self) -> _T:
-        if self.problem is not None:
-            # Without the frames of those who were told before.
-            raise self.problem.with_traceback(None)
+    def result(self) -> _T:
+        if self.error is not None:
+            # Without the frames of the callers that got the error before.
+            raise self.error.with_traceback(None)
         return self.value
 
 
-async def for_each(work: Callable[[_T], Awaitable[None]], items: Iterable[_T], *, at_a_time: int) -> None:
-    """Await ``work(item)`` for each item, and raise the first error when all have ended."""
+async def gather_limited(work: Callable[[_T], Awaitable[None]], items: Iterable[_T], *, limit: int) -> None:
+    """Await ``work(item)`` for each item, at most *limit* at a time; raise the first error after all have ended."""
     items = list(items)
     waiting = iter(items)
 
@@ -104,7 +104,7 @@ async def for_each(work: Callable[[_T], Awaitable[None]], items: Iterable[_T], *
         for item in waiting:
             await work(item)
 
-    workers = min(at_a_time, len(items))
+    workers = min(limit, len(items))
     results = await asyncio.gather(*(worker() for _ in range(workers)), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

@@ -1,6 +1,7 @@
-"""What a hub is made of while it runs: the rooms of this process, its broker, presence and background tasks.
+"""Dispatches the broker's publications to the rooms of this process, and owns all that runs while a hub runs.
 
-One for each run. It is the broker's sink, and what rooms and subscribers need of a hub; applications see ``Hub``.
+There is one for each run of a hub. It is the broker's sink and the host of rooms and subscribers. Knows nothing of
+connections.
 """
 
 from __future__ import annotations
@@ -15,35 +16,36 @@ from .broker import Broker, BrokerUnavailable, Health, History, Publication
 from .checks import check_name
 from .codec import Media
 from .events import Joined, Left, Message
-from .log_throttle import Complaints
+from .log_throttle import LogThrottle
 from .presence import Presence, Roster, decode_info
-from .presence_events import Comings
-from .recovery import Recoveries
-from .replay import Replays
+from .presence_events import PresenceEvents
+from .recovery import RecoveryQueue
+from .replay import ReplayCache
 from .room import CLOSING, OPENING, Room
 from .stats import Dropped, Stats
+from .subscriber import Subscriber
 
-__all__ = ("Switchboard",)
+__all__ = ("Dispatcher",)
 
-_PACE_MESSAGES = 16
-_PACE_BYTES = 16 * 1024
-"""What may be published before the event loop has to turn."""
+_MAX_MESSAGES = 16
+_MAX_BYTES = 16 * 1024
+"""Published at most in one iteration of the event loop."""
 
 _STOP_S = 2.0
-"""Seconds for saying goodbye to the broker; it may be the one that is away."""
+"""Time for removing members from the broker at the end; the broker may be away."""
 
 _logger = logging.getLogger("falconws.hub")
 
 
-class Switchboard:
+class Dispatcher:
     """See the module's docstring.
 
     Args:
         broker: Not started yet.
-        media: Decodes messages, and encodes what ``encode`` functions return.
+        media: Decodes messages, and encodes the results of ``encode`` functions.
         lease_s: For presence.
-        timeout_s: How long rooms may fail to recover before ``health()`` says so.
-        on_drop: Told of dropped messages.
+        timeout_s: How long rooms may fail to recover before ``health()`` reports it.
+        on_drop: Called when messages are dropped.
     """
 
     def __init__(
@@ -58,26 +60,27 @@ class Switchboard:
         self.broker = broker
         self.stats = Stats()
         self.encoder = Encoder(media)
-        self.replays = Replays(broker, self.message)
+        self.replay_cache = ReplayCache(broker, self.message)
         self.roster = Roster(broker)
-        self._comings = Comings()
-        self._recoveries = Recoveries(broker, self._take_history, self.spawn, timeout_s)
+        self._presence_events = PresenceEvents()
+        self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
         self.rooms: dict[str, Room] = {}
+        self.lagging: set[Subscriber] = set()
         self._media = media
         self._on_drop = on_drop
-        self._complaints = Complaints()
+        self._log_throttle = LogThrottle()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
-        self._deserted: dict[Room, None] = {}
+        self._empty_rooms: dict[Room, None] = {}
         self._closer: asyncio.Task[None] | None = None
         self._interruption: str | None = None
-        self._paced_messages = 0
-        self._paced_bytes = 0
+        self._iteration_messages = 0
+        self._iteration_bytes = 0
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
-        """Start the broker and what runs in the background; nothing is left running when that fails."""
+        """Start the broker and the background tasks; if that fails, nothing is left running."""
         try:
             await self.broker.start(self)
         except BaseException:
@@ -86,18 +89,18 @@ class Switchboard:
         self.spawn(self.presence.run())
 
     async def stop(self) -> None:
-        """End all subscriptions and listeners, and let go of the broker, whatever state it is in."""
+        """End all subscriptions and listeners, and stop the broker, whatever its state."""
         self._stopped = True
-        # Whatever the broker tells from now on, nobody is there to be told.
+        # What the broker reports from now on reaches no room.
         rooms, self.rooms = self.rooms, {}
         try:
             for room in rooms.values():
                 for follower in room.followers:
                     follower.end()
                 _settle(room)
-            self.replays.forget()
-            self._comings.stop()
-            self._recoveries.stop()
+            self.replay_cache.clear()
+            self._presence_events.stop()
+            self._recovery_queue.stop()
             tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
@@ -106,12 +109,14 @@ class Switchboard:
             async with asyncio.timeout(_STOP_S):
                 await self.presence.leave_all()
         except TimeoutError:
-            _logger.info("Within %g s not all who were present here could be removed: the rest leave by lease", _STOP_S)
+            _logger.info(
+                "Not all members of this process could be removed within %g s: the leases of the others expire", _STOP_S
+            )
         finally:
             await self.broker.stop()
 
     def check_loop(self) -> None:
-        """Raise RuntimeError in another event loop than that of the start."""
+        """Raise RuntimeError in any other event loop than that of ``start()``."""
         if asyncio.get_running_loop() is not self._loop:
             raise RuntimeError(
                 "This hub belongs to another event loop; from another thread use hub.publish_threadsafe(...)."
@@ -119,36 +124,42 @@ class Switchboard:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that all of this belongs to."""
+        """The event loop in which the hub was started."""
         return self._loop
 
-    async def pace(self, size: int) -> None:
-        """Let the event loop turn now and then, while messages of *size* bytes are published one after the other.
+    async def yield_to_loop(self, size: int) -> None:
+        """Let the event loop run now and then while messages of *size* bytes are published in a loop.
 
-        A memory broker never waits. In a loop that publishes, servers would otherwise never get to write: their buffers
-        would grow without a bound, or backlogs break theirs, however fast the clients are.
+        A memory broker never waits. Without this, servers would not get to write: their buffers would grow without a
+        bound, and backlogs would overflow however fast the clients are.
         """
-        if not self._paced_messages:
-            self._loop.call_soon(self._loop_has_turned)
-        self._paced_messages += 1
-        self._paced_bytes += size
-        if self._paced_messages > _PACE_MESSAGES or self._paced_bytes > _PACE_BYTES:
+        if not self._iteration_messages:
+            self._loop.call_soon(self._iteration_ended)
+        self._iteration_messages += 1
+        self._iteration_bytes += size
+        if self._iteration_messages > _MAX_MESSAGES or self._iteration_bytes > _MAX_BYTES:
             await asyncio.sleep(0)
 
-    def _loop_has_turned(self) -> None:
-        self._paced_messages = self._paced_bytes = 0
+    def _iteration_ended(self) -> None:
+        self._iteration_messages = self._iteration_bytes = 0
 
     async def health(self) -> Health:
         """Return whether messages can be published and delivered."""
         health = await self.broker.health()
-        problem = self._interruption or self._recoveries.problem()
+        problem = self._interruption or self._recovery_queue.problem()
         if health.ok and problem is not None:
             return Health(False, problem)
         return health
 
+    def measure(self) -> Stats:
+        """Return the counters, with ``waiting`` and ``lag_s`` as they are now."""
+        self.stats.waiting = sum(subscriber.waiting for subscriber in self.lagging)
+        self.stats.lag_s = max((subscriber.lag_s for subscriber in self.lagging), default=0.0)
+        return self.stats
+
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run *coroutine* in the background, until the hub stops at the latest; an error in it is logged."""
-        # Not by the loop's factory: it may run the coroutine, to its end even, before the caller has the task.
+        """Run *coroutine* in the background, at most until the hub stops; log its error."""
+        # Not made by the loop's task factory, which may run the coroutine before the caller has the task.
         task = asyncio.Task(coroutine, loop=self._loop)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
@@ -157,27 +168,27 @@ class Switchboard:
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _logger.error("A task of the hub has failed", exc_info=task.exception())
+            _logger.error("A background task of the hub has failed", exc_info=task.exception())
 
     # What subscribers use
 
     def message(self, publication: Publication) -> Message:
-        """Return what subscribers get of *publication*."""
+        """Return the message that subscribers receive for *publication*."""
         return Message(publication, self._media.decode)
 
     def note_drop(self, dropped: Dropped) -> None:
-        """Tell whoever wants to know, in the event loop's next turn.
+        """Call ``on_drop`` in the next iteration of the event loop.
 
-        Not at once: a room is in the middle of a message, and the function may begin to publish another.
+        Not at once: a room is delivering a message, and the function may publish another one.
         """
         if self._on_drop is not None:
-            self._loop.call_soon(self._tell_of_drop, self._on_drop, dropped)
+            self._loop.call_soon(self._report_drop, self._on_drop, dropped)
 
-    def _tell_of_drop(self, on_drop: Callable[[Dropped], object], dropped: Dropped) -> None:
+    def _report_drop(self, on_drop: Callable[[Dropped], object], dropped: Dropped) -> None:
         try:
             on_drop(dropped)
         except Exception:
-            self._complaints.failed(on_drop, "on_drop() has failed for %r", dropped)
+            self._log_throttle.log_failure(on_drop, "on_drop() has failed for %r", dropped)
 
     def _check_open(self) -> None:
         if self._stopped:
@@ -185,7 +196,7 @@ class Switchboard:
         self.check_loop()
 
     async def open(self, name: str) -> Room:
-        """Return the room, subscribed at the broker. Who does not stay calls ``release()``."""
+        """Return the room, subscribed at the broker. A caller that does not follow it calls ``release()``."""
         check_name("room", name)
         self._check_open()
         while True:
@@ -207,7 +218,7 @@ class Switchboard:
             if isinstance(error, BrokerUnavailable):
                 self._forget(room, error)
             else:
-                # Cancelled at some point: it may be subscribed. Those who come meanwhile wait until it is not.
+                # Cancelled at some point: the room may be subscribed. Callers of ``open()`` wait until it is not.
                 room.state = CLOSING
                 self.release(room)
             raise
@@ -221,17 +232,17 @@ class Switchboard:
         _settle(room, error)
 
     def release(self, room: Room) -> None:
-        """Know that somebody has left *room*; if it was the last one, it is closed soon."""
+        """Called when a follower has left *room*; if it was the last one, the room is closed soon."""
         if not room.followers and not self._stopped:
-            self._deserted[room] = None
+            self._empty_rooms[room] = None
             if self._closer is None:
-                self._closer = self.spawn(self._close_deserted())
+                self._closer = self.spawn(self._close_empty_rooms())
 
-    async def _close_deserted(self) -> None:
+    async def _close_empty_rooms(self) -> None:
         try:
-            while self._deserted:
-                room = next(iter(self._deserted))
-                del self._deserted[room]
+            while self._empty_rooms:
+                room = next(iter(self._empty_rooms))
+                del self._empty_rooms[room]
                 if room.followers or self.rooms.get(room.name) is not room:
                     continue
                 room.state = CLOSING
@@ -244,51 +255,51 @@ class Switchboard:
         finally:
             self._closer = None
 
-    # What the broker tells (see ``Sink``)
+    # Reports of the broker (see ``Sink``)
 
     def deliver(self, publication: Publication) -> None:
-        """Take a publication."""
+        """Deliver *publication* to its room."""
         room = self.rooms.get(publication.room)
         if room is not None:
-            self._comings.flush(room)
-            room.take(publication)
+            self._presence_events.flush(room)
+            room.receive(publication)
 
     def interrupted(self, reason: str) -> None:
-        """Know that deliveries may be missing from now on."""
+        """Called when the connection of the broker is lost: deliveries may be missing."""
         if self._interruption is None:
-            _logger.warning("The broker is cut off: %s", reason)
+            _logger.warning("The connection to the broker is lost: %s", reason)
         self._interruption = reason
 
     def restored(self) -> None:
-        """Look in all rooms for what was missed."""
+        """Called when the connection of the broker is back: all rooms recover."""
         if self._interruption is not None:
-            # As loud as the interruption: who heard of that waits for this.
-            _logger.warning("The broker is back")
+            # At the level of the interruption, so that readers of that line see this one.
+            _logger.warning("The connection to the broker is back")
         self._interruption = None
-        self._recoveries.hurry()
+        self._recovery_queue.retry_now()
         for room in self.rooms.values():
-            room.interrupted()
+            room.recover()
 
     def joined(self, room: str, member: str, info: bytes) -> None:
-        """Tell the room's followers."""
+        """Announce the member to the followers of *room*."""
         local = self.rooms.get(room)
         if local is not None:
-            self._comings.tell(local, Joined(room, member, decode_info(room, member, info)))
+            self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info)))
 
     def left(self, room: str, member: str) -> None:
-        """Tell the room's followers."""
+        """Announce the member to the followers of *room*."""
         local = self.rooms.get(room)
         if local is not None:
-            self._comings.tell(local, Left(room, member))
+            self._presence_events.announce(local, Left(room, member))
 
     # Recovery
 
-    def recover(self, room: Room) -> None:
-        """Ask for the history of *room* soon."""
-        self._recoveries.begin(room)
+    def request_history(self, room: Room) -> None:
+        """Have ``room.take_history()`` called soon."""
+        self._recovery_queue.add(room)
 
     def _take_history(self, room: Room, history: History, held: tuple[Publication, ...]) -> bool:
-        self._comings.flush(room)
+        self._presence_events.flush(room)
         return room.take_history(history, held)
 
     def _watched(self) -> Iterable[str]:
@@ -302,5 +313,5 @@ def _settle(room: Room, error: BrokerUnavailable | None = None) -> None:
             settled.set_result(None)
         else:
             settled.set_exception(error)
-            # It may be that nobody waits any more.
+            # Marks the error as retrieved: perhaps nothing waits any more.
             settled.exception()

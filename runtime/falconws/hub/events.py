@@ -1,4 +1,4 @@
-"""What a subscriber is told: a message, a gap, who came and who left. Plain values; nothing here sends or receives."""
+"""What a subscriber receives: messages, gaps, members that joined or left. Plain values; nothing here sends them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Message:
     payload: Payload
     """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
     position: Position
-    """Where it stands; give it back as ``since=`` to go on behind it."""
+    """Its position; ``since=`` with it resumes after this message."""
     key: str | None
     """What ``publish(key=...)`` was given."""
 
@@ -50,15 +50,15 @@ class Message:
 
 
 class Gap:
-    """Messages of a room are missing here, and cannot be had any more: reload what depends on them."""
+    """Messages of a room are missing here and are lost: reload what depends on them."""
 
     __slots__ = ("position", "reason", "room")
 
     room: str
     position: Position
-    """Where the room goes on: what comes next is behind it."""
+    """The position at which the room continues: the next message comes after it."""
     reason: str
-    """Why, in one line for the log."""
+    """The reason, one line for the log."""
 
     def __init__(self, room: str, position: Position, reason: str) -> None:
         self.room = room
@@ -70,14 +70,14 @@ class Gap:
 
 
 class Joined:
-    """A member is present in a room who was not before."""
+    """A member is now present in a room and was not before."""
 
     __slots__ = ("info", "member", "room")
 
     room: str
     member: str
     info: Any
-    """What ``subscribe(info=...)`` was given, after a trip through JSON; ``None`` by default."""
+    """What ``subscribe(info=...)`` was given, encoded as JSON and decoded again; ``None`` by default."""
 
     def __init__(self, room: str, member: str, info: Any) -> None:
         self.room = room
@@ -89,7 +89,7 @@ class Joined:
 
 
 class Left:
-    """The last device of a member has left a room, or its lease has run out."""
+    """The last device of a member has left a room, or its lease has expired."""
 
     __slots__ = ("member", "room")
 
@@ -105,4 +105,4 @@ class Left:
 
 
 Event = Message | Gap | Joined | Left
-"""What an ``encode`` function is given; each has a ``room``."""
+"""What an ``encode`` function takes; each has a ``room``."""

@@ -1,7 +1,7 @@
-"""The hub: what applications use to fan out messages.
+"""The hub: the API with which applications broadcast messages to rooms.
 
-Owns the life from the application's start to its shutdown; what runs meanwhile is the switchboard, and what a room, a
-subscriber or a policy does is in the modules of that name.
+Owns the life from the application's start to its shutdown, and checks all arguments. What runs in between is the
+``Dispatcher``; rooms, subscribers and policies have their own modules.
 """
 
 from __future__ import annotations
@@ -21,43 +21,46 @@ from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
 from .checks import check_function, check_name, check_seconds
 from .codec import Media
-from .dispatcher import Switchboard
+from .connection_subscriber import Socket, check_socket
+from .dispatcher import Dispatcher
 from .listener import Listener
 from .policy import Policy
 from .position import Position
 from .stats import Dropped, Stats
-from .subscription import Socket, Subscription, check_socket
+from .subscription import Subscription
 
 __all__ = ("Hub",)
 
+_LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
+
 
 class Hub:
-    """Rooms to which connections subscribe, and everybody may publish.
+    """Rooms to which connections subscribe and any code can publish.
 
-    Add it to the application as middleware, so that it starts and stops with it::
+    Add it to the application as middleware; it then starts and stops with the application::
 
         hub = falconws.Hub()
         app = falconws.App(middleware=[hub])
 
-    Resources find it as ``req.context.hub``, unless you give it to them.
+    Resources can use it as ``req.context.hub``.
 
-    Without an application, ``async with hub:`` does the same. It belongs to the event loop in which it was started.
+    Without an application, ``async with hub:`` does the same. A hub belongs to the event loop in which it was started.
 
     Args:
-        url: Where the messages of several processes meet: ``redis://host:6379/0``, ``nats://host:4222``; or
-            ``memory://``, which stays in the process and needs nothing. A ``Broker`` of your own works too.
-        history: How much of each room is kept for those who come back. ``None``: what the rooms of the broker were
-            given by another process, or 100 messages for 300 s where nobody has said. So a process that only publishes
-            shortens nobody's history.
-        policy: For subscribers that do not keep up, unless ``subscribe()`` says otherwise (default:
+        url: The broker through which several processes share messages: ``redis://host:6379/0``, ``nats://host:4222``;
+            or ``memory://``, which needs nothing and does not leave the process. A ``Broker`` of your own works too.
+        history: How much of each room is kept for clients that resume. ``None``: the limits that another process has
+            given the broker's rooms, or 100 messages for 300 s if none has. So a process that only publishes does not
+            shorten the history.
+        policy: For subscribers that do not keep up, unless ``subscribe()`` gives another (default:
             ``Policy.disconnect()``).
-        lease_s: Seconds within which the members of a process that died are no longer present.
-        timeout_s: Seconds after which a call to the broker is given up with ``BrokerUnavailable``.
+        lease_s: Seconds after which the members of a process that died are no longer present.
+        timeout_s: Seconds after which a call to the broker fails with ``BrokerUnavailable``.
         media_handlers: As in ``app.ws_options.media_handlers`` (default: JSON for TEXT, MessagePack for BINARY).
-        on_drop: Called with a ``Dropped`` whenever a policy drops messages; must not block.
+        on_drop: Called with a ``Dropped`` when a policy drops messages; must not block.
 
     Raises:
-        TypeError, ValueError: There is no broker for *url*, or a package that it needs is not installed; or another
+        TypeError, ValueError: There is no broker for *url*, a package that it needs is not installed, or another
             argument cannot be used.
     """
 
@@ -72,9 +75,9 @@ class Hub:
         media_handlers: Mapping[WebSocketPayloadType, Any] | None = None,
         on_drop: Callable[[Dropped], object] | None = None,
     ) -> None:
-        # A class has the methods, too.
+        # A class has these methods too.
         if isinstance(url, type) or not isinstance(url, str | Broker):
-            raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker; not {url!r}.")
+            raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker, not {url!r}.")
         if history is not None and not isinstance(history, HistoryLimits):
             raise TypeError(f"history is a HistoryLimits(messages=..., age_s=...), not {type(history).__name__}.")
         _check_policy(policy)
@@ -90,9 +93,9 @@ class Hub:
         self._media = Media(media_handlers)
         self._on_drop = on_drop
         self._stats = Stats()
-        self._switchboard: Switchboard | None = None
+        self._dispatcher: Dispatcher | None = None
         self._has_run = False
-        # Made here, so that a URL that cannot work is told at once.
+        # Made here, so that a URL that cannot work is an error at once.
         self._first_broker: Broker | None = self._make_broker()
 
     def _make_broker(self) -> Broker:
@@ -105,7 +108,7 @@ class Hub:
     async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
         """Start with the application (Falcon's middleware interface).
 
-        Where the server keeps a lifespan state, its readiness endpoint asks ``health()`` from now on.
+        If the server has a lifespan state, its readiness endpoint reports ``health()`` from now on.
         """
         await self.start()
         state = scope.get("state")
@@ -117,11 +120,11 @@ class Hub:
         await self.stop()
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Be ``req.context.hub`` to resources that are not given the hub (Falcon's middleware interface)."""
+        """Set ``req.context.hub`` (Falcon's middleware interface)."""
         req.context.hub = self
 
     async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
-        """Be ``req.context.hub`` to resources that are not given the hub (Falcon's middleware interface)."""
+        """Set ``req.context.hub`` (Falcon's middleware interface)."""
         req.context.hub = self
 
     async def __aenter__(self) -> Self:
@@ -136,40 +139,40 @@ class Hub:
         await self.stop()
 
     async def start(self) -> None:
-        """Start. A broker that is away is no error: ``health()`` says so, and the hub goes on trying.
+        """Start. A broker that is away is not an error: ``health()`` reports it, and the hub keeps trying to connect.
 
         Raises:
-            RuntimeError: It runs already.
+            RuntimeError: The hub is running.
         """
-        if self._switchboard is not None:
-            raise RuntimeError("This hub runs already; a hub is added to one application, once.")
-        # A new broker for each start: what one in memory keeps belongs to one run. Tests start an application often.
+        if self._dispatcher is not None:
+            raise RuntimeError("This hub is running: add a hub to one application, once.")
+        # A new broker for each start: the contents of a broker in memory belong to one run.
         broker, self._first_broker = self._first_broker or self._make_broker(), None
-        switchboard = self._switchboard = Switchboard(
+        dispatcher = self._dispatcher = Dispatcher(
             broker, self._media, lease_s=self._lease_s, timeout_s=self._timeout_s, on_drop=self._on_drop
         )
         try:
-            await switchboard.start()
+            await dispatcher.start()
         except BaseException:
-            self._switchboard = None
+            self._dispatcher = None
             raise
 
     async def stop(self) -> None:
-        """End all subscriptions and listeners, and let go of the broker, whatever state it is in."""
-        switchboard, self._switchboard = self._switchboard, None
-        if switchboard is not None:
+        """End all subscriptions and listeners, and stop the broker, whatever its state."""
+        dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
             self._has_run = True
-            self._stats = switchboard.stats
-            await switchboard.stop()
+            self._stats = dispatcher.stats
+            await dispatcher.stop()
 
     async def health(self) -> Health:
-        """Return whether the hub can publish and deliver, and in one line what is wrong if not; for readiness probes.
+        """Return whether the hub can publish and deliver, and if not, the reason in one line; for readiness probes.
 
-        Returns within ``timeout_s``; never raises.
+        Returns within ``timeout_s`` and never raises.
         """
-        if self._switchboard is None:
+        if self._dispatcher is None:
             return Health(False, "the hub is not running")
-        return await self._switchboard.health()
+        return await self._dispatcher.health()
 
     async def _problem(self) -> str | None:
         health = await self.health()
@@ -177,18 +180,18 @@ class Hub:
 
     @property
     def stats(self) -> Stats:
-        """What this hub has counted since it was started."""
-        return self._stats if self._switchboard is None else self._switchboard.stats
+        """The counters of this hub since its start."""
+        return self._stats if self._dispatcher is None else self._dispatcher.measure()
 
-    def _running(self) -> Switchboard:
-        if self._switchboard is None and self._has_run:
-            raise RuntimeError("The hub has stopped, as its application has.")
-        if self._switchboard is None:
+    def _running(self) -> Dispatcher:
+        if self._dispatcher is None and self._has_run:
+            raise RuntimeError("The hub has stopped, because its application has.")
+        if self._dispatcher is None:
             raise RuntimeError(
                 "The hub is not running: add it to the app, falconws.App(middleware=[hub]), and let the server run the "
                 "lifespan; or use `async with hub:`."
             )
-        return self._switchboard
+        return self._dispatcher
 
     # Publishing
 
@@ -200,33 +203,32 @@ class Hub:
         *,
         key: str | None = None,
     ) -> Position:
-        """Send a message to all who follow *room*, in all processes, and return the position that it was given.
+        """Send a message to all followers of *room*, in all processes, and return its position.
 
-        It is encoded once. Messages of one task to one room arrive in order. Returns when the broker has the message,
-        not when clients have it.
+        The message is encoded once. Messages of one task to one room arrive in order. Returns when the broker has the
+        message, not when clients have it.
 
         Args:
-            room: Any name, of 1 to 255 bytes of UTF-8. A room exists as long as somebody follows it or something is
-                kept of it.
+            room: Any name, 1 to 255 bytes of UTF-8. A room exists as long as it is followed or its history is kept.
             media: ``str`` is sent as TEXT, ``bytes`` as BINARY; anything else is serialized as in ``ws.send_media()``.
-            payload_type: Which media handler serializes.
-            key: What the message is about, for subscribers with the policy ``conflate``.
+            payload_type: The media handler that serializes.
+            key: What the message is about, for subscribers with ``Policy.conflate()``.
 
         Raises:
-            BrokerUnavailable: Whether the message will arrive is not known.
-            RuntimeError: The hub does not run, or belongs to another event loop.
-            TypeError, ValueError: *media* cannot be serialized, *room* is no name, or *key* is no text.
+            BrokerUnavailable: It is not known whether the message will arrive.
+            RuntimeError: The hub is not running, or belongs to another event loop.
+            TypeError, ValueError: *media* cannot be serialized, or *room* or *key* cannot be used.
         """
-        switchboard = self._running()
-        switchboard.check_loop()
+        dispatcher = self._running()
+        dispatcher.check_loop()
         check_name("room", room)
         _check_key(key)
         payload = self._media.payload(media, payload_type)
         size = _size(payload)
-        if room in switchboard.rooms:
-            await switchboard.pace(size)
-        position = await switchboard.broker.publish(room, payload, key=key)
-        switchboard.stats.published += 1
+        if room in dispatcher.rooms:
+            await dispatcher.yield_to_loop(size)
+        position = await dispatcher.broker.publish(room, payload, key=key)
+        dispatcher.stats.published += 1
         return position
 
     def publish_threadsafe(
@@ -236,18 +238,18 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
-        timeout: float | None = None,
+        timeout_s: float | None = None,
     ) -> Position:
-        """Do what ``publish()`` does, from a thread other than the event loop's.
+        """Publish from a thread other than the event loop's, with the arguments of ``publish()``.
 
         Args:
-            timeout: Seconds to wait at most for the event loop (default: as long as it takes).
+            timeout_s: Seconds to wait at most for the event loop (default: no limit).
 
         Raises:
             TimeoutError: It took longer; the message may still be published.
         """
-        if timeout is not None:
-            check_seconds("publish_threadsafe", "timeout", timeout, or_zero=True)
+        if timeout_s is not None:
+            check_seconds("publish_threadsafe", "timeout_s", timeout_s, or_zero=True)
         loop = self._running().loop
         try:
             here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -259,13 +261,13 @@ class Hub:
             self.publish(room, media, payload_type, key=key), loop
         )
         try:
-            return future.result(timeout)
+            return future.result(timeout_s)
         except TimeoutError:
             if future.done():
-                # In the very last moment; or it is publish() that has failed so.
+                # It has finished at the last moment, or publish() itself has raised TimeoutError.
                 return future.result()
             raise TimeoutError(
-                f"The event loop has not published the message within {timeout:g} s; nobody knows whether it will."
+                f"The event loop has not published the message within {timeout_s:g} s; it may still do so."
             ) from None
 
     # Subscribing
@@ -280,28 +282,28 @@ class Hub:
         info: object = None,
         encode: Encode | None = None,
     ) -> Subscription:
-        """Return a context manager that lets the client of *ws* follow *rooms* for the length of the block.
+        """Return a context manager that sends the events of *rooms* to the client of *ws* while its block lasts.
 
-        The responder goes on receiving meanwhile; messages reach the client by themselves::
+        Events are sent in the background, and the responder can receive::
 
             async with hub.subscribe(ws, "room:42"):
                 async for message in ws:
                     await hub.publish("room:42", message)
 
         Args:
-            ws: A connection, accepted when the block begins.
-            rooms: One or several names; more can be joined later, with ``subscription.join()``.
-            policy: What happens when the client does not keep up (default: the hub's).
-            since: Where a client that comes back stood: what it has missed is sent first, once and in order. For
-                several rooms a mapping. If it is not all there any more, ``subscription.gap`` says so.
-            member: Who this is, to those who ask ``present()``, for the length of the block.
-            info: What others are shown of the member; anything that JSON can express. Only with *member*: where that
-                may be None, leave out both together.
-            encode: Makes what the client is sent of an event (``Message``, ``Gap``, ``Joined``, ``Left``): ``str``,
-                ``bytes``, an object for the TEXT media handler, or None for nothing. Called once an event for all
+            ws: A connection that is accepted when the block begins.
+            rooms: One or several names; ``subscription.join()`` adds more later.
+            policy: What happens when the client does not keep up (default: the hub's policy).
+            since: The position of a client that resumes: what it has missed is sent first, once and in order. For
+                several rooms a mapping. If the history does not reach back, ``subscription.gap`` is true.
+            member: Who the client is to callers of ``present()`` while the block lasts.
+            info: What ``present()`` returns of the member; anything that JSON can express. Only with *member*: if that
+                may be None, omit both.
+            encode: Makes what the client is sent for an event (``Message``, ``Gap``, ``Joined``, ``Left``): ``str``,
+                ``bytes``, an object for the TEXT media handler, or None for nothing. Called once for each event and all
                 subscribers with the same function, so define it once, outside of the responder. By default messages
-                are sent as they were published, and nothing else is: a client of which the broker has lost messages is
-                disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
+                are sent as they were published and other events are not sent; a client whose messages the broker has
+                lost is disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
 
         Raises:
             TypeError, ValueError: *ws*, *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
@@ -312,7 +314,7 @@ class Hub:
         if member is not None:
             check_name("member", member)
         elif info is not None:
-            raise ValueError("info is what others are shown of a member: give member too.")
+            raise ValueError("info describes a member: give member too.")
         _check_policy(policy)
         if encode is not None:
             check_function("encode", encode, "an event")
@@ -320,7 +322,7 @@ class Hub:
             hash(encode)
         except TypeError:
             raise TypeError(
-                "encode has to be hashable, as functions are: it is called once for all who share it."
+                "encode has to be hashable, as functions are: it is called once for all subscribers that share it."
             ) from None
         return Subscription(
             self._running(),
@@ -346,27 +348,28 @@ class Hub:
                     case falconws.Message(): ...
                     case falconws.Gap(): ...
 
-        Ends when the hub stops. Arguments as in ``subscribe()``; ``disconnect`` means that the loop gets
-        ``ListenerTooSlow``. The first step raises ``BrokerUnavailable`` when there is no broker within ``timeout_s``; a
-        loop that has begun goes on when the broker was away.
+        The loop ends when the hub stops. Arguments are as in ``subscribe()``, but the policy is, by default,
+        ``Policy.disconnect(max_lag_s=60)``: a loop that does not keep up receives ``ListenerTooSlow``. The first step
+        raises ``BrokerUnavailable`` if the broker cannot be reached within ``timeout_s``; a loop that has begun
+        continues after an outage of the broker.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
-        return Listener(self._running(), rooms, policy=policy or self._policy, since=since)
+        return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
 
     async def present(self, room: str) -> dict[str, Any]:
-        """Return who is present in *room*, in all processes: the info of each member, by name.
+        """Return the members present in *room*, in all processes: the info of each, by name.
 
-        Those who ask at the same time may share the infos: do not change them.
+        Concurrent callers may share the infos: do not change them.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
-        switchboard = self._running()
-        switchboard.check_loop()
+        dispatcher = self._running()
+        dispatcher.check_loop()
         check_name("room", room)
-        return await switchboard.roster.members(room)
+        return await dispatcher.roster.members(room)
 
 
 def _check_key(key: str | None) -> None:

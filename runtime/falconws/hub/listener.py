@@ -1,4 +1,4 @@
-"""A loop that follows rooms: ``async for message in hub.listen(...)``, for code that has no socket."""
+"""A loop that follows rooms: ``async for message in hub.listen(...)``, for code without a connection."""
 
 from __future__ import annotations
 
@@ -11,108 +11,56 @@ from .broadcast import AS_EVENT
 from .events import Gap, Message
 from .policy import Policy
 from .position import Position
-from .subscriber import HubSide, Subscriber, since_for
+from .subscriber import Subscriber, SubscriberHost, SubscriberView, since_by_room
 
 __all__ = ("Listener", "ListenerTooSlow")
 
 
-class ListenerTooSlow(Exception):  # noqa: N818 (as BrokerUnavailable)
-    """The loop over ``hub.listen()`` has not kept up, and its policy does not allow to drop messages."""
+class ListenerTooSlow(Exception):  # noqa: N818 (named like BrokerUnavailable)
+    """The loop over ``hub.listen()`` does not keep up, and its policy does not allow to drop messages."""
 
 
-class Listener(Subscriber):
-    """The messages of one or several rooms, for ``async for``; made by ``Hub.listen()``.
+class _QueueSubscriber(Subscriber):
+    """A subscriber whose backlog is read by a loop."""
 
-    Listening begins with the first step of the loop, or, when it has to begin at a known moment, with
-    ``async with hub.listen(...) as messages:``. It ends with the loop, the block, or the hub.
-    """
+    __slots__ = ("_too_slow", "_waiter")
 
-    __slots__ = ("_since", "_too_slow", "_waiter")
-
-    def __init__(
-        self,
-        hub: HubSide,
-        rooms: tuple[str, ...],
-        *,
-        policy: Policy,
-        since: Position | Mapping[str, Position] | None,
-    ) -> None:
-        if not rooms:
-            raise ValueError("hub.listen() takes the name of a room, or of several.")
-        super().__init__(hub, policy, AS_EVENT)
-        self._since: dict[str, Position | None] | None = since_for(rooms, since)
+    def __init__(self, host: SubscriberHost, policy: Policy) -> None:
+        super().__init__(host, policy, AS_EVENT)
         self._waiter: asyncio.Future[None] | None = None
         self._too_slow = False
 
     @property
     def client(self) -> str:
-        """What stands for it in logs."""
+        """The name of the listener in logs."""
         return "listener"
 
-    async def __aenter__(self) -> Self:
-        """Begin to listen.
-
-        Raises:
-            BrokerUnavailable: The broker cannot be reached.
-            RuntimeError: It has begun before, or the hub does not run.
-        """
-        since, self._since = self._since, None
-        if since is None:
-            raise RuntimeError("A listener begins once: call hub.listen() again.")
-        try:
-            for room, position in since.items():
-                await self._join(room, position)
-        except BaseException:
-            self._detach()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop listening."""
-        self._detach()
-
-    async def __aiter__(self) -> AsyncGenerator[Message | Gap, None]:
-        """Iterate over messages, and gaps in their place, until the hub stops.
-
-        Raises:
-            ListenerTooSlow: The policy is ``disconnect``, and the loop has not kept up.
-            BrokerUnavailable: The broker cannot be reached.
-        """
-        # A generator, so that a loop that is left, by `break` or an error, stops listening.
-        if self._since is None:
-            while (event := await self._next()) is not None:
-                yield event
-            return
-        async with self:
-            while (event := await self._next()) is not None:
-                yield event
-
-    async def _next(self) -> Message | Gap | None:
+    async def next(self) -> Message | Gap | None:
+        """Wait for the next message or gap and return it; None at the end."""
         while True:
             if self._too_slow:
                 raise ListenerTooSlow(
-                    f"The loop has not kept up: policy {self._policy.name}, {sum(self.dropped.values())} messages lost."
+                    f"The loop does not keep up: policy {self._policy.name}, {self.dropped.total()} messages lost."
                 )
-            if self._over:
+            if self.is_over:
                 return None
             if self._backlog and not self._joining:
-                event = self._backlog.pop().event
-                # Who came and who left are not among them, and would be told by ``subscribe()``.
+                event = self._backlog.pop(self._host.loop.time()).event
+                self._host.stats.delivered += isinstance(event, Message)
+                # Members that join or leave are not reported here.
                 if isinstance(event, Message | Gap):
                     return event
                 continue
             if self._waiter is not None:
-                raise RuntimeError("Another loop waits for messages of this listener already: one loop for each.")
+                raise RuntimeError("Another loop reads from this listener already: use a listener for each loop.")
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
 
-    def _detach(self) -> None:
-        super()._detach()
+    def detach(self) -> None:
+        super().detach()
         self._wake()
 
     def _flush(self) -> None:
@@ -126,3 +74,68 @@ class Listener(Subscriber):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class Listener(SubscriberView):
+    """The messages of one or several rooms, for ``async for``; made by ``Hub.listen()``.
+
+    Listening begins with the first step of the loop; to begin at a known moment, use
+    ``async with hub.listen(...) as messages:``. It ends with the loop, the block, or the hub.
+    """
+
+    __slots__ = ("_since",)
+
+    _subscriber: _QueueSubscriber
+
+    def __init__(
+        self,
+        host: SubscriberHost,
+        rooms: tuple[str, ...],
+        *,
+        policy: Policy,
+        since: Position | Mapping[str, Position] | None,
+    ) -> None:
+        if not rooms:
+            raise ValueError("hub.listen() takes the name of a room, or of several.")
+        self._subscriber = _QueueSubscriber(host, policy)
+        self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+            RuntimeError: It has begun before, or the hub does not run.
+        """
+        since, self._since = self._since, None
+        if since is None:
+            raise RuntimeError("A listener begins once: call hub.listen() again.")
+        try:
+            for room, position in since.items():
+                await self._subscriber.join(room, position)
+        except BaseException:
+            self._subscriber.detach()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop listening."""
+        self._subscriber.detach()
+
+    async def __aiter__(self) -> AsyncGenerator[Message | Gap, None]:
+        """Iterate over messages, and gaps in their place, until the hub stops.
+
+        Raises:
+            ListenerTooSlow: The policy is ``disconnect``, and the loop does not keep up.
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        # A generator, so that a loop that ends by `break` or an error stops listening.
+        if self._since is None:
+            while (event := await self._subscriber.next()) is not None:
+                yield event
+            return
+        async with self:
+            while (event := await self._subscriber.next()) is not None:
+                yield event

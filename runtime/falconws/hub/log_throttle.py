@@ -1,7 +1,7 @@
-"""What the log is told of functions of the application that fail, and of faults that meet many rooms: not the same for
-every message of a busy room, nor for each of a hundred thousand rooms.
+"""Limits how often the log repeats itself: for failing functions of the application, and for faults of many rooms.
 
-Knows neither rooms nor events.
+A function that fails for every message of a busy room is not logged for every message, and a fault that meets a
+hundred thousand rooms is not logged for each of them. Knows neither rooms nor events.
 """
 
 from __future__ import annotations
@@ -10,68 +10,67 @@ import logging
 from functools import partial
 from time import monotonic
 
-__all__ = ("Complaints",)
+__all__ = ("LogThrottle",)
 
-_SILENCE_S = 10.0
-"""Seconds between two lines about the same function."""
-_MOST = 16
-"""Functions that are told apart; of more that fail at the same time, the log hears nothing."""
-
-_FEW = 10
-"""Lines of one kind in that time; the rest is at the level DEBUG."""
+_INTERVAL_S = 10.0
+"""Seconds between two log lines about the same function, and the length of a counting interval for repeated lines."""
+_MAX_FUNCTIONS = 16
+"""Functions that are told apart. If more of them fail at the same time, the rest is logged at level DEBUG."""
+_MAX_REPEATS = 10
+"""Log lines of one kind in an interval; the rest is logged at level DEBUG."""
 
 _logger = logging.getLogger("falconws.hub")
 
 
-class Complaints:
-    """When each function may be complained of again.
+class LogThrottle:
+    """Decides which failures are logged at their level, and which at DEBUG.
 
-    Functions that one line of code makes, such as a closure for each connection, count as the same.
+    Functions that one line of code makes, such as a closure for each connection, count as one function.
     """
 
     def __init__(self) -> None:
-        self._silent_until: dict[object, float] = {}
-        """The first ends first."""
-        self._of_late: dict[str, tuple[float, int]] = {}
-        """Since when each kind of line is counted, and how many there were."""
+        self._muted_until: dict[object, float] = {}
+        """By function; in the order in which they end."""
+        self._repeats: dict[str, tuple[float, int]] = {}
+        """By kind of line: when its interval began, and how many lines there were."""
 
-    def failed(self, function: object, message: str, *arguments: object) -> None:
-        """Log *message* with the exception that is being handled: as an error, or for debugging only."""
-        level = logging.ERROR if self._may_complain(_definition(function)) else logging.DEBUG
-        _logger.log(level, message + " (said again after %g s at the earliest)", *arguments, _SILENCE_S, exc_info=True)
+    def log_failure(self, function: object, message: str, *arguments: object) -> None:
+        """Log *message* and the current exception, as an error or, within the interval, at level DEBUG."""
+        level = logging.ERROR if self._is_due(_definition(function)) else logging.DEBUG
+        _logger.log(level, message + " (logged at most every %g s)", *arguments, _INTERVAL_S, exc_info=True)
 
-    def gap(self, level: int, message: str, *arguments: object) -> None:
-        """Log *message*, which is the same for all that it happens to, at *level*: for the first few of them."""
+    def log_repeated(self, level: int, message: str, *arguments: object) -> None:
+        """Log *message* at *level*; after the first few of this kind within the interval, at level DEBUG."""
         now = monotonic()
-        since, count = self._of_late.get(message, (now, 0))
-        if now - since >= _SILENCE_S:
+        since, count = self._repeats.get(message, (now, 0))
+        if now - since >= _INTERVAL_S:
             since, count = now, 0
         count += 1
-        self._of_late[message] = since, count
-        if count > _FEW:
+        self._repeats[message] = since, count
+        if count > _MAX_REPEATS:
             _logger.debug(message, *arguments)
-        elif count == _FEW:
-            more = " (of more within %g s only hub.stats tells, and the level DEBUG)"
-            _logger.log(level, message + more, *arguments, _SILENCE_S)
+        elif count == _MAX_REPEATS:
+            more = " (further lines of this kind within %g s are logged at level DEBUG; hub.stats counts)"
+            _logger.log(level, message + more, *arguments, _INTERVAL_S)
         else:
             _logger.log(level, message, *arguments)
 
-    def _may_complain(self, definition: object) -> bool:
+    def _is_due(self, definition: object) -> bool:
         now = monotonic()
-        silent_until = self._silent_until
-        while silent_until:
-            first, until = next(iter(silent_until.items()))
+        muted_until = self._muted_until
+        while muted_until:
+            first, until = next(iter(muted_until.items()))
             if now < until:
                 break
-            del silent_until[first]
-        if definition in silent_until or len(silent_until) >= _MOST:
+            del muted_until[first]
+        if definition in muted_until or len(muted_until) >= _MAX_FUNCTIONS:
             return False
-        silent_until[definition] = now + _SILENCE_S
+        muted_until[definition] = now + _INTERVAL_S
         return True
 
 
 def _definition(function: object) -> object:
     while isinstance(function, partial):
         function = function.func
-    # A method has that of its function. What can be called otherwise need not be hashable.
+    # A method has the code of its function. Other callables need not be hashable.
     return getattr(function, "__code__", type(function))

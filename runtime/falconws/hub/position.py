@@ -1,4 +1,4 @@
-"""Where in a room's sequence of messages somebody stands. Pure; knows neither brokers nor connections."""
+"""A position in the sequence of messages of a room. Pure; knows neither brokers nor connections."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _OFFSET_DIGITS = len(str(_MAX_OFFSET))
 
 
 class Position(NamedTuple):
-    """The place of a message in its room: everything up to *offset* has been seen.
+    """The position of a message in its room: everything up to *offset* has been seen.
 
-    ``str(position)`` is text that a client can carry and hand back when it reconnects; ``Position.parse()`` reads it.
-    Clients should treat it as opaque.
+    ``str(position)`` is text that a client keeps and sends when it reconnects; ``Position.parse()`` reads it. Clients
+    treat it as opaque.
     """
 
     epoch: str
-    """Names the sequence. It changes when the broker has lost what it knew, and offsets of another epoch mean
-    nothing."""
+    """Names the sequence. It changes when the broker has lost its data; offsets of different epochs cannot be
+    compared."""
 
     offset: int
     """Grows with every message of the room; 0 is before the first."""
@@ -30,17 +30,17 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the position that ``str()`` has made *text* of.
+        """Return the position of which ``str()`` has made *text*.
 
         Raises:
-            ValueError: *text* is no position. It may come from a client, so the message does not repeat it.
-            TypeError: It is no ``str``.
+            ValueError: *text* is not a position. It may come from a client, so the error does not repeat it.
+            TypeError: *text* is not a ``str``.
         """
         if not isinstance(text, str):
-            raise TypeError(f"Position.parse() takes a str, as str(position) has made it, not {type(text).__name__}.")
+            raise TypeError(f"Position.parse() takes a str, made by str(position), not {type(text).__name__}.")
         epoch, colon, digits = text.rpartition(":")
         if not (colon and 0 < len(epoch) <= _MAX_EPOCH_CHARACTERS and epoch.isascii() and epoch.isprintable()):
-            raise ValueError("Not a position: expected 'epoch:offset', as the server has sent it.")
+            raise ValueError("Not a position: expected 'epoch:offset', as sent by the server.")
         if not (digits.isascii() and digits.isdigit() and len(digits) <= _OFFSET_DIGITS):
             raise ValueError("Not a position: the offset is not a number, or too large.")
         offset = int(digits)
@@ -50,7 +50,7 @@ class Position(NamedTuple):
 
 
 def check_position(what: str, position: Position) -> None:
-    """Raise TypeError or ValueError unless *position* is one, with an epoch and an offset that can be."""
+    """Raise TypeError or ValueError unless *position* is a Position with a possible epoch and offset."""
     if not isinstance(position, Position):
         raise TypeError(f"{what}, see Position.parse(), not {type(position).__name__}.")
     epoch, offset = position
@@ -58,4 +58,4 @@ def check_position(what: str, position: Position) -> None:
         kinds = f"{type(epoch).__name__} and {type(offset).__name__}"
         raise TypeError(f"{what}, with a str and an int, not {kinds}: make it with Position.parse().")
     if not epoch.isascii() or not 0 <= offset <= _MAX_OFFSET:
-        raise ValueError(f"{what}, as the hub has made it: make it with Position.parse().")
+        raise ValueError(f"{what} made by the hub: make it with Position.parse().")

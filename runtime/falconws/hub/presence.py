@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from .broker import Broker, BrokerUnavailable, Entry
-from .concurrency import Shared, for_each
+from .concurrency import SingleFlight, gather_limited
 
 __all__ = ("Membership", "Presence", "Roster", "decode_info")
 
@@ -30,7 +30,7 @@ class Roster:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._shared: Shared[dict[str, Any]] = Shared()
+        self._single_flight: SingleFlight[dict[str, Any]] = SingleFlight()
 
     async def members(self, room: str) -> dict[str, Any]:
         """Return the info of each member, by name, as of a moment after the call.
@@ -44,7 +44,7 @@ class Roster:
                 member: decode_info(room, member, info) for member, info in (await self._broker.members(room)).items()
             }
 
-        return (await self._shared.ask(room, ask)).copy()
+        return (await self._single_flight.do(room, ask)).copy()
 
 
 _STEPS = 4
@@ -144,7 +144,7 @@ class Presence:
                     removing.result()
 
     async def _remove(self, entries: Iterable[Entry]) -> None:
-        await for_each(self._remove_one, entries, at_a_time=_AT_A_TIME)
+        await gather_limited(self._remove_one, entries, limit=_AT_A_TIME)
 
     async def _remove_one(self, entry: Entry) -> None:
         try:
@@ -194,9 +194,6 @@ class Presence:
             await self._tell(membership)
             if entry not in self._memberships:
                 await self._broker.leave(*entry)
-
-
-_logger = logging.getLogger("falconws.hub")
 
 
 def decode_info(room: str, member: str, info: bytes) -> Any:

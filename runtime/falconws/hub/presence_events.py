@@ -1,7 +1,7 @@
-"""Who comes and who goes, told at once while they are few, and together while they are many.
+"""Announces members that join and leave: at once while they are few, and batched while they are many.
 
-Each one that comes is told to all who are there. When all of a large room come back, as they do after a restart, that
-would be a write for each of them to each of them.
+Each member that joins is announced to all followers of the room. When all members of a large room reconnect after a
+restart, announcing each of them at once would cost a write for every pair of them.
 """
 
 from __future__ import annotations
@@ -11,46 +11,47 @@ import asyncio
 from .events import Joined, Left
 from .room import Room
 
-__all__ = ("Comings",)
+__all__ = ("PresenceEvents",)
 
 _PERIOD_S = 0.1
-_FEW = 8
-"""So many are told at once in each period of a room; more wait for its end."""
+_MAX_IMMEDIATE = 8
+"""Events of a room that are sent at once in each period; further ones are sent when the period ends."""
 
-_DELIVERIES_A_TURN = 20_000
-"""Some ten milliseconds. More would hold the event loop."""
+_MAX_DELIVERIES = 20_000
+"""In one iteration of the event loop, which takes some ten milliseconds."""
 
-_TURN_S = 0.005
+_CONTINUE_S = 0.005
+"""Delay before the next batch, if one iteration could not take all."""
 
 
-class Comings:
-    """Those of all rooms of this process."""
+class PresenceEvents:
+    """The presence events of all rooms of this process."""
 
     def __init__(self) -> None:
         self._periods: dict[Room, _Period] = {}
         self._stopped = False
 
-    def tell(self, room: Room, event: Joined | Left) -> None:
-        """Tell all followers of *room*, now or soon."""
+    def announce(self, room: Room, event: Joined | Left) -> None:
+        """Send *event* to all followers of *room*, now or when the period ends."""
         if self._stopped:
             return
         period = self._periods.get(room)
         if period is None:
             period = self._begin(room, _PERIOD_S)
-        if period.told < _FEW:
-            period.told += 1
-            room.tell(event)
+        if period.sent < _MAX_IMMEDIATE:
+            period.sent += 1
+            room.send(event)
         else:
             period.waiting.append(event)
 
     def flush(self, room: Room) -> None:
-        """Tell what waits: something else comes, and should not overtake it. It does where very many wait."""
+        """Send what waits, so that a message does not overtake it; unless too many events wait for one iteration."""
         period = self._periods.get(room)
         if period is not None:
-            period.tell_waiting(room)
+            period.send_waiting(room)
 
     def stop(self) -> None:
-        """Tell nobody any more."""
+        """Send nothing from now on."""
         self._stopped = True
         for period in self._periods.values():
             period.timer.cancel()
@@ -64,25 +65,24 @@ class Comings:
     def _end(self, room: Room) -> None:
         period = self._periods.pop(room)
         if period.waiting:
-            told = period.tell_waiting(room)
-            # What is left is told a turn later. Those who were told count for the next period: as long as many come,
-            # all of them wait.
-            following = self._begin(room, _TURN_S if period.waiting else _PERIOD_S)
-            following.told, following.waiting = max(told, _FEW if period.waiting else 0), period.waiting
+            sent = period.send_waiting(room)
+            # The rest is sent a little later. What was sent counts for the next period: while many join, all wait.
+            following = self._begin(room, _CONTINUE_S if period.waiting else _PERIOD_S)
+            following.sent, following.waiting = max(sent, _MAX_IMMEDIATE if period.waiting else 0), period.waiting
 
 
 class _Period:
-    __slots__ = ("timer", "told", "waiting")
+    __slots__ = ("sent", "timer", "waiting")
 
     def __init__(self, timer: asyncio.TimerHandle) -> None:
         self.timer = timer
-        self.told = 0
+        self.sent = 0
         self.waiting: list[Joined | Left] = []
 
-    def tell_waiting(self, room: Room) -> int:
-        """Tell as many as one turn of the event loop may take, and return how many that were."""
-        most = max(1, _DELIVERIES_A_TURN // (len(room.followers) or 1))
-        telling, self.waiting = self.waiting[:most], self.waiting[most:]
-        for event in telling:
-            room.tell(event)
-        return len(telling)
+    def send_waiting(self, room: Room) -> int:
+        """Send as many events as one iteration of the event loop may take, and return their number."""
+        limit = max(1, _MAX_DELIVERIES // (len(room.followers) or 1))
+        batch, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        for event in batch:
+            room.send(event)
+        return len(batch)

@@ -1,7 +1,7 @@
-"""What clients are sent that come back: asked of the broker once, and encoded once, for all who come at the same time.
+"""Replays for clients that resume: fetched from the broker once, and encoded once, for all that resume together.
 
-After a restart of a server or a broker thousands come back at once, and most have stood at the same position. Knows
-nothing of subscribers and backlogs.
+After a restart of a server or a broker thousands of clients resume at once, and most of them at the same position.
+Knows nothing of subscribers and backlogs.
 """
 
 from __future__ import annotations
@@ -10,46 +10,46 @@ import asyncio
 from collections.abc import Callable
 from weakref import WeakValueDictionary
 
-from .broadcast import Encode, Outgoing
+from .broadcast import Encode, EncodedEvent
 from .broker import Broker, History, Publication
-from .concurrency import Shared
+from .concurrency import SingleFlight
 from .events import Message
 from .position import Position
 from .room import Room
 
-__all__ = ("Replays",)
+__all__ = ("ReplayCache",)
 
-_KEPT_S = 2.0
-"""How long what was encoded is kept after it was used last; twice as long at most."""
+_PERIOD_S = 2.0
+"""An encoded event is kept for one to two of these periods after its last use."""
 
-_KEPT_MESSAGES = 2048
-_KEPT_BYTES = 4096
-"""So many in each period, and none that is larger: 16 MiB of payload."""
+_MAX_MESSAGES = 2048
+_MAX_MESSAGE_BYTES = 4096
+"""Kept in each period: so many events, none of them larger. Together 16 MiB of payload."""
 
 _Key = tuple[str, Encode | None, Position, int | None]
 
 
-class Replays:
+class ReplayCache:
     """The replays of all rooms of this process.
 
     Args:
         broker: Has the histories.
-        message: Makes what ``encode`` functions take.
+        message: Makes the argument of ``encode`` functions.
     """
 
     def __init__(self, broker: Broker, message: Callable[[Publication], Message]) -> None:
         self._broker = broker
         self._message = message
-        self._shared: Shared[History] = Shared()
-        self._made: WeakValueDictionary[_Key, Outgoing] = WeakValueDictionary()
-        """What waits in any backlog is there once, whatever its size and however many it waits for."""
-        self._young: set[Outgoing] = set()
-        """What is small, and was encoded, or used again, in this period: kept for those who come a little later."""
-        self._old: set[Outgoing] = set()
+        self._single_flight: SingleFlight[History] = SingleFlight()
+        self._encoded: WeakValueDictionary[_Key, EncodedEvent] = WeakValueDictionary()
+        """What waits in any backlog exists once, however large it is and however many subscribers it waits for."""
+        self._current: set[EncodedEvent] = set()
+        """Small events that were encoded or used in this period; kept for clients that resume a little later."""
+        self._previous: set[EncodedEvent] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     async def history(self, room: str, since: Position, start: Position) -> History:
-        """Return what came in *room* after *since*, up to *start* at least, which has been delivered here.
+        """Return what was published to *room* after *since*; at least up to *start*, which was delivered here.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached.
@@ -58,32 +58,33 @@ class Replays:
         def covers(history: History) -> bool:
             return history.top.epoch == start.epoch and history.top.offset >= start.offset
 
-        return await self._shared.ask((room, since), lambda: self._broker.history(room, since), covers)
+        return await self._single_flight.do((room, since), lambda: self._broker.history(room, since), covers)
 
-    def encode(self, room: Room, encode: Encode | None, publication: Publication) -> Outgoing | None:
+    def encode(self, room: Room, encode: Encode | None, publication: Publication) -> EncodedEvent | None:
         """Return what clients with *encode* are sent for *publication*; None for nothing."""
         key = (room.name, encode, publication.position, publication.previous)
-        outgoing = self._made.get(key)
-        if outgoing is None:
+        encoded = self._encoded.get(key)
+        if encoded is None:
             message = self._message(publication)
-            outgoing = room.encode(encode, message, key=publication.key, previous=publication.previous)
-            if outgoing is None:
+            encoded = room.encode(encode, message, key=publication.key, previous=publication.previous)
+            if encoded is None:
                 return None
-            self._made[key] = outgoing
-        if outgoing.size <= _KEPT_BYTES and len(self._young) < _KEPT_MESSAGES:
-            self._young.add(outgoing)
+            self._encoded[key] = encoded
+        if encoded.size <= _MAX_MESSAGE_BYTES and len(self._current) < _MAX_MESSAGES:
+            self._current.add(encoded)
             if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._age)
-        return outgoing
+                self._timer = asyncio.get_running_loop().call_later(_PERIOD_S, self._begin_period)
+        return encoded
 
-    def _age(self) -> None:
-        self._old, self._young = self._young, set()
-        self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._age) if self._old else None
+    def _begin_period(self) -> None:
+        self._previous, self._current = self._current, set()
+        again = asyncio.get_running_loop().call_later(_PERIOD_S, self._begin_period) if self._previous else None
+        self._timer = again
 
-    def forget(self) -> None:
-        """Let go of what was encoded."""
-        self._young.clear()
-        self._old.clear()
+    def clear(self) -> None:
+        """Release the encoded events."""
+        self._current.clear()
+        self._previous.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,17 +1,18 @@
-"""One room in this process: who follows it, and that they miss nothing unknowingly.
+"""One room in this process: its followers, and the order and completeness of what they receive.
 
-Theory of operation. The broker delivers publications one by one, and may lose or repeat some. Each says which one it
-follows (``previous``). While that is the last one delivered here, all is well: the room *flows*. Anything else, or the
-broker's word that it was cut off, makes the room *recover*: what comes meanwhile is held back, the history since the
-last delivery is asked for and delivered, then what was held back and is still new. If the history does not reach back,
-everybody is told ``Gap``. So followers see each publication once and in order, or know that they do not.
+Theory of operation. The broker delivers publications one by one, and may lose or repeat some. Each names the
+publication before it (``previous``). While that is the last one delivered here, the room *flows*. Anything else, or the
+broker's report that its connection was lost, makes the room *recover*: publications are held back, the history since
+the last delivery is requested and delivered, and then those of the held publications that are newer. If the history
+does not reach back far enough, all followers receive a ``Gap``. So each follower sees every publication once and in
+order, or knows that it does not.
 
-    OPENING     being subscribed at the broker; deliveries are held back until the position is known
-    FLOWING     publications are delivered as they come
-    RECOVERING  publications are held back until the history has been asked
-    CLOSING     nobody follows; being unsubscribed
+    OPENING     being subscribed at the broker; publications are held back until the position is known
+    FLOWING     publications are delivered as they arrive
+    RECOVERING  publications are held back until the history has arrived
+    CLOSING     has no followers; being unsubscribed at the broker
 
-Knows nothing of connections; followers are whatever has the members of ``Follower``.
+Knows nothing of connections; a follower is any object with the members of ``Follower``.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .broadcast import Broadcaster, Encode, Encoder, Fan, Outgoing, arrange
+from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
 from .broker import History, Publication
 from .events import Event, Gap, Message
 from .position import Position
-from .smallset import Few
+from .smallset import SmallSet
 from .stats import Stats
 
-__all__ = ("CLOSING", "FLOWING", "OPENING", "RECOVERING", "Follower", "Room", "Surroundings")
+__all__ = ("CLOSING", "FLOWING", "OPENING", "RECOVERING", "Follower", "Room", "RoomHost")
 
 OPENING, FLOWING, RECOVERING, CLOSING = range(4)
 
 _MAX_HELD = 1024
-"""Publications held back at most. Of more, the oldest are let go: the history has them, or everybody is told."""
+"""Publications held back at most. The oldest of more are discarded: the history has them, or a ``Gap`` is sent."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -44,97 +45,86 @@ class Follower(Protocol):
 
     encode: Encode | None
     direct: Broadcaster | None
-    """The connection that a message may be sent on at once; None when it has to be offered."""
+    """The connection on which an event may be sent at once; None if the event has to be offered."""
 
     @property
     def watches(self) -> bool:
-        """Whether it wants to be told who leaves."""
+        """Whether it receives ``Left`` events, or is a member itself."""
 
-    def offer(self, outgoing: Outgoing) -> None:
-        """Take what could not be sent at once."""
+    def offer(self, encoded: EncodedEvent, *, recovered: bool) -> None:
+        """Take an event that could not be sent at once; *recovered*: it is late because the broker was away."""
 
     def miss(self, room: Room, *, told: bool) -> None:
-        """Know that messages of *room* behind its position are lost, and whether the client can be told so."""
+        """Called when messages of *room* after its position are lost; *told*: the client is sent the ``Gap``."""
 
     def end(self) -> None:
-        """End it because the hub stops."""
+        """End the subscription because the hub stops or the subscriber has failed."""
 
 
-class Surroundings(Protocol):
+class RoomHost(Protocol):
     """What a room needs of the hub."""
 
     encoder: Encoder
     stats: Stats
 
     def message(self, publication: Publication) -> Message: ...
-    def recover(self, room: Room) -> None:
-        """See to it that ``take_history()`` is called soon."""
+    def request_history(self, room: Room) -> None:
+        """Have ``take_history()`` called soon."""
 
 
 class Room:
-    """See the module's docstring. There may be a hundred thousand of them: what most do not need is made when it is."""
+    """See the module's docstring. A process may have a hundred thousand: what few rooms need is created on demand."""
 
-    __slots__ = (
-        "_fans",
-        "_held",
-        "_hub",
-        "epoch",
-        "followers",
-        "name",
-        "offset",
-        "settled",
-        "state",
-        "watchers",
-    )
+    __slots__ = ("_groups", "_held", "_host", "epoch", "followers", "name", "offset", "settled", "state", "watchers")
 
-    def __init__(self, hub: Surroundings, name: str) -> None:
-        self._hub = hub
+    def __init__(self, host: RoomHost, name: str) -> None:
+        self._host = host
         self.name = name
         self.state = OPENING
         self.epoch = ""
         self.offset = 0
-        """That of the last publication that was delivered here."""
+        """The offset of the last publication that was delivered here."""
         self.watchers = 0
-        """How many followers want to be told who leaves."""
+        """How many followers receive ``Left`` events."""
         self.settled: asyncio.Future[None] | None = None
-        """Set when the state OPENING or CLOSING ends, if somebody waits for it."""
-        self.followers: Few[Follower] = Few()
+        """Completed when the state OPENING or CLOSING ends, if anything waits for that."""
+        self.followers: SmallSet[Follower] = SmallSet()
         self._held: _Held | None = None
-        self._fans: list[Fan[Follower]] | None = None
+        self._groups: list[BroadcastGroup[Follower]] | None = None
 
     @property
     def position(self) -> Position:
-        """Where everybody here stands."""
+        """The position of the last publication that was delivered here."""
         return Position(self.epoch, self.offset)
 
     # Followers
 
     def add(self, follower: Follower) -> None:
-        """Deliver to *follower* from the next publication on."""
+        """Deliver to *follower*, beginning with the next publication."""
         self.followers.add(follower)
-        self._fans = None
+        self._groups = None
         self.watchers += follower.watches
 
     def remove(self, follower: Follower) -> None:
-        """End deliveries to *follower*, which was added."""
+        """Stop delivering to *follower*, which was added before."""
         self.followers.discard(follower)
-        self._fans = None
+        self._groups = None
         self.watchers -= follower.watches
 
-    def rearrange(self) -> None:
-        """Know that ``direct`` of a follower has changed."""
-        self._fans = None
+    def regroup(self) -> None:
+        """Group the followers again: called when ``direct`` of one of them has changed."""
+        self._groups = None
 
     # Continuity
 
     def opened(self, position: Position) -> None:
-        """Begin behind *position*."""
+        """Begin to deliver what follows *position*."""
         self.epoch, self.offset = position
         self.state = FLOWING
         if not self._release():
-            self.interrupted()
+            self.recover()
 
-    def take(self, publication: Publication) -> None:
+    def receive(self, publication: Publication) -> None:
         """Deliver *publication*, or hold it back."""
         if self.state != FLOWING:
             self._hold(publication)
@@ -142,36 +132,36 @@ class Room:
             self._deliver(publication)
         else:
             self._hold(publication)
-            self.interrupted()
+            self.recover()
 
-    def interrupted(self) -> None:
-        """Look for what was missed."""
+    def recover(self) -> None:
+        """Request the history, because publications may have been missed."""
         if self.state == FLOWING:
             self.state = RECOVERING
-            self._hub.recover(self)
+            self._host.request_history(self)
 
     @property
     def held(self) -> tuple[Publication, ...]:
-        """What is held back."""
+        """The publications that are held back."""
         return tuple(self._held or ())
 
     def take_history(self, history: History, held_before: tuple[Publication, ...]) -> bool:
-        """Deliver what was missed, and return whether the room flows again; if not, ask for the history once more.
+        """Deliver what was missed, and return whether the room flows again; if not, request the history once more.
 
-        *held_before* is what was held back before the history was asked for.
+        *held_before* are the publications that were held back before the history was requested.
         """
         if self.state != RECOVERING:
             return True
-        # The history knew of these. If they are of another epoch, that one is over; and what a broker that has gone
-        # back does not reach any more is lost.
-        over = {
+        # The history is newer than these. Those of another epoch are void, and so are those beyond the top of a broker
+        # that has lost its latest data.
+        void = {
             id(publication)
             for publication in held_before
             if publication.position.epoch != history.top.epoch
             or (not history.complete and publication.position.offset > history.top.offset)
         }
-        if over and self._held:
-            self._held.keep(lambda publication: id(publication) not in over)
+        if void and self._held:
+            self._held.keep(lambda publication: id(publication) not in void)
         publications = list(history.publications)
         if not history.complete:
             offset = history.top.offset
@@ -181,7 +171,7 @@ class Room:
             self._jump(Position(history.top.epoch, offset), history)
         for publication in publications:
             if publication.position.offset > self.offset:
-                self._deliver(publication)
+                self._deliver(publication, recovered=True)
         self.state = FLOWING
         if self._release():
             return True
@@ -189,25 +179,25 @@ class Room:
         return False
 
     def _jump(self, position: Position, history: History) -> None:
-        stats = self._hub.stats
+        stats = self._host.stats
         if history.top.epoch != self.epoch:
-            reason = "the broker has begun afresh"
+            reason = "the broker has started without its data"
         elif history.top.offset < self.offset:
-            reason = "the broker has lost what it had"
+            reason = "the broker has lost its latest data"
         else:
             reason = "the history does not reach back far enough"
         stats.gaps += 1
-        complaints = self._hub.encoder.complaints
-        complaints.gap(
+        log_throttle = self._host.encoder.log_throttle
+        log_throttle.log_repeated(
             logging.WARNING, "Messages of room %r are missing after %s: %s", self.name, self.position, reason
         )
         disconnected = stats.disconnected
-        # Before the position moves: whoever is disconnected for it stands before the gap.
-        self.tell(Gap(self.name, position, reason))
+        # Before the position moves: a subscriber that is disconnected for the gap keeps its position before it.
+        self.send(Gap(self.name, position, reason))
         if disconnected != stats.disconnected:
-            complaints.gap(
+            log_throttle.log_repeated(
                 logging.WARNING,
-                "%d subscribers of room %r cannot be told, and are disconnected",
+                "%d subscribers of room %r cannot be sent a Gap and are disconnected",
                 stats.disconnected - disconnected,
                 self.name,
             )
@@ -226,7 +216,7 @@ class Room:
         self._held.hold(publication)
 
     def _release(self) -> bool:
-        """Deliver what was held back; False when something is missing between."""
+        """Deliver what was held back; return False if a publication is missing before or between."""
         held = self._held
         if held is not None and held.lost is not None:
             lost, held.lost = held.lost, None
@@ -235,7 +225,7 @@ class Room:
         while held:
             publication = held[0]
             if self._continues(publication):
-                self._deliver(publication)
+                self._deliver(publication, recovered=True)
             elif publication.position.epoch != self.epoch or publication.position.offset > self.offset:
                 return False
             held.popleft()
@@ -244,77 +234,84 @@ class Room:
 
     # Delivery
 
-    def _deliver(self, publication: Publication) -> None:
+    def _deliver(self, publication: Publication, *, recovered: bool = False) -> None:
         self.epoch, self.offset = publication.position
         if self.followers:
-            self.tell(self._hub.message(publication), key=publication.key, previous=publication.previous)
+            message = self._host.message(publication)
+            self.send(message, key=publication.key, previous=publication.previous, recovered=recovered)
 
-    def tell(self, event: Event, *, key: str | None = None, previous: int | None = None) -> None:
-        """Send *event* to all followers: each gets it at once, or has it in its backlog."""
-        fans = self._fans
-        if fans is None:
-            fans = arrange(self.followers)
+    def send(
+        self, event: Event, *, key: str | None = None, previous: int | None = None, recovered: bool = False
+    ) -> None:
+        """Send *event* to all followers: each receives it at once, or has it in its backlog."""
+        groups = self._groups
+        if groups is None:
+            groups = group_followers(self.followers)
             if len(self.followers) > 1:
                 # Most rooms have one follower, and are many.
-                self._fans = fans
-        encoder = self._hub.encoder
-        waiting: list[tuple[Outgoing, Sequence[Follower]]] = []
-        for fan in fans:
-            told = fan.encode is not None
-            outgoing = None
+                self._groups = groups
+        encoder, stats = self._host.encoder, self._host.stats
+        is_message = isinstance(event, Message)
+        waiting: list[tuple[EncodedEvent, Sequence[Follower]]] = []
+        for group in groups:
+            told = group.encode is not None
+            encoded = None
             try:
-                outgoing = encoder.encode(fan.encode, self.name, event, key=key, previous=previous)
+                encoded = encoder.encode(group.encode, self.name, event, key=key, previous=previous)
             except Exception:
                 told = False
-                self._complain(fan.encode, event)
+                self._log_failure(group.encode, event, len(group))
+                if not isinstance(event, Gap):
+                    continue
             if isinstance(event, Gap):
-                for follower in fan.followers:
+                for follower in group.followers:
                     try:
                         follower.miss(self, told=told)
                     except Exception:
                         self._end(follower)
-            if outgoing is not None:
-                waiting.append((outgoing, fan.send(outgoing)))
-        for outgoing, followers in waiting:
+            unsent: Sequence[Follower] = () if encoded is None else group.send(encoded)
+            if is_message:
+                stats.delivered += len(group) - len(unsent)
+            if encoded is not None and unsent:
+                waiting.append((encoded, unsent))
+        for encoded, followers in waiting:
             for follower in followers:
                 try:
-                    follower.offer(outgoing)
+                    follower.offer(encoded, recovered=recovered)
                 except Exception:
                     self._end(follower)
-        if isinstance(event, Message):
-            self._hub.stats.delivered += len(self.followers)
 
     def _end(self, follower: Follower) -> None:
-        # Whatever has happened to it, it must not reach the others.
+        # The failure of one subscriber must not affect the others.
         _logger.exception("A subscriber of room %r has failed; its subscription ends", self.name)
         follower.end()
 
     def encode(
         self, encode: Encode | None, event: Event, *, key: str | None = None, previous: int | None = None
-    ) -> Outgoing | None:
+    ) -> EncodedEvent | None:
         """Return what followers with *encode* are sent for *event*; None for nothing."""
         try:
-            return self._hub.encoder.encode(encode, self.name, event, key=key, previous=previous)
+            return self._host.encoder.encode(encode, self.name, event, key=key, previous=previous)
         except Exception:
-            self._complain(encode, event)
+            self._log_failure(encode, event, 1)
             return None
 
-    def _complain(self, encode: Encode | None, event: Event) -> None:
-        # It is the user's function: the others' deliveries must not suffer.
-        self._hub.stats.failed += 1
-        self._hub.encoder.complaints.failed(
+    def _log_failure(self, encode: Encode | None, event: Event, subscribers: int) -> None:
+        # An error in the application's function must not affect other deliveries.
+        self._host.stats.failed += subscribers
+        self._host.encoder.log_throttle.log_failure(
             encode,
-            "encode() has failed for %r: its subscribers are not sent this event; hub.stats.failed counts",
+            "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts)",
             event,
         )
 
 
 class _Held(deque[Publication]):
-    """What a room holds back."""
+    """The publications that a room holds back."""
 
     lost: Position | None = None
-    """That of the newest that was let go, since somebody has looked. A broker need not say what a publication follows,
-    so its absence could not be seen from those that are left."""
+    """The position of the newest publication that was discarded since the last check. A broker need not name previous
+    publications, so the hole could not be seen in those that are left."""
 
     def hold(self, publication: Publication) -> None:
         if len(self) == _MAX_HELD:
@@ -322,7 +319,7 @@ class _Held(deque[Publication]):
         self.append(publication)
 
     def keep(self, wanted: Callable[[Publication], bool]) -> None:
-        """Let go of all that are not *wanted*."""
+        """Discard all that are not *wanted*."""
         kept = [publication for publication in self if wanted(publication)]
         self.clear()
         self.extend(kept)

@@ -1,19 +1,19 @@
-"""A set that costs next to nothing while it has one member. Pure."""
+"""A set that costs almost no memory while it has one member. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-__all__ = ("Few",)
+__all__ = ("SmallSet",)
 
 _T = TypeVar("_T")
 
 
-class Few(Generic[_T]):
-    """A set of objects, ordered by when they were added.
+class SmallSet(Generic[_T]):
+    """A set of objects, in the order in which they were added.
 
-    A dict takes more memory than all the rest of a room with one subscriber, and most rooms have one.
+    A dict takes more memory than the rest of a room with one subscriber, and most rooms have one.
     """
 
     __slots__ = ("_many", "_only")
@@ -33,7 +33,7 @@ class Few(Generic[_T]):
             self._only = None
 
     def discard(self, item: _T) -> None:
-        """Remove *item* if it is there."""
+        """Remove *item* if it is a member."""
         if self._many is not None:
             self._many.pop(item, None)
             if not self._many:
@@ -48,7 +48,7 @@ class Few(Generic[_T]):
         return len(self._many) if self._many is not None else self._only is not None
 
     def __iter__(self) -> Iterator[_T]:
-        """Iterate over those who are there now, whatever is added and removed meanwhile."""
+        """Iterate over the current members; adding and removing during the iteration is safe."""
         if self._many is not None:
             return iter(list(self._many))
         return iter(()) if self._only is None else iter((self._only,))

@@ -1,4 +1,4 @@
-"""What the hub counts."""
+"""What the hub counts. Plain values; knows nothing else."""
 
 from __future__ import annotations
 
@@ -9,20 +9,30 @@ __all__ = ("Dropped", "Stats")
 
 @dataclass(slots=True)
 class Stats:
-    """What a hub of this process has done since it was started; counters only grow."""
+    """Counters of a hub in this process since its start, and the state of its backlogs.
+
+    Each message is counted once for each subscriber of its room: as delivered, dropped, discarded, failed, or waiting;
+    unless a ``Gap`` is sent in its place.
+    """
 
     published: int = 0
-    """Messages that were published here."""
+    """Messages published by this process."""
     delivered: int = 0
-    """Messages times subscribers, be they sent at once, kept in a backlog, or dropped from it later."""
+    """Messages times subscribers: handed to the server for the client, or to the loop of a listener."""
     dropped: int = 0
-    """Of those, the ones that a policy has dropped, and what waited for subscribers that it has disconnected."""
+    """Messages times subscribers: dropped by a policy, or waiting for a subscriber when a policy disconnected it."""
+    discarded: int = 0
+    """Messages times subscribers: waiting when the subscriber left the room or its connection ended."""
     disconnected: int = 0
     """Subscribers that a policy has disconnected."""
     gaps: int = 0
-    """How often a room, or a subscriber that came back, has missed messages for good."""
+    """How often a room, or a subscriber that resumed, has lost messages for good."""
     failed: int = 0
-    """Events that an ``encode`` function has failed to encode."""
+    """Events times subscribers: not sent because the ``encode`` function raised an error."""
+    waiting: int = 0
+    """Messages times subscribers: in the backlogs now."""
+    lag_s: float = 0.0
+    """For how many seconds the next message of the slowest subscriber has waited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,7 @@ class Dropped:
     """Messages that one subscriber will not get; given to ``Hub(on_drop=...)``."""
 
     client: str
-    """The peer's address and port, ``"listener"`` for ``listen()``."""
+    """The address and port of the peer; ``"listener"`` for ``listen()``."""
     room: str
     count: int
     policy: str

@@ -1,115 +1,356 @@
-"""What all subscribers have in common: their rooms, where they stand in each, and what waits for them.
+"""What all subscribers have in common: their rooms, their progress in each, and a backlog.
 
-Who takes what waits is the subclasses' business: a connection (``subscription.py``) or a loop (``listener.py``).
+What consumes the backlog is a subclass: a connection (``connection_subscriber.py``) or a loop (``listener.py``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .backlog import Backlog, make_backlog
-from .broadcast import AS_EVENT, Broadcaster, Encode, Encoder, Outgoing
+from .broadcast import AS_EVENT, Broadcaster, Encode, EncodedEvent, Encoder
 from .broker import Publication
 from .events import Gap
 from .policy import Policy
 from .position import Position, check_position
-from .replay import Replays
+from .progress import Progress
+from .replay import ReplayCache
 from .room import Room
-from .smallset import Few
+from .smallset import SmallSet
 from .stats import Dropped, Stats
 
-__all__ = ("HubSide", "Subscriber", "since_for")
+__all__ = ("Subscriber", "SubscriberHost", "SubscriberView", "since_by_room")
 
-TOO_SLOW = "client too slow"
-MISSING = "messages are missing"
-"""Why a subscriber is disconnected; connections are closed with it."""
+_TOO_SLOW = "client too slow"
+_MISSING = "messages are missing"
+"""Why a subscriber is disconnected; the reason in the close frame."""
 
 _logger = logging.getLogger("falconws.hub")
 
 
-class HubSide(Protocol):
+class SubscriberHost(Protocol):
     """What a subscriber needs of the hub."""
 
     encoder: Encoder
-    replays: Replays
+    replay_cache: ReplayCache
     stats: Stats
+    lagging: set[Subscriber]
+    """The subscribers for which something waits."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
     def note_drop(self, dropped: Dropped) -> None: ...
     async def open(self, name: str) -> Room: ...
     def release(self, room: Room) -> None: ...
 
 
 class Subscriber:
-    """A follower of rooms with a backlog."""
+    """A follower of rooms with a backlog.
+
+    Args:
+        host: The hub.
+        policy: What happens when the subscriber does not keep up.
+        encode: Encodes its events.
+        is_member: Whether it is present in its rooms.
+    """
 
     __slots__ = (
         "_backlog",
-        "_behind",
         "_dropped",
-        "_gaps",
-        "_hub",
+        "_host",
         "_joining",
-        "_over",
+        "_judging",
+        "_lag_timer",
         "_policy",
-        "_rooms",
-        "_seen",
-        "_stood",
+        "_progress",
         "direct",
         "encode",
+        "is_over",
+        "rooms",
+        "watches",
     )
 
-    def __init__(self, hub: HubSide, policy: Policy, encode: Encode | None) -> None:
-        self._hub = hub
+    def __init__(self, host: SubscriberHost, policy: Policy, encode: Encode | None, *, is_member: bool = False) -> None:
+        self._host = host
         self._policy = policy
         self.encode = encode
         self.direct: Broadcaster | None = None
-        self._rooms: Few[Room] = Few()
-        self._over = False
+        self.watches = is_member or (encode is not None and encode is not AS_EVENT)
+        self.rooms: SmallSet[Room] = SmallSet()
+        self.is_over = False
         self._joining = 0
-        """While it is not 0, what comes is kept: what is replayed has to go before it."""
-        # Most subscribers never need any of these.
-        self._backlog: Backlog[Outgoing] | None = None
-        self._behind: dict[str, Position] | None = None
-        """Where it stands in rooms whose history has been asked for."""
+        """While it is not 0, nothing is sent: what is replayed goes first."""
+        self._progress = Progress()
+        # Most subscribers never need these.
+        self._backlog: Backlog[EncodedEvent] | None = None
         self._dropped: Counter[str] | None = None
-        self._gaps: set[str] | None = None
-        self._seen: dict[str, Position] | None = None
-        self._stood: dict[str, Position] | None = None
-
-    # Where it stands
+        self._judging = False
+        """Whether ``_judge()`` is about to run."""
+        self._lag_timer: asyncio.TimerHandle | None = None
 
     @property
     def positions(self) -> dict[str, Position]:
-        """Where this subscription stands in each of its rooms: what came before was passed on, or dropped.
+        """The position in each room, see ``SubscriberView.positions``."""
+        return self._progress.positions(self.rooms, self._backlog or ())
 
-        Once it is over, where it stood then.
+    @property
+    def gaps(self) -> frozenset[str]:
+        """The rooms of which messages are missing."""
+        return self._progress.gaps
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many messages of each room the policy has dropped."""
+        return Counter() if self._dropped is None else self._dropped.copy()
+
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds the next event has waited."""
+        return self._backlog.lag(self._host.loop.time()) if self._backlog else 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return _messages(self._backlog or ())
+
+    # Rooms
+
+    async def join(self, name: str, since: Position | None) -> Room | None:
+        """Follow a room, from *since* or from now on; return None if the subscriber is over or follows it already."""
+        room = await self._host.open(name)
+        if self.is_over or room in self.rooms:
+            self._progress.joined_too_late(name, since or room.position)
+            self._host.release(room)
+            return None
+        start = room.position
+        if since is None or since == start:
+            room.add(self)
+            self.rooms.add(room)
+            return room
+        self._joining += 1
+        self._go_direct(None)
+        record = self._progress.record(name)
+        if since.epoch == start.epoch and since.offset > start.offset:
+            record.seen_up_to = since
+        room.add(self)
+        self.rooms.add(room)
+        # A copy that is unique: the room may be left and joined again meanwhile.
+        mark = record.resumes_from = Position(*since)
+        try:
+            await self._catch_up(room, mark, start)
+        except BaseException:
+            if self._resumes_from(room, mark):
+                self.leave(room)
+            raise
+        finally:
+            self._joining -= 1
+            self._flush()
+        return room
+
+    def _resumes_from(self, room: Room, mark: Position) -> bool:
+        record = self._progress.find(room.name)
+        return not self.is_over and record is not None and record.resumes_from is mark
+
+    async def _catch_up(self, room: Room, since: Position, start: Position) -> None:
+        """Replay what was published after *since*, up to *start*; what follows *start* waits in the backlog.
+
+        Everything up to *start* has been delivered in this process, so the history has it.
         """
-        if self._stood is not None:
-            return self._stood.copy()
-        return self._where(self._backlog or ())
+        history = await self._host.replay_cache.history(room.name, since, start)
+        if not self._resumes_from(room, since):
+            return
+        record = self._progress.record(room.name)
+        record.resumes_from = None
+        same_epoch = history.top.epoch == start.epoch
+        publications = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+        replay: list[EncodedEvent | None] = []
+        failed = self._host.stats.failed
+        if not history.complete:
+            if record.seen_up_to is not None:
+                # The broker has lost what the client has seen, and new messages were taken for those.
+                record.seen_up_to = None
+                start, publications = room.position, []
+            if publications:
+                start = Position(start.epoch, _previous(publications[0]))
+            gap = Gap(room.name, start, "the broker does not know the position given, or not any more")
+            record.has_gap = True
+            self._host.stats.gaps += 1
+            self._host.encoder.log_throttle.log_repeated(
+                logging.INFO, "%s resumes room %r at %s: %s", self.client, room.name, since, gap.reason
+            )
+            if (told := room.encode(self.encode, gap)) is not None:
+                replay.append(told)
+        replay += [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
+        self._host.stats.delivered += replay.count(None) - (self._host.stats.failed - failed)
+        now = self._host.loop.time()
+        self._make_backlog().replay((encoded for encoded in replay if encoded is not None), now)
 
-    def _where(self, waiting: Iterable[Outgoing]) -> dict[str, Position]:
-        """Return where it stands while *waiting* waits for it."""
-        positions = {room.name: room.position for room in self._rooms}
-        for name, seen in (self._seen or {}).items():
-            if name in positions and seen.epoch == positions[name].epoch and seen.offset > positions[name].offset:
-                positions[name] = seen
-        for outgoing in reversed(list(waiting)):
-            if outgoing.position is not None and outgoing.room in positions:
-                epoch, offset = outgoing.position
-                before = offset - 1 if outgoing.previous is None else outgoing.previous
-                positions[outgoing.room] = Position(epoch, before)
-        return positions | (self._behind or {})
+    def leave(self, room: Room) -> None:
+        """Stop following *room*; nothing of it is sent from now on. Does nothing if it is not followed."""
+        if room in self.rooms:
+            self.rooms.discard(room)
+            room.remove(self)
+            self._progress.leave(room.name)
+            if self._backlog is not None:
+                self._host.stats.discarded += _messages(self._backlog.discard(room.name))
+            self._host.release(room)
+
+    def detach(self) -> None:
+        """End the subscriber: it leaves its rooms and its backlog is discarded."""
+        self._progress.finish(self.rooms, self._backlog or ())
+        self.is_over = True
+        self._go_direct(None)
+        self._host.stats.discarded += self.waiting
+        self._drop_backlog()
+        if self._lag_timer is not None:
+            self._lag_timer.cancel()
+        for room in self.rooms:
+            self.leave(room)
+
+    # Deliveries
+
+    def _go_direct(self, connection: Broadcaster | None) -> None:
+        """Have events sent on *connection* at once; with None, have them offered."""
+        if self.direct is not connection:
+            self.direct = connection
+            for room in self.rooms:
+                room.regroup()
+
+    @property
+    def client(self) -> str:
+        """The name of the client in logs."""
+        raise NotImplementedError
+
+    def offer(self, encoded: EncodedEvent, *, recovered: bool = False) -> None:
+        """Take an event that could not be sent at once: keep it as the policy allows."""
+        if self.is_over:
+            self._host.stats.discarded += encoded.is_message
+            return
+        if self._progress.has_seen(encoded):
+            self._host.stats.delivered += 1
+            return
+        backlog = self._make_backlog()
+        replaced = backlog.add(encoded, self._host.loop.time(), joining=self._joining > 0, exempt=recovered)
+        if replaced is not None:
+            self._count_dropped([replaced])
+        self._flush()
+        if backlog.is_over_limit and not self._judging:
+            # Not now: a burst of messages makes no client slow. First, what waits is sent as far as it can be.
+            self._judging = True
+            self._host.loop.call_soon(self._judge)
+
+    def _judge(self) -> None:
+        self._judging = False
+        if self._backlog is None or not self._backlog.is_over_limit:
+            return
+        if self._policy.drops:
+            self._count_dropped(self._backlog.trim())
+        else:
+            self._disconnect(_TOO_SLOW)
+
+    def _check_lag(self) -> None:
+        timer, self._lag_timer = self._lag_timer, None
+        if self._backlog and timer is not None:
+            limit_s = self._policy.max_lag_s
+            assert limit_s is not None
+            now = self._host.loop.time()
+            # If the timer is late, this process did not run, and could send nothing: that time does not count.
+            late_s = now - timer.when()
+            lag_s = 0.0 if self._joining else self._backlog.lag(now) - late_s
+            if lag_s < limit_s - 0.001:
+                self._set_lag_timer(limit_s - lag_s)
+            elif late_s > limit_s / 10:
+                self._set_lag_timer(min(late_s, limit_s))
+            else:
+                self._disconnect(_TOO_SLOW)
+
+    def _set_lag_timer(self, delay_s: float) -> None:
+        self._lag_timer = self._host.loop.call_later(delay_s, self._check_lag)
+
+    def miss(self, room: Room, *, told: bool) -> None:
+        """Called when messages of *room* are lost.
+
+        If the client cannot be *told*, because it has no ``encode`` function or its function has failed, and it must
+        not miss messages, it is disconnected: it reloads when it reconnects.
+        """
+        self._progress.record(room.name).has_gap = True
+        if not told and not self._policy.drops:
+            self._disconnect(_MISSING)
+
+    def _disconnect(self, reason: str) -> None:
+        self._progress.finish(self.rooms, self._backlog or ())
+        self._count_dropped(self._backlog or ())
+        self._drop_backlog()
+        self._host.stats.disconnected += 1
+        self.detach()
+        self._evict(reason)
+
+    def _make_backlog(self) -> Backlog[EncodedEvent]:
+        if self._backlog is None:
+            self._go_direct(None)
+            self._backlog = make_backlog(self._policy)
+            self._host.lagging.add(self)
+        if self._policy.max_lag_s is not None and self._lag_timer is None:
+            self._set_lag_timer(self._policy.max_lag_s)
+        return self._backlog
+
+    def _drop_backlog(self) -> None:
+        self._backlog = None
+        self._host.lagging.discard(self)
+
+    def _count_dropped(self, items: Iterable[EncodedEvent]) -> None:
+        for room, count in Counter(item.room for item in items if item.is_message).items():
+            if self._dropped is None:
+                self._dropped = Counter()
+                _logger.warning(
+                    "%s does not keep up with room %r: policy %s%s (logged once; subscription.dropped counts)",
+                    self.client,
+                    room,
+                    self._policy.name,
+                    "" if self._policy.drops else ", it is disconnected",
+                )
+            self._dropped[room] += count
+            self._host.stats.dropped += count
+            self._host.note_drop(Dropped(self.client, room, count, self._policy.name))
+
+    def end(self) -> None:
+        """End the subscriber because the hub stops, or because it has failed."""
+        self.detach()
+
+    def _flush(self) -> None:
+        """Begin to send what waits, unless that is in progress."""
+        raise NotImplementedError
+
+    def _evict(self, reason: str) -> None:
+        """Tell the consumer why the subscription has ended; it is detached already."""
+        raise NotImplementedError
+
+
+class SubscriberView:
+    """What applications see of a subscriber: its progress."""
+
+    __slots__ = ("_subscriber",)
+
+    _subscriber: Subscriber
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        """The position in each room: everything up to it was sent to the client, or dropped.
+
+        After the end, the positions at the end.
+        """
+        return self._subscriber.positions
 
     @property
     def position(self) -> Position:
-        """Where this subscription stands in its only room; see ``positions`` for several.
+        """The position in the only room; for several rooms see ``positions``.
 
         Raises:
-            RuntimeError: It has no room, or several.
+            RuntimeError: There is no room, or there are several.
         """
         positions = self.positions
         if not positions:
@@ -121,218 +362,35 @@ class Subscriber:
 
     @property
     def gap(self) -> bool:
-        """Whether messages of any room are missing, and the client should reload: ``since=`` lay too far back, or the
-        broker has lost them since."""
-        return bool(self._gaps)
+        """Whether messages of any room are missing and the client should reload: the history does not reach back to
+        ``since=``, or the broker has lost messages since."""
+        return bool(self.gaps)
 
     @property
     def gaps(self) -> frozenset[str]:
         """The rooms for which ``gap`` is true."""
-        return frozenset(self._gaps or ())
+        return self._subscriber.gaps
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """How many messages of each room the policy has dropped; rooms without any are 0."""
-        return Counter() if self._dropped is None else self._dropped.copy()
-
-    # Rooms
-
-    async def _join(self, name: str, since: Position | None) -> Room | None:
-        """Follow a room, from *since* or from now on; None when the subscription is over or has it already."""
-        room = await self._hub.open(name)
-        if self._over or room in self._rooms:
-            if self._stood is not None:
-                self._stood.setdefault(name, since or room.position)
-            self._hub.release(room)
-            return None
-        start = room.position
-        if since is None or since == start:
-            room.add(self)
-            self._rooms.add(room)
-            return room
-        self._joining += 1
-        self._go_direct(None)
-        if since.epoch == start.epoch and since.offset > start.offset:
-            # It was connected to a process that is ahead of this one.
-            if self._seen is None:
-                self._seen = {}
-            self._seen[name] = since
-        room.add(self)
-        self._rooms.add(room)
-        if self._behind is None:
-            self._behind = {}
-        # A copy, that no other has: the room may be left and joined again meanwhile.
-        mark = self._behind[name] = Position(*since)
-        try:
-            await self._catch_up(room, mark, start)
-        except BaseException:
-            if self._behind.get(name) is mark:
-                self._leave(room)
-            raise
-        finally:
-            self._joining -= 1
-            self._flush()
-        return room
-
-    async def _catch_up(self, room: Room, since: Position, start: Position) -> None:
-        """Put before what comes live, which begins behind *start*, what has come since *since*.
-
-        All up to *start* has been delivered here, so the history has it.
-        """
-        history = await self._hub.replays.history(room.name, since, start)
-        assert self._behind is not None
-        if self._over or self._behind.get(room.name) is not since:
-            return
-        del self._behind[room.name]
-        current = history.top.epoch == start.epoch
-        publications = [p for p in history.publications if current and p.position.offset <= start.offset]
-        replay: list[Outgoing | None] = []
-        if not history.complete:
-            if self._seen and self._seen.pop(room.name, None) is not None:
-                # What it has seen there is lost to the broker, and what came here meanwhile was taken for it.
-                start, publications = room.position, []
-            if publications:
-                start = Position(start.epoch, _previous(publications[0]))
-            gap = Gap(room.name, start, "the broker does not know the position given, or not any more")
-            self._hub.stats.gaps += 1
-            self._note_gap(room)
-            self._hub.encoder.complaints.gap(
-                logging.INFO, "%s comes back to room %r at %s: %s", self.client, room.name, since, gap.reason
-            )
-            replay.append(room.encode(self.encode, gap))
-        replay += [self._hub.replays.encode(room, self.encode, publication) for publication in publications]
-        self._hub.stats.delivered += len(publications)
-        self._make_backlog().replay(outgoing for outgoing in replay if outgoing is not None)
-
-    def _leave(self, room: Room) -> None:
-        if room in self._rooms:
-            self._rooms.discard(room)
-            room.remove(self)
-            if self._seen is not None:
-                self._seen.pop(room.name, None)
-            if self._behind is not None:
-                self._behind.pop(room.name, None)
-            if self._gaps is not None and not self._over:
-                self._gaps.discard(room.name)
-            if self._backlog is not None:
-                # Who has left a room is told nothing of it any more.
-                self._backlog.discard(room.name)
-            self._hub.release(room)
-
-    def _detach(self) -> None:
-        """End it: no room, nothing waits, nobody waits for it."""
-        if self._stood is None:
-            self._stood = self.positions
-        self._over = True
-        self._go_direct(None)
-        self._backlog = None
-        for room in self._rooms:
-            self._leave(room)
-
-    # Deliveries
-
-    def _go_direct(self, connection: Broadcaster | None) -> None:
-        """Have messages sent on *connection* at once, or offered."""
-        if self.direct is not connection:
-            self.direct = connection
-            for room in self._rooms:
-                room.rearrange()
+        """How many messages of each room the policy has dropped; 0 for other rooms."""
+        return self._subscriber.dropped
 
     @property
-    def client(self) -> str:
-        """Who it is, for logs."""
-        raise NotImplementedError
+    def lag_s(self) -> float:
+        """For how many seconds the next event has waited for the client; 0 if nothing waits."""
+        return self._subscriber.lag_s
 
-    @property
-    def watches(self) -> bool:
-        """Whether it wants to be told who leaves."""
-        return self.encode is not None and self.encode is not AS_EVENT
 
-    def offer(self, outgoing: Outgoing) -> None:
-        """Keep what could not be sent at once, as the policy allows."""
-        if self._over or (self._seen and self._has_seen(outgoing)):
-            return
-        backlog = self._make_backlog()
-        dropped = backlog.add(outgoing, joining=self._joining > 0)
-        if dropped is None:
-            self._count(outgoing.room, 1)
-            self._stood = self._where([*backlog, outgoing])
-            self._disconnect(TOO_SLOW)
-            return
-        for gone in dropped:
-            self._count(gone.room, 1)
-        self._flush()
-
-    def miss(self, room: Room, *, told: bool) -> None:
-        """Know that messages of *room* behind its position are lost, and whether the client can be told so.
-
-        Without an ``encode`` function, or with one that fails, it cannot. A client that must not miss any is
-        disconnected then: it reloads when it comes back.
-        """
-        self._note_gap(room)
-        if not told and not self._policy.drops:
-            self._disconnect(MISSING)
-
-    def _note_gap(self, room: Room) -> None:
-        if self._gaps is None:
-            self._gaps = set()
-        self._gaps.add(room.name)
-
-    def _disconnect(self, reason: str) -> None:
-        for waiting in self._backlog or ():
-            self._count(waiting.room, 1)
-        self._hub.stats.disconnected += 1
-        self._detach()
-        self._evict(reason)
-
-    def _make_backlog(self) -> Backlog[Outgoing]:
-        if self._backlog is None:
-            self._go_direct(None)
-            self._backlog = make_backlog(self._policy)
-        return self._backlog
-
-    def _has_seen(self, outgoing: Outgoing) -> bool:
-        assert self._seen is not None
-        seen = self._seen.get(outgoing.room)
-        if seen is None or outgoing.position is None:
-            return False
-        if outgoing.position.epoch == seen.epoch and outgoing.position.offset <= seen.offset:
-            return True
-        del self._seen[outgoing.room]
-        return False
-
-    def _count(self, room: str, count: int) -> None:
-        if self._dropped is None:
-            self._dropped = Counter()
-            _logger.warning(
-                "%s does not keep up with room %r: policy %s%s (said once; subscription.dropped counts)",
-                self.client,
-                room,
-                self._policy.name,
-                "" if self._policy.drops else ", it is disconnected",
-            )
-        self._dropped[room] += count
-        self._hub.stats.dropped += count
-        self._hub.note_drop(Dropped(self.client, room, count, self._policy.name))
-
-    def end(self) -> None:
-        """End it because the hub stops."""
-        self._detach()
-
-    def _flush(self) -> None:
-        """Begin to pass on what waits, unless that is under way."""
-        raise NotImplementedError
-
-    def _evict(self, reason: str) -> None:
-        """Tell the consumer why it ends; it is detached already."""
-        raise NotImplementedError
+def _messages(events: Iterable[EncodedEvent]) -> int:
+    return sum(event.is_message for event in events)
 
 
 def _previous(publication: Publication) -> int:
     return publication.position.offset - 1 if publication.previous is None else publication.previous
 
 
-def since_for(rooms: Sequence[str], since: Position | Mapping[str, Position] | None) -> dict[str, Position | None]:
+def since_by_room(rooms: Sequence[str], since: Position | Mapping[str, Position] | None) -> dict[str, Position | None]:
     """Return the position for each room.
 
     Raises:
@@ -343,10 +401,10 @@ def since_for(rooms: Sequence[str], since: Position | Mapping[str, Position] | N
     if isinstance(since, Position):
         check_position("since is a Position", since)
         if len(rooms) != 1:
-            raise ValueError("One position is for one room: with several, use since={room: position}.")
+            raise ValueError("One position is for one room: with several rooms, use since={room: position}.")
         return {rooms[0]: since}
     if not isinstance(since, Mapping):
-        raise TypeError(f"since is a Position or a mapping of room and Position, not {type(since).__name__}.")
+        raise TypeError(f"since is a Position or a mapping of room to Position, not {type(since).__name__}.")
     for position in since.values():
         check_position("since has Positions", position)
     unknown = sorted(map(str, set(since) - set(rooms)))

@@ -1,7 +1,7 @@
-"""What stands between server and application: readiness, limits, and which kind of traffic is served.
+"""Admission: which connections and requests reach the application, and whether the server is ready.
 
-Plain ASGI around the application, so that it holds on every engine. Owns the news that the server is
-going away. Knows nothing of sockets.
+Plain ASGI around the application, so that it holds on every engine. Owns the event that says that the server is going
+away. Knows nothing of sockets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from falconws.extension import GOING_AWAY_KEY
 
 READY_PATH = "/readyz"
 READINESS_KEY = "falconws.readiness"
-"""In the lifespan state: a list of coroutine functions, each of which returns what is wrong in a line, or None."""
+"""Key in the lifespan state: a list of coroutine functions that return a line saying what is wrong, or None."""
 HEALTH_PATHS = frozenset({"/healthz", READY_PATH})
 
 Scope = dict[str, Any]
@@ -25,13 +25,15 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class GateSettings:
-    """What the gate lets through.
+class AdmissionSettings:
+    """Which connections and requests a process lets in.
 
     Attributes:
-        only: "http" or "ws" designates this instance for one kind of traffic; None serves both.
-        limit_connections: Most WebSockets and HTTP requests at a time; None sets no limit.
-        limit_connections_per_ip: The same for one client address, as proxy headers give it.
+        only: "http" or "ws" serves one kind of traffic and answers the other with 421, except for /healthz and
+            /readyz; None serves both.
+        limit_connections: Largest number of WebSockets and HTTP requests at a time in one process; more get 503 with
+            Retry-After. None sets no limit.
+        limit_connections_per_ip: The same for one client address, as trusted proxy headers give it.
     """
 
     only: str | None = None
@@ -47,21 +49,21 @@ class GateSettings:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
 
 
-class Gate:
-    """An ASGI app around the application.
+class Admission:
+    """An ASGI app around the application, which refuses what the settings do not let in.
 
     Args:
         app: The application.
-        settings: What it lets through.
-        quiet: Keep the cancellation of responders at shutdown from an engine that would log it with a
+        settings: What it lets in.
+        hide_cancellation: Hide the cancellation of responders at shutdown from an engine that would log it with a
             traceback.
 
-    Calling it is no coroutine function, and for most connections returns the application's own
-    coroutine: an idle connection should not pay for a frame that does nothing.
+    It is not a coroutine function: for most connections a call returns the application's own coroutine, so that an
+    idle connection does not pay for a frame that does nothing.
     """
 
-    def __init__(self, app: Any, settings: GateSettings, *, quiet: bool = False) -> None:
-        self._app = self._without_cancellation if quiet else app
+    def __init__(self, app: Any, settings: AdmissionSettings, *, hide_cancellation: bool = False) -> None:
+        self._app = self._without_cancellation if hide_cancellation else app
         self._inner = app
         self._settings = settings
         self._connections = 0
@@ -75,9 +77,9 @@ class Gate:
             return self._websocket(scope, receive, send)
         if kind == "http":
             return self._http(scope, receive, send)
-        return self._pass(scope, receive, send)
+        return self._call_app(scope, receive, send)
 
-    def _pass(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+    def _call_app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         result: Awaitable[None] = self._app(scope, receive, send)
         return result
 
@@ -95,10 +97,10 @@ class Gate:
             return _deny(scope, send, 503, "The server is restarting.", retry_after_s=1)
         scope.setdefault("extensions", {})[GOING_AWAY_KEY] = self.going_away
         if not self._limited:
-            return self._pass(scope, receive, send)
+            return self._call_app(scope, receive, send)
         if self._is_full(scope):
             return _deny(scope, send, 503, "Too many connections.", retry_after_s=5)
-        return self._counted(scope, receive, send)
+        return self._call_app_counted(scope, receive, send)
 
     def _http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -107,26 +109,26 @@ class Gate:
                 return _respond(send, 503, "going away")
             checks = (scope.get("state") or {}).get(READINESS_KEY)
             if checks:
-                return self._checked(checks, scope, receive, send)
-            return self._pass(scope, receive, _Readiness(send))
+                return self._check_readiness(checks, scope, receive, send)
+            return self._call_app(scope, receive, _Readiness(send))
         if path in HEALTH_PATHS:
-            return self._pass(scope, receive, send)
+            return self._call_app(scope, receive, send)
         if self._settings.only == "ws":
             return _respond(send, 421, "This instance serves WebSockets only.")
         if not self._limited:
-            return self._pass(scope, receive, send)
+            return self._call_app(scope, receive, send)
         if self._is_full(scope):
             return _respond(send, 503, "Too many connections.", retry_after_s=5)
-        return self._counted(scope, receive, send)
+        return self._call_app_counted(scope, receive, send)
 
-    async def _checked(
+    async def _check_readiness(
         self, checks: Iterable[Callable[[], Awaitable[str | None]]], scope: Scope, receive: Receive, send: Send
     ) -> None:
         problems = [problem for check in checks if (problem := await check()) is not None]
         if problems:
             await _respond(send, 503, "\n".join(problems))
         else:
-            await self._pass(scope, receive, _Readiness(send))
+            await self._call_app(scope, receive, _Readiness(send))
 
     def _is_full(self, scope: Scope) -> bool:
         settings = self._settings
@@ -139,13 +141,13 @@ class Gate:
             and self._by_ip[ip] >= settings.limit_connections_per_ip
         )
 
-    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call_app_counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         ip = _ip(scope)
         self._connections += 1
         if ip is not None:
             self._by_ip[ip] += 1
         try:
-            await self._pass(scope, receive, send)
+            await self._call_app(scope, receive, send)
         finally:
             self._connections -= 1
             if ip is not None:
@@ -155,7 +157,7 @@ class Gate:
 
 
 class _Readiness:
-    """A `send` that says "ready" where the application has no /readyz of its own and says 404."""
+    """A `send` that answers "ready" if the application has no /readyz of its own, that is, if it answers 404."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -1,4 +1,4 @@
-"""uvicorn's configuration as falconws uses it: our way to find the app, and our log lines."""
+"""uvicorn's configuration as falconws uses it: it finds the app, sets up the log, and carries our settings."""
 
 import copy
 import logging
@@ -9,12 +9,13 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from falconws.server.admission import Gate, GateSettings
-from falconws.server.demux import entrance_class
+from falconws.server.admission import Admission, AdmissionSettings
+from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
 from falconws.server.errors import StartError
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.importer import load_application
+from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 
 _logger = logging.getLogger("falconws.server")
@@ -23,7 +24,7 @@ _logger = logging.getLogger("falconws.server")
 class ServerConfig(uvicorn.Config):
     """A uvicorn.Config whose app may be an app or a factory, and whose start-up errors are one line.
 
-    It is pickled into reloaded and multiplied processes, so it holds plain data only.
+    It is pickled into reloaded processes and workers, so it holds plain data only.
     """
 
     def __init__(
@@ -32,26 +33,45 @@ class ServerConfig(uvicorn.Config):
         *,
         factory: bool = False,
         log_level: str = "info",
-        connection_settings: ConnectionSettings,
-        gate_settings: GateSettings,
+        connection: ConnectionSettings,
+        admission: AdmissionSettings,
+        tls: TlsSettings | None,
         engine: Engine,
         drain_s: float,
         **options: Any,
     ) -> None:
         self.app_is_factory = factory
-        self.connection_settings = connection_settings
-        self.gate_settings = gate_settings
+        self.connection_settings = connection
+        self.admission_settings = admission
         self.engine_is_fast = engine.fast
         self.drain_s = drain_s
-        self.gate: Gate | None = None
+        self.admission: Admission | None = None
         options.setdefault("log_config", log_config(log_level))
-        # The gate is no coroutine function, which uvicorn would take for an ASGI 2 application.
-        super().__init__(app, factory=True, log_level=log_level, ws=engine.ws, interface="asgi3", **options)
+        if tls is not None:
+            options |= {
+                "ssl_certfile": tls.certfile,
+                "ssl_keyfile": tls.keyfile,
+                "ssl_keyfile_password": tls.keyfile_password,
+            }
+        super().__init__(
+            app,
+            # An Admission is no coroutine function, so uvicorn would take it for an ASGI 2 application.
+            factory=True,
+            interface="asgi3",
+            log_level=log_level,
+            ws=engine.ws,
+            # What uvicorn's own engines can do of our limits.
+            ws_max_size=connection.max_message_bytes,
+            ws_ping_interval=connection.ping_interval_s,
+            ws_ping_timeout=connection.ping_timeout_s,
+            ws_per_message_deflate=connection.deflate is not None,
+            **options,
+        )
 
     @property
     def going_away(self) -> bool:
-        """Whether the server has begun to end."""
-        return self.gate is not None and self.gate.going_away.is_set()
+        """Whether the server has begun to drain."""
+        return self.admission is not None and self.admission.going_away.is_set()
 
     def load_app(self) -> Any:
         """Return a factory of the app; uvicorn calls it right away."""
@@ -61,20 +81,20 @@ class ServerConfig(uvicorn.Config):
         except StartError as error:
             _logger.error("%s", error)
             sys.exit(STARTUP_FAILURE)
-        self.gate = Gate(application, self.gate_settings, quiet=not self.engine_is_fast)
-        return lambda: self.gate
+        self.admission = Admission(application, self.admission_settings, hide_cancellation=not self.engine_is_fast)
+        return lambda: self.admission
 
     def load(self) -> None:
         """Load what cannot be pickled, in the process that serves."""
         http_class = http_protocol_class()
-        self.http = entrance_class(http_class) if self.engine_is_fast else http_class
+        self.http = demux_class(http_class) if self.engine_is_fast else http_class
         super().load()
         if self.uds is not None and isinstance(self.loaded_app, ProxyHeadersMiddleware):
-            self.loaded_app.trusted_hosts = _AndTheSocket(self.loaded_app.trusted_hosts)  # type: ignore[assignment]
+            self.loaded_app.trusted_hosts = _UnixSocketAnd(self.loaded_app.trusted_hosts)  # type: ignore[assignment]
 
 
-class _AndTheSocket:
-    """Trusted hosts, and whoever comes over the Unix socket: without an address, but from this machine."""
+class _UnixSocketAnd:
+    """Trusted hosts, and every client of the Unix socket: it has no address, but is on this machine."""
 
     def __init__(self, hosts: Any) -> None:
         self._hosts = hosts
@@ -85,7 +105,7 @@ class _AndTheSocket:
 
 
 def log_config(log_level: str) -> dict[str, Any]:
-    """Return uvicorn's logging configuration with the server's own logger beside uvicorn's."""
+    """Return uvicorn's logging configuration, with the logger of falconws.server added."""
     config = copy.deepcopy(LOGGING_CONFIG)
     config["loggers"]["falconws.server"] = {
         "handlers": ["default"],

@@ -1,8 +1,7 @@
-"""What a new TCP connection meets first: it tells an opening WebSocket handshake from all other HTTP.
+"""The demultiplexer: the first protocol of every TCP connection, which chooses the protocol that serves it.
 
-Nearly every handshake comes whole in one read, in its plainest form; that one goes straight to the
-engine. Whatever is anything else (HTTP, a head in pieces, a request with a fault) goes to uvicorn's
-HTTP protocol as if that had been there from the start. Answers nothing itself but silence.
+A valid WebSocket handshake that arrives whole in the first read goes straight to the engine. Everything else (HTTP, a
+head in pieces, an invalid request) goes to the HTTP protocol. Answers only a client that sends nothing, with 408.
 """
 
 from __future__ import annotations
@@ -11,19 +10,30 @@ import asyncio
 from typing import Any
 
 from falconws.server.handshake import HandshakeError, HandshakeRequest, parse_request
-from falconws.server.http.protocol import cut_off
-from falconws.server.http.shutdown import hurry
+from falconws.server.http.head_guard import answer_timeout
+from falconws.server.http.shutdown import tighten_deadline
 
 _MAX_HEAD_BYTES = 16_384
 
 
-def entrance_class(http_class: Any) -> type[asyncio.Protocol]:
-    """Return the protocol class for uvicorn's `http=` option that leaves what is HTTP to *http_class*."""
-    return type("Entrance", (_Entrance,), {"__slots__": (), "http_class": http_class})
+def demux_class(http_class: Any) -> type[asyncio.Protocol]:
+    """Return a Demux for uvicorn's `http=` option that passes HTTP on to *http_class*."""
+    return type("Demux", (Demux,), {"__slots__": (), "http_class": http_class})
 
 
-class _Entrance(asyncio.Protocol):
-    __slots__ = ("__weakref__", "_app_state", "_config", "_deadline", "_leaving", "_loop", "_server_state", "transport")
+class Demux(asyncio.Protocol):
+    """Waits for the first bytes of a connection and hands it over to the HTTP protocol or to the engine."""
+
+    __slots__ = (
+        "__weakref__",
+        "_app_state",
+        "_config",
+        "_deadline",
+        "_draining",
+        "_loop",
+        "_server_state",
+        "transport",
+    )
 
     http_class: Any
 
@@ -35,7 +45,7 @@ class _Entrance(asyncio.Protocol):
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
-        self._leaving = False
+        self._draining = False
         self.transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,19 +53,19 @@ class _Entrance(asyncio.Protocol):
         self._server_state.connections.add(self)
         seconds = self._config.connection_settings.handshake_timeout_s
         if seconds is not None:
-            self._deadline = self._loop.call_later(seconds, self._cut_off)
+            self._deadline = self._loop.call_later(seconds, self._timed_out)
         if self._config.going_away:
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._leave()
+        self._detach()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
         head, end, rest = data.partition(b"\r\n\r\n")
         request = _plain_handshake(head + end) if end else None
-        deadline = self._leave()
+        deadline = self._detach()
         if request is None:
             protocol = self.http_class(self._config, self._server_state, self._app_state, self._loop)
             protocol.head_due = deadline
@@ -69,15 +79,15 @@ class _Entrance(asyncio.Protocol):
             protocol.begin(request, rest)
 
     def shutdown(self) -> None:
-        """Give who has just connected a moment to ask, or at the second call close; uvicorn calls it at its end."""
-        if self._leaving:
+        """Shorten the deadline for the request; close at the second call. Called by uvicorn at shutdown."""
+        if self._draining:
             self.transport.close()
         elif not self.transport.is_closing():
-            self._leaving = True
-            self._deadline = hurry(self._deadline, self._config.drain_s / 10, self._loop, self._cut_off)
+            self._draining = True
+            self._deadline = tighten_deadline(self._deadline, self._config.drain_s / 10, self._loop, self._timed_out)
 
-    def _leave(self) -> float | None:
-        """Let go of the connection, and return when the head of the first request was due."""
+    def _detach(self) -> float | None:
+        """Forget the connection; return when the head of its first request is due."""
         self._server_state.connections.discard(self)
         deadline, self._deadline = self._deadline, None
         if deadline is None:
@@ -85,8 +95,8 @@ class _Entrance(asyncio.Protocol):
         deadline.cancel()
         return deadline.when()
 
-    def _cut_off(self) -> None:
-        self._deadline = cut_off(self.transport, self._loop)
+    def _timed_out(self) -> None:
+        self._deadline = answer_timeout(self.transport, self._loop)
 
 
 def _plain_handshake(head: bytes) -> HandshakeRequest | None:
@@ -95,5 +105,5 @@ def _plain_handshake(head: bytes) -> HandshakeRequest | None:
     try:
         return parse_request(head)
     except HandshakeError:
-        # Whose answer it is, uvicorn's or ours, is decided where it always is.
+        # The HTTP protocol decides how to answer it.
         return None

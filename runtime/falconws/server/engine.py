@@ -1,4 +1,4 @@
-"""Which WebSocket engine serves, and what it is called. Knows how to find engines, not how they work."""
+"""The choice of the WebSocket engine. Knows how to find engines, and their versions, but not how they work."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ENGINES = ("auto", "picows", "websockets-sansio", "websockets", "wsproto")
 
 @dataclass(frozen=True)
 class Engine:
-    """A choice made: what uvicorn's `ws=` option takes, and what the start-up line says.
+    """The engine that was chosen.
 
     Attributes:
-        ws: An import string of ours, or one of uvicorn's names.
+        ws: The value for uvicorn's `ws=` option: the import string of our engine, or one of uvicorn's names.
         title: Name and version.
-        fast: Whether it is ours, with all its limits and the ASGI extension.
-        notice: Why it is not the fast one, when nobody chose so; "" otherwise.
+        fast: Whether it is our engine, with all of its limits and the ASGI extension.
+        notice: Why "auto" did not choose our engine; "" otherwise.
     """
 
     ws: str
@@ -29,7 +29,7 @@ class Engine:
 
 
 def choose_engine(name: str) -> Engine:
-    """Return the engine called *name*; "auto" is picows where it can be imported.
+    """Return the engine called *name*; "auto" is picows if it can be imported, else websockets-sansio.
 
     Raises:
         StartError: There is no such engine, or its package cannot be imported.
@@ -42,7 +42,7 @@ def choose_engine(name: str) -> Engine:
         except ImportError as error:
             if name == "picows":
                 raise StartError(
-                    f"The engine picows cannot be imported ({error}); install it or choose another."
+                    f"The engine picows cannot be imported ({error}); install it or choose another engine."
                 ) from error
             fallback = choose_engine("websockets-sansio")
             return Engine(fallback.ws, fallback.title, False, f"picows cannot be imported ({error})")

@@ -1,19 +1,19 @@
-"""The server's errors: one for its operator, one for its client, one for its application.
+"""The errors of the server. Each one says who is at fault.
 
 SystemExit
-    StartError          the operator's: the server cannot start
+    StartError          the operator: the server cannot start
 Exception
-    ProtocolError       the client's: the connection is failed with its close code
+    ProtocolError       the client: the connection is failed with its close code
 OSError
-    DisconnectedError   nobody's: the connection has ended and nothing can be sent
+    DisconnectedError   nobody: the connection has ended and nothing can be sent
 """
 
 
 class StartError(SystemExit):
-    """The server cannot start; the message is one line that says what is wrong and what to do.
+    """The server cannot start. The message is one line: what is wrong, and what to do.
 
-    It is a SystemExit, so that a script that calls ``run()`` and catches nothing ends with that
-    line on stderr and exit code 1 instead of a traceback.
+    It is a SystemExit: a script that calls ``run()`` and does not catch it ends with that line on stderr and exit
+    code 1, without a traceback.
     """
 
     def __str__(self) -> str:
@@ -21,7 +21,7 @@ class StartError(SystemExit):
 
 
 class ProtocolError(Exception):
-    """A client broke the protocol or a limit: fail its connection with *code* and *reason*.
+    """The client broke the protocol or a limit: fail its connection with *code* and *reason*.
 
     Source: RFC 6455 section 7.1.7.
     """

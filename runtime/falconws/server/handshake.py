@@ -1,7 +1,6 @@
-"""The opening handshake as bytes: the request that came, the responses that go. Pure.
+"""The opening handshake as bytes: parse the request, build the responses (RFC 6455 section 4.2).
 
-The request has passed an HTTP parser already; what is judged here is what makes it a WebSocket
-handshake (RFC 6455 section 4.2). Knows no transport and no application.
+Pure functions. Knows no transport and no application.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _REQUEST_LINE = re.compile(rb"([^ \r\n]+) ([!-~]+) (HTTP/1\.[0-9])\r\n")
 _HEADER_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*\r\n")
 _HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-# The handshake itself writes these; an application that does too would break it.
+# Written by the handshake itself; an application may not write them too.
 _RESERVED = frozenset(
     {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"}
 )
 
-# One object for all connections: a connection keeps its headers as long as it lives.
+# All connections share these objects: a connection keeps its headers as long as it lives.
 _COMMON_NAMES = {
     name: name
     for name in (
@@ -42,7 +41,7 @@ _Values = dict[bytes, bytes]
 
 
 class HandshakeError(Exception):
-    """The request is no valid handshake: answer with *status* and *headers*, and close."""
+    """The request is not a valid handshake: answer with *status* and *headers*, and close."""
 
     def __init__(self, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         super().__init__(message)
@@ -56,12 +55,12 @@ class HandshakeRequest:
     """A valid opening handshake.
 
     Attributes:
-        raw_path: The path as it came, without the query string.
+        raw_path: The path as received, without the query string.
         path: The path with its percent escapes decoded.
         query_string: What follows the first "?", or nothing.
-        headers: Names in lower case, in the order in which they came.
+        headers: Names in lower case, in the order received.
         key: Value of Sec-WebSocket-Key.
-        subprotocols: What the client offers, in its order of preference.
+        subprotocols: The subprotocols that the client offers, in its order of preference.
         extensions: The Sec-WebSocket-Extensions headers, joined by commas.
     """
 
@@ -75,7 +74,7 @@ class HandshakeRequest:
 
 
 def parse_request(data: bytes) -> HandshakeRequest:
-    """Return the handshake in *data*, which ends with the empty line after the headers.
+    """Return the handshake in *data*, a request head that ends with its empty line.
 
     Raises:
         HandshakeError: 400, 405 or 426, with a sentence for the client.
@@ -97,7 +96,7 @@ def parse_request(data: bytes) -> HandshakeRequest:
         name = _COMMON_NAMES.get(name, name)
         value = value.rstrip(b" \t")
         headers.append((name, value))
-        # As one list (RFC 9110 section 5.3). Of what is no list, two make no valid value; but see _check.
+        # Lines of one name are one list (RFC 9110 section 5.3). Two values that are not lists make an invalid one.
         values[name] = b"%b, %b" % (values[name], value) if name in values else value
     key = _check(values, headers)
     raw_path, path, query_string = _split_target(target)
@@ -110,24 +109,24 @@ def parse_request(data: bytes) -> HandshakeRequest:
 
 
 def _check(values: _Values, headers: Headers) -> bytes:
-    """Return the key of a handshake whose headers are right (RFC 6455 section 4.2.1)."""
+    """Return the key of the handshake, or raise HandshakeError (RFC 6455 section 4.2.1)."""
     if not _has_token(values, b"upgrade", b"websocket"):
-        raise HandshakeError(426, "Only an upgrade to websocket is possible.", [(b"upgrade", b"websocket")])
+        raise HandshakeError(426, "The only possible upgrade is to websocket.", [(b"upgrade", b"websocket")])
     if not _has_token(values, b"connection", b"upgrade"):
-        raise HandshakeError(400, "The Connection header lacks Upgrade.")
+        raise HandshakeError(400, "The Connection header does not list Upgrade.")
     if b"host" not in values or (len(values) != len(headers) and [name for name, _ in headers].count(b"host") != 1):
-        raise HandshakeError(400, "A handshake needs one Host header.")
+        raise HandshakeError(400, "A handshake needs exactly one Host header.")
     if values.get(b"sec-websocket-version") != b"13":
         raise HandshakeError(
             426,
-            "Only version 13 of the WebSocket protocol is spoken here.",
+            "This server supports version 13 of the WebSocket protocol only.",
             [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")],
         )
     key = values.get(b"sec-websocket-key", b"")
     if not _is_key(key):
-        raise HandshakeError(400, "Sec-WebSocket-Key is not the base64 form of 16 bytes.")
+        raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64.")
     if b"transfer-encoding" in values or values.get(b"content-length", b"0") != b"0":
-        raise HandshakeError(400, "A handshake has no body.")
+        raise HandshakeError(400, "A handshake may not have a body.")
     return key
 
 
@@ -145,7 +144,7 @@ def _has_token(values: _Values, name: bytes, token: bytes) -> bool:
 
 def _split_target(target: bytes) -> tuple[bytes, str, bytes]:
     if not target.startswith(b"/"):
-        # The absolute form, as a proxy may send it (RFC 9112 section 3.2.2).
+        # The absolute form; a proxy may send it (RFC 9112 section 3.2.2).
         _, separator, rest = target.partition(b"://")
         if not separator:
             raise HandshakeError(400, "Malformed request target.")
@@ -171,10 +170,10 @@ def upgrade_response(
     subprotocol: str | None = None,
     extensions: str | None = None,
 ) -> bytes:
-    """Return the 101 response, complete.
+    """Return the complete 101 response.
 
     Raises:
-        ValueError: A header of the application is malformed or belongs to the handshake.
+        ValueError: A header of the application is malformed, or belongs to the handshake.
     """
     parts = [
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
@@ -196,7 +195,7 @@ def upgrade_response(
 
 @lru_cache(maxsize=4)
 def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Return *headers* as lines; the server's own are the same for a second."""
+    """Return *headers* as lines. Cached: the server's own headers change once a second."""
     parts: list[bytes] = []
     for name, value in headers:
         _append(parts, name, value)
@@ -220,15 +219,15 @@ def denial_head(
     headers: Iterable[tuple[bytes, bytes]] = (),
     content_length: int | None = None,
 ) -> bytes:
-    """Return status line and headers of a response that refuses the handshake.
+    """Return the status line and headers of a response that refuses the handshake.
 
-    The body follows as it is; without *content_length* it ends with the connection.
+    Without *content_length* the end of the connection ends the body.
 
     Raises:
         ValueError: The status is not 200-599, or a header is malformed.
     """
     if not 200 <= status < 600:
-        raise ValueError(f"{status} is no status that can refuse a handshake.")
+        raise ValueError(f"The status {status} cannot refuse a handshake; it must be 200 to 599.")
     try:
         phrase = http.HTTPStatus(status).phrase.encode()
     except ValueError:
@@ -240,7 +239,7 @@ def denial_head(
         if name.lower() not in names:
             _append(parts, name, value)
     for name, value in given:
-        # The connection ends with this response, and its body is not encoded.
+        # The connection ends with this response, and its body is not chunked.
         if bytes(name).lower() not in (b"connection", b"transfer-encoding"):
             _append(parts, name, value)
     if content_length is not None and b"content-length" not in names and status not in (204, 304):
@@ -256,7 +255,7 @@ def plain_denial(
     default_headers: Iterable[tuple[bytes, bytes]] = (),
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> bytes:
-    """Return a whole response with *message* as plain text."""
+    """Return a complete response with *message* as plain text."""
     body = message.encode()
     head = denial_head(
         status,
@@ -268,7 +267,7 @@ def plain_denial(
 
 
 def _append(parts: list[bytes], name: bytes, value: bytes) -> None:
-    # bytes-like is what applications send in practice; bytes is what the parser of others expects.
+    # Applications send any bytes-like object.
     name, value = bytes(name), bytes(value)
     if not _TOKEN.fullmatch(name) or _BAD_VALUE.search(value):
         raise ValueError(f"The response header {name!r}: {value!r} is malformed.")

@@ -1,4 +1,4 @@
-"""Finding the ASGI app behind "module:attribute". Knows nothing of servers."""
+"""The importer: finds the ASGI app that "module:attribute" names. Knows nothing of servers."""
 
 import importlib
 import inspect
@@ -11,10 +11,9 @@ from falconws.server.errors import StartError
 
 
 def load_application(target: str, *, factory: bool = False) -> Any:
-    """Return the ASGI app that *target* names, calling it first when it is a factory.
+    """Return the ASGI app that *target* names; if that is a factory, call it first.
 
-    A callable that needs no arguments is a factory even when *factory* is False: no ASGI app is
-    callable that way.
+    A callable that needs no arguments is a factory even if *factory* is False: an ASGI app cannot be called that way.
 
     Raises:
         StartError: The target is malformed, cannot be imported, or its factory failed.
@@ -29,9 +28,9 @@ def load_application(target: str, *, factory: bool = False) -> Any:
             raise StartError(
                 f'Cannot find the module "{module_name}" of "{target}"; run from the folder that contains it.'
             ) from error
-        raise StartError(_blame(f'Cannot import "{module_name}"', error)) from error
+        raise StartError(_describe(f'Cannot import "{module_name}"', error)) from error
     except Exception as error:
-        raise StartError(_blame(f'Cannot import "{module_name}"', error)) from error
+        raise StartError(_describe(f'Cannot import "{module_name}"', error)) from error
     for part in attribute.split("."):
         try:
             value = getattr(value, part)
@@ -46,7 +45,7 @@ def _call_factory(factory: Callable[[], Any], target: str) -> Any:
     try:
         return factory()
     except Exception as error:
-        raise StartError(_blame(f'The factory "{target}" failed', error)) from error
+        raise StartError(_describe(f'The factory "{target}" failed', error)) from error
 
 
 def _needs_no_arguments(value: Any) -> bool:
@@ -57,14 +56,14 @@ def _needs_no_arguments(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    # An app may be a bare `def app(*args)`; only a signature that cannot take a scope is a factory.
+    # An app may be a bare `def app(*args)`; only a callable that cannot take a scope is a factory.
     return all(p.default is not p.empty for p in parameters if p.kind not in variadic) and not any(
         p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters
     )
 
 
-def _blame(what: str, error: Exception) -> str:
-    """One line: what failed, the error, and the last place in the user's own code."""
+def _describe(what: str, error: Exception) -> str:
+    """Return one line: what failed, the error, and the last line of the user's own code in the traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not f.filename.startswith("<") and Path(f.filename).resolve() != _HERE]
     if isinstance(error, SyntaxError) and error.filename:

@@ -1,8 +1,8 @@
-"""Closing a connection on a client that is still sending, so that it can read why.
+"""Lingering close: close a connection whose client is still sending, so that the client can read why.
 
-A socket closed with unread input answers with a reset, and a reset may overtake our close frame and
-take it away from the client. So the sending side is closed, what still comes is thrown away, and the
-rest follows when the client has seen it, or after a time.
+A socket that is closed with unread input answers with a reset, and a reset may overtake what the server has sent last.
+So the server closes its sending side, discards what still arrives, and closes the rest at the client's end of stream or
+after a timeout. Knows nothing of HTTP or WebSockets.
 """
 
 from __future__ import annotations
@@ -19,78 +19,76 @@ try:
 except ImportError:  # Windows
     ioctl = None  # type: ignore[assignment]
 
-_PARTING_S = 1.0
+_FLUSH_CHECK_S = 1.0
 
 
-def linger(
+def lingering_close(
     transport: Any,
     loop: asyncio.AbstractEventLoop,
-    seconds: float,
+    timeout_s: float,
     on_lost: Callable[[], object],
     *,
-    patient: bool = False,
+    restart_while_sending: bool = False,
 ) -> None:
-    """Close *transport* after the client's end of stream, or after *seconds*; then call *on_lost*.
+    """Close *transport* at the client's end of stream, or after *timeout_s*; then call *on_lost*.
 
-    When *patient*, the seconds begin anew while something waits for the client, which knows by itself
-    where the answer ends.
+    With *restart_while_sending* the timeout starts again while bytes still wait for the client.
     """
     if transport.is_closing():
-        # The protocol that is there will hear of the end.
+        # The transport's own protocol is told of the end.
         return
-    transport.set_protocol(_Lingering(transport, loop, seconds, on_lost, patient=patient))
+    transport.set_protocol(_LingeringClose(transport, loop, timeout_s, on_lost, restart_while_sending))
     if transport.can_write_eof():
         transport.write_eof()
-    elif not patient:
-        # TLS has no half-closed state, and asyncio's reads no further.
+    elif not restart_while_sending:
+        # TLS has no half-closed state, and asyncio's TLS transport reads no further.
         transport.close()
     transport.resume_reading()
 
 
-def part(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-    """Cut *transport*, which was closed, as soon as its client has everything, and a second has passed.
+def abort_when_flushed(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Abort the closing *transport* as soon as its client has taken every byte; check once a second.
 
-    Over TLS it would stay until the client says goodbye as well, and one that is idle may not be looking.
+    A TLS transport would otherwise stay until the client closes its side too, and an idle client may not do so.
     """
     if ioctl is not None and transport.get_extra_info("sslcontext") is not None:
-        loop.call_later(_PARTING_S, _part_now, transport, loop)
+        loop.call_later(_FLUSH_CHECK_S, _abort_if_flushed, transport, loop)
 
 
-def _part_now(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-    # The socket is closed, or cannot tell, when this fails; how long is waited then is not ours to say.
+def _abort_if_flushed(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    # This fails if the socket is closed already, or does not tell; then the transport decides how long it waits.
     with contextlib.suppress(OSError, ValueError):
         (unsent,) = struct.unpack("i", ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4)))
         if unsent:
-            part(transport, loop)
+            abort_when_flushed(transport, loop)
         else:
             transport.abort()
 
 
-class _Lingering(asyncio.Protocol):
+class _LingeringClose(asyncio.Protocol):
     def __init__(
         self,
         transport: Any,
         loop: asyncio.AbstractEventLoop,
-        seconds: float,
+        timeout_s: float,
         on_lost: Callable[[], object],
-        *,
-        patient: bool,
+        restart_while_sending: bool,
     ) -> None:
         self._transport = transport
         self._loop = loop
-        self._seconds = seconds
+        self._timeout_s = timeout_s
         self._on_lost = on_lost
-        self._patient = patient
-        self._timer = loop.call_later(seconds, self._give_up)
+        self._restart_while_sending = restart_while_sending
+        self._timer = loop.call_later(timeout_s, self._timed_out)
 
-    def _give_up(self) -> None:
-        if self._patient and self._transport.get_write_buffer_size():
-            self._timer = self._loop.call_later(self._seconds, self._give_up)
+    def _timed_out(self) -> None:
+        if self._restart_while_sending and self._transport.get_write_buffer_size():
+            self._timer = self._loop.call_later(self._timeout_s, self._timed_out)
         else:
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Throw it away."""
+        """Discard the data."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()

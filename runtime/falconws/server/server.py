@@ -1,4 +1,4 @@
-"""uvicorn's Server with the ending that falconws promises: it drains, and it always ends."""
+"""uvicorn's Server with a graceful shutdown that always ends: it drains, within a bounded time."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from falconws.server.drain import Drain
 
 _LIFESPAN_S = 1.5
 _WATCHDOG_S = 4.5
-"""After the signal and the drain; what hangs then (a thread, a task that ignores its cancellation) is left behind."""
+"""Past the drain, after which the process exits even if a thread or a task still hangs."""
 
 _logger = logging.getLogger("falconws.server")
 
 
 class Server(uvicorn.Server):
-    """Drains on the first SIGINT or SIGTERM and ends with exit code 0; ends at once on the second.
+    """Drains on the first SIGINT or SIGTERM and exits with code 0; exits at once on the second.
 
-    In a subprocess of a reloader or supervisor SIGINT is left to the parent, which the terminal has
-    told as well; and a second SIGTERM is the first one again, which the whole process group was sent
-    and then the parent has passed on. That somebody is in a hurry the parent tells by `hurry`.
+    A subprocess of a reloader or supervisor ignores SIGINT, which the terminal also sends to the parent. It ignores a
+    second SIGTERM too: the first went to the whole process group, and the parent has passed it on. The parent calls
+    `force_exit_now` instead.
     """
 
     config: ServerConfig
@@ -43,53 +43,53 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._on_ready = on_ready
         self.forced_by: int | None = None
-        self._asked: asyncio.Event | None = None
+        self._exit_requested: asyncio.Event | None = None
         self._forced: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._begun: weakref.WeakSet[Any]
-        self._failed_are_gone = False
+        self._accepted: weakref.WeakSet[Any]
+        self._failed_collected = False
 
     @property
     def exit_code(self) -> int:
-        """0 after a first signal, 128 and the number of the second after one, 3 when it could not serve."""
+        """0 after one signal, 128 plus the number of the second signal after two, 3 if the server did not start."""
         if self.forced_by is not None:
             return 128 + self.forced_by
         return 0 if self.started or self.should_exit else STARTUP_FAILURE
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note the signal; unlike uvicorn's own, never raise it again after a shutdown that went well."""
+        """Begin the shutdown; unlike uvicorn's own, never raise the signal again afterwards."""
         if sig == signal.SIGINT and self.config.use_subprocess:
             return
         if not self.should_exit:
             self.should_exit = True
-            # Now, not when the shutdown begins: a responder may block the event loop.
-            _leave_within(self.config.drain_s + _WATCHDOG_S, 0)
-            self._set(self._asked)
+            # Start now, not when the shutdown begins: a responder may block the event loop.
+            _exit_within(self.config.drain_s + _WATCHDOG_S, 0)
+            self._set(self._exit_requested)
         elif not self.config.use_subprocess:
-            self.hurry(sig)
+            self.force_exit_now(sig)
 
-    def hurry(self, sig: int) -> None:
-        """End at once, with the exit code for a second signal *sig*. Can be called from any thread."""
+    def force_exit_now(self, sig: int) -> None:
+        """Exit at once, with the code for a second signal *sig*. May be called from any thread."""
         self.should_exit = self.force_exit = True
         self.forced_by = sig
-        _leave_within(0.5, 128 + sig)
-        self._set(self._asked)
+        _exit_within(0.5, 128 + sig)
+        self._set(self._exit_requested)
         self._set(self._forced)
 
     def _set(self, event: asyncio.Event | None) -> None:
         if self._loop is not None and event is not None:
-            # The event loop may have ended before.
+            # The event loop may have ended already.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(event.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the lifespan, and listen on *sockets*.
+        """Start the lifespan and listen on *sockets*.
 
-        Written anew: uvicorn's own cannot tell the event loop how long a TLS handshake may take.
+        Replaces uvicorn's own, which cannot tell the event loop how long a TLS handshake may take.
         """
         self._loop = asyncio.get_running_loop()
-        self._asked, self._forced = asyncio.Event(), asyncio.Event()
-        self._begun = weakref.WeakSet()
+        self._exit_requested, self._forced = asyncio.Event(), asyncio.Event()
+        self._accepted = weakref.WeakSet()
         await self._start_lifespan()
         if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
@@ -99,24 +99,24 @@ class Server(uvicorn.Server):
             self._on_ready()
 
     async def _start_lifespan(self) -> None:
-        """Start the lifespan; after a signal it has a moment left, and is cancelled then."""
+        """Start the lifespan; after a signal, cancel it soon."""
         assert self._loop is not None
         starting = self._loop.create_task(self.lifespan.startup())
-        ending = self._loop.create_task(self._until_asked())
+        ending = self._loop.create_task(self._wait_for_signal())
         await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         if not starting.done():
-            _logger.error("The application's lifespan did not start up before the end; it is cancelled")
-            # What it says then is no failure worth a word.
+            _logger.error("The application's start-up is cancelled: the server was told to stop before it had finished")
+            # The failure that follows is not worth a log line.
             self.lifespan.startup_failed = True
             sys.exit(self.exit_code)
         await starting
 
-    async def _until_asked(self) -> None:
-        assert self._asked is not None
+    async def _wait_for_signal(self) -> None:
+        assert self._exit_requested is not None
         assert self._forced is not None
         if not self.should_exit:
-            await self._asked.wait()
+            await self._exit_requested.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LIFESPAN_S):
                 await self._forced.wait()
@@ -124,56 +124,56 @@ class Server(uvicorn.Server):
     async def _listen(self, listener: socket.socket) -> asyncio.Server:
         config = self.config
         if config.workers > 1 and sys.platform == "win32":
-            # A socket that came with the start of this process has to be opened anew there.
+            # A socket that was inherited from the parent process must be duplicated there.
             listener = socket.fromshare(listener.share(os.getpid()))
 
-        def begin() -> asyncio.Protocol:
+        def accept() -> asyncio.Protocol:
             protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
                 config=config, server_state=self.server_state, app_state=self.lifespan.state
             )
-            self._begun.add(protocol)
+            self._accepted.add(protocol)
             return protocol
 
         assert self._loop is not None
         return await self._loop.create_server(
-            begin,
+            accept,
             sock=listener,
             backlog=config.backlog,
             ssl=config.ssl,
-            # Without a limit of ours the event loop has its own, a minute.
+            # None leaves it to the event loop, which waits one minute.
             ssl_handshake_timeout=config.connection_settings.handshake_timeout_s if config.ssl else None,
         )
 
-    def _is_somebody_coming(self) -> bool:
-        """Return whether a connection was accepted that is not there yet: it may be in its TLS handshake."""
+    def _has_pending_handshake(self) -> bool:
+        """Return whether an accepted connection has no transport yet: it may be in its TLS handshake."""
 
-        def is_one_begun() -> bool:
-            return any(protocol.transport is None for protocol in self._begun)
+        def has_pending() -> bool:
+            return any(protocol.transport is None for protocol in self._accepted)
 
-        if not self._failed_are_gone and is_one_begun():
-            # What is left of a handshake that has failed is for the garbage collector, without uvloop.
+        if not self._failed_collected and has_pending():
+            # Without uvloop, the protocol of a failed handshake stays until it is garbage collected.
             gc.collect()
-            self._failed_are_gone = True
-        return is_one_begun()
+            self._failed_collected = True
+        return has_pending()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, drain, end the lifespan; bounded by the drain and 5 seconds."""
+        """Stop accepting, drain, end the lifespan; takes at most the drain time and 5 seconds."""
         assert self._forced is not None
-        seconds = self.config.drain_s
+        drain_s = self.config.drain_s
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         state = self.server_state
-        _logger.info("Draining %d connection(s) within %g s", len(state.connections), seconds)
-        if self.config.gate is not None:
-            self.config.gate.going_away.set()
+        _logger.info("Draining %d connection(s) within %g s", len(state.connections), drain_s)
+        if self.config.admission is not None:
+            self.config.admission.going_away.set()
         drain = Drain(
             state.connections,
             state.tasks,
-            is_coming=self._is_somebody_coming,
+            has_pending=self._has_pending_handshake,
             websocket_class=self.config.ws_protocol_class,
-            seconds=seconds,
+            drain_s=drain_s,
             forced=self._forced,
         )
         await drain.run()
@@ -183,19 +183,19 @@ class Server(uvicorn.Server):
             async with asyncio.timeout(_LIFESPAN_S):
                 await self.lifespan.shutdown()
         except TimeoutError:
-            _logger.error("The application's lifespan did not shut down within %g s", _LIFESPAN_S)
+            _logger.error("The application did not shut down within %g s", _LIFESPAN_S)
 
 
-def _leave_within(seconds: float, code: int) -> None:
-    """End the process with *code* after *seconds*, whatever hangs."""
+def _exit_within(seconds: float, code: int) -> None:
+    """Exit the process with *code* after *seconds*, even if something hangs."""
 
-    def leave() -> None:
+    def exit_now() -> None:
         if code == 0:
-            _logger.error("Something does not end; leaving it behind")
+            _logger.error("A thread or a task did not end in time; the process exits without it")
         logging.shutdown()
         sys.stdout.flush()
         os._exit(code)
 
-    timer = threading.Timer(seconds, leave)
+    timer = threading.Timer(seconds, exit_now)
     timer.daemon = True
     timer.start()

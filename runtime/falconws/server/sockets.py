@@ -1,4 +1,4 @@
-"""The socket that the server listens on, and the URL that leads to it. Knows nothing of uvicorn."""
+"""The sockets that the server listens on, and their URLs. Knows nothing of uvicorn."""
 
 import contextlib
 import errno
@@ -13,43 +13,42 @@ def bind_tcp(host: str, port: int) -> socket.socket:
     """Return a listening TCP socket; port 0 takes a free one.
 
     Raises:
-        StartError: The address is taken, not allowed or not of this machine.
+        StartError: The address is taken, is not allowed, or does not belong to this machine.
     """
     try:
         candidates = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, OverflowError) as error:
         raise StartError(f'Cannot listen on "{host}:{port}": {_text(error)}.') from error
-    # A name such as localhost may mean both families; one socket serves one, and IPv4 is what
-    # clients on the same machine try last but always try.
+    # A name such as localhost may have addresses of both families, and one socket serves one. Clients on the same
+    # machine always try IPv4 in the end.
     family, _, _, _, address = min(candidates, key=lambda candidate: candidate[0] != socket.AF_INET)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        # Two sockets may be bound to one port until one of them listens: claim it here, where the
-        # error is still one line.
+        # Two sockets may be bound to one port until one of them listens: claim it here, where the error is one line.
         listener.listen(1)
     except PermissionError as error:
         listener.close()
-        raise StartError(f"Not allowed to listen on port {port}; ports below 1024 need more rights.") from error
+        raise StartError(f"Not allowed to listen on port {port}; ports below 1024 need more privileges.") from error
     except OSError as error:
         listener.close()
         hint = ""
         if error.errno == errno.EADDRNOTAVAIL:
-            hint = "; this machine does not have it: choose one that it has, or 0.0.0.0 for all"
+            hint = "; this machine does not have that address: choose one that it has, or 0.0.0.0 for all"
         elif port:
-            hint = "; stop what listens there or choose another port"
+            hint = "; stop the program that listens there, or choose another port"
         raise StartError(f"Cannot listen on {host}:{port}: {_text(error)}{hint}.") from error
     listener.set_inheritable(True)
     return listener
 
 
 def bind_unix(path: str) -> socket.socket:
-    """Return a Unix socket bound to *path*, replacing a socket that nobody listens on any more.
+    """Return a listening Unix socket at *path*; replace a stale one that no process listens on.
 
     Raises:
-        StartError: Something else is at the path, or somebody listens on it.
+        StartError: The path is not a socket, or another process listens on it.
     """
     if not hasattr(socket, "AF_UNIX"):
         raise StartError("This platform has no Unix sockets; listen on a host and port instead.")
@@ -71,13 +70,13 @@ def bind_unix(path: str) -> socket.socket:
 
 
 def identity_of(path: str) -> tuple[int, int]:
-    """Return what tells the socket at *path* from one that another server makes there later."""
+    """Return the identity of the socket at *path*; one that another server creates there later has a different one."""
     found = os.lstat(path)
     return found.st_dev, found.st_ino
 
 
 def remove_unix(path: str, identity: tuple[int, int]) -> None:
-    """Remove the Unix socket at *path*, unless it is not the one that it was."""
+    """Remove the Unix socket at *path*, unless another server has replaced it."""
     with contextlib.suppress(FileNotFoundError):
         if identity_of(path) == identity:
             os.unlink(path)
@@ -99,7 +98,7 @@ def _remove_stale(path: str) -> None:
 
 
 def url_of(listener: socket.socket, *, host: str, tls: bool) -> str:
-    """Return the URL of *listener* as a user would type it."""
+    """Return the URL of *listener*, as a user would type it."""
     name = listener.getsockname()
     if isinstance(name, (str, bytes)):
         return f"unix:{os.fsdecode(name)}"

@@ -1,7 +1,7 @@
-"""Several worker processes on one socket: started, replaced when they die, restarted in turn, drained.
+"""The supervisor of several worker processes on one socket: it starts, replaces, restarts and stops them.
 
-uvicorn's supervisor makes uvicorn's own servers, and neither listens to signals nor starts a worker
-again while one drains. Workers are spawned, never forked: an event loop does not survive a fork.
+uvicorn's own supervisor runs uvicorn's own servers, and neither handles signals nor replaces a worker while another
+one drains. Workers are spawned, never forked: an event loop does not survive a fork.
 """
 
 from __future__ import annotations
@@ -27,99 +27,99 @@ from falconws.server.config import ServerConfig
 from falconws.server.server import Server
 
 _GRACE_S = 5.0
-"""Past the drain, after which a worker is killed."""
+"""Past the drain time, after which a worker is killed."""
 _TICK_S = 0.1
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 30.0
-"""Before the next attempt to replace a worker that has died, when the last one did not start."""
+_FIRST_RETRY_S = 1.0
+_LONGEST_RETRY_S = 30.0
+"""The longest wait before the next attempt to replace a dead worker, if its last replacement did not start."""
 
 _logger = logging.getLogger("falconws.server")
 _spawn = multiprocessing.get_context("spawn")
 
 
 class _Worker:
-    """One worker process, as its parent sees it."""
+    """One worker process, seen from its parent."""
 
-    def __init__(self, config: ServerConfig, listener: socket.socket, *, pause_s: float = _FIRST_PAUSE_S) -> None:
+    def __init__(self, config: ServerConfig, listener: socket.socket, *, retry_delay_s: float = _FIRST_RETRY_S) -> None:
         self._reader, writer = _spawn.Pipe(duplex=False)
-        orders, self._orders = _spawn.Pipe(duplex=False)
-        self.process = _spawn.Process(target=_work, args=(config, listener, writer, orders))
+        commands, self._commands = _spawn.Pipe(duplex=False)
+        self.process = _spawn.Process(target=_work, args=(config, listener, writer, commands))
         self.process.start()
         writer.close()
-        orders.close()
-        self.asked_at: float | None = None
+        commands.close()
+        self.terminated_at: float | None = None
         self.ready = False
-        self.pause_s = pause_s
-        """Before another is started in its place, if this one does not start."""
-        self.next_at: float | None = None
-        """When that will be, once it has not."""
+        self.retry_delay_s = retry_delay_s
+        """The wait before it is replaced, if it does not start."""
+        self.retry_at: float | None = None
+        """When it will be replaced, once it has failed to start."""
 
     @property
-    def serves(self) -> bool:
+    def is_serving(self) -> bool:
         return self.ready and self.process.is_alive()
 
-    def look(self) -> None:
-        """Notice whether the worker has become ready."""
+    def poll(self) -> None:
+        """Update `ready`."""
         if not self.ready:
             with contextlib.suppress(EOFError, OSError):
                 self.ready = self._reader.poll() and self._reader.recv() == "ready"
 
-    def ask_to_end(self) -> None:
+    def terminate(self) -> None:
         if self.process.is_alive():
             self.process.terminate()
-            self.asked_at = self.asked_at or time.monotonic()
+            self.terminated_at = self.terminated_at or time.monotonic()
 
-    def hurry(self) -> None:
+    def force_exit(self) -> None:
         with contextlib.suppress(OSError):
-            self._orders.send("hurry")
+            self._commands.send("force exit")
 
     def close(self) -> None:
         self.process.join()
         self._reader.close()
-        self._orders.close()
+        self._commands.close()
         self.process.close()
 
 
-def _work(config: ServerConfig, listener: socket.socket, writer: Connection, orders: Connection) -> None:
-    """Run in the worker: serve, and tell the parent when serving has begun."""
+def _work(config: ServerConfig, listener: socket.socket, writer: Connection, commands: Connection) -> None:
+    """Serve, in the worker process, and tell the parent when it is ready."""
     config.configure_logging()
 
-    def tell() -> None:
+    def report_ready() -> None:
         with contextlib.suppress(OSError):
             writer.send("ready")
             writer.close()
 
-    server = Server(config, on_ready=tell)
-    threading.Thread(target=_obey, args=(orders, server), daemon=True).start()
+    server = Server(config, on_ready=report_ready)
+    threading.Thread(target=_obey_parent, args=(commands, server), daemon=True).start()
     server.run(sockets=[listener])
     if server.exit_code:
         sys.exit(server.exit_code)
 
 
-def _obey(orders: Connection, server: Server) -> None:
-    """Hurry when the parent says so; drain when it is gone, for nobody would replace this worker, or stop it."""
+def _obey_parent(commands: Connection, server: Server) -> None:
+    """Exit at once if the parent says so; drain if the parent has died, because nothing else would stop this worker."""
     try:
-        orders.recv()
+        commands.recv()
     except (EOFError, OSError):
         os.kill(os.getpid(), signal.SIGTERM)
     else:
-        server.hurry(signal.SIGTERM)
+        server.force_exit_now(signal.SIGTERM)
 
 
 class Supervisor:
     """Keeps `config.workers` workers serving on *listener*.
 
-    SIGTERM and SIGINT drain all of them at once; a second one ends at once. SIGHUP replaces them one
-    after the other, each when its successor serves. One that dies is replaced; when that fails it is
-    tried again, as long as another one serves.
+    SIGTERM and SIGINT drain all of them at the same time; a second signal ends them at once. SIGHUP replaces them one
+    by one, each when its successor is ready. A worker that dies is replaced; if its replacement does not start, it is
+    tried again as long as another worker serves.
     """
 
     def __init__(self, config: ServerConfig, listener: socket.socket) -> None:
         self._config = config
         self._listener = listener
         self._workers: list[_Worker] = []
-        self._ending = 0
-        self._restart = False
+        self._signals = 0
+        self._restart_requested = False
         self._signal = 0
         self._to_replace: list[_Worker] = []
         self._successor: _Worker | None = None
@@ -131,128 +131,135 @@ class Supervisor:
         Raises:
             SystemExit: Workers cannot start (3), or a second signal came (128 and its number).
         """
-        with _handlers(self._on_end, self._on_hangup):
+        with _handlers(self._on_exit_signal, self._on_hangup):
             self._workers = [self._start() for _ in range(self._config.workers)]
             try:
-                self._watch_start()
-                while not self._ending:
+                self._wait_until_ready()
+                while not self._signals:
                     self._tick()
             finally:
-                self._end()
-        if self._ending > 1:
+                self._stop()
+        if self._signals > 1:
             sys.exit(128 + self._signal)
 
-    def _on_end(self, number: int, frame: FrameType | None) -> None:
-        self._ending += 1
+    def _on_exit_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
         self._signal = number
 
     def _on_hangup(self, number: int, frame: FrameType | None) -> None:
-        self._restart = True
+        self._restart_requested = True
 
-    def _start(self, *, pause_s: float = _FIRST_PAUSE_S) -> _Worker:
-        return _Worker(self._config, self._listener, pause_s=pause_s)
+    def _start(self, *, retry_delay_s: float = _FIRST_RETRY_S) -> _Worker:
+        return _Worker(self._config, self._listener, retry_delay_s=retry_delay_s)
 
-    def _watch_start(self) -> None:
-        """Wait until all workers serve; one that fails now would fail again."""
-        while not self._ending:
+    def _wait_until_ready(self) -> None:
+        """Wait until all workers are ready. One that fails now would fail again, so it ends the server."""
+        while not self._signals:
             for worker in self._workers:
-                worker.look()
+                worker.poll()
                 if not worker.process.is_alive():
-                    _logger.error("A worker did not start; stopping.")
+                    _logger.error("A worker did not start; the server stops.")
                     raise SystemExit(STARTUP_FAILURE)
             if all(worker.ready for worker in self._workers):
-                _logger.info("%d workers serve", len(self._workers))
+                _logger.info("%d workers are ready", len(self._workers))
                 return
             self._pause()
 
     def _tick(self) -> None:
         self._replace_dead()
-        if self._restart:
-            self._restart = False
+        if self._restart_requested:
+            self._restart_requested = False
             if self._successor is not None:
-                # It has been started before, perhaps from what is to be replaced.
-                self._dismiss(self._successor)
+                # It was started before the signal, perhaps from the old code.
+                self._retire_successor(self._successor)
             self._to_replace = list(self._workers)
-        self._roll()
+        self._step_rolling_restart()
         self._pause()
 
     def _replace_dead(self) -> None:
         for index, worker in enumerate(self._workers):
-            worker.look()
+            worker.poll()
             if worker.process.is_alive():
                 continue
             if worker.ready:
                 _logger.error("Worker %s died with exit code %s", worker.process.pid, worker.process.exitcode)
-            elif worker.next_at is None:
-                if not any(other.serves for other in self._workers):
-                    _logger.error("A worker did not start; stopping.")
+            elif worker.retry_at is None:
+                if not any(other.is_serving for other in self._workers):
+                    _logger.error("A worker did not start; the server stops.")
                     raise SystemExit(STARTUP_FAILURE)
-                _logger.error("Worker %s did not start; another try in %g s", worker.process.pid, worker.pause_s)
-                worker.next_at = time.monotonic() + worker.pause_s
+                _logger.error(
+                    "Worker %s did not start; the next attempt is in %g s", worker.process.pid, worker.retry_delay_s
+                )
+                worker.retry_at = time.monotonic() + worker.retry_delay_s
                 continue
-            elif time.monotonic() < worker.next_at:
+            elif time.monotonic() < worker.retry_at:
                 continue
-            pause_s = _FIRST_PAUSE_S if worker.ready else min(2 * worker.pause_s, _LONGEST_PAUSE_S)
+            retry_delay_s = _FIRST_RETRY_S if worker.ready else min(2 * worker.retry_delay_s, _LONGEST_RETRY_S)
             worker.close()
             if worker in self._to_replace:
                 self._to_replace.remove(worker)
-            self._workers[index] = successor = self._start(pause_s=pause_s)
-            _logger.info("It is replaced by worker %s", successor.process.pid)
+            self._workers[index] = successor = self._start(retry_delay_s=retry_delay_s)
+            _logger.info("Worker %s replaces it", successor.process.pid)
 
-    def _roll(self) -> None:
-        """Go one step further in replacing workers: a successor first, then its predecessor drains."""
+    def _step_rolling_restart(self) -> None:
+        """Take the next step in replacing workers: start a successor, then drain its predecessor."""
         for worker in list(self._retiring):
-            if self._is_over(worker):
+            if self._has_ended(worker):
                 self._retiring.remove(worker)
                 if not self._to_replace and self._successor is None:
                     _logger.info("Rolling restart finished")
         if self._successor is not None:
-            self._successor.look()
+            self._successor.poll()
             if self._successor.ready and self._to_replace:
                 old = self._to_replace.pop(0)
                 self._workers[self._workers.index(old)] = self._successor
                 self._successor = None
-                old.ask_to_end()
+                old.terminate()
                 self._retiring.append(old)
             elif not self._successor.process.is_alive():
-                _logger.error("A new worker did not start; the rolling restart stops, the old workers serve on.")
-                self._dismiss(self._successor)
+                _logger.error(
+                    "A new worker did not start; the rolling restart stops, and the old workers go on serving."
+                )
+                self._retire_successor(self._successor)
                 self._to_replace = []
             elif not self._to_replace:
-                # The last one died, and has been replaced.
-                self._dismiss(self._successor)
+                # The last worker to be replaced has died, and was replaced.
+                self._retire_successor(self._successor)
         elif self._to_replace and not self._retiring:
             self._successor = self._start()
 
-    def _dismiss(self, successor: _Worker) -> None:
-        successor.ask_to_end()
+    def _retire_successor(self, successor: _Worker) -> None:
+        successor.terminate()
         self._retiring.append(successor)
         self._successor = None
 
-    def _is_over(self, worker: _Worker) -> bool:
-        """Return whether a worker that was asked to end has; one that takes too long is killed."""
+    def _has_ended(self, worker: _Worker) -> bool:
+        """Return whether a terminated worker has ended; kill it if it takes too long."""
         if not worker.process.is_alive():
             worker.close()
             return True
-        if worker.asked_at is not None and time.monotonic() - worker.asked_at > self._config.drain_s + _GRACE_S:
+        if (
+            worker.terminated_at is not None
+            and time.monotonic() - worker.terminated_at > self._config.drain_s + _GRACE_S
+        ):
             worker.process.kill()
         return False
 
-    def _end(self) -> None:
-        # Else whoever connects while the workers drain would be kept waiting, and reset in the end.
+    def _stop(self) -> None:
+        # Otherwise a client that connects while the workers drain would wait, and be reset in the end.
         self._listener.close()
-        left = [*self._workers, *self._retiring, *([self._successor] if self._successor else [])]
-        for worker in left:
-            worker.ask_to_end()
-        hurried = False
-        while left:
-            if self._ending > 1 and not hurried:
-                hurried = True
-                for worker in left:
-                    worker.hurry()
-            left = [worker for worker in left if not self._is_over(worker)]
-            if left:
-                wait_for_any([worker.process.sentinel for worker in left], _TICK_S)
+        running = [*self._workers, *self._retiring, *([self._successor] if self._successor else [])]
+        for worker in running:
+            worker.terminate()
+        forced = False
+        while running:
+            if self._signals > 1 and not forced:
+                forced = True
+                for worker in running:
+                    worker.force_exit()
+            running = [worker for worker in running if not self._has_ended(worker)]
+            if running:
+                wait_for_any([worker.process.sentinel for worker in running], _TICK_S)
 
     def _pause(self) -> None:
         wait_for_any([worker.process.sentinel for worker in self._workers if worker.process.is_alive()], _TICK_S)

@@ -1,8 +1,7 @@
-"""Tests of WebSocket APIs: an in-process client, a live server, and a pytest plugin with both as fixtures.
+"""What tests of WebSocket APIs need: an in-process client, a live server, their fixtures, and ``check_broker()``.
 
-``check_broker`` is for those who write a broker for the hub.
-
-Names are loaded on first use, so that pytest can load the plugin without paying for Falcon and uvicorn.
+Must not know ``falconws.server``. Names are loaded on first use, so that pytest loads the plugin without importing
+Falcon and uvicorn.
 """
 
 from __future__ import annotations

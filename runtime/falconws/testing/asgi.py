@@ -23,11 +23,11 @@ Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 Send = Callable[[Event], Awaitable[None]]
 ASGIApp = Callable[..., Awaitable[None]]
-"""Any ASGI application. Its parameters are left open: frameworks annotate them in ways that do not fit one another."""
+"""Any ASGI application. Parameters have no types, because frameworks annotate them in incompatible ways."""
 
 _MACHINERY = {"falcon", "falconws"}
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-"""Where code comes from that tells a tester less about the application than the application's own does."""
+"""Folders of code that is not the application's own."""
 
 
 def check_app(app: object) -> None:
@@ -40,7 +40,7 @@ def check_app(app: object) -> None:
     try:
         signature = inspect.signature(app)
     except ValueError:
-        # Callables written in C do not always tell; the first call will.
+        # Some callables written in C have no signature; the first call shows whether they fit.
         return
     try:
         signature.bind(None, None, None)
@@ -61,7 +61,7 @@ def check_timeout(timeout: float) -> float:
 def suspended_at(task: asyncio.Task[Any] | None) -> str:
     """Return where *task* waits, as ", at chat.py:17 in on_websocket: `await queue.get()`"; empty if unknown.
 
-    That is the innermost line of the application's own, not of Falcon or another installed package.
+    That is the innermost line of the application's own code, not of an installed package.
     """
     found: FrameType | None = None
     coroutine = task.get_coro() if task is not None and not task.done() else None

@@ -1,6 +1,6 @@
 """The in-process client: HTTP through Falcon's own test conductor, WebSockets through :mod:`.websocket`.
 
-Owns the lifespan around a test and the defaults of its requests. Knows nothing of ASGI's events.
+Owns the lifespan around a test and the defaults of its requests. Knows nothing of ASGI events.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ __all__ = ("Client", "ClientWebSocket", "HandshakeDenied")
 
 
 class Client(falcon.testing.ASGIConductor):
-    """Talks to an ASGI application in process: no server, no network, no waiting without an end.
+    """Calls an ASGI application in process: without a server or a network, and with a limit on every wait.
 
-    ``async with Client(app) as client`` runs the application's lifespan around the block; without ``async
-    with`` no lifespan runs. Beside :meth:`websocket` there is all of ``falcon.testing.ASGIConductor``:
-    ``simulate_get()`` and so on, within the same time limit.
+    ``async with Client(app) as client`` runs the application's lifespan around the block; without ``async with`` no
+    lifespan runs. Besides :meth:`websocket` it has all methods of ``falcon.testing.ASGIConductor``, such as
+    ``simulate_get()``, within the same time limit.
 
     Args:
         app: Any ASGI application.
-        headers: Sent with every request and handshake, unless the call names another value.
+        headers: Sent with every request and handshake, unless the call gives another value.
         timeout: Seconds that a single wait may take: start-up, handshake, receive, end of the responder,
             response, shutdown.
         backlog: How many messages may wait in either direction. An application that sends more waits in its
-            send until the test receives, as it would for a slow reader; ``backlog=1`` shows what it does then.
+            send until the test receives, as with a slow client; ``backlog=1`` shows what it does then.
         media_handlers: Used by ``send_media`` and ``receive_media`` instead of JSON and MessagePack.
 
     Raises:
@@ -73,7 +73,7 @@ class Client(falcon.testing.ASGIConductor):
         }
         self._lifespan: Lifespan | None = None
         self._connections: WeakSet[Connection] = WeakSet()
-        # The base class tells an application by counting the names of its arguments, which fails for some.
+        # The base class counts the arguments of an application, which fails for some.
         super().__init__(Exchange(app, {}), headers)
         self.app = app  # type: ignore[assignment]
 
@@ -86,9 +86,9 @@ class Client(falcon.testing.ASGIConductor):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        """Shut the application down, also after an error. Raises like ``Lifespan.shutdown``.
+        """Shut the application down, even after an error. Raises like ``Lifespan.shutdown``.
 
-        WebSockets that other tasks still hold open are closed with 1012 before, as a server does.
+        First closes WebSockets that other tasks still hold open with 1012, as a server does.
         """
         lifespan, self._lifespan = self._lifespan, None
         assert lifespan is not None
@@ -101,7 +101,7 @@ class Client(falcon.testing.ASGIConductor):
         except Exception as failure:
             if error is None:
                 raise
-            error.add_note(f"Besides, the app's shutdown raised {type(failure).__name__}: {failure}")
+            error.add_note(f"The app's shutdown also raised {type(failure).__name__}: {failure}")
         return False
 
     def websocket(  # type: ignore[override]
@@ -118,21 +118,21 @@ class Client(falcon.testing.ASGIConductor):
     ) -> AbstractAsyncContextManager[ClientWebSocket]:
         """Open a WebSocket for the length of an ``async with`` block.
 
-        Leaving the block closes with 1000 if it is still open, and waits until the responder has ended.
+        At the end of the block it is closed with 1000 if it is still open; then the block waits for the responder.
 
         Args:
             path: Plain or percent-encoded; may carry a query string.
             subprotocols: Offered to the application, in order of preference.
-            headers: Sent besides those of the handshake itself, or instead of them.
-            origin: The Origin header; ``None`` sends none, as clients outside of browsers do.
+            headers: Added to those of the handshake, or replace them.
+            origin: The Origin header; ``None`` sends none, like a client that is not a browser.
             query_string: Without the question mark.
-            root_path: Where the application is mounted; handed on as it is, the path is not changed.
+            root_path: Where the application is mounted; passed as it is, without a change of the path.
             scheme: ``ws`` or ``wss``.
             timeout: Seconds for each wait on this connection instead of the client's.
 
         Raises:
             HandshakeDenied: The application answered with an HTTP response.
-            TimeoutError: The handshake was not answered, or the responder did not end; says where it waits.
+            TimeoutError: The handshake was not answered, or the responder did not end; the message says where it waits.
             Exception: The error that escaped from the application.
         """
         limit = self.timeout if timeout is None else check_timeout(timeout)
@@ -153,10 +153,10 @@ class Client(falcon.testing.ASGIConductor):
         return connect(connection, limit, self._media_handlers)
 
     async def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
-        """Do what the base class does, within :attr:`timeout` and with the lifespan's state in the scope.
+        """Call the base class's method, within :attr:`timeout` and with the lifespan's state in the scope.
 
         Raises:
-            TimeoutError: The response was not complete in time; for a stream, it had not begun.
+            TimeoutError: The response was not complete in time, or, for a stream, had not begun.
             Exception: The error that escaped from the application.
         """
         exchange, conductor = self._exchange(kwargs)
@@ -167,9 +167,9 @@ class Client(falcon.testing.ASGIConductor):
     def simulate_get_stream(  # type: ignore[override]
         self, path: str = "/", **kwargs: Any
     ) -> AbstractAsyncContextManager[falcon.testing.StreamedResult]:
-        """Do what the base class does; the begin and the end of the stream are each within :attr:`timeout`.
+        """Call the base class's method; the stream must begin, and end, within :attr:`timeout`.
 
-        Reading from the stream is Falcon's, and has no time limit.
+        Reads from the stream have no time limit.
         """
         exchange, conductor = self._exchange(kwargs)
         return exchange.stream(self.timeout, conductor.simulate_get_stream(path, **kwargs))

@@ -1,7 +1,7 @@
-"""One WebSocket connection as an ASGI server handles it, without a network in between.
+"""One WebSocket connection as an ASGI server handles it, without a network.
 
-Owns the application's task, the order of events, flow control, and how the connection ended. Knows nothing of
-media, of time limits, or of Falcon.
+Owns the application's task, the order of events, flow control, and how the connection was closed. Knows nothing of
+media, time limits or Falcon.
 
 Source: ASGI "HTTP & WebSocket ASGI Message Format", version 2.5, and its extension "Websocket Denial Response".
 """
@@ -22,7 +22,7 @@ from .asgi import ASGIApp, Event, Scope, suspended_at
 __all__ = ("Accepted", "ClientGoneError", "Connection", "Denied", "Ended")
 
 _MAX_DENIAL_BYTES = 16 * 2**20
-"""A denial's body is handed over whole; an application that streams without end must not fill the memory."""
+"""A denial's body is kept whole; an application that streams without end must not fill the memory."""
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -53,7 +53,7 @@ class Ended:
 
 
 class ClientGoneError(OSError):
-    """What ``send`` raises once the connection has ended (ASGI "Disconnected Client - send exception")."""
+    """Raised by ``send`` once the connection has ended (ASGI "Disconnected Client - send exception")."""
 
 
 class _State(Enum):
@@ -80,7 +80,7 @@ class Connection:
     messages: deque[str | bytes]
     """What the application has sent and the client has not yet taken."""
     failure: BaseException | None
-    """What escaped from the application, or how it broke the protocol (even if it swallowed that error)."""
+    """The exception that the application raised, or how it broke the protocol (even if it caught that error)."""
 
     def __init__(self, app: ASGIApp, scope: Scope, backlog: int) -> None:
         self.answer = None
@@ -103,7 +103,7 @@ class Connection:
     # The client's side.
 
     def start(self) -> None:
-        """Call the application in a task of its own."""
+        """Call the application in a new task."""
         self._task = asyncio.create_task(self._run(), name=f"responder of {self.path}")
 
     @property
@@ -117,19 +117,19 @@ class Connection:
         return self._task is not None and self._task.done()
 
     @property
-    def has_room(self) -> bool:
-        """Whether a message to the application need not wait, or would not arrive any more."""
+    def has_capacity(self) -> bool:
+        """Whether a message to the application need not wait. True after the end, when no message arrives any more."""
         return len(self._incoming) < self._backlog or self._state is _State.CLOSED
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until *condition* holds; it is asked again whenever something happened."""
+        """Wait until *condition* is true. It is called again whenever something has happened."""
         while not condition():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             await waiter
 
     def deliver(self, message: str | bytes) -> None:
-        """Put a message of the client's before the application."""
+        """Let the application receive *message* from the client."""
         self._incoming.append(
             {"type": "websocket.receive", "text": message}
             if isinstance(message, str)
@@ -138,25 +138,25 @@ class Connection:
         self._changed()
 
     def take(self) -> str | bytes:
-        """Return the next message of the application's, and make room for another."""
+        """Return the application's next message, and let it send another."""
         message = self.messages.popleft()
         self._changed()
         return message
 
     def leave(self, code: int, reason: str = "") -> None:
-        """End the connection from the client's side; nothing happens when it has ended."""
+        """End the connection from the client's side. Does nothing when it has ended."""
         if self._state is not _State.CLOSED:
             if self._state is _State.OPEN:
                 self.ended = Ended(code, reason)
             self.messages.clear()
             self._end(code, reason)
 
-    async def end(self, patience: float) -> None:
-        """Wait at most *patience* seconds for the application to return, cancel it, and wait as long again."""
+    async def end(self, timeout: float) -> None:
+        """Wait at most *timeout* seconds for the application to return, cancel it, and wait as long again."""
         if self._task is not None and not self._task.done():
-            await asyncio.wait({self._task}, timeout=patience)
+            await asyncio.wait({self._task}, timeout=timeout)
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=patience)
+            await asyncio.wait({self._task}, timeout=timeout)
 
     def raise_failure(self) -> NoReturn:
         """Raise :attr:`failure`, and remember that the test has seen it."""
@@ -165,7 +165,7 @@ class Connection:
         raise self.failure
 
     def doing(self) -> str:
-        """Return what the application does at the moment, as the end of a sentence."""
+        """Return what the application is doing, as the end of a sentence."""
         if self.finished:
             return "the app has returned"
         parts = [self._state.value]
@@ -181,14 +181,14 @@ class Connection:
         try:
             await self._app(self._scope, self._receive, self._send)
         except ClientGoneError:
-            # Servers take this for the normal end of an application that only sends.
+            # To a server, this is the normal end of an application that only sends.
             pass
         except (asyncio.CancelledError, KeyboardInterrupt):
             if self._state is not _State.CLOSED:
                 self._fail(RuntimeError(f"The app's task for {self.path} was cancelled."))
             raise
         except BaseException as error:
-            # Also what pytest.fail() and sys.exit() raise: it belongs into the test, not into the event loop.
+            # What pytest.fail() and sys.exit() raise belongs in the test too, and not in the event loop.
             if self.failure is None:
                 self._fail(error)
         finally:
@@ -209,7 +209,7 @@ class Connection:
             self._state = _State.HANDSHAKE
             return {"type": "websocket.connect"}
         if self._disconnect_delivered:
-            await self._violation("called receive() after 'websocket.disconnect'; a server would wait for ever")
+            await self._violation("called receive() after 'websocket.disconnect'; on a server it would wait for ever")
         self._receivers += 1
         try:
             await self.until(lambda: self._incoming)
@@ -318,7 +318,7 @@ class Connection:
     async def _violation(self, what: str) -> NoReturn:
         error = RuntimeError(f"The app broke the ASGI protocol on {self.path}: it {what}.")
         self._fail(error)
-        # As for sends after the end: also an application that swallows this stays cancellable.
+        # As for sends after the end: an application that catches this must stay cancellable.
         await asyncio.sleep(0)
         raise error
 

@@ -1,7 +1,7 @@
-"""One HTTP request to the application under test, with an end to the wait for its response.
+"""One HTTP request to the application under test, with a limit on the wait for its response.
 
-Owns what Falcon's conductor leaves open: the lifespan's state in the scope, the time limit, and an error that
-comes before a streamed response has begun (for which the conductor would wait for ever).
+Owns what Falcon's conductor lacks: the lifespan's state in the scope, the time limit, and errors that are raised before
+a streamed response has begun (the conductor would wait for ever). Knows nothing of WebSockets.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Exchange:
-    """The application, watched during one request."""
+    """The application during one request."""
 
     def __init__(self, app: ASGIApp, state: dict[str, Any]) -> None:
         self._app = app
@@ -64,7 +64,7 @@ class Exchange:
             if not response.done():
                 response.cancel()
                 if self._task is not None:
-                    # The conductor leaves it running when it waits for a stream to begin.
+                    # The conductor does not end it while a stream has not begun.
                     self._task.cancel()
                 tasks = {response} if self._task is None else {response, self._task}
                 await asyncio.wait(tasks, timeout=timeout)
@@ -83,7 +83,7 @@ class Exchange:
         finally:
             try:
                 async with asyncio.timeout(timeout):
-                    # Shielded, so that what the responder waits for can still be told when the time is over.
+                    # Shielded, so that the error can say where the responder waits.
                     await asyncio.shield(leaving := asyncio.ensure_future(request.__aexit__(None, None, None)))
             except TimeoutError:
                 where = suspended_at(self._task)

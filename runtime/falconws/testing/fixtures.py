@@ -1,7 +1,7 @@
-"""The fixtures of the pytest plugin; both need a fixture ``app`` that returns the application under test.
+"""The fixtures of the pytest plugin. They need a fixture ``app`` that returns the application under test.
 
-Where another plugin has taken their names, import them in a conftest.py:
-``from falconws.testing.fixtures import client, live_server``.
+Where another plugin has fixtures of the same names, import these in a conftest.py:
+``from falconws.testing.fixtures import client, live_server``. Imports neither Falcon nor uvicorn until one is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ("client", "falconws_app", "live_server")
 
 @pytest.fixture
 def falconws_app(request: pytest.FixtureRequest) -> Any:
-    """The application under test: what the project's fixture ``app`` returns."""
+    """The application under test, from the project's fixture ``app``."""
     try:
         return request.getfixturevalue("app")
     except pytest.FixtureLookupError as error:

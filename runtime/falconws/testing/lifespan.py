@@ -1,6 +1,6 @@
 """The server's side of ASGI's lifespan protocol, in process.
 
-Owns the start and the end of an application, each within a time limit. Knows nothing of connections.
+Owns start-up and shutdown of an application, each within a time limit. Knows nothing of connections.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ __all__ = ("Lifespan", "LifespanError")
 
 
 class LifespanError(RuntimeError):
-    """The application failed to start or to shut down; the message is its own, or says what it did wrong."""
+    """The application failed to start or to shut down. The message is its own, or says what it did wrong."""
 
 
 class Lifespan:
     """Starts and stops one application.
 
-    An application that raises for the scope, or returns, before it has asked for an event does not speak the
-    protocol; it is served without, as every ASGI server does. One that fails later has failed, and its error is
-    raised, where servers guess that it does not speak the protocol either.
+    An application that raises or returns before it has received an event does not support the protocol, and is
+    served without it, as by every ASGI server. The error of one that fails later is raised; some servers would then
+    also conclude that it does not support the protocol.
 
     Source: ASGI "Lifespan Protocol".
     """
 
     state: dict[str, Any]
-    """What the application put there during start-up; each connection gets a shallow copy."""
+    """Set by the application during start-up; each connection gets a shallow copy."""
 
     def __init__(self, app: ASGIApp, timeout: float) -> None:
         self.state = {}
@@ -42,12 +42,12 @@ class Lifespan:
         self._failure: Exception | None = None
 
     async def startup(self) -> None:
-        """Return when the application has started, or does not speak the protocol.
+        """Return when the application has started, or does not support the protocol.
 
         Raises:
             LifespanError: It reported a failure.
             TimeoutError: It did neither in time.
-            Exception: The error that escaped from it.
+            Exception: The error that it raised.
         """
         self._task = asyncio.create_task(self._run())
         await self._phase("startup")
@@ -61,7 +61,7 @@ class Lifespan:
             await self.cancel()
 
     async def cancel(self) -> None:
-        """End the application's lifespan task without a word to it."""
+        """Cancel the application's lifespan task."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=self._timeout)
@@ -109,8 +109,8 @@ class Lifespan:
         kind = event["type"]
         if kind not in _ORDER or kind in self._answers or not _ORDER[kind] <= self._answers:
             raise LifespanError(
-                f"The app sent {kind!r} out of order in the lifespan scope. An app that does not speak "
-                "the lifespan protocol raises an exception when scope['type'] is 'lifespan'."
+                f"The app sent {kind!r} out of order in the lifespan scope. An app that does not support "
+                "the lifespan protocol must raise an exception when scope['type'] is 'lifespan'."
             )
         self._answers.add(kind)
         if kind.endswith(".failed"):

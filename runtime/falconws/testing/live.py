@@ -1,6 +1,6 @@
-"""The live server: the application on a real uvicorn and a real socket, for the length of a ``with`` block.
+"""The live server: the application on a real uvicorn and a real socket, for the duration of a ``with`` block.
 
-Owns the server's thread, its start and its end, each within a time limit. Knows nothing of WebSockets.
+Owns the server's thread, and its start and stop, each within a time limit. Knows nothing of WebSockets.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _HOST = "127.0.0.1"
 
 
 class LiveServer:
-    """Serves an application with uvicorn on a free loopback port, in a thread with an event loop of its own.
+    """Serves an application with uvicorn on a free loopback port, in a thread with its own event loop.
 
-    An exception that escapes from the application, be it from its lifespan, from a request or from a WebSocket, is
-    raised when the block is left (an OSError is not: servers raise it into responders whose client is gone).
-    Everything the test should not know it can take out of :attr:`errors`.
+    An exception that the application raises, in its lifespan, a request or a WebSocket, is raised again at the end of
+    the block. An OSError is not: servers raise it in responders whose client is gone. A test removes the errors that
+    it expects from :attr:`errors`.
 
     Args:
         app: Any ASGI application.
-        timeout: Seconds that the start, and the end, may each take.
+        timeout: Seconds that the start, and the stop, may each take.
         uvicorn_options: Further arguments of ``uvicorn.Config``, such as ``ws="wsproto"``.
 
     Raises:
@@ -39,7 +39,7 @@ class LiveServer:
     """
 
     errors: list[Exception]
-    """What has escaped from the application since the start."""
+    """What the application has raised since the start."""
 
     def __init__(self, app: ASGIApp, *, timeout: float = 10.0, **uvicorn_options: Any) -> None:
         check_app(app)
@@ -59,7 +59,7 @@ class LiveServer:
     def port(self) -> int:
         """The TCP port. Raises RuntimeError outside of the ``with`` block."""
         if not self._port:
-            raise RuntimeError("The LiveServer has a port inside its 'with' block only.")
+            raise RuntimeError("The LiveServer has a port only inside its 'with' block.")
         return self._port
 
     @property
@@ -78,13 +78,13 @@ class LiveServer:
         Raises:
             LifespanError: The application reported that it cannot start.
             TimeoutError: It was not ready in time.
-            Exception: What escaped from the application's lifespan.
+            Exception: What the application's lifespan raised.
         """
         if self._thread is not None:
-            raise RuntimeError("A LiveServer runs once; make another one.")
+            raise RuntimeError("A LiveServer runs only once; create another one.")
         self._socket = socket.create_server((_HOST, 0))
         try:
-            # No logging configuration: uvicorn's own would take its messages away from pytest's caplog.
+            # Without a logging configuration: with uvicorn's own, its messages would not reach pytest's caplog.
             config = uvicorn.Config(
                 self._observed,
                 **{
@@ -103,7 +103,7 @@ class LiveServer:
                 self._port = self._socket.getsockname()[1]
                 return self
             where = suspended_at(self._lifespan_task)
-            self._stop(patience=self._timeout if in_time else 0)
+            self._stop(self._timeout if in_time else 0)
         finally:
             if not self._port:
                 self._socket.close()
@@ -117,16 +117,16 @@ class LiveServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the server: clients are closed with 1012, responders cancelled after a second, the lifespan ended.
+        """Stop the server: close clients with 1012, cancel responders after a second, and end the lifespan.
 
         Raises:
             LifespanError: The application reported that it failed to shut down.
-            TimeoutError: The server has not ended in time; its thread is left behind.
-            Exception: What escaped from the application.
+            TimeoutError: The server has not stopped in time; its thread goes on.
+            Exception: What the application raised.
         """
         self._port = 0
         try:
-            late = self._stop(patience=self._timeout)
+            late = self._stop(self._timeout)
             if late is not None:
                 raise TimeoutError(f"The live server has not ended within {self._timeout:g} s{late}.")
             self._raise_errors()
@@ -137,7 +137,7 @@ class LiveServer:
         except Exception as failure:
             if error is None:
                 raise
-            error.add_note(f"Besides, the live server raised {type(failure).__name__}: {failure}")
+            error.add_note(f"The live server also raised {type(failure).__name__}: {failure}")
 
     def _raise_errors(self) -> None:
         if self.errors:
@@ -154,13 +154,13 @@ class LiveServer:
         finally:
             self._server.settled.set()
 
-    def _stop(self, patience: float) -> str | None:
-        """Stop the thread; return ``None``, or where the lifespan waits if that took more than *patience* seconds."""
+    def _stop(self, timeout: float) -> str | None:
+        """Stop the thread; return ``None``, or where the lifespan waits if that took more than *timeout* seconds."""
         assert self._server is not None
         assert self._thread is not None
         assert self._socket is not None
         self._server.should_exit = True
-        self._thread.join(patience)
+        self._thread.join(timeout)
         try:
             if not self._thread.is_alive():
                 return None
@@ -200,14 +200,14 @@ class LiveServer:
         try:
             await self._app(scope, observed_receive, observed_send)
         except Exception as error:
-            # Before the first event this says that the app does not speak the protocol (ASGI "Lifespan Protocol").
+            # Raised before the first event, it means that the app does not support lifespan (ASGI "Lifespan Protocol").
             if asked and not self._lifespan_message:
                 self.errors.append(error)
             raise
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which tells when it has started, and can be cancelled from another thread."""
+    """uvicorn's server, with an event for its start, and a way to cancel it from another thread."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -1,6 +1,6 @@
-"""The connection scope of a WebSocket handshake, made from what a test says about it.
+"""The connection scope of a WebSocket handshake, made from the arguments of a test.
 
-Owns quoting, and the headers that a client has to send. Knows nothing of the connection that follows.
+Owns quoting and the headers that a client must send. Knows nothing of the connection that follows.
 
 Source: ASGI "Websocket Connection Scope", version 2.5; RFC 6455 section 4.1.
 """
@@ -20,7 +20,7 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 _HOST = "localhost"
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""What header names and subprotocols consist of (RFC 9110 section 5.6.2)."""
+"""The syntax of header names and subprotocols (RFC 9110 section 5.6.2)."""
 
 
 def handshake_scope(
@@ -32,7 +32,7 @@ def handshake_scope(
     subprotocols: Iterable[str],
     headers: list[tuple[str, str]],
 ) -> Scope:
-    """Return the scope that the arguments stand for. Raises ValueError for what no client could send."""
+    """Return the scope for the arguments. Raises ValueError for what no client could send."""
     if isinstance(subprotocols, str):
         raise ValueError(f"Give the subprotocols as a list: [{subprotocols!r}].")
     subprotocols = list(subprotocols)
@@ -64,7 +64,7 @@ def handshake_scope(
 
 
 def _quoted(text: str) -> str:
-    """Return *text* with what may not stand in a request target percent-encoded, and the rest as it is."""
+    """Return *text* with the characters that a request target may not have percent-encoded."""
     return quote(re.sub(r"%(?![0-9A-Fa-f]{2})", "%25", text), safe="/?:@!$&'()*+,;=~-._%")
 
 

@@ -1,6 +1,6 @@
-"""The client's end of one WebSocket: what a test sends and receives, and the time limit on each wait.
+"""The client's end of one WebSocket: what a test sends and receives, and the time limit of each wait.
 
-Knows nothing of the order of ASGI's events, nor of the lifespan.
+Knows nothing of the order of ASGI events, nor of the lifespan.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ MediaHandlers = Mapping[WebSocketPayloadType, TextBaseHandlerWS | BinaryBaseHand
 
 _TEXT, _BINARY = WebSocketPayloadType.TEXT, WebSocketPayloadType.BINARY
 _LAST_WORDS_S = 1.0
-"""How long a responder may take to end, at most, when the test has failed already."""
+"""How long a responder may take to end when the test has failed already."""
 
 
 class HandshakeDenied(Exception):  # noqa: N818 (the issue's and the proposal's word)
-    """The application answered the handshake with an HTTP response instead of an upgrade.
+    """The application answered the handshake with an HTTP response, and not with an upgrade.
 
-    Without a response of its own (``ws.close()`` before accept) it is an empty 403, as on every ASGI server.
+    For ``ws.close()`` before ``accept()`` that is an empty 403, as on every ASGI server.
     """
 
     status: int
     headers: dict[str, str]
-    """By lower-case name; the values of a repeated header are joined by ", "."""
+    """Values by lower-case name; those of a repeated header are joined by ", "."""
     body: bytes
 
     def __init__(self, path: str, status: int, headers: dict[str, str], body: bytes) -> None:
@@ -65,10 +65,10 @@ class HandshakeDenied(Exception):  # noqa: N818 (the issue's and the proposal's 
 
 
 class ClientWebSocket:
-    """The client's end of one WebSocket, made by :meth:`Client.websocket`.
+    """The client's end of one WebSocket, from :meth:`Client.websocket`.
 
-    Every method that waits raises TimeoutError when its time is over, and the error that escaped from the
-    application if one did.
+    Every method that waits raises TimeoutError when its time is over. If the application has raised an exception,
+    every such method raises that.
     """
 
     subprotocol: str | None
@@ -85,21 +85,21 @@ class ClientWebSocket:
 
     @property
     def closed(self) -> bool:
-        """Whether either side has ended the connection; messages that came before may still wait."""
+        """Whether either side has ended the connection. Earlier messages may still wait."""
         return self._connection.ended is not None
 
     @property
     def close_code(self) -> int | None:
-        """The close code of the side that ended the connection, or ``None`` while it is open."""
+        """The close code, or ``None`` while the connection is open."""
         return self._connection.ended.code if self._connection.ended else None
 
     @property
     def close_reason(self) -> str | None:
-        """The reason beside :attr:`close_code`; empty when none was given."""
+        """The close reason, empty when there was none, or ``None`` while the connection is open."""
         return self._connection.ended.reason if self._connection.ended else None
 
     async def send_text(self, payload: str) -> None:
-        """Send a TEXT message. Waits while the application has left a whole backlog unread.
+        """Send a TEXT message. Waits while the application has a full backlog of unread messages.
 
         Raises:
             WebSocketDisconnected: The connection has ended.
@@ -126,10 +126,10 @@ class ClientWebSocket:
         """Return the payload of the next message, which is TEXT.
 
         Args:
-            timeout: Seconds to wait; ``None`` stands for the client's. No message is lost by waiting in vain.
+            timeout: Seconds to wait; ``None`` means the client's limit. A timeout loses no message.
 
         Raises:
-            WebSocketDisconnected: The connection has ended, and every message before that was received.
+            WebSocketDisconnected: The connection has ended, and every earlier message was received.
             PayloadTypeError: The message is BINARY; it has been consumed.
         """
         message = await self._receive(timeout)
@@ -156,7 +156,7 @@ class ClientWebSocket:
         return handler.deserialize(message)  # type: ignore[arg-type]
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        """Iterate over the media received; ends when the connection does, whatever the close code."""
+        """Iterate over received media until the connection ends, whatever the close code."""
         while True:
             try:
                 media = await self.receive_media()
@@ -165,26 +165,26 @@ class ClientWebSocket:
             yield media
 
     async def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
-        """Close with *code* and *reason*; ``None`` sends no code, so that the application sees 1005.
+        """Close with *code* and *reason*; ``None`` sends no code, so that the application gets 1005.
 
-        Nothing happens when the connection has ended. Leaving the context waits for the responder, this does not.
+        Does nothing when the connection has ended. Does not wait for the responder; the end of the block does.
 
         Raises:
-            ValueError: A close frame cannot carry that code or reason (RFC 6455 section 7.4).
+            ValueError: A close frame cannot have that code or reason (RFC 6455 section 7.4).
         """
         if code is not None:
             check_close(code, reason)
         self._connection.leave(CloseCode.NO_STATUS if code is None else code, reason)
 
     async def drop(self) -> None:
-        """Vanish without a closing handshake, as when the network fails: the application sees 1006."""
+        """Drop the connection without a closing handshake, as a network failure does: the application gets 1006."""
         self._connection.leave(CloseCode.ABNORMAL)
 
     async def wait_closed(self, timeout: float | None = None) -> int:
         """Return the close code, once the connection has ended. Earlier messages can still be received.
 
         Args:
-            timeout: Seconds to wait; ``None`` stands for the client's.
+            timeout: Seconds to wait; ``None`` means the client's limit.
         """
         connection = self._connection
         await self._wait(lambda: connection.ended or connection.failure, "the app has not closed", timeout)
@@ -221,18 +221,19 @@ class ClientWebSocket:
             connection.raise_failure()
 
     async def _abort(self, error: BaseException) -> None:
-        """End everything because *error* leaves the context; what else went wrong becomes a note on it."""
+        """End everything because *error* leaves the block. Another failure becomes a note on it."""
         connection = self._connection
         connection.leave(CloseCode.ABNORMAL if connection.answer is None else CloseCode.NORMAL)
-        patient = isinstance(error, Exception)
-        await connection.end(min(self._timeout, _LAST_WORDS_S) if patient else 0)
+        await connection.end(min(self._timeout, _LAST_WORDS_S) if isinstance(error, Exception) else 0)
         failure = connection.failure
         if failure is not None and not connection.failure_raised and failure is not error:
-            error.add_note(f"Besides, the app raised {type(failure).__name__} on {connection.path}: {failure}")
+            error.add_note(f"The app also raised {type(failure).__name__} on {connection.path}: {failure}")
 
     async def _send(self, message: str | bytes) -> None:
         connection = self._connection
-        await self._wait(lambda: connection.has_room or connection.failure, "the app has not received a message", None)
+        await self._wait(
+            lambda: connection.has_capacity or connection.failure, "the app has not received a message", None
+        )
         self._check_open()
         connection.deliver(message)
 
@@ -269,7 +270,7 @@ class ClientWebSocket:
 async def connect(
     connection: Connection, timeout: float, media_handlers: MediaHandlers
 ) -> AsyncIterator[ClientWebSocket]:
-    """Perform the handshake, hand out the client's end, and see to it that the responder ends."""
+    """Perform the handshake, yield the client's end, and make sure that the responder ends."""
     ws = ClientWebSocket(connection, timeout, media_handlers)
     try:
         await ws._handshake()

@@ -23,7 +23,7 @@ from tests.cli.recorder import one_line_error, tree
 
 ECHO = PurePosixPath("demo/resources/echo.py")
 TEST = PurePosixPath("tests/resources/test_echo.py")
-IN_THE_WAY = ("add-resource", "echo")
+IN_THE_WAY = ("add-resource", "echo", "--no-http")
 MINE = "# My own.\n"
 
 

@@ -169,7 +169,7 @@ def test_upgrade_without_the_package_leaves_out_what_it_made_and_says_so(shell: 
     template = "project/full/%package%/routes.py.jinja"
     own = demo / ".falconws/templates" / template
     own.parent.mkdir(parents=True)
-    last = 'app.add_route("/echo", EchoResource())\n'
+    last = 'app.add_route("/healthz", HealthResource())\n'
     own.write_text((find_root() / template).read_text().replace(last, f"{last}    # Nothing more.\n"))
     check = shell("upgrade", "--check", PYTHONPATH="")
     assert (check.returncode, left_out in check.stdout) == (ExitCode.UPGRADE_AVAILABLE, True)

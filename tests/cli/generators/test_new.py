@@ -38,7 +38,7 @@ def write_presets(text: str) -> Path:
 
 def recipe(root: Path) -> tuple[str, dict[str, object]]:
     """Return the command line that the project remembers, and the options of its recipe."""
-    (operation,) = json.loads((root / ".falconws" / "manifest.json").read_text())["operations"]
+    operation, *_ = json.loads((root / ".falconws" / "manifest.json").read_text())["operations"]
     return operation["command"], operation["recipe"]["options"]
 
 

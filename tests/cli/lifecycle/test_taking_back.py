@@ -90,9 +90,8 @@ def test_undo_again_and_again_ends_with_the_new_project(run: Run, tmp_path: Path
     for state in reversed(states[:-1]):
         do(run, "undo")
         assert snapshot(demo) == state
-    message = do(run, "undo", code=ExitCode.USAGE)
-    assert "`falconws new demo` made" in message
-    assert snapshot(demo) == states[0]
+    assert "Taking back: falconws add-resource echo" in do(run, "undo", code=ExitCode.LEFT_TO_DO)
+    assert "`falconws new demo` made" in do(run, "undo", code=ExitCode.USAGE)
 
 
 @pytest.mark.parametrize("thing", THINGS)
@@ -225,7 +224,7 @@ def test_code_that_uses_what_goes_is_named(run: Run, demo: Path) -> None:
     output = do(run, "destroy", "resource", "chat", code=ExitCode.LEFT_TO_DO)
     for number in (1, 2):
         assert f"demo/resources/hall.py:{number} still imports demo.resources.chat, which is gone" in output
-    assert "demo/lobby.py:2 still imports demo.resources.chat, which is gone: see to it yourself." in output
+    assert "demo/lobby.py:2 still imports demo.resources.chat, which is gone: edit it by hand." in output
 
 
 def test_a_dependency_stays_for_as_long_as_something_needs_it(run: Run, demo: Path) -> None:
@@ -281,7 +280,7 @@ def test_lines_that_were_added_by_hand_are_taken_out(run: Run, demo: Path) -> No
 
 def test_overwritten_files_come_back_with_undo(run: Run, demo: Path) -> None:
     before = snapshot(demo)
-    do(run, "add-resource", "echo", "--force")
+    do(run, "add-resource", "echo", "--no-http", "--force")
     assert snapshot(demo) != before
     do(run, "undo")
     assert snapshot(demo) == before
@@ -357,8 +356,8 @@ def test_a_file_that_another_thing_has_too_stays(run: Run, demo: Path) -> None:
     do(run, "add-resource", "ticker")
     manifest = demo / ".falconws" / "manifest.json"
     document = json.loads(manifest.read_text())
-    shared = {"demo/resources/chat.py": document["operations"][1]["files"]["demo/resources/chat.py"]}
-    document["operations"][2]["files"] |= shared
+    shared = {"demo/resources/chat.py": document["operations"][2]["files"]["demo/resources/chat.py"]}
+    document["operations"][3]["files"] |= shared
     manifest.write_text(json.dumps(document))
     do(run, "destroy", "resource", "ticker")
     assert not (demo / "demo" / "resources" / "ticker.py").exists()
@@ -395,8 +394,8 @@ def test_json_for_machines(run: Run, demo: Path) -> None:
     status = json.loads(do(run, "status", "--json"))
     assert status["counts"] == {"intact": 19, "edited": 1, "missing": 0, "conflict": 0}
     assert status["destroyed"] == "falconws destroy resource chat"
-    assert status["operations"][1]["taken_back"] is True
-    assert status["operations"][1]["files"] == [{"path": "demo/resources/chat.py", "state": "edited"}]
+    assert status["operations"][2]["taken_back"] is True
+    assert status["operations"][2]["files"] == [{"path": "demo/resources/chat.py", "state": "edited"}]
 
 
 def test_status_tells_edited_from_missing_and_from_registered(run: Run, demo: Path) -> None:
@@ -498,3 +497,16 @@ def test_a_manifest_cannot_reach_out_of_the_project(run: Run, demo: Path, tmp_pa
     result = run("undo", "--force", cwd="demo")
     assert result.exit_code == ExitCode.FAILURE
     assert outside.exists()
+
+
+def test_the_resource_that_a_project_starts_with_goes_like_any_other(run: Run, demo: Path) -> None:
+    before = without_memory(demo)
+    output = do(run, "destroy", "resource", "EchoResource", code=ExitCode.LEFT_TO_DO)
+    assert "unregister  the route /echo from demo/routes.py" in output
+    assert "README.md:16 still mentions /echo, which is gone: edit it by hand.\n" in output
+    after = without_memory(demo)
+    assert before.keys() - after.keys() == {"demo/resources/echo.py", "tests/resources/test_echo.py"}
+    assert [path for path, data in after.items() if b"echo" in data.lower()] == ["README.md"]
+    assert "up to date" in do(run, "upgrade", "--check")
+    do(run, "undo")
+    assert without_memory(demo) == before

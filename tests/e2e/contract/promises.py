@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Middleware and origins": {
         "middleware": "`process_request_ws` and `process_resource_ws` with the proposal's signatures and Falcon's",
+        "asgi-middleware": "ASGI middleware around the app sees, and may change, every event in both directions",
         "middleware-refuses": "Middleware may close before the responder runs",
         "origins": "`allowed_origins`: same origin, exact origins, subdomains, everybody; look-alikes are refused",
         "origins-unset": "Without `allowed_origins` everybody is let in, and one warning in the log says so",

@@ -1,7 +1,8 @@
-"""Middleware in both dialects: the proposal's and Falcon's."""
+"""Middleware in both dialects, the proposal's and Falcon's, and ASGI middleware around the application."""
 
 from __future__ import annotations
 
+import msgpack
 import pytest
 
 from .client import Peer
@@ -50,3 +51,58 @@ async def test_middleware_may_add_parameters(peer: Peer) -> None:
     await peer.refused("echo", additional_headers={"X-Middleware": "params"})
     await peer.left()
     assert peer.log == [("ERROR", True)]
+
+
+# Each method of a WebSocket that takes or sends an event; accept() is in all of them.
+ASKED = {
+    "text": ("question", "answered public"),
+    "timeout": ("question", "answered public"),
+    "data": (b"question", b"answered public"),
+    "media": ('"question"', '"answered public"'),
+    "binary-media": (msgpack.packb("question"), msgpack.packb("answered public")),
+    "iteration": ('"question"', '"answered public"'),
+    "iter-text": ("question", "answered public"),
+    "iter-data": (b"question", b"answered public"),
+    "task-scope": ("question", "answered public"),
+}
+
+
+@pytest.mark.promise("asgi-middleware")
+@pytest.mark.parametrize("via", ASKED)
+async def test_asgi_middleware_sees_and_changes_every_message(peer: Peer, via: str) -> None:
+    question, answer = ASKED[via]
+    connection = await peer.connect("wrapped", f"via={via}")
+    # One that the responder waits for, and several that wait for the responder.
+    for count in (1, 5):
+        for _ in range(count):
+            await connection.send(question)
+        for _ in range(count):
+            assert await peer.receive(connection) == answer
+    await connection.close()
+    audit = await peer.saw("audited")
+    assert audit["received"]["websocket.receive"] == 6
+    assert audit["received"]["websocket.disconnect"] >= 1
+    assert (audit["sent"]["websocket.accept"], audit["sent"]["websocket.send"]) == (1, 6)
+
+
+@pytest.mark.promise("asgi-middleware")
+async def test_asgi_middleware_sees_a_close(peer: Peer) -> None:
+    connection = await peer.connect("wrapped", "via=close")
+    assert await peer.receive(connection) == "public"
+    assert (await peer.closed(connection))[0] == 4000
+    assert (await peer.saw("audited"))["sent"] == {"websocket.accept": 1, "websocket.send": 1, "websocket.close": 1}
+
+
+@pytest.mark.promise("asgi-middleware")
+async def test_asgi_middleware_sees_a_refusal(peer: Peer) -> None:
+    await peer.refused("wrapped", "via=deny")
+    sent = (await peer.saw("audited"))["sent"]
+    response = {"websocket.http.response.start": 1, "websocket.http.response.body": 1}
+    assert sent in (response, {"websocket.close": 1})
+
+
+@pytest.mark.promise("asgi-middleware")
+async def test_asgi_middleware_sees_the_disconnect_of_a_responder_that_only_waits(peer: Peer) -> None:
+    connection = await peer.connect("wrapped", "via=wait")
+    await connection.close(4321)
+    assert (await peer.saw("audited"))["received"] == {"websocket.connect": 1, "websocket.disconnect": 1}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.hub.nats_cluster import NatsCluster
+from tests.e2e.hub.serve_process import Serve, ServiceProcess
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, ValkeyCluster
-from tests.e2e.hub.serving import Serve, ServiceProcess
 
 KINDS: dict[str, type[BrokerServer]] = {"redis": Valkey, "nats": Nats}
 

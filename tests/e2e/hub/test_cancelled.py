@@ -12,8 +12,8 @@ from falconws.hub import HistoryLimits, Publication
 from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.nats.session import NatsSession
 from falconws.hub.brokers.redis.broker import RedisBroker
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 
 kinds = pytest.mark.parametrize("kind", ["redis", "nats"])

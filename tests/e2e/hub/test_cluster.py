@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Valkey
 from tests.e2e.hub.test_faults import Publisher, last_word, publishing
 from tests.e2e.hub.valkey_cluster import DEBUGGING, ChangingCluster

@@ -16,7 +16,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from falconws.hub import BrokerUnavailable, HistoryLimits
-from tests.e2e.hub.observer import (
+from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import (
     SLACK_S,
     TIMEOUT_S,
     WAIT_S,
@@ -26,9 +27,8 @@ from tests.e2e.hub.observer import (
     publish_until_told,
     until_health,
 )
-from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.serve_process import Serve
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey, ValkeyCluster
-from tests.e2e.hub.serving import Serve
 
 kinds = pytest.mark.parametrize("kind", ["redis", "nats"])
 PAUSE_S = 30

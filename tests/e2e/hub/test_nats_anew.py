@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from falconws import Gap, Message
-from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import TIMEOUT_S, WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 
 

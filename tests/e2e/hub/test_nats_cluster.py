@@ -13,7 +13,7 @@ from falconws.hub import HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.testing.brokers import BrokerFactory, history_knows_what_was_delivered
 from tests.e2e.hub.nats_cluster import NatsCluster
-from tests.e2e.hub.observer import WAIT_S, following, make_hub, until_health
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats
 from tests.e2e.hub.test_contract import Check, checks
 from tests.e2e.hub.test_faults import last_word, publishing

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from falconws.hub import Position
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 
 FOREIGN: list[tuple[bytes, bytes, str | bytes, str | None]] = [

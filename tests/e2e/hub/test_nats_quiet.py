@@ -12,14 +12,13 @@ import pytest
 from falconws.hub import History, HistoryLimits, Position, Publication
 from falconws.hub.brokers.nats import hub_streams as streams
 from falconws.hub.brokers.nats.broker import NatsBroker
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 TTL_S = 6.0
 ANCHOR = b"Falconws-Anchor: 1\r\n"
-"""As processes with falconws 0.2 write it."""
 
 
 class Recorder:
@@ -177,8 +176,8 @@ async def test_an_anchor_stands_for_the_last_message(nats: Nats) -> None:
         await stream.delete(last.offset)
         assert told(await broker.history("room", last)) == (True, [], last.offset)
         assert told(await broker.history("room", first)) == (False, [], last.offset)
-        # A position of falconws 0.2, and one of the future.
-        assert told(await broker.history("room", Position(last.epoch, anchor))) == (True, [], last.offset)
+        # The anchor's own number is the position of no publication; neither is one of the future.
+        assert told(await broker.history("room", Position(last.epoch, anchor))) == (False, [], last.offset)
         assert told(await broker.history("room", Position(last.epoch, anchor + 1))) == (False, [], last.offset)
         async with started(NatsBroker(f"{nats.url}?prefix={prefix}")) as (other, others_sink):
             assert await other.subscribe("room") == last
@@ -194,7 +193,7 @@ async def test_an_anchor_stands_for_the_last_message(nats: Nats) -> None:
 
 
 async def test_an_anchor_that_says_no_more_stands_for_itself(nats: Nats) -> None:
-    """As processes with falconws 0.2 write them, and whatever else others may write."""
+    """As in a room without messages, and where another program has written nonsense."""
     prefix = "anchors"
     stream = Stream(nats, prefix)
     async with started(NatsBroker(f"{nats.url}?prefix={prefix}")) as (broker, _):

@@ -16,8 +16,8 @@ import trustme
 
 from falconws import Hub
 from falconws.hub import BrokerUnavailable
-from tests.e2e.hub.observer import TIMEOUT_S, WAIT_S, following, until_health
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import TIMEOUT_S, WAIT_S, following, until_health
 from tests.e2e.hub.servers import Nats
 
 Start = Callable[..., Nats]
@@ -129,5 +129,5 @@ async def test_a_file_of_credentials_is_used_and_needed(start_broker: Start, tmp
 
 
 def test_a_file_of_credentials_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no file of credentials at .*/absent"):
+    with pytest.raises(ValueError, match=r"the credentials file .*/absent does not exist"):
         Hub(f"nats://127.0.0.1:4222?credentials={tmp_path / 'absent'}")

@@ -8,8 +8,8 @@ import contextlib
 import pytest
 
 from falconws import Hub
-from tests.e2e.hub.observer import WAIT_S
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import WAIT_S
 from tests.e2e.hub.servers import BrokerServer
 from tests.runtime.hub.scripted import SlowSocket
 
@@ -36,7 +36,9 @@ async def stopped(task: asyncio.Task[None]) -> None:
 
 
 @brokers
-async def test_who_goes_away_while_joining_is_not_present(kind: str, request: pytest.FixtureRequest) -> None:
+async def test_a_client_that_disconnects_while_joining_is_not_present(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
     server: BrokerServer = request.getfixturevalue(kind)
     async with Hub(server.url, lease_s=LEASE_S) as hub, hub.subscribe(SlowSocket(), "joining"):
 
@@ -53,7 +55,7 @@ async def test_who_goes_away_while_joining_is_not_present(kind: str, request: py
 
 
 @brokers
-async def test_who_is_cancelled_while_leaving_leaves_all_rooms(kind: str, request: pytest.FixtureRequest) -> None:
+async def test_a_cancelled_leave_leaves_all_rooms(kind: str, request: pytest.FixtureRequest) -> None:
     server: BrokerServer = request.getfixturevalue(kind)
     rooms = ["leaving 1", "leaving 2", "leaving 3"]
     async with (

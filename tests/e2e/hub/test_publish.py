@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import falconws
-from tests.e2e.hub.observer import WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.ports import free_port
 
@@ -77,7 +77,7 @@ def test_in_a_project_its_own_variable_names_the_broker(valkey: Valkey, tmp_path
             2,
             "decode_responses is set by the hub; leave it out",
         ),
-        (["room", "x", "--url", "rediss://h?ssl_cert_reqs=maybe"], 2, "redis-py does not take these parameters: "),
+        (["room", "x", "--url", "rediss://h?ssl_cert_reqs=maybe"], 2, "redis-py does not accept these parameters: "),
         (["room", "x", "--url", "redis://:s3cret@h/1?db=2"], 2, "redis://h/1: two databases"),
         (["room", "x", "--url", "MEMORY://"], 2, "memory://, which stays inside of the server's process"),
         (["room", "{", "--json", "--url", "redis://localhost"], 2, "MESSAGE is not JSON: "),

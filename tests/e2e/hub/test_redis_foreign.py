@@ -10,7 +10,7 @@ import pytest
 
 from falconws.hub import Hub, Position
 from falconws.hub.brokers.redis.broker import RedisBroker
-from tests.e2e.hub.observer import WAIT_S, Follower, following, make_hub
+from tests.e2e.hub.recorder import WAIT_S, Follower, following, make_hub
 from tests.e2e.hub.servers import Valkey
 
 CHANNEL = "falconws:{%s}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from falconws.hub import BrokerUnavailable
-from tests.e2e.hub.observer import WAIT_S, make_hub
+from tests.e2e.hub.recorder import WAIT_S, make_hub
 from tests.e2e.hub.servers import Valkey
 
 

@@ -14,10 +14,10 @@ import pytest
 from falconws.hub import BrokerUnavailable, HistoryLimits, Position
 from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.redis.broker import RedisBroker
-from falconws.hub.brokers.redis.connection import Line
+from falconws.hub.brokers.redis.connection import Pipeline
 from falconws.hub.brokers.redis.url import RedisUrl
-from tests.e2e.hub.observer import WAIT_S, following, make_hub, publish_until_told
 from tests.e2e.hub.proxy import Proxy
+from tests.e2e.hub.recorder import WAIT_S, following, make_hub, publish_until_told
 from tests.e2e.hub.servers import Valkey
 from tests.e2e.hub.test_cancelled import Recorder
 from tests.ports import free_port
@@ -31,8 +31,8 @@ async def proxy(valkey: Valkey) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-def open_line(port: int, timeout_s: float = WAIT_S) -> Line:
-    return Line(RedisUrl(f"redis://127.0.0.1:{port}").connection(timeout_s=timeout_s), timeout_s)
+def open_pipeline(port: int, timeout_s: float = WAIT_S) -> Pipeline:
+    return Pipeline(RedisUrl(f"redis://127.0.0.1:{port}").connection(timeout_s=timeout_s), timeout_s)
 
 
 async def soon(awaitable: Any) -> Any:
@@ -41,10 +41,10 @@ async def soon(awaitable: Any) -> Any:
 
 
 async def test_answers_behind_a_cancelled_command_go_to_those_who_asked(valkey: Valkey) -> None:
-    line, chance = open_line(valkey.port), random.Random(1)
+    pipeline, chance = open_pipeline(valkey.port), random.Random(1)
     try:
         for _ in range(50):
-            answers = [(f"{number}", line.execute("ECHO", f"{number}")) for number in range(20)]
+            answers = [(f"{number}", pipeline.execute("ECHO", f"{number}")) for number in range(20)]
             for _ in range(chance.randrange(4)):
                 await asyncio.sleep(0)
             for _, answer in chance.sample(answers, 7):
@@ -53,26 +53,26 @@ async def test_answers_behind_a_cancelled_command_go_to_those_who_asked(valkey: 
                 if not answer.cancelled():
                     assert await soon(answer) == sent.encode()
     finally:
-        await asyncio.wait({line.close()}, timeout=WAIT_S)
+        await asyncio.wait({pipeline.close()}, timeout=WAIT_S)
 
 
 async def test_an_error_goes_to_who_asked_and_the_line_goes_on(valkey: Valkey) -> None:
-    line = open_line(valkey.port)
+    pipeline = open_pipeline(valkey.port)
     try:
-        first, wrong, gone, last = (line.execute(*c.split()) for c in ("ECHO 1", "NONSENSE", "NONSENSE", "ECHO 2"))
+        first, wrong, gone, last = (pipeline.execute(*c.split()) for c in ("ECHO 1", "NONSENSE", "NONSENSE", "ECHO 2"))
         gone.cancel()
         assert (await soon(first), await soon(last)) == (b"1", b"2")
         with pytest.raises(Exception, match="unknown command"):
             await wrong
     finally:
-        await asyncio.wait({line.close()}, timeout=WAIT_S)
+        await asyncio.wait({pipeline.close()}, timeout=WAIT_S)
 
 
 async def test_a_connection_that_is_lost_before_the_answers_ends_all_that_is_under_way(proxy: Proxy) -> None:
-    line = open_line(proxy.port)
-    assert await soon(line.execute("ECHO", "1")) == b"1"
+    pipeline = open_pipeline(proxy.port)
+    assert await soon(pipeline.execute("ECHO", "1")) == b"1"
     proxy.hold()
-    answers = [line.execute("ECHO", "2") for _ in range(100)]
+    answers = [pipeline.execute("ECHO", "2") for _ in range(100)]
     answers[50].cancel()
     await asyncio.sleep(0)
     proxy.cut()
@@ -80,14 +80,14 @@ async def test_a_connection_that_is_lost_before_the_answers_ends_all_that_is_und
         if not answer.cancelled():
             with pytest.raises(ConnectionError):
                 await soon(answer)
-    assert line.ended
-    await asyncio.wait({line.close()}, timeout=WAIT_S)
+    assert pipeline.ended
+    await asyncio.wait({pipeline.close()}, timeout=WAIT_S)
 
 
 async def test_closed_before_it_was_opened_a_line_answers_too(valkey: Valkey) -> None:
-    line = open_line(valkey.port)
-    answer = line.execute("PING")
-    line.close()
+    pipeline = open_pipeline(valkey.port)
+    answer = pipeline.execute("PING")
+    pipeline.close()
     with pytest.raises(ConnectionError):
         await soon(answer)
 

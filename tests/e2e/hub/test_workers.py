@@ -15,9 +15,9 @@ import httpx
 import pytest
 import websockets
 
-from tests.e2e.hub.observer import WAIT_S, make_hub
+from tests.e2e.hub.recorder import WAIT_S, make_hub
+from tests.e2e.hub.serve_process import Serve
 from tests.e2e.hub.servers import BrokerServer
-from tests.e2e.hub.serving import Serve
 
 CLIENTS = 200
 """On each of two servers."""

@@ -123,3 +123,10 @@ async def settle() -> None:
     """Let everything run that can run without time passing."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until *condition* is true."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)

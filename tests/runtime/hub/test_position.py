@@ -17,7 +17,7 @@ def test_text_and_back(epoch: str, offset: int) -> None:
 
 
 @given(st.text(max_size=100))
-def test_what_a_client_makes_up_is_a_position_or_a_value_error(text: str) -> None:
+def test_any_text_is_a_position_or_a_value_error(text: str) -> None:
     try:
         position = Position.parse(text)
     except ValueError:
@@ -30,7 +30,7 @@ def test_what_a_client_makes_up_is_a_position_or_a_value_error(text: str) -> Non
     "text",
     ["", ":", "e:", ":1", "1", "e:-1", "e:+1", "e: 1", "e:1 ", "e:١", "e:²", "e:1.0", "é:1", "e\n:1"],
 )
-def test_texts_that_are_no_positions(text: str) -> None:
+def test_texts_that_are_not_positions(text: str) -> None:
     with pytest.raises(ValueError, match=r"^Not a position"):
         Position.parse(text)
 

@@ -1,17 +1,20 @@
-"""Who is present, as one process keeps it; what brokers promise is in ``brokers`` and ``tests/e2e/hub``."""
+"""Who is present, as one process keeps it; the promises of brokers are tested in ``brokers`` and ``tests/e2e/hub``."""
 
 import asyncio
+import logging
+import traceback
 
 import pytest
 
-from falconws import BrokerUnavailable, Hub
+from falconws import BrokerUnavailable, HistoryLimits, Hub
 from falconws.hub import Sink
 from falconws.hub.brokers.memory import MemoryBroker
+from falconws.hub.presence import Roster
 
 from .scripted import ScriptedConnection, ScriptedSocket, settle
 
 
-async def test_whoever_is_joining_when_the_hub_stops_is_no_ghost() -> None:
+async def test_a_member_that_joins_while_the_hub_stops_is_removed() -> None:
     class Held(MemoryBroker):
         """Answers a join when it is told to; a leave takes its time."""
 
@@ -44,7 +47,7 @@ async def test_whoever_is_joining_when_the_hub_stops_is_no_ghost() -> None:
             await entering
 
 
-async def test_leaving_waits_for_no_broker_that_is_known_to_be_away() -> None:
+async def test_leaving_does_not_wait_for_an_unreachable_broker() -> None:
     class Away(MemoryBroker):
         """Says that it is, and never answers then."""
 
@@ -69,3 +72,93 @@ async def test_leaving_waits_for_no_broker_that_is_known_to_be_away() -> None:
         broker.back.set()
         await settle()
         assert await hub.present("room") == {}
+
+
+class SlowBroker(MemoryBroker):
+    """Takes the list of members at once, and hands it out when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__("memory://", history=HistoryLimits())
+        self.asked = 0
+        self.permits = asyncio.Semaphore(0)
+        self.problem: Exception | None = None
+
+    async def members(self, room: str) -> dict[str, bytes]:
+        self.asked += 1
+        members = await super().members(room)
+        await self.permits.acquire()
+        if self.problem is not None:
+            raise self.problem
+        return members
+
+
+async def test_the_result_of_an_earlier_call_is_not_used() -> None:
+    broker = SlowBroker()
+    roster = Roster(broker)
+    await broker.join("room", "ada", "1", b"null", 30)
+    first = asyncio.create_task(roster.members("room"))
+    await settle()
+    await broker.join("room", "bob", "2", b'{"colour": "red"}', 30)
+    later = [asyncio.create_task(roster.members("room")) for _ in range(20)]
+    await settle()
+    broker.permits.release()
+    assert await first == {"ada": None}
+    broker.permits.release()
+    everybody = {"ada": None, "bob": {"colour": "red"}}
+    assert await asyncio.gather(*later) == [everybody] * 20
+    assert broker.asked == 2
+    answers = [task.result() for task in later]
+    answers[0].clear()
+    assert answers[1] == everybody
+
+
+async def test_the_next_caller_repeats_a_call_that_was_cancelled() -> None:
+    broker = SlowBroker()
+    roster = Roster(broker)
+    tasks = [asyncio.create_task(roster.members("room")) for _ in range(3)]
+    await settle()
+    tasks[0].cancel()
+    await settle()
+    assert broker.asked == 2
+    broker.permits.release()
+    assert await asyncio.gather(*tasks[1:]) == [{}, {}]
+    assert broker.asked == 2
+
+
+async def test_all_callers_receive_the_error_of_a_broker_and_later_ones_ask_again() -> None:
+    broker = SlowBroker()
+    roster = Roster(broker)
+    broker.problem = BrokerUnavailable("gone")
+    tasks = [asyncio.create_task(roster.members("room")) for _ in range(20)]
+    await settle()
+    broker.permits.release()
+    await asyncio.wait(tasks)
+    assert all(task.exception() is broker.problem for task in tasks)
+    assert broker.asked == 1
+    # Who is told last is not told of all the others.
+    assert len(traceback.extract_tb(broker.problem.__traceback__)) < 10
+    broker.problem = None
+    broker.permits.release()
+    assert await roster.members("room") == {}
+
+
+async def test_calls_for_different_rooms_run_concurrently() -> None:
+    broker = SlowBroker()
+    roster = Roster(broker)
+    slow = asyncio.create_task(roster.members("one"))
+    await settle()
+    other = asyncio.create_task(roster.members("two"))
+    await settle()
+    assert broker.asked == 2
+    broker.permits.release()
+    broker.permits.release()
+    assert await slow == await other == {}
+
+
+async def test_info_that_is_not_json_is_none_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    broker = SlowBroker()
+    await broker.join("room", "ada", "1", b"{", 30)
+    broker.permits.release()
+    with caplog.at_level(logging.WARNING, "falconws.hub"):
+        assert await Roster(broker).members("room") == {"ada": None}
+    assert "'ada'" in caplog.text

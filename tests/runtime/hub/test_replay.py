@@ -60,7 +60,7 @@ async def leave(*clients: Client) -> None:
         await client.leave()
 
 
-async def test_clients_that_come_back_at_once_ask_once_and_miss_nothing() -> None:
+async def test_clients_that_resume_together_request_the_history_once_and_miss_nothing() -> None:
     broker = SlowBroker()
     async with Hub(broker) as hub:
         start = await hub.publish("room", "0")
@@ -83,7 +83,7 @@ async def test_clients_that_come_back_at_once_ask_once_and_miss_nothing() -> Non
         await leave(*early, *late)
 
 
-async def test_clients_of_a_room_that_has_begun_anew_do_not_ask_one_after_the_other() -> None:
+async def test_clients_with_positions_of_an_old_epoch_share_a_request() -> None:
     broker = SlowBroker()
     async with Hub(broker) as hub:
         await hub.publish("room", "0")
@@ -100,7 +100,7 @@ async def test_clients_of_a_room_that_has_begun_anew_do_not_ask_one_after_the_ot
             await leave(*clients)
 
 
-async def test_who_gives_up_asking_leaves_the_question_to_the_next() -> None:
+async def test_the_next_caller_repeats_a_call_that_was_cancelled() -> None:
     broker = SlowBroker()
     async with Hub(broker) as hub:
         start = await hub.publish("room", "0")
@@ -116,7 +116,7 @@ async def test_who_gives_up_asking_leaves_the_question_to_the_next() -> None:
         await leave(second, third)
 
 
-async def test_a_broker_that_is_away_is_told_to_all_at_once() -> None:
+async def test_all_waiting_clients_receive_the_error_of_the_broker() -> None:
     broker = SlowBroker()
     async with Hub(broker) as hub:
         start = await hub.publish("room", "0")
@@ -130,7 +130,7 @@ async def test_a_broker_that_is_away_is_told_to_all_at_once() -> None:
         assert all(client.error is broker.problem for client in clients)
 
 
-async def test_what_was_missed_is_encoded_once_for_all_who_share_the_function() -> None:
+async def test_a_replay_is_encoded_once_for_all_that_share_the_function() -> None:
     calls: list[str] = []
 
     def loud(event: object) -> str | None:
@@ -154,10 +154,10 @@ async def test_what_was_missed_is_encoded_once_for_all_who_share_the_function() 
         await leave(*clients, plain)
 
 
-async def test_what_was_encoded_is_kept_only_while_clients_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws.hub.replay._KEPT_S", 0.01)
-    monkeypatch.setattr("falconws.hub.replay._KEPT_MESSAGES", 2)
-    monkeypatch.setattr("falconws.hub.replay._KEPT_BYTES", 100)
+async def test_encoded_events_are_kept_only_while_clients_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falconws.hub.replay._PERIOD_S", 0.01)
+    monkeypatch.setattr("falconws.hub.replay._MAX_MESSAGES", 2)
+    monkeypatch.setattr("falconws.hub.replay._MAX_MESSAGE_BYTES", 100)
     calls: list[str] = []
 
     def count(event: Message | Gap) -> str:
@@ -188,7 +188,7 @@ async def test_what_was_encoded_is_kept_only_while_clients_come_back(monkeypatch
         await leave(client, again)
 
 
-async def test_what_waits_for_many_is_there_once() -> None:
+async def test_an_event_in_many_backlogs_exists_once() -> None:
     async with Hub() as hub:
         start = await hub.publish("room", "0")
         for _ in range(5):
@@ -200,7 +200,7 @@ async def test_what_waits_for_many_is_there_once() -> None:
             clients.append(client)
             await settle()
         # Larger than what is kept for those who come later; all of these wait at the same time.
-        waiting = [outgoing for client in clients for outgoing in client._subscription._backlog or ()]
+        waiting = [outgoing for client in clients for outgoing in client._subscription._subscriber._backlog or ()]
         assert len(waiting) == 100
         assert len(set(map(id, waiting))) == 5
         await leave(*clients)

@@ -87,7 +87,7 @@ async def test_shutdown_runs_also_after_a_failed_test_and_its_error_is_a_note():
     with pytest.raises(AssertionError, match="of the test") as caught:
         async with Client(app_with(shutdown=fail)):
             raise AssertionError("of the test")
-    assert caught.value.__notes__ == ["Besides, the app's shutdown raised ZeroDivisionError: on purpose"]
+    assert caught.value.__notes__ == ["The app's shutdown also raised ZeroDivisionError: on purpose"]
 
 
 async def test_an_error_during_startup_reaches_the_test():

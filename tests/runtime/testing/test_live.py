@@ -190,18 +190,18 @@ def test_the_tests_own_error_comes_first_and_the_servers_is_a_note():
         LiveServer(lifespan_app(shutdown=fail)),
     ):
         raise AssertionError("of the test")
-    assert caught.value.__notes__ == ["Besides, the live server raised ZeroDivisionError: on purpose"]
+    assert caught.value.__notes__ == ["The live server also raised ZeroDivisionError: on purpose"]
 
 
 def test_the_port_is_known_inside_the_block_only(app):
     server = LiveServer(app)
-    with pytest.raises(RuntimeError, match="inside its 'with' block only"):
+    with pytest.raises(RuntimeError, match="only inside its 'with' block"):
         _ = server.ws_url
     with server:
         assert server.port
-    with pytest.raises(RuntimeError, match="inside its 'with' block only"):
+    with pytest.raises(RuntimeError, match="only inside its 'with' block"):
         _ = server.port
-    with pytest.raises(RuntimeError, match="runs once"):
+    with pytest.raises(RuntimeError, match="runs only once"):
         server.__enter__()
 
 

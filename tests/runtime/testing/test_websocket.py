@@ -407,7 +407,7 @@ async def test_the_tests_own_error_comes_first_and_the_apps_is_a_note():
     with pytest.raises(AssertionError, match="of the test") as caught:
         async with Client(failing_app(ACCEPT)).websocket():
             raise AssertionError("of the test")
-    assert caught.value.__notes__ == ["Besides, the app raised BrokenError on /: on purpose"]
+    assert caught.value.__notes__ == ["The app also raised BrokenError on /: on purpose"]
 
 
 async def test_pytest_fail_inside_the_app_fails_the_test():

@@ -1,6 +1,6 @@
-"""The brokers that come with falconws, and which of them a URL means.
+"""The brokers that ship with falconws, and the mapping from a URL's scheme to its broker.
 
-Each is imported when it is asked for: most applications need one, and have its client library only.
+Each adapter is imported when it is needed, with its client library. Nothing here knows rooms' followers or connections.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _BROKERS = {
     **dict.fromkeys(_REDIS, (".redis.broker", "RedisBroker")),
     **dict.fromkeys(("nats", "tls"), (".nats.broker", "NatsBroker")),
 }
-"""The module and the class for each scheme of a URL."""
+"""The module and class for each URL scheme."""
 
 
 def make_broker(url: str, *, history: HistoryLimits | None, timeout_s: float) -> Broker:
-    """Return a broker that is not started yet.
+    """Return a broker for *url* that is not started yet.
 
     Raises:
-        ValueError: There is none for *url*, or a package that it needs is not installed.
+        ValueError: No broker has this scheme, the URL is malformed, or the client library is not installed.
     """
     scheme, rest = split_url(url)
     if scheme not in _BROKERS:

@@ -1,4 +1,4 @@
-"""``memory://``: the broker of a single process, and the default. Nothing leaves the process, nothing outlives it."""
+"""``memory://``: the default broker, for a single process. Nothing leaves the process, and nothing outlives it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from time import monotonic
 from falconws.hub.broker import Entry, Health, History, HistoryLimits, Payload, Publication, Sink
 from falconws.hub.position import Position
 
-__all__ = ("Leases", "Log", "MemoryBroker")
+__all__ = ("Leases", "HistoryLog", "MemoryBroker")
 
 
-class Log:
-    """The offset that a room has reached, and its newest publications.
+class HistoryLog:
+    """The newest offset of a room, and its newest publications.
 
     Args:
-        offset: Where the room begins: the first publication gets the offset after it.
+        offset: Where the room begins; its first publication gets the next offset.
     """
 
     __slots__ = ("_complete_since", "_kept", "offset")
@@ -27,11 +27,11 @@ class Log:
         self.offset = offset
         """The offset of the newest publication."""
         self._complete_since = offset
-        # Most rooms of a process that has many are quiet, and an empty deque takes 0.7 kB.
+        # Most of many rooms are quiet, and an empty deque takes 0.7 kB.
         self._kept: deque[tuple[float, Publication]] | None = None
 
     def append(self, publication: Publication, now: float, limits: HistoryLimits) -> None:
-        """Add the room's newest publication, made at *now* (seconds)."""
+        """Append the room's newest publication, made at *now* (seconds)."""
         self.offset = publication.position.offset
         if not limits.messages:
             self._complete_since = self.offset
@@ -44,7 +44,7 @@ class Log:
         self.expire(now, limits)
 
     def expire(self, now: float, limits: HistoryLimits) -> bool:
-        """Let go of what is older than the limits allow at *now*; return whether nothing is kept any more."""
+        """Remove publications that are too old at *now*; return whether none is left."""
         while self._kept and self._kept[0][0] <= now - limits.age_s:
             self._drop_oldest()
         if not self._kept:
@@ -57,14 +57,14 @@ class Log:
         self._complete_since = publication.position.offset
 
     def after(self, offset: int) -> tuple[list[Publication], bool]:
-        """Return the kept publications after *offset*, in order, and whether they are all that there were."""
+        """Return the kept publications after *offset*, in order, and whether they are complete."""
         complete = self._complete_since <= offset <= self.offset
         if offset > self.offset:
-            # Nobody can have seen what was never published: the caller's past is not this room's.
+            # A position in the future: the caller's past is not this room's.
             offset = -1
         if self._kept is None:
             return [], complete
-        # Offsets of a room have no holes, so where to begin is known.
+        # The offsets of a room have no holes.
         skip = max(0, offset - self._kept[0][1].position.offset + 1)
         return [self._kept[index][1] for index in range(skip, len(self._kept))], complete
 
@@ -146,25 +146,25 @@ class Leases:
 
 
 class _Store:
-    """What brokers share that stand for several processes on one server."""
+    """The state that brokers share which stand for several processes on one server."""
 
     __slots__ = ("brokers", "dormant", "epoch", "forgotten", "presence", "rooms")
 
     def __init__(self) -> None:
         self.epoch = secrets.token_hex(4)
-        self.rooms: dict[str, Log] = {}
+        self.rooms: dict[str, HistoryLog] = {}
         self.dormant: dict[str, float] = {}
-        """When each room with kept messages got its newest, the longest quiet first."""
+        """When each room with kept messages got its newest one, the oldest first."""
         self.forgotten = 0
-        """The highest offset of a room that was forgotten. New rooms begin there, so that a position in a room that is
-        gone never passes for one in its successor, unless it was its very end."""
+        """The highest offset of a room that was forgotten. New rooms begin there, so that a position in the forgotten
+        room is never taken for one in its successor, unless it was the room's end."""
         self.presence: dict[str, Leases] = {}
         self.brokers: list[MemoryBroker] = []
 
-    def log(self, room: str) -> Log:
+    def log(self, room: str) -> HistoryLog:
         log = self.rooms.get(room)
         if log is None:
-            log = self.rooms[room] = Log(self.forgotten)
+            log = self.rooms[room] = HistoryLog(self.forgotten)
         return log
 
     def followed(self, room: str) -> bool:
@@ -179,10 +179,10 @@ class MemoryBroker:
     """A broker in this process's memory; see ``falconws.hub.Broker`` for its methods.
 
     Args:
-        url: ``memory://``; it says nothing more.
+        url: ``memory://``, without anything after it.
         history: How much of each room is kept.
-        timeout_s: Without effect: nothing here waits.
-        shares: Another one whose rooms it takes part in, as two processes do with one server. For tests.
+        timeout_s: Has no effect: nothing here waits.
+        shares: Another broker whose rooms it shares, as two processes share one server. For tests.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ class MemoryBroker:
         self._store: _Store = _Store() if shares is None else shares._store
         self._sink: Sink | None = None
         self.subscribed: set[str] = set()
-        """The rooms whose publications go to the sink."""
+        """The rooms whose publications are delivered."""
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
@@ -214,7 +214,7 @@ class MemoryBroker:
                 self._forget_if_unused(room)
 
     async def health(self) -> Health:
-        return Health(True, "memory: the messages of this process only")
+        return Health(True, "memory: shared by nothing outside of this process")
 
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
         store = self._store
@@ -246,7 +246,7 @@ class MemoryBroker:
         self._forget_dormant(now)
         log = store.rooms.get(room)
         if log is None:
-            log = Log(store.forgotten)
+            log = HistoryLog(store.forgotten)
         else:
             log.expire(now, self._limits)
         same_epoch = since.epoch == store.epoch
@@ -254,7 +254,7 @@ class MemoryBroker:
         return History(publications, Position(store.epoch, log.offset), complete and same_epoch)
 
     def _forget_dormant(self, now: float) -> None:
-        """Let go of rooms in which nothing was published for as long as messages are kept."""
+        """Forget rooms in which nothing was published for as long as messages are kept."""
         dormant = self._store.dormant
         while dormant:
             room, quiet_since = next(iter(dormant.items()))

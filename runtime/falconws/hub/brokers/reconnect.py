@@ -1,6 +1,7 @@
-"""Keeps one line to a broker's server up: session after session, with jittered pauses between the attempts.
+"""Keeps one session with a broker's server: connects, and reconnects with jittered back-off.
 
-Owns when to try, and tells the hub. What a session is (connections, subscriptions, streams) is the adapter's business.
+Owns when to connect, and tells the hub. What a session consists of (connections, subscriptions, streams) is the
+adapter's business.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from falconws.hub.broker import BrokerUnavailable, Sink
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
 
-__all__ = ("Link", "describe")
+__all__ = ("ReconnectLoop",)
 
 _LONGEST_PAUSE_S = 3.0
 _START_S = 2.0
-"""How long start() waits for the first session; it goes on in the background then."""
+"""How long start() waits for the first session; after that it continues in the background."""
 _STOP_S = 1.0
 
 
-class Link:
-    """Runs sessions with a server until it is stopped.
+class ReconnectLoop:
+    """Runs sessions with a server, one after the other, until it is stopped.
 
     Args:
-        name: The server, for messages; without credentials.
-        session: Sets up a session, calls its argument when everything is in place, and returns or raises when the
-            session is lost. It is cancelled by ``stop()``.
+        name: The server without credentials, for messages.
+        session: Sets up a session, calls its argument when the session is ready, and returns the reason or raises when
+            the session is lost. ``stop()`` cancels it.
     """
 
     def __init__(self, name: str, session: Callable[[Callable[[], None]], Awaitable[str]]) -> None:
@@ -35,96 +36,96 @@ class Link:
         self._session = session
         self._sink: Sink | None = None
         self._task: asyncio.Task[None] | None = None
-        self._up = asyncio.Event()
-        self._tried = asyncio.Event()
-        self._was_down = False
+        self._connected = asyncio.Event()
+        self._attempted = asyncio.Event()
+        self._was_lost = False
         self._pauses = _pauses()
         self.problem: str | None = "not started"
-        """Why there is no session, in one line; None when there is one."""
+        """Why there is no session, in one line; None while there is one."""
 
     @property
-    def up(self) -> bool:
-        return self._up.is_set()
+    def connected(self) -> bool:
+        return self._connected.is_set()
 
     async def start(self, sink: Sink) -> None:
-        """Begin; wait a moment for the first session. Who does not wait that long has to stop it."""
+        """Begin to connect, and wait briefly for the first session. A caller that is cancelled must call ``stop()``."""
         self._sink = sink
-        # Another run may be in another event loop.
-        self._up, self._tried = asyncio.Event(), asyncio.Event()
-        self._was_down = False
+        # The previous run may have been in another event loop.
+        self._connected, self._attempted = asyncio.Event(), asyncio.Event()
+        self._was_lost = False
         self._pauses = _pauses()
-        self._task = asyncio.create_task(self._run(sink), name=f"hub link {self.name}")
+        self._task = asyncio.create_task(self._run(sink), name=f"hub connection {self.name}")
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_S):
-                await self._tried.wait()
-        if not self.up and not self._was_down:
-            self._is_down("no answer yet")
+                await self._attempted.wait()
+        if not self.connected and not self._was_lost:
+            self._session_lost("no answer yet")
 
     async def stop(self) -> None:
-        """End the session, and do not wait for a server that does not answer."""
+        """End the session without waiting for a server that does not answer."""
         task, self._task, self._sink = self._task, None, None
         self.problem = "stopped"
-        # Those who wait for a session need not wait any longer.
-        up, self._up = self._up, asyncio.Event()
-        up.set()
+        # Wake those who wait for a session.
+        connected, self._connected = self._connected, asyncio.Event()
+        connected.set()
         if task is not None:
-            # A client library may lose the first: asyncio.wait_for() does, before Python 3.12.
+            # A client library may swallow the first cancellation: asyncio.wait_for() does, before Python 3.12.
             for _ in range(2):
                 task.cancel()
                 await asyncio.wait({task}, timeout=_STOP_S)
                 if task.done():
                     return
 
-    async def wait_up(self, deadline: float) -> None:
+    async def wait_connected(self, deadline: float) -> None:
         """Return when there is a session.
 
         Raises:
-            BrokerUnavailable: There is none at *deadline* (the event loop's clock), or the link is stopped.
+            BrokerUnavailable: There is none at *deadline* (the event loop's clock), or the loop is stopped.
         """
-        if self._up.is_set():
+        if self._connected.is_set():
             return
         if self._task is None:
             raise BrokerUnavailable(f"{self.name}: {self.problem}")
         try:
             async with asyncio.timeout_at(deadline):
-                await self._up.wait()
+                await self._connected.wait()
         except TimeoutError:
             raise BrokerUnavailable(f"{self.name}: {self.problem or 'no answer in time'}") from None
         if self._task is None:
             raise BrokerUnavailable(f"{self.name}: {self.problem}")
 
     async def _run(self, sink: Sink) -> None:
-        def is_up() -> None:
-            # It may have survived its cancellation.
+        def ready() -> None:
+            # This session may have survived its cancellation.
             if self._sink is not sink:
                 raise ConnectionError("stopped")
-            self._is_up()
+            self._session_ready()
 
         while True:
             try:
-                reason = await self._session(is_up)
+                reason = await self._session(ready)
             except Exception as error:
                 reason = describe(error)
             if self._sink is not sink:
                 return
-            self._is_down(reason)
-            self._tried.set()
+            self._session_lost(reason)
+            self._attempted.set()
             await asyncio.sleep(next(self._pauses))
 
-    def _is_up(self) -> None:
+    def _session_ready(self) -> None:
         self._pauses = _pauses()
         self.problem = None
-        self._up.set()
-        self._tried.set()
-        if self._was_down and self._sink is not None:
-            self._was_down = False
+        self._connected.set()
+        self._attempted.set()
+        if self._was_lost and self._sink is not None:
+            self._was_lost = False
             self._sink.restored()
 
-    def _is_down(self, reason: str) -> None:
-        self._up.clear()
+    def _session_lost(self, reason: str) -> None:
+        self._connected.clear()
         self.problem = reason
-        if not self._was_down and self._sink is not None:
-            self._was_down = True
+        if not self._was_lost and self._sink is not None:
+            self._was_lost = True
             self._sink.interrupted(f"{self.name}: {reason}")
 
 

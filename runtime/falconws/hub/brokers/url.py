@@ -1,4 +1,4 @@
-"""What the URLs of all brokers have in common. Pure; what a URL means is the brokers' business."""
+"""Parsing that the URLs of all brokers share. Pure; each broker interprets its own URL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ("describe", "read_host", "read_query", "redact", "split_url")
 
 
 def describe(error: BaseException) -> str:
-    """Return *error* as one line."""
+    """Return the text of *error* in one line."""
     text = " ".join(str(error).split())
     if isinstance(error, TimeoutError) and not text:
         return "no answer in time"
@@ -16,33 +16,33 @@ def describe(error: BaseException) -> str:
 
 
 def redact(url: str) -> str:
-    """Return *url* without user, password and query: what may be logged."""
+    """Return *url* without user, password and query, for log lines and error messages."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "a URL without a scheme"
-    # A password may have unescaped slashes and question marks; everything before the last @ goes.
+    # A password may contain unescaped slashes and question marks: everything before the last @ goes.
     rest = rest.rpartition("@")[2].partition("?")[0]
     return f"{scheme}://{rest.rstrip('/')}"
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Return the scheme, in lower case (RFC 3986 section 3.1), and what follows "://"; "" where there is no scheme.
+    """Return the scheme in lower case (RFC 3986 section 3.1), "" if there is none, and the text after "://".
 
     Raises:
-        ValueError: There is a line break in it, or what else nobody sees; the message does not show it.
+        ValueError: The URL contains a line break or another invisible character; the message does not show the URL.
     """
     if url != url.strip() or not url.isprintable():
-        # urllib takes some of it away, and leaves the rest to whoever looks for the host.
+        # urllib strips some of these, and passes the rest on to whoever resolves the host.
         raise ValueError("The URL of the broker has a space or a line break at an end, or a control character.")
     scheme, separator, rest = url.partition("://")
     return (scheme.lower(), rest) if separator else ("", url)
 
 
 def read_host(text: str) -> tuple[str, int | None]:
-    """Return the host and the port of "host", "host:port" or "[address]:port"; None where there is no port.
+    """Return host and port of "host", "host:port" or "[address]:port"; the port is None if it is not given.
 
     Raises:
-        ValueError: It is none.
+        ValueError: *text* has another form.
     """
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.netloc != text or parts.port == 0 or "@" in text or " " in text:
@@ -51,14 +51,14 @@ def read_host(text: str) -> tuple[str, int | None]:
 
 
 def read_query(name: str, query: str) -> dict[str, str]:
-    """Return the parameters, each of which has one value.
+    """Return the parameters of a URL; each must have exactly one value.
 
     Args:
-        name: The URL, for messages; without credentials.
-        query: What follows the question mark.
+        name: The URL without credentials, for error messages.
+        query: The part after the question mark.
 
     Raises:
-        ValueError: One has none, or several.
+        ValueError: A parameter has no value, or several.
     """
     parameters = parse_qs(query, keep_blank_values=True)
     for parameter, values in parameters.items():

@@ -1,8 +1,8 @@
-"""How an HTTP connection ends without taking an answer away: mixed into uvicorn's protocol classes.
+"""Graceful shutdown of an HTTP connection: a mixin for uvicorn's protocol classes.
 
-A request that crosses the end of the server is answered, and an answer that comes before the whole request
-can be read. What a client has sent and nobody has read would make the kernel reset a connection that is
-closed: the client could not tell whether it was served, and may lose the answer. Knows nothing of heads.
+A request that arrives during shutdown is answered, and a client can read a response that is sent before its request is
+complete. Unread input would make the kernel reset the closed connection: the client could lose the response, and could
+not tell whether its request was served. Knows nothing of request heads.
 """
 
 from __future__ import annotations
@@ -11,143 +11,149 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from falconws.server.lingering_close import linger, part
+from falconws.server.lingering_close import abort_when_flushed, lingering_close
 
-_UPLOAD_LINGER_S = 10.0
-"""For a client to notice that it was answered before it had sent the whole body."""
-_BUSY_S = 1.0
-"""Who was answered less than this ago may have asked again already."""
+_UPLOAD_CLOSE_S = 10.0
+"""The time for a client to notice that it was answered before it had sent the whole body."""
+_RECENT_RESPONSE_S = 1.0
+"""A client that was answered less than this ago may have sent its next request already."""
 
 
-class PartingHttp:
-    """The end of a connection of one of uvicorn's HTTP protocol classes, which is next in line."""
+class GracefulHttp:
+    """Graceful shutdown for one of uvicorn's HTTP protocol classes, which is the next base class."""
 
     loop: asyncio.AbstractEventLoop
     transport: Any
     config: Any
     server_state: Any
     cycle: Any
-    """The request that was last begun, and its response."""
+    """The last request that has begun, and its response."""
     timeout_keep_alive: int
     timeout_keep_alive_task: asyncio.TimerHandle | None
-    """Runs from an answer to the next request."""
+    """Runs from a response to the next request."""
     timeout_keep_alive_handler: Callable[[], None]
     _deadline: asyncio.TimerHandle | None = None
-    """Of the request that is awaited."""
-    _leaving = False
-    """Whether the server ends: the request that is under way, or about to be, is the last one."""
-    _lingers = False
-    """Whether all was said, and the client is still sending."""
+    """The deadline of the request that is being received."""
+    _draining = False
+    """Whether the server shuts down: the present request, or the next one, is the last one."""
+    _lingering = False
+    """Whether the last response was sent, and the client is still sending."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.cycle is not None:
-            # Protocol and request hold each other, and nobody else parts them.
+            # Protocol and request refer to each other; break the cycle.
             self.cycle.transport = self.transport
         super().connection_lost(exc)  # type: ignore[misc]
 
     def shutdown(self) -> None:
-        """Let the request that has begun be the last one, or the one that is about to come; else close.
+        """Serve the present request, or the one that is about to arrive, as the last one; close if there is none.
 
-        Who has just been answered is likely to be about to ask again.
+        A client that was just answered is likely to have sent another request.
         """
-        left_before, self._leaving = self._leaving, True
-        if self._lingers and not left_before:
+        called_before, self._draining = self._draining, True
+        if self._lingering and not called_before:
             return
-        if left_before or self.transport.is_closing():
-            self._end()
-        elif self.cycle is None or self._is_asking():
-            self._wait(self.config.drain_s / 10)
+        if called_before or self.transport.is_closing():
+            self._close()
+        elif self.cycle is None or self._has_partial_request():
+            self._expect_request_within(self.config.drain_s / 10)
         elif not self.cycle.response_complete:
-            # One that has begun does not say that it is the last: the client may ask again, see below.
+            # A response that has begun does not say that it is the last one: the client may send another request.
             if not self.cycle.response_started:
-                self._keep_no_longer()
-        elif self._was_answered_within(_BUSY_S):
-            self._wait_for_another()
+                self._end_keep_alive()
+        elif self._was_answered_within(_RECENT_RESPONSE_S):
+            self._expect_another_request()
         else:
-            self._end()
+            self._close()
 
     def on_response_complete(self) -> None:
-        if self._lingers:
+        if self._lingering:
             self.server_state.total_requests += 1
             return
         super().on_response_complete()  # type: ignore[misc]
-        if not self._leaving:
+        if not self._draining:
             return
         if self.transport.is_closing():
-            part(self.transport, self.loop)
+            abort_when_flushed(self.transport, self.loop)
         elif self.cycle.response_complete:
-            self._wait_for_another()
+            self._expect_another_request()
         else:
-            self._keep_no_longer()
+            self._end_keep_alive()
 
-    def _wait_for_another(self) -> None:
-        self._wait(min(self.config.drain_s / 10, _BUSY_S))
+    def _expect_another_request(self) -> None:
+        self._expect_request_within(min(self.config.drain_s / 10, _RECENT_RESPONSE_S))
 
-    def _wait(self, seconds: float) -> None:
-        self._deadline = hurry(self._deadline, seconds, self.loop, self._give_up)
+    def _expect_request_within(self, timeout_s: float) -> None:
+        self._deadline = tighten_deadline(self._deadline, timeout_s, self.loop, self._deadline_passed)
 
-    def _give_up(self) -> None:
-        if self.cycle is None or self._is_asking():
-            self._cut_off()
+    def _deadline_passed(self) -> None:
+        if self.cycle is None or self._has_partial_request():
+            self._timed_out()
         else:
-            self._end()
+            self._close()
 
-    def _end(self) -> None:
+    def _close(self) -> None:
         super().shutdown()  # type: ignore[misc]
         if self.transport.is_closing():
-            part(self.transport, self.loop)
+            abort_when_flushed(self.transport, self.loop)
 
-    def _was_answered_within(self, seconds: float) -> bool:
+    def _was_answered_within(self, recent_s: float) -> bool:
         timer = self.timeout_keep_alive_task
-        return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - seconds
+        return timer is not None and timer.when() - self.timeout_keep_alive > self.loop.time() - recent_s
 
-    def _stay_patient(self) -> None:
-        """Wait for the next request, no longer than else, behind a part of one that was answered before it was here."""
+    def _restart_keep_alive(self) -> None:
+        """Restart the keep-alive timer after data that belongs to a request which is answered already."""
         if (
             self.cycle is not None
             and self.cycle.response_complete
             and self.timeout_keep_alive_task is None
-            and self in self.server_state.connections  # Not that of a WebSocket now.
-            and not self._is_asking()
+            and self in self.server_state.connections  # It is not a WebSocket now.
+            and not self._has_partial_request()
         ):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
-    def _is_asking(self) -> bool:
-        """Return whether a part of a request's head is here, and nothing else is under way."""
+    def _has_partial_request(self) -> bool:
+        """Return whether a part of a request's head has arrived, and no other request is in progress."""
         raise NotImplementedError
 
-    def _cut_off(self) -> None:
-        """Give up a request that does not come as a whole."""
+    def _timed_out(self) -> None:
+        """Refuse a request that has not arrived in time."""
         raise NotImplementedError
 
-    def _keep_no_longer(self) -> None:
-        """Let the request that was last begun be the last one, and its answer say so."""
+    def _end_keep_alive(self) -> None:
+        """Make the present request the last one of the connection; its response says so."""
         self.cycle.keep_alive = False
 
-    def _linger(self, seconds: float, *, patient: bool = False) -> None:
-        self._lingers = True
-        linger(self.transport, self.loop, seconds, lambda: self.connection_lost(None), patient=patient)
+    def _close_lingering(self, timeout_s: float, *, restart_while_sending: bool = False) -> None:
+        self._lingering = True
+        lingering_close(
+            self.transport,
+            self.loop,
+            timeout_s,
+            lambda: self.connection_lost(None),
+            restart_while_sending=restart_while_sending,
+        )
 
-    def _begin_request(self) -> None:
-        """Prepare for the answer to the request that has just begun."""
-        if self._leaving:
-            self._keep_no_longer()
+    def _prepare_response(self) -> None:
+        """Prepare the response to the request that has just begun."""
+        if self._draining:
+            self._end_keep_alive()
         if self.cycle.more_body:
-            self.cycle.transport = _AnsweringTransport(self.transport, self.close_behind_answer)
+            self.cycle.transport = _EarlyResponseTransport(self.transport, self.close_after_response)
 
-    def close_behind_answer(self) -> None:
-        """Close; when the client is still sending its body, in a way that lets it read the answer."""
+    def close_after_response(self) -> None:
+        """Close; if the client is still sending its body, close in a way that lets it read the response."""
         if self.cycle.more_body:
-            # Of an answer that was broken off a client does not know by itself that no more comes.
-            self._linger(_UPLOAD_LINGER_S, patient=self.cycle.response_complete)
+            # After a response that was cut short, only the end of the stream tells the client that nothing follows.
+            self._close_lingering(_UPLOAD_CLOSE_S, restart_while_sending=self.cycle.response_complete)
         else:
             self.transport.close()
 
 
-class _AnsweringTransport:
-    """The transport as the answer to a request sees it that is not here yet as a whole."""
+class _EarlyResponseTransport:
+    """The transport of a response to a request that has not arrived completely."""
 
     __slots__ = ("close", "is_closing", "write")
 
@@ -157,11 +163,14 @@ class _AnsweringTransport:
         self.close = close
 
 
-def hurry(
-    deadline: asyncio.TimerHandle | None, seconds: float, loop: asyncio.AbstractEventLoop, action: Callable[[], object]
+def tighten_deadline(
+    deadline: asyncio.TimerHandle | None,
+    timeout_s: float,
+    loop: asyncio.AbstractEventLoop,
+    action: Callable[[], object],
 ) -> asyncio.TimerHandle:
-    """Return the timer of *action* for a request that is awaited while the server drains, in place of *deadline*."""
-    due = loop.time() + seconds
+    """Replace *deadline* by a timer that calls *action* after *timeout_s*, or at *deadline* if that is earlier."""
+    due = loop.time() + timeout_s
     if deadline is not None:
         deadline.cancel()
         due = min(due, deadline.when())

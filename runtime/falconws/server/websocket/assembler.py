@@ -1,14 +1,13 @@
-"""Putting messages together from data frames, within limits. Pure: fed by hand, asks nobody.
+"""Assembling messages from data frames, within limits. Pure: knows no connection.
 
-Theory of operation. A message is one frame, or a first frame without FIN followed by continuation
-frames up to one with FIN (RFC 6455 section 5.4). Control frames may come in between; they never get
-here. Text must be UTF-8 as a whole (section 8.1), and a fragment may end within a character, so an
-incremental decoder follows the fragments and refuses the first byte that cannot be right. The sum
-of the fragments is judged before a fragment is kept, and fragments are counted, empty ones too:
-each costs memory even when it carries nothing.
+Theory of operation. A message is one frame, or a first frame without FIN followed by continuation frames up to one with
+FIN (RFC 6455 section 5.4). Control frames may come in between; they never get here. Text must be UTF-8 as a whole
+(section 8.1), and a fragment may end within a character, so an incremental decoder follows the fragments and refuses
+the first byte that cannot be right. The limits are checked before a fragment is kept. Fragments are counted, empty ones
+too: each costs memory and time even when it carries nothing.
 
-A message in one frame, which is nearly every message, never comes here when it is not compressed:
-see Connection.on_ws_frame.
+A message in one frame that is not compressed, which is nearly every message, does not come here: see
+Connection.on_ws_frame.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 import codecs
 from typing import NamedTuple
 
+from falconws.closecodes import CloseCode
 from falconws.server.errors import ProtocolError
 from falconws.server.websocket.frames import BINARY, CONTINUATION, TEXT
 
@@ -25,7 +25,7 @@ _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Compressed(NamedTuple):
-    """A message still compressed: it is inflated when the application takes it (RFC 7692)."""
+    """A message that is still compressed: it is inflated when the application receives it (RFC 7692)."""
 
     opcode: int
     payload: bytes
@@ -35,11 +35,11 @@ Message = str | bytes | Compressed
 
 
 class MessageAssembler:
-    """Follows the data frames of one connection.
+    """Assembles the data frames of one message, and then of the next.
 
     Args:
-        max_message_bytes: Largest message, in bytes on the wire before inflation.
-        max_fragments: Most frames that may continue the first one of a message.
+        max_message_bytes: Size of the largest message, as received: before it is inflated.
+        max_fragments: How many frames may follow the first one of a message.
         compression: Whether RSV1 on a first frame marks a compressed message.
     """
 
@@ -70,26 +70,26 @@ class MessageAssembler:
 
     @property
     def within_message(self) -> bool:
-        """Whether a first fragment came, and its last one is still awaited."""
+        """Whether a message has begun and is not complete."""
         return self._opcode != CONTINUATION
 
     def add(self, opcode: int, payload: bytes, *, fin: bool, rsv1: bool = False) -> Message | None:
-        """Return the message that this frame completes, or None when more frames must come.
+        """Return the message that this frame completes, or None when more frames must follow.
 
         Raises:
-            ProtocolError: 1002 for a frame out of order or with a reserved bit, 1007 for text
-                that is not UTF-8, 1009 for a message over its limits.
+            ProtocolError: PROTOCOL_ERROR for a frame out of order or with a reserved bit, INVALID_PAYLOAD for text
+                that is not UTF-8, MESSAGE_TOO_BIG for a message over a limit.
         """
         if opcode == CONTINUATION:
             if not self.within_message:
-                raise ProtocolError(1002, "continuation frame without a message to continue")
+                raise ProtocolError(CloseCode.PROTOCOL_ERROR, "continuation frame without a message to continue")
             if rsv1:
-                raise ProtocolError(1002, "reserved bit set on a continuation frame")
+                raise ProtocolError(CloseCode.PROTOCOL_ERROR, "reserved bit set on a continuation frame")
         else:
             if self.within_message:
-                raise ProtocolError(1002, "new message before the end of the last one")
+                raise ProtocolError(CloseCode.PROTOCOL_ERROR, "new message before the end of the last one")
             if rsv1 and not self._compression:
-                raise ProtocolError(1002, "reserved bit set without an extension that uses it")
+                raise ProtocolError(CloseCode.PROTOCOL_ERROR, "reserved bit set without an extension that uses it")
             self._begin(opcode, rsv1)
         self._keep(payload, fin)
         return self._finish() if fin else None
@@ -106,16 +106,16 @@ class MessageAssembler:
         self._bytes += len(payload)
         self._frames += 1
         if self._bytes > self._max_bytes:
-            raise ProtocolError(1009, f"message over {self._max_bytes} bytes")
+            raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_bytes} bytes")
         if self._frames > self._max_fragments + 1:
-            raise ProtocolError(1009, f"message with more than {self._max_fragments} fragments")
+            raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message with more than {self._max_fragments} fragments")
         if self._decoder is None:
             self._parts.append(payload)  # type: ignore[arg-type]
             return
         try:
             self._parts.append(self._decoder.decode(payload, fin))  # type: ignore[arg-type]
         except UnicodeDecodeError:
-            raise ProtocolError(1007, "text message is not UTF-8") from None
+            raise ProtocolError(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8") from None
 
     def _finish(self) -> Message:
         opcode, parts = self._opcode, self._parts

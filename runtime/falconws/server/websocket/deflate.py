@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from falconws.closecodes import CloseCode
 from falconws.server.errors import ProtocolError
 from falconws.server.websocket.frames import TEXT
 
@@ -20,15 +21,15 @@ _MIN_BITS = 9
 
 @dataclass(frozen=True)
 class DeflateSettings:
-    """How the server compresses; what it agrees to in a handshake.
+    """How the server compresses messages, and what it agrees to in a handshake.
 
     Attributes:
-        window_bits: Size of the compression windows, 9 to 15 (base-2 logarithm of bytes). A window
-            of 15 and memory level 8 cost about 300 kB a connection, 12 and 5 about 40 kB.
+        window_bits: Size of the compression windows, 9 to 15: the base-2 logarithm of a number of bytes. A connection
+            costs about 300 kB with a window of 15 and memory level 8, about 40 kB with 12 and 5.
         memory_level: zlib's memLevel, 1 to 9.
-        level: zlib's compression level, 1 to 9; -1 leaves it to zlib.
-        context_takeover: Keep the window from one message to the next: small messages that resemble
-            each other compress far better, for the memory above held all the time.
+        level: zlib's compression level, 0 to 9; -1 leaves it to zlib.
+        context_takeover: Keep the window from one message to the next. Small messages that resemble each other
+            compress far better; the connection holds the memory above all the time.
         min_bytes: Messages smaller than this are sent uncompressed.
     """
 
@@ -49,7 +50,7 @@ class DeflateSettings:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What both sides have agreed to, and the header that says so."""
+    """The parameters that both sides use, and the response header that states them."""
 
     server_bits: int
     client_bits: int
@@ -61,8 +62,8 @@ class Agreement:
 def negotiate(offers: str, settings: DeflateSettings) -> Agreement | None:
     """Return the agreement for the first acceptable offer of a Sec-WebSocket-Extensions header.
 
-    None: the client offers no permessage-deflate, or only with parameters that cannot be met; the
-    connection goes on without compression.
+    None: the client does not offer permessage-deflate, or only with parameters that cannot be met. The connection is
+    not compressed then.
     """
     for offer in offers.split(","):
         name, *parameters = (part.strip() for part in offer.split(";"))
@@ -124,7 +125,7 @@ def _bits(value: str | None) -> int | None:
 
 
 class PerMessageDeflate:
-    """The two streams of one connection. zlib objects exist only once they are needed."""
+    """Compresses and inflates the messages of one connection. A zlib object exists only once it is needed."""
 
     __slots__ = ("_agreement", "_deflater", "_inflater", "_settings", "min_bytes")
 
@@ -152,8 +153,8 @@ class PerMessageDeflate:
         """Return the message that *payload* inflates to (section 7.2.2).
 
         Raises:
-            ProtocolError: 1009 as soon as the message exceeds *max_message_bytes*, 1002 for bytes
-                that are not DEFLATE, 1007 for text that is not UTF-8.
+            ProtocolError: MESSAGE_TOO_BIG as soon as the message exceeds *max_message_bytes*, PROTOCOL_ERROR for bytes
+                that are not DEFLATE, INVALID_PAYLOAD for text that is not UTF-8.
         """
         inflater = self._inflater
         if inflater is None:
@@ -163,7 +164,7 @@ class PerMessageDeflate:
         try:
             data = _inflate(inflater, payload, max_message_bytes)
         except zlib.error:
-            raise ProtocolError(1002, "compressed message is not DEFLATE") from None
+            raise ProtocolError(CloseCode.PROTOCOL_ERROR, "compressed message is not DEFLATE") from None
         if inflater.eof:
             # A final block ends the stream; the next message starts a new one (section 7.2.3.4).
             self._inflater = None
@@ -172,12 +173,12 @@ class PerMessageDeflate:
         try:
             return data.decode()
         except UnicodeDecodeError:
-            raise ProtocolError(1007, "text message is not UTF-8") from None
+            raise ProtocolError(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8") from None
 
 
 def _inflate(inflater: zlib._Decompress, payload: bytes, limit: int) -> bytes:
-    # In steps: zlib joins its output at the end and copies the input that it has not read, so that
-    # a bomb inflated in one go costs twice the limit and more.
+    # In steps: zlib joins its output at the end and copies the input that it has not read, so that inflating a bomb at
+    # once costs more than twice the limit.
     collected = bytearray()
     for piece in _steps(payload):
         unread: bytes | memoryview = piece
@@ -185,7 +186,7 @@ def _inflate(inflater: zlib._Decompress, payload: bytes, limit: int) -> bytes:
             inflated = inflater.decompress(unread, _STEP_BYTES)
             collected += inflated
             if len(collected) > limit:
-                raise ProtocolError(1009, f"message inflates to more than {limit} bytes")
+                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message inflates to more than {limit} bytes")
             if len(inflated) < _STEP_BYTES:
                 break
             unread = inflater.unconsumed_tail

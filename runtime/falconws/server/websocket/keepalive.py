@@ -1,4 +1,4 @@
-"""Keepalive pings: is the other end still there? Owns the timers; what to do is asked of the connection."""
+"""Keepalive pings. Owns the timers; a connection sends the pings and disconnects the client."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import asyncio
 from typing import Protocol
 
 
-class _Pinged(Protocol):
+class PingedConnection(Protocol):
+    """What keepalive asks of a connection."""
+
     @property
-    def hears_the_client(self) -> bool: ...
+    def is_reading(self) -> bool: ...
     def send_ping(self, payload: bytes) -> bool: ...
     def evict(self, why: str) -> None: ...
 
 
 class Keepalive:
-    """Sends a ping every *interval_s*, and evicts a client that does not answer within *timeout_s*.
+    """Sends a ping every *interval_s*, and disconnects a client that does not answer within *timeout_s*.
 
-    A client that sends but never answers is evicted too: it does not read what it is sent. While
-    reading pauses (the application is behind), a missing answer proves nothing and is waited for.
+    A client that sends but never answers is disconnected too: it does not read. While reading is paused (the
+    application is behind), a missing answer proves nothing, and the client has more time.
     """
 
     __slots__ = ("_connection", "_interval_s", "_payload", "_timeout_s", "_timer")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float | None, connection: _Pinged
+        self, loop: asyncio.AbstractEventLoop, interval_s: float, timeout_s: float | None, connection: PingedConnection
     ) -> None:
         self._interval_s = interval_s
         self._timeout_s = timeout_s
@@ -36,23 +38,24 @@ class Keepalive:
         if self._timeout_s is None:
             self._timer = loop.call_later(self._interval_s, self._ping, loop, number + 1)
         else:
-            self._timer = loop.call_later(self._timeout_s, self._judge, loop, number)
+            self._timer = loop.call_later(self._timeout_s, self._check, loop, number)
         if not self._connection.send_ping(self._payload):
             self._payload = None
 
-    def _judge(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
         assert self._timeout_s is not None
         if self._payload is None:
             self._timer = loop.call_later(max(0.0, self._interval_s - self._timeout_s), self._ping, loop, number + 1)
-        elif self._connection.hears_the_client:
+        elif self._connection.is_reading:
             self._connection.evict(f"no answer to a ping within {self._timeout_s:g} s")
         else:
-            self._timer = loop.call_later(self._timeout_s, self._judge, loop, number)
+            self._timer = loop.call_later(self._timeout_s, self._check, loop, number)
 
     def pong(self, payload: bytes) -> None:
-        """Take note of a pong; only the one that answers the last ping counts."""
+        """Called when a pong has come; only the one that answers the last ping counts."""
         if payload == self._payload:
             self._payload = None
 
     def stop(self) -> None:
+        """Send no more pings."""
         self._timer.cancel()

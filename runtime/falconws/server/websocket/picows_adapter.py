@@ -1,12 +1,13 @@
-"""picows' protocol, put on a transport that has spoken HTTP so far. All that is peculiar to picows is here.
+"""picows' protocol on a transport that has spoken HTTP so far. Everything that is peculiar to picows is here.
 
-picows expects to read the handshake itself from a TCP socket of its own. Here the request that it reads is a
-stand-in, its response is replaced by ours, and so is the transport: `close` is ours to decide, and TCP
-options are not set on what may be a Unix socket.
+picows expects to read the handshake itself from a TCP socket of its own. Here the request that it reads is a stand-in,
+its response is replaced by ours, and so is the transport: `Connection` decides when to close it, and TCP options are
+not set on what may be a Unix socket. It must not know ASGI.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,30 +15,28 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
+from falconws.closecodes import CloseCode, is_sendable
+
 if TYPE_CHECKING:
     from falconws.server.websocket.connection import Connection
 
 _READ_BUFFER_BYTES = 2048
 _MAX_READ_BYTES = 65_536
-"""picows doubles its buffer when a read fills it. A bound on the read bounds the buffer, and the
-number of tiny messages that one read can bring."""
+"""picows doubles its buffer when a read fills it. Limiting a read limits the buffer, and the number of tiny messages
+that one read can bring."""
 
 
 class _ParserLog:
-    """The logger that picows is given: it says nothing, and passes on what picows tells nobody else.
+    """The logger that picows is given: it logs nothing, and reports what picows reports in no other way.
 
-    picows answers a frame that it cannot parse with a close frame of its own, and its only other
-    trace of that is a log message. It parses one frame ahead, so the frame before may still come.
+    picows answers a frame that it cannot parse with a close frame of its own, and its only other trace of that is a log
+    message. It parses one frame ahead, so the frame before may still come.
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("protocol",)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Connection | None = connection
-
-    def forget(self) -> None:
-        """Let go of the connection, which holds this log by way of picows' transport."""
-        self._connection = None
+    def __init__(self) -> None:
+        self.protocol: FrameProtocol | None = None
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - the name of logging.Logger's method
         return False
@@ -49,22 +48,22 @@ class _ParserLog:
 
     def error(self, message: str, *arguments: Any) -> None:
         code, reason = arguments[0]
-        if self._connection is not None and self._connection.parser_refuses(int(code), str(reason)):
+        if self.protocol is not None and self.protocol.parser_failed(int(code), str(reason)):
             raise _AnsweredError
 
     def exception(self, message: str, *_: Any) -> None:
-        # Raised by our own callbacks, or for want of memory: it must be seen.
+        # Our own callbacks have raised it, or memory is short: it must be seen.
         logging.getLogger("falconws.server").exception("%s", message)
-        if self._connection is not None:
-            self._connection.parser_refuses(1011, "")
+        if self.protocol is not None:
+            self.protocol.parser_failed(CloseCode.INTERNAL_ERROR, "")
 
 
 class _AnsweredError(Exception):
-    """Breaks out of picows before it sends a close frame behind ours."""
+    """Leaves picows before it sends a close frame after ours."""
 
 
-class _Socket:
-    """The socket's number, without the TCP options that picows would set and read."""
+class _SocketShim:
+    """The number of the socket, without the TCP options that picows would set and read."""
 
     __slots__ = ("_number",)
 
@@ -81,20 +80,20 @@ class _Socket:
         return 0
 
 
-class _Carrier:
-    """The transport as picows sees it: it writes, and cannot close."""
+class _TransportShim:
+    """The transport as picows sees it: picows writes to it, and cannot close it."""
 
     __slots__ = ("_is_tls", "_socket", "get_write_buffer_size", "write", "writelines")
 
     def __init__(self, transport: Any) -> None:
-        self._socket = _Socket(transport.get_extra_info("socket").fileno())
+        self._socket = _SocketShim(transport.get_extra_info("socket").fileno())
         self._is_tls = transport.get_extra_info("ssl_object")
         self.write = transport.write
         self.writelines = transport.writelines
         self.get_write_buffer_size = transport.get_write_buffer_size
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        # The addresses, which picows only logs, are not worth finding out.
+        # Looking up the addresses costs time, and picows only logs them.
         return self._socket if name == "socket" else self._is_tls if name == "ssl_object" else default
 
     def close(self) -> None:
@@ -110,7 +109,7 @@ class _Response:
 
     status = HTTPStatus.SWITCHING_PROTOCOLS
     headers: ClassVar[dict[str, str]] = {}
-    """picows writes its answer to the stand-in's key here, always the same one; nobody reads it."""
+    """picows writes its answer to the key of the stand-in here, always the same one; it is never read."""
 
     def __init__(self, rendered: bytes) -> None:
         self._rendered = rendered
@@ -135,8 +134,36 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         try:
             _buffer_updated(self, nbytes)
         except _AnsweredError:
-            # Its parser is in no state to go on, and nothing is to come.
+            # The parser cannot continue, and nothing more is expected.
             self.listener.discard_input()
+
+    def parser_failed(self, code: int, reason: str) -> bool:
+        """Called when picows cannot parse the next frame, before it sends a close frame that says so.
+
+        Return whether it must not send that, because the client had closed before and was answered.
+        """
+        connection: Connection = self.listener
+        handshake = self.transport.close_handshake
+        if handshake is None or handshake.recv is None:
+            # The frame before has not been delivered yet, and is still good. picows would resume with
+            # a frame that is too large where it stopped, and deliver it after all.
+            connection.discard_input()
+            asyncio.get_running_loop().call_soon(self._fail, code, reason)
+            return False
+        # The client's close frame is parsed, if not delivered.
+        theirs = int(handshake.recv.code)
+        if theirs and connection.is_open and not is_sendable(theirs):
+            connection.fail(CloseCode.PROTOCOL_ERROR, f"close code {theirs} must not be sent")
+        else:
+            connection.client_closed(theirs or CloseCode.NO_STATUS, handshake.recv.reason or "")
+        return True
+
+    def _fail(self, code: int, reason: str) -> None:
+        connection: Connection = self.listener
+        if connection.is_open:
+            connection.failed(code, reason)
+        else:
+            connection.client_closed(CloseCode.NO_STATUS, "")
 
     def eof_received(self) -> bool:
         self.listener.end_of_stream()
@@ -144,7 +171,8 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
 
     def connection_lost(self, exc: Exception | None) -> None:
         _connection_lost(self, exc)
-        self.log.forget()
+        # It holds this object, and picows holds it: break the circle.
+        self.log.protocol = None
 
 
 _get_buffer = WSProtocol.get_buffer
@@ -159,18 +187,18 @@ _STAND_IN_HEADERS = {
     "sec-websocket-version": "13",
     "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
-"""picows parses a request before it asks for the listener, and judges it after: so what it parses is
-empty, and what it judges is given to it in between."""
+"""picows parses a request before it asks for the listener, and checks it after. So the request that it parses is empty,
+and the headers that it checks are set in between."""
 
 
 def switch_protocols(transport: Any, connection: Connection, response: bytes, max_frame_bytes: int) -> None:
-    """Send *response* on *transport* and let picows feed *connection* with what comes from now on."""
+    """Send *response* on *transport*, and let picows feed *connection* with everything that comes from now on."""
 
     def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         request.headers = cast(Any, _STAND_IN_HEADERS)
         return WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection)
 
-    log = _ParserLog(connection)
+    log = _ParserLog()
     protocol = FrameProtocol(
         None,
         None,
@@ -189,14 +217,15 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
         _READ_BUFFER_BYTES,
     )
     protocol.log = log
-    protocol.connection_made(_Carrier(transport))
+    log.protocol = protocol
+    protocol.connection_made(_TransportShim(transport))
     _get_buffer(protocol, -1)[: len(_STAND_IN)] = _STAND_IN
     _buffer_updated(protocol, len(_STAND_IN))
     transport.set_protocol(protocol)
 
 
 def feed(protocol: Any, data: bytes) -> None:
-    """Give *data* to *protocol* as if it had been read, up to where the conversation ends."""
+    """Feed *data* to *protocol* as if it had been read, up to the end of the conversation."""
     view = memoryview(data)
     while view and not protocol.transport.is_close_frame_sent:
         buffer = protocol.get_buffer(len(view))

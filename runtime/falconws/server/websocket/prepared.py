@@ -1,6 +1,7 @@
 """A message for many connections: its frame is built once, and every connection writes it as it is.
 
-Pure; knows no connection.
+Messages that are prepared in one iteration of the event loop are coalesced: each connection writes its own with one
+system call. Pure but for the event loop; knows a connection by the port below.
 """
 
 from __future__ import annotations
@@ -8,15 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from falconws.server.websocket.frames import BINARY, FIN, TEXT, frame_header
 
-if TYPE_CHECKING:
-    pass
-
-HEAD_ROOM_BYTES = 14
-"""picows writes the header of a frame in front of its payload, and asks for this much room."""
+MAX_HEADER_BYTES = 14
+"""picows writes the header of a frame in front of its payload, and needs this many bytes there."""
 
 _SMALL_BYTES = 8192
 """Up to here the bytes that a slow client leaves behind are copied; a larger frame is shared by all connections."""
@@ -28,99 +26,101 @@ class PreparedMessage:
     Attributes:
         opcode: TEXT or BINARY.
         payload: The message, encoded.
-        buffer: Room for a header and the payload, for a small message; None for a large one.
+        buffer: The payload behind space for a header, for a small message; None for a large one.
         frame: The whole frame, for a connection without compression.
-        gathering: What it waits for until the turn of the event loop ends; None to leave at once.
+        coalescer: Writes it when the iteration of the event loop ends; None when it is to be written at once.
     """
 
-    __slots__ = ("buffer", "frame", "gathering", "opcode", "payload")
+    __slots__ = ("buffer", "coalescer", "frame", "opcode", "payload")
 
     def __init__(self, message: str | bytes) -> None:
         self.opcode = TEXT if isinstance(message, str) else BINARY
         self.payload = message.encode() if isinstance(message, str) else bytes(message)
         small = len(self.payload) <= _SMALL_BYTES
-        self.buffer = bytearray(HEAD_ROOM_BYTES) + self.payload if small else None
+        self.buffer = bytearray(MAX_HEADER_BYTES) + self.payload if small else None
         self.frame = frame_header(self.opcode | FIN, len(self.payload)) + self.payload
-        self.gathering: Gathering | None = None
+        self.coalescer: WriteCoalescer | None = None
 
 
-_LONELY_TURNS = 4
-"""After so many turns with one message each, the first of a turn is not gathered any more."""
+_SINGLE_ITERATIONS = 4
+"""After this many iterations with one message each, the first message of an iteration is written at once again."""
 
 _logger = logging.getLogger("falconws.server")
 
 
-class Gatherer(Protocol):
-    """A connection, as the gathering sees it."""
+class CorkedConnection(Protocol):
+    """What the coalescer asks of a connection."""
 
-    def take_gathered(self) -> list[bytes] | None:
-        """Return the frames that wait for the turn's end, and forget them; nothing when they have left already."""
+    def take_corked(self) -> list[bytes] | None:
+        """Return the frames that wait for the end of the iteration, and forget them; None when they were written."""
 
-    def write_gathered(self, data: bytes) -> None:
-        """Send the joined frames that `take_gathered` has returned."""
+    def write_coalesced(self, data: bytes) -> None:
+        """Write the joined frames that `take_corked` has returned."""
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Disconnect now."""
 
 
-class Gathering:
-    """What is gathered in one event loop until its turn ends."""
+class WriteCoalescer:
+    """Writes the messages of one iteration of one event loop together.
 
-    __slots__ = ("_lonely_turns", "_messages", "gatherers", "loop")
+    Attributes:
+        connections: Those that have corked a frame. They may have written it meanwhile.
+    """
+
+    __slots__ = ("_messages", "_single_iterations", "connections", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._messages: list[PreparedMessage] = []
-        """Those of this turn."""
-        self._lonely_turns = _LONELY_TURNS
-        self.gatherers: list[Gatherer] = []
-        """The connections that have gathered something. Those that have sent it meanwhile may stay."""
+        self._single_iterations = _SINGLE_ITERATIONS
+        self.connections: list[CorkedConnection] = []
 
     def add(self, message: PreparedMessage) -> None:
-        """Take note of *message*, and have it gathered unless it seems to be the only one."""
+        """Count *message*, and coalesce it unless it seems to be the only one of this iteration."""
         if not self._messages:
-            self.loop.call_soon(self._end_turn)
-        if self._messages or self._lonely_turns < _LONELY_TURNS:
-            message.gathering = self
+            self.loop.call_soon(self._end_iteration)
+        if self._messages or self._single_iterations < _SINGLE_ITERATIONS:
+            message.coalescer = self
         self._messages.append(message)
 
-    def _end_turn(self) -> None:
+    def _end_iteration(self) -> None:
         messages, self._messages = self._messages, []
-        gatherers, self.gatherers = self.gatherers, []
-        self._lonely_turns = 0 if len(messages) > 1 else self._lonely_turns + 1
+        connections, self.connections = self.connections, []
+        self._single_iterations = 0 if len(messages) > 1 else self._single_iterations + 1
         for message in messages:
-            # Whoever sends it later, from a backlog, sends it at once.
-            message.gathering = None
+            # A connection that sends it later, from a backlog, writes it at once.
+            message.coalescer = None
         last: list[bytes] = []
         joined = b""
-        for gatherer in gatherers:
-            frames = gatherer.take_gathered()
+        for connection in connections:
+            frames = connection.take_corked()
             if not frames:
                 continue
             if frames != last:
                 last, joined = frames, b"".join(frames)
             try:
-                gatherer.write_gathered(joined)
+                connection.write_coalesced(joined)
             except Exception:
-                # Whatever it is, it must not reach the others.
-                _logger.exception("WebSocket cut off: messages that were gathered for it could not be written")
-                gatherer.abort()
+                # An error on one connection must not reach the others.
+                _logger.exception("WebSocket disconnected: writing coalesced messages to it failed")
+                connection.abort()
 
 
-class _Here(threading.local):
-    gathering: Gathering | None = None
+class _ThreadState(threading.local):
+    coalescer: WriteCoalescer | None = None
 
 
-_here = _Here()
+_thread_state = _ThreadState()
 
 
-def gather(message: PreparedMessage) -> None:
-    """Make *message* part of the present turn of the running event loop; outside of one, nothing happens."""
+def coalesce(message: PreparedMessage) -> None:
+    """Add *message* to the current iteration of the running event loop; do nothing where none runs."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
-    gathering = _here.gathering
-    if gathering is None or gathering.loop is not loop:
-        gathering = _here.gathering = Gathering(loop)
-    gathering.add(message)
+    coalescer = _thread_state.coalescer
+    if coalescer is None or coalescer.loop is not loop:
+        coalescer = _thread_state.coalescer = WriteCoalescer(loop)
+    coalescer.add(message)

@@ -1,8 +1,8 @@
 """The WebSocket protocol class for uvicorn's `ws=` option: from the upgrade request to the accept.
 
-It runs the application, answers the handshake as the application says, and hands the transport to
-picows once that is "accept". From then on the connection is `Connection`'s; this object stays behind
-as what uvicorn's server asks to shut down.
+It runs the application, answers the handshake as the application says, and gives the transport to picows once the
+application has accepted. From then on `Connection` owns the conversation; this object remains as what the server asks
+to shut down. It must not know how connections are admitted or drained.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 from typing import Any, cast
 from urllib.parse import quote
 
+from falconws.closecodes import CloseCode
 from falconws.extension import CONNECTION_KEY
 from falconws.server.errors import DisconnectedError
 from falconws.server.handshake import (
@@ -30,7 +31,6 @@ from falconws.server.websocket.settings import settings_of
 
 _MAX_EARLY_BYTES = 65_536
 
-_access_logger = logging.getLogger("uvicorn.error")
 _logger = logging.getLogger("uvicorn.error")
 
 
@@ -86,45 +86,44 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._request is None:
             self._begin(data)
         else:
-            # A client must wait for the response before it sends frames; one that does not is
-            # served anyway, as far as memory allows.
+            # A client must wait for the response before it sends frames. One that does not is
+            # served anyway, within a limit.
             self._early += data
             if len(self._early) > _MAX_EARLY_BYTES:
                 self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        # The client has left: nobody would read the response to its handshake.
+        # The client has left, and will not read the response to its handshake.
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_accept_timer()
         self._server_state.connections.discard(self)
-        if self._connection is not None and self._connection.connecting:
+        if self._connection is not None and self._connection.is_connecting:
             self._connection.denied()
         self._forget()
 
     # uvicorn.
 
     def shutdown(self) -> None:
-        """Close with 1012 now, or refuse the handshake with 503; uvicorn's server calls this when it ends."""
-        if self._connection is None or self._connection.connecting:
+        """Close with 1012 now, or refuse the handshake with 503; called when the server shuts down."""
+        if self._connection is None or self._connection.is_connecting:
             self._refuse(503, "The server is restarting.", [(b"retry-after", b"1")])
         else:
-            self._connection.close(1012, "server is restarting")
+            self._connection.close(CloseCode.SERVICE_RESTART, "server is restarting")
 
     @property
     def is_open(self) -> bool:
         """Whether the handshake was accepted, and the end has not begun."""
-        connection = self._connection
-        return connection is not None and not connection.connecting and not connection.closed
+        return self._connection is not None and self._connection.is_open
 
-    def close_when_idle(self, code: int, reason: str, patience_s: float) -> None:
-        """Close an open connection when the application has answered what has come in."""
+    def close_when_idle(self, code: int, reason: str, grace_s: float) -> None:
+        """Close an open connection when the application has answered what was received."""
         assert self._connection is not None
-        self._connection.close_when_idle(code, reason, patience_s)
+        self._connection.close_when_idle(code, reason, grace_s)
 
     def abort(self) -> None:
-        """Cut the connection now, whatever state it is in."""
+        """Disconnect now, in any state."""
         self._transport.abort()
 
     # The request.
@@ -139,7 +138,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.begin(request, rest)
 
     def begin(self, request: HandshakeRequest, early: bytes) -> None:
-        """Run the application for *request*; *early* is what the client has sent behind it."""
+        """Run the application for *request*; *early* is what the client has sent after it."""
         self._request = request
         self._early = early
         if len(early) > _MAX_EARLY_BYTES:
@@ -179,7 +178,7 @@ class WebSocketProtocol(asyncio.Protocol):
         try:
             result = await self._config.loaded_app(scope, connection.receive, connection.send)
         except DisconnectedError:
-            # The end has been told to the application, and it has let it pass through.
+            # The application was told that the connection has ended, and did not catch it.
             self._app_ended(connection, failed=False)
         except asyncio.CancelledError:
             self._app_ended(connection, failed=True)
@@ -190,20 +189,20 @@ class WebSocketProtocol(asyncio.Protocol):
         else:
             if result is not None:
                 _logger.error("ASGI callable should return None, but returned '%s'.", result)
-            if connection.connecting and self._transport is not None and not self._transport.is_closing():
+            if connection.is_connecting and self._transport is not None and not self._transport.is_closing():
                 _logger.error("ASGI callable returned without completing handshake.")
             self._app_ended(connection, failed=False)
 
     def _app_ended(self, connection: Connection, *, failed: bool) -> None:
-        if connection.connecting:
+        if connection.is_connecting:
             self._refuse(500, "Internal Server Error")
         else:
-            connection.close(1011 if failed else 1000, "")
+            connection.close(CloseCode.INTERNAL_ERROR if failed else CloseCode.NORMAL, "")
 
     # The answer.
 
     async def _answer(self, event: dict[str, Any]) -> None:
-        """Take the application's events until the handshake is answered."""
+        """Handle an event that the application sends before the handshake is answered."""
         kind = event["type"]
         if self._transport.is_closing():
             raise DisconnectedError("The client has left during the handshake.")
@@ -242,8 +241,8 @@ class WebSocketProtocol(asyncio.Protocol):
         except ValueError as error:
             raise RuntimeError(str(error)) from error
         self._stop_accept_timer()
-        if self._config.access_log and _access_logger.isEnabledFor(logging.INFO):
-            _access_logger.info('%s - "WebSocket %s" [accepted]', self._peer, self._shown_path())
+        if self._config.access_log and _logger.isEnabledFor(logging.INFO):
+            _logger.info('%s - "WebSocket %s" [accepted]', self._peer, self._shown_path())
         deflate = None
         if agreement is not None:
             assert self._settings.deflate is not None
@@ -251,7 +250,7 @@ class WebSocketProtocol(asyncio.Protocol):
         connection.opened(self._transport, deflate, self._lost)
         switch_protocols(self._transport, connection, response, self._settings.max_message_bytes)
         early, self._early = self._early, b""
-        # What the scope holds is the application's now.
+        # What the scope holds belongs to the application now.
         self._scope = {}
         if early:
             feed(self._transport.get_protocol(), early)
@@ -264,13 +263,13 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server_state.total_requests += 1
 
     def _forget(self) -> None:
-        """Let go of the connection, which holds this object too: so neither waits for the garbage collector."""
+        """Break the circle with the connection, so that neither waits for the garbage collector."""
         self._connection = None
         self._scope = {}
 
     def _start_denial(self, event: dict[str, Any]) -> None:
         try:
-            # Judged now, so that the application learns of a mistake where it makes it.
+            # Checked now, so that the application learns of a mistake where it makes it.
             denial_head(event["status"], headers=event.get("headers") or ())
         except ValueError as error:
             raise RuntimeError(str(error)) from error
@@ -304,7 +303,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         if self._denial is not None and "denial" not in self._scope:
-            # The head of another response is out already; it can only be cut off.
+            # The head of another response is written already, which can only be cut off.
             self._finish_refusal()
             return
         self._log(status)
@@ -329,7 +328,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _log(self, status: int) -> None:
         if self._config.access_log:
-            _access_logger.info('%s - "WebSocket %s" %d', self._peer, self._shown_path(), status)
+            _logger.info('%s - "WebSocket %s" %d', self._peer, self._shown_path(), status)
 
     def _shown_path(self) -> str:
         if self._request is None:

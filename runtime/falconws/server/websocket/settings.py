@@ -1,8 +1,8 @@
-"""Every limit of one connection: default, unit, effect. Plain data, so that it can be pickled.
+"""The limits of one connection: default, unit and effect of each. Plain data that can be pickled; knows no connection.
 
-Memory of one connection is bounded by these numbers: at most twice `max_message_bytes` in the read
-buffer and once in the message being assembled, `max_queued_bytes` plus one read (64 KiB) of messages
-that wait for the application, and `max_buffered_bytes` that wait for the client.
+They bound the memory of a connection: at most twice `max_message_bytes` in the read buffer and once in the message that
+is being assembled, `max_queued_bytes` and one read (64 KiB) of messages that wait for the application, and
+`max_buffered_bytes` that wait for the client.
 """
 
 from __future__ import annotations
@@ -21,27 +21,24 @@ class ConnectionSettings:
     """The limits of a WebSocket connection.
 
     Attributes:
-        max_message_bytes: Largest message taken from a client, all fragments together and inflated;
-            a larger one ends the connection with 1009. Bytes.
-        max_queued_messages: Reading pauses when so many messages wait for the application. Far above what
-            is useful in a queue, since a client that leaves is noticed only while its socket is read; it
-            bounds what empty messages cost.
-        max_queued_bytes: Reading pauses when the waiting messages have so many bytes. Bytes.
-        high_water_bytes: Sending waits while more than this waits for the client. Bytes.
-        low_water_bytes: Sending goes on when no more than this waits. Bytes.
-        max_buffered_bytes: Most that ever waits for the client; a larger message goes out in
-            fragments. Messages of concurrent senders that wait for their turn are counted against it
-            as well; over it, the connection is closed with 1013. Bytes.
+        max_message_bytes: Size in bytes of the largest message that a client may send, all fragments together and
+            inflated. A larger one ends the connection with 1009.
+        max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
+            messages cost. A smaller queue would not help: a client that leaves is noticed only while reading.
+        max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes.
+        high_water_bytes: Sending pauses while more than this waits for the client.
+        low_water_bytes: Sending resumes when no more than this waits.
+        max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
+            concurrent senders that wait in the queue count against it as well; when they exceed it, the connection is
+            closed with 1013.
         ping_interval_s: Seconds between keepalive pings; None sends none.
-        ping_timeout_s: Seconds for the answer to a ping, after which the connection is cut; None
-            waits for ever.
-        handshake_timeout_s: Seconds for a client to complete the TLS handshake, again to send its
-            request, and again for the application to accept or deny it; None waits for ever, for TLS
-            a minute.
-        send_timeout_s: Seconds for which a client may take nothing of what waits for it, before the
-            connection is cut; None waits for ever.
-        close_timeout_s: Seconds for the client's part of the closing handshake.
-        deflate: How to compress (permessage-deflate, RFC 7692); None does not.
+        ping_timeout_s: Seconds in which a client has to answer a ping, or is disconnected; None waits for ever.
+        handshake_timeout_s: Seconds in which a client has to complete the TLS handshake, then again to send its
+            request, and then again the application to accept or deny it. None waits for ever, for TLS a minute.
+        send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
+            disconnected; None waits for ever.
+        close_timeout_s: Seconds in which a client has to answer a close frame, or is disconnected.
+        deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
     """
 
     max_message_bytes: int = MIB
@@ -66,14 +63,14 @@ class ConnectionSettings:
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; it must be above 0, or None for no limit")
         if not 0 <= self.low_water_bytes <= self.high_water_bytes <= self.max_buffered_bytes // 2:
-            raise ValueError("the water marks must rise, and the high one be at most half of max_buffered_bytes")
+            raise ValueError("low_water_bytes must not exceed high_water_bytes, nor that half of max_buffered_bytes")
 
 
 def settings_of(config: Any) -> ConnectionSettings:
-    """Return the settings of a server's configuration.
+    """Return the settings in a server's configuration.
 
-    A uvicorn.Config that knows nothing of falconws (`uvicorn --ws falconws.server:WebSocketProtocol`)
-    gives what uvicorn's own options say, and the defaults for the rest.
+    A plain uvicorn.Config (`uvicorn --ws falconws.server:WebSocketProtocol`) has uvicorn's own options; the other
+    settings have their defaults then.
     """
     settings = getattr(config, "connection_settings", None)
     if isinstance(settings, ConnectionSettings):

@@ -15,11 +15,11 @@ import falcon.asgi
 
 from falconws import Request
 
-from . import bare, ending, handshake, messages, tasks
+from . import bare, ending, handshake, messages, tasks, wrapped
 from .apps import app_for, main
 from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe, run_of_client
 
-RESPONDERS = (handshake, messages, tasks, ending)
+RESPONDERS = (handshake, messages, tasks, ending, wrapped)
 """Importing them has added their routes."""
 
 
@@ -50,7 +50,10 @@ async def dispatch(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if name in bare.RESPONDERS:
             await bare.respond(name, scope, receive, send, run)
         else:
-            await app_for(name, run_id)(scope, receive, send)
+            app = app_for(name, run_id)
+            if name == wrapped.NAME:
+                app = wrapped.RewriteMiddleware(app, run)
+            await app(scope, receive, send)
     except BaseException as error:
         run.note("left the app", **describe(error))
         raise

@@ -1,11 +1,20 @@
+"""The memory broker: its contract, and its parts against plain lists of what was done to them."""
+
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from falconws.hub.broker import Broker, HistoryLimits, Publication
-from falconws.hub.brokers.memory import MemoryBroker
+from falconws.hub.brokers.memory import HistoryLog, Leases, MemoryBroker
 from falconws.hub.position import Position
 from falconws.testing import BROKER_CHECKS, check_broker
+
+LIMITS = HistoryLimits(messages=4, age_s=10)
+BEGIN = 7
+MEMBERS, DEVICES = st.sampled_from("abc"), st.sampled_from("123")
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
@@ -85,3 +94,107 @@ async def test_a_room_without_messages_and_followers_is_forgotten(monkeypatch: p
     await broker.history("any", end)
     assert broker._store.rooms == {}
     await broker.stop()
+
+
+class LogAgainstAList(RuleBasedStateMachine):
+    """The log, and beside it a plain list of all publications with their times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log = HistoryLog(BEGIN)
+        self.published: list[tuple[float, Publication]] = []
+        self.now = 0.0
+
+    @property
+    def top(self) -> int:
+        return BEGIN + len(self.published)
+
+    @rule(count=st.integers(1, 6))
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            publication = Publication("room", str(self.top + 1), Position("e", self.top + 1), self.top)
+            self.published.append((self.now, publication))
+            self.log.append(publication, self.now, LIMITS)
+
+    @rule(seconds=st.sampled_from([0.5, 4.0, 10.0, 11.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        assert self.log.expire(self.now, LIMITS) == (not self.kept())
+
+    def kept(self) -> list[Publication]:
+        newest = self.published[-LIMITS.messages :]
+        return [publication for published, publication in newest if published > self.now - LIMITS.age_s]
+
+    @invariant()
+    def every_position_gets_what_it_has_missed_or_is_told_of_a_gap(self) -> None:
+        assert self.log.offset == self.top
+        kept = self.kept()
+        for since in range(BEGIN - 2, self.top + 3):
+            publications, complete = self.log.after(since)
+            missed = [publication for _, publication in self.published if publication.position.offset > since]
+            if since < BEGIN or since > self.top:
+                assert not complete
+                assert publications == kept
+            elif complete:
+                assert publications == missed
+            else:
+                assert publications == [publication for publication in missed if publication in kept] != missed
+
+
+TestLog = LogAgainstAList.TestCase
+TestLog.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_without_a_history_nothing_is_kept() -> None:
+    log = HistoryLog(0)
+    log.append(Publication("room", "", Position("e", 1), 0), 0.0, HistoryLimits(messages=0))
+    assert log.after(1) == ([], True)
+    assert log.after(0) == ([], False)
+
+
+class LeasesMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.leases = Leases()
+        self.until: dict[tuple[str, str], float] = {}
+        self.now = 0.0
+
+    def has(self, member: str) -> bool:
+        return any(name == member for name, _ in self.until)
+
+    @rule(member=MEMBERS, device=DEVICES, seconds=st.integers(1, 10))
+    def join(self, member: str, device: str, seconds: int) -> None:
+        new = not self.has(member)
+        assert self.leases.join(member, device, member.encode(), self.now + seconds) == new
+        self.until[member, device] = self.now + seconds
+
+    @rule(member=MEMBERS, device=DEVICES, seconds=st.integers(1, 10))
+    def renew(self, member: str, device: str, seconds: int) -> None:
+        known = (member, device) in self.until
+        assert self.leases.renew(member, device, self.now + seconds) == known
+        if known:
+            self.until[member, device] = self.now + seconds
+
+    @rule(member=MEMBERS, device=DEVICES)
+    def leave(self, member: str, device: str) -> None:
+        known = self.until.pop((member, device), None) is not None
+        assert self.leases.leave(member, device) == (known and not self.has(member))
+
+    @rule(seconds=st.integers(0, 6))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule()
+    def expire(self) -> None:
+        before = {member for member, _ in self.until}
+        self.until = {entry: deadline for entry, deadline in self.until.items() if deadline > self.now}
+        assert sorted(self.leases.expire(self.now)) == sorted(before - {member for member, _ in self.until})
+
+    @invariant()
+    def the_same_are_present(self) -> None:
+        present = {member: member.encode() for (member, _), deadline in self.until.items() if deadline > self.now}
+        assert self.leases.members(self.now) == present
+        assert bool(self.leases) == bool(self.until)
+
+
+TestLeases = LeasesMachine.TestCase

@@ -1,18 +1,18 @@
 """``nats://``: the hub over NATS with JetStream.
 
-All rooms are subjects of one stream, which passes on what it has stored (``republish``), with the number of the message
-and of the one before it on the same subject. So a room that is followed costs one core subscription, no consumer, and a
-hole is seen at once. History is read from the stream directly. The subject of what is passed on carries the stream's
-epoch: whoever makes the stream anew, chooses another.
+All rooms are subjects of one stream, which republishes what it stores, with the sequence number of the message and of
+the one before it on the same subject. So a room that is followed costs one core subscription and no consumer, and a
+loss is seen at once. The history is read from the stream directly. The subject of a republished message contains the
+stream's epoch: whoever creates the stream again chooses another.
 
-A hole is seen by the message after it. So what is lost between the servers of a cluster, with no message after it, has
-to be noticed otherwise: all rooms are looked into whenever another server has come to lead the stream, and some of them
-every now and then.
+A loss shows itself in the next message. If messages are lost between the servers of a cluster and none follows, it has
+to be found otherwise: all rooms are checked when the stream has a new leader, and some of them every now and then.
 
-The stream lets go of messages, and with a room's last one goes what shows that none came after it. So a room in which
-nothing is published for long gets an *anchor*: a message that stands for the last one, and that nobody is told of.
+The stream removes old messages; with a room's last one, it would lose the proof that none came after it. So a room in
+which nothing is published for long gets an *anchor*: a message that stands for the last one, and that no subscriber
+sees.
 
-Knows nothing of subscriptions: what a process follows, it delivers to the hub.
+Knows nothing of subscriptions: it delivers the rooms that a process follows to the hub.
 """
 
 from __future__ import annotations
@@ -23,26 +23,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
-from falconws.hub.brokers.reconnect import Link
+from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
-from falconws.hub.concurrency import backoff, for_each
+from falconws.hub.concurrency import backoff
 from falconws.hub.position import Position
 
-from .codec import ANCHOR_HEADER, decode, encode, name_of, place_of, token_of
-from .cursor import FollowedRoom, Place
-from .hub_streams import Streams, round_s
+from .client import check_credentials, load_nats
+from .codec import ANCHOR_HEADER, decode, encode, name_of, offset_of, token_of
+from .hub_streams import HubStreams
 from .presence import read_events
-from .session import NatsSession, TooLargeError, check_credentials, load_nats
+from .rooms import FollowedRooms
+from .session import NatsSession, TooLargeError
 from .stream import Stored
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
-
-_ROOMS_A_LOOK = 50
-"""So many requests every ``timeout_s`` are not noticed."""
-
-_KEPT_AT_A_TIME = 16
-"""Rooms that are seen to at once, so that they keep their places."""
 
 T = TypeVar("T")
 
@@ -50,20 +45,20 @@ T = TypeVar("T")
 class NatsBroker:
     """A broker on NATS 2.11 or newer, with JetStream; see ``falconws.hub.Broker`` for its methods.
 
-    It makes two streams, ``PREFIX-rooms`` and ``PREFIX-presence``. The stream keeps a message for an hour at least, and
-    for half an hour more than the history's age; what is older than the history's age is not served. By that a quiet
-    room keeps its place for so long, and for as long as anybody follows it. After that it begins again, and a client
-    that comes back to it is told ``Gap``.
+    It creates two streams, ``PREFIX-rooms`` and ``PREFIX-presence``. The stream of rooms keeps a message for at least
+    one hour, and for half an hour more than the history's age; messages older than the history's age are not served. So
+    a room keeps its position for that long after its last message, and as long as it is followed. After that it begins
+    again, and a client that comes back to it is told ``Gap``.
 
     Args:
         url: ``nats://[user:password@]host[:port][,host[:port]...]``, or ``tls://``. Parameters: ``prefix`` (default
-            ``falconws``) keeps two applications on one server apart; ``replicas`` (1, 3 or 5) and ``storage``
-            (``file`` or ``memory``) are for the streams when they are made; ``credentials`` names a file.
-        history: How much of each room is kept. ``None``: as much as others have said, or the default.
-        timeout_s: Within which each call ends, and a publication is repeated when its connection breaks.
+            ``falconws``) separates two applications on one server; ``replicas`` (1, 3 or 5) and ``storage`` (``file``
+            or ``memory``) are used when the streams are created; ``credentials`` names a credentials file.
+        history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
+        timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
 
     Raises:
-        ValueError: The URL is malformed, its file of credentials is not there, or nats-py is not installed.
+        ValueError: The URL is malformed, its credentials file cannot be read, or nats-py is not installed.
     """
 
     def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
@@ -72,31 +67,31 @@ class NatsBroker:
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
-        self._link = Link(self._url.name, self._run_session)
+        self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
-        self._rooms: dict[str, FollowedRoom] = {}
-        self._streams: Streams | None = None
+        self._rooms = FollowedRooms(self._url.prefix, timeout_s, self._deliver)
+        self._streams: HubStreams | None = None
         self._attempts: set[asyncio.Timeout] = set()
-        self._keeping: asyncio.Task[None] | None = None
-        self._to_look_into: list[str] = []
+        self._anchoring: asyncio.Task[None] | None = None
         self._misses = 0
         """How often deliveries may have been missed while the connection held."""
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
         try:
-            await self._link.start(sink)
+            await self._reconnect.start(sink)
         except BaseException:
             await self.stop()
             raise
-        self._keeping = asyncio.create_task(self._keep_rooms(), name=f"hub rooms {self._url.name}")
+        anchoring = self._rooms.anchor_forever(self._anchor_if_needed)
+        self._anchoring = asyncio.create_task(anchoring, name=f"hub anchors {self._url.name}")
 
     async def stop(self) -> None:
-        keeping, self._keeping = self._keeping, None
-        if keeping is not None:
-            keeping.cancel()
+        anchoring, self._anchoring = self._anchoring, None
+        if anchoring is not None:
+            anchoring.cancel()
         try:
-            await self._link.stop()
+            await self._reconnect.stop()
         finally:
             self._sink = None
             self._rooms.clear()
@@ -104,8 +99,8 @@ class NatsBroker:
     async def health(self) -> Health:
         name = self._url.name
         streams = self._streams
-        if streams is None or not self._link.up:
-            return Health(False, f"{name}: {self._link.problem or 'no session'}")
+        if streams is None or not self._reconnect.connected:
+            return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
                 await streams.rooms.leadership()
@@ -118,87 +113,62 @@ class NatsBroker:
     async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
         data, headers = encode(payload, key)
 
-        async def append(streams: Streams) -> Position:
+        async def append(streams: HubStreams) -> Position:
             sequence = await streams.rooms.append(streams.subject(token_of(room)), data, headers)
-            # If it is to be done again: one stream takes it once.
-            streams.check()
+            # If the call is retried, the stream stores the message only once.
+            streams.check_epoch()
             return Position(streams.epoch, sequence)
 
         return await self._call(append)
 
     async def subscribe(self, room: str) -> Position:
         token = token_of(room)
-        state = self._rooms.get(token)
-        added = state is None
-        if state is None:
-            state = self._rooms[token] = FollowedRoom(room)
+        known = self._rooms.get(token)
+        cursor = self._rooms.add(room) if known is None else known
 
-        async def follow(streams: Streams) -> Position:
-            if state.streams is not streams:
-                await self._follow(streams, token, state)
+        async def follow(streams: HubStreams) -> Position:
+            if cursor.streams is not streams:
+                await self._rooms.subscribe(streams, token, cursor)
             await streams.rooms.reach_leader(streams.subject(token))
-            place = await streams.place(token)
-            state.stands_at(streams.epoch, place)
-            return Position(streams.epoch, place.offset)
+            position = await streams.position(token)
+            cursor.advance_to(streams.epoch, position)
+            return Position(streams.epoch, position.offset)
 
         try:
-            return await self._call_undisturbed(follow)
+            return await self._call_without_misses(follow)
         except BaseException:
-            if added:
-                await self._forget(token)
+            if known is None:
+                await self._rooms.remove(token)
             raise
 
     async def unsubscribe(self, room: str) -> None:
-        await self._forget(token_of(room))
+        await self._rooms.remove(token_of(room))
 
     async def history(self, room: str, since: Position) -> History:
         token = token_of(room)
 
-        async def read(streams: Streams) -> History:
+        async def read(streams: HubStreams) -> History:
             epoch, stream, subject = streams.epoch, streams.rooms, streams.subject(token)
             known = since.epoch == epoch
             stored = await stream.read(subject, since.offset if known else 1)
             if known and not stored:
-                # Nothing at or after that position: it lies in the future, or all of its past is gone.
+                # Nothing at or after that position: it lies in the future, or the stream has removed everything.
                 stored = await stream.read(subject)
                 known = False
-            state = self._rooms.get(token)
-            if state is not None and not stored:
-                # Those who are told of a gap now have to stand somewhere.
-                await streams.place(token)
+            cursor = self._rooms.get(token)
+            if cursor is not None and not stored:
+                # Followers that are told of a gap now need a position.
+                await streams.position(token)
                 stored = await stream.read(subject)
-            if known and state is not None and state.is_another(stored[0], since.offset):
-                # The server has lost the message that was delivered here, and given its number away again.
+            if known and cursor is not None and cursor.differs_from(stored[0], since.offset):
+                # The server has lost the message that was delivered here, and has reused its number.
                 known = False
-            history = self._judge(room, streams, since if known else None, stored)
-            if state is not None and history.publications:
-                state.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
+            history = _make_history(room, streams, since if known else None, stored)
+            if cursor is not None and history.publications:
+                cursor.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
             return history
 
-        return await self._call_undisturbed(read)
-
-    def _judge(self, room: str, streams: Streams, since: Position | None, stored: list[Stored]) -> History:
-        """Make a history of what the stream has from *since* on, with the message at *since*, or what stands for it."""
-        epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
-        places = [place_of(message.headers, message.sequence) for message in stored]
-        complete = since is not None and since.offset == places[0]
-        before = since.offset if since is not None else 0
-        publications = []
-        for message, place in zip(stored, places, strict=True):
-            if since is not None and message.sequence <= since.offset:
-                continue
-            if ANCHOR_HEADER in message.headers:
-                pass
-            elif message.time_s <= now_s - limits.age_s:
-                complete = False
-            else:
-                position = Position(epoch, message.sequence)
-                publications.append(decode(room, position, before, message.headers, message.data))
-            before = place
-        if not limits.messages:
-            complete = complete and not publications
-            publications = []
-        return History(publications, Position(epoch, places[-1] if places else 0), complete)
+        return await self._call_without_misses(read)
 
     # Presence
 
@@ -220,18 +190,18 @@ class NatsBroker:
 
     # Calls
 
-    async def _call(self, work: Callable[[Streams], Awaitable[T]]) -> T:
-        """Do *work* in a session, again until it succeeds or the time is over."""
+    async def _call(self, work: Callable[[HubStreams], Awaitable[T]]) -> T:
+        """Return what *work* returns in a session; retry until it succeeds or the time is over."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         pauses = backoff(longest_s=1.0)
         while True:
-            await self._link.wait_up(deadline)
+            await self._reconnect.wait_connected(deadline)
             streams = self._streams
             try:
                 if streams is None:
                     raise ConnectionError("no session")
-                streams.check()
+                streams.check_epoch()
                 async with self._attempt(min(deadline, loop.time() + self._timeout_s / 2)):
                     return await work(streams)
             except TooLargeError:
@@ -241,7 +211,7 @@ class NatsBroker:
                 if loop.time() + pause >= deadline:
                     raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error
                 if streams is not None and streams is self._streams:
-                    # They may be gone, with the server's memory or by hand.
+                    # The streams may be gone, with the server's memory or deleted by hand.
                     with suppress(Exception):
                         async with self._attempt(min(deadline, loop.time() + self._timeout_s / 4)):
                             await streams.ensure()
@@ -249,7 +219,7 @@ class NatsBroker:
 
     @asynccontextmanager
     async def _attempt(self, deadline: float) -> AsyncIterator[None]:
-        """Bound the block by *deadline*, or by the next election: what was asked of the old leader has no answer."""
+        """Bound the block by *deadline*, or by the next election: requests to the old leader get no answer."""
         async with asyncio.timeout_at(deadline) as attempt:
             self._attempts.add(attempt)
             try:
@@ -257,163 +227,134 @@ class NatsBroker:
             finally:
                 self._attempts.discard(attempt)
 
-    async def _call_undisturbed(self, work: Callable[[Streams], Awaitable[T]]) -> T:
-        """Do as ``_call()``; *work* that was under way while deliveries were missed may not know of these."""
+    async def _call_without_misses(self, work: Callable[[HubStreams], Awaitable[T]]) -> T:
+        """Like ``_call()``; retry *work* also if deliveries were missed while it ran, of which it may not know."""
 
-        async def check(streams: Streams) -> T:
+        async def check(streams: HubStreams) -> T:
             misses = self._misses
             result = await work(streams)
-            streams.check()
+            streams.check_epoch()
             if misses != self._misses:
                 raise ConnectionError("deliveries were missed meanwhile")
             return result
 
         return await self._call(check)
 
-    # Deliveries
+    def _retry_attempts(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for attempt in self._attempts:
+            if not attempt.expired():
+                attempt.reschedule(now)
 
-    async def _run_session(self, up: Callable[[], None]) -> str:
+    async def _anchor_if_needed(self, token: str) -> None:
+        cursor, streams = self._rooms.get(token), self._streams
+        if cursor is not None and streams is not None and streams.needs_anchor(cursor.last_stamp):
+            # If it fails, the next round tries again.
+            with suppress(BrokerUnavailable):
+                await self._call(lambda streams: streams.position(token))
+
+    # Sessions
+
+    async def _run_session(self, ready: Callable[[], None]) -> str:
         session = NatsSession(
-            self._url, self._timeout_s, lambda: self._missed("deliveries were dropped, this process was too slow")
+            self._url,
+            self._timeout_s,
+            lambda: self._deliveries_missed("the client library dropped messages, this process was too slow"),
         )
-        streams = Streams(session, self._url, self._history)
+        streams = HubStreams(session, self._url, self._history)
 
         async def on_election(_: Any) -> None:
-            self._lead_has_changed(streams)
+            self._leader_changed(streams)
 
         async def on_presence_election(_: Any) -> None:
-            self._repeat_attempts()
+            self._retry_attempts()
 
         try:
             await session.open()
             await streams.ensure()
             await session.subscribe(streams.rooms.elections, on_election)
             await session.subscribe(streams.presence.elections, on_presence_election)
-            while waiting := [(token, room) for token, room in self._rooms.items() if room.streams is not streams]:
-                for token, room in waiting:
-                    await self._follow(streams, token, room)
-                await streams.rooms.reach_leader(streams.subject(waiting[0][0]))
+            await self._rooms.subscribe_all(streams)
             self._streams = streams
-            up()
-            return await session.wait(lambda: self._look(streams))
+            ready()
+            return await session.wait(lambda: self._check_streams(streams))
         finally:
             self._streams = None
             await session.close()
 
-    async def _follow(self, streams: Streams, token: str, state: FollowedRoom) -> None:
-        state.begin(streams.epoch)
-        state.subscription = await streams.session.subscribe(f"{self._url.prefix}.live.*.{token}.*", self._deliver)
-        # Not before: one that was refused has to be tried again.
-        state.streams = streams
-        if self._rooms.get(token) is not state:
-            # Whoever wanted it has left meanwhile, and found nothing to end.
-            await self._unsubscribe(state)
-
-    async def _forget(self, token: str) -> None:
-        state = self._rooms.pop(token, None)
-        if state is not None:
-            await self._unsubscribe(state)
-
-    async def _unsubscribe(self, state: FollowedRoom) -> None:
-        subscription, state.subscription = state.subscription, None
-        if subscription is not None:
-            # That of a session that has ended refuses.
-            with suppress(Exception):
-                async with asyncio.timeout(self._timeout_s):
-                    await subscription.unsubscribe()
-
-    def _lead_has_changed(self, streams: Streams) -> None:
-        # What the old leader had stored and not passed on yet, the new one does not pass on.
+    def _leader_changed(self, streams: HubStreams) -> None:
+        # The new leader does not republish what the old one had stored and not republished yet.
         streams.leadership = None
-        self._repeat_attempts()
-        self._missed(f"the stream {streams.rooms.name} has another leader")
+        self._retry_attempts()
+        self._deliveries_missed(f"the stream {streams.rooms.name} has another leader")
 
-    def _repeat_attempts(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for attempt in self._attempts:
-            if not attempt.expired():
-                attempt.reschedule(now)
-
-    async def _look(self, streams: Streams) -> str | None:
-        """See whether the stream is led, and by the same server as before; return why the session should end."""
+    async def _check_streams(self, streams: HubStreams) -> str | None:
+        """Check whether the stream has a leader, and the same as before; return why the session should end."""
         try:
-            leadership = await streams.look()
-            late = leadership is not None and await self._find_late(streams)
+            leadership = await streams.check()
+            undelivered = leadership is not None and await self._rooms.find_undelivered(streams)
         except Exception as error:
-            # An election takes some seconds; but a server that has lost the others never gets out of it.
-            streams.leaderless += 1
-            return None if streams.leaderless == 1 else f"stream {streams.rooms.name}: {describe(error)}"
-        if streams.leadership not in (None, leadership) or streams.leaderless:
-            self._lead_has_changed(streams)
-        elif late:
-            self._missed("the servers have lost messages between them")
-        streams.leadership, streams.leaderless = leadership, 0
+            # An election takes some seconds; but a server that has lost the others never recovers by itself.
+            streams.checks_without_leader += 1
+            return None if streams.checks_without_leader == 1 else f"stream {streams.rooms.name}: {describe(error)}"
+        if streams.leadership not in (None, leadership) or streams.checks_without_leader:
+            self._leader_changed(streams)
+        elif undelivered:
+            self._deliveries_missed("the servers have lost messages between them")
+        streams.leadership, streams.checks_without_leader = leadership, 0
         return None
 
-    async def _find_late(self, streams: Streams) -> bool:
-        """Look into some rooms, others each time, whether they have messages that have not come."""
-        late = False
-        self._to_look_into = self._to_look_into or list(self._rooms)
-        for token in self._to_look_into[-_ROOMS_A_LOOK:]:
-            newest = await streams.rooms.last(streams.subject(token))
-            state = self._rooms.get(token)
-            if newest is None or state is None:
-                continue
-            place = Place(newest.sequence, place_of(newest.headers, newest.sequence), newest.stamp)
-            if state.lacks(place.offset):
-                # It may be on its way. What the leader says now comes behind it.
-                await streams.rooms.reach_leader(streams.subject(token))
-                if state.lacks(place.offset):
-                    state.stands_at(streams.epoch, place)
-                    late = True
-        del self._to_look_into[-_ROOMS_A_LOOK:]
-        return late
-
-    async def _keep_rooms(self) -> None:
-        """See to it, round after round, that the rooms which this process follows keep their places."""
-        while True:
-            tokens = list(self._rooms)
-            parts = [tokens[i : i + _KEPT_AT_A_TIME] for i in range(0, len(tokens), _KEPT_AT_A_TIME)] or [[]]
-            for part in parts:
-                # Whichever takes longer.
-                pause = asyncio.sleep(round_s() / len(parts))
-                await asyncio.gather(pause, for_each(self._keep, part, at_a_time=_KEPT_AT_A_TIME))
-
-    async def _keep(self, token: str) -> None:
-        state, streams = self._rooms.get(token), self._streams
-        if state is not None and streams is not None and streams.needs_anchor(state.heard):
-            # If it fails, the next round tries again.
-            with suppress(BrokerUnavailable):
-                await self._call(lambda streams: streams.place(token))
-
-    def _missed(self, reason: str) -> None:
-        """Have the hub look for what may have been missed."""
+    def _deliveries_missed(self, reason: str) -> None:
+        """Make the hub look for what may have been missed."""
         self._misses += 1
-        for state in self._rooms.values():
-            state.followed = 0
-        if self._sink is not None and self._link.up:
+        self._rooms.invalidate()
+        if self._sink is not None and self._reconnect.connected:
             self._sink.interrupted(f"{self._url.name}: {reason}")
             self._sink.restored()
 
     async def _deliver(self, message: Any) -> None:
         _, _, epoch, token, what = message.subject.split(".")
         headers, data = message.headers or {}, message.data
-        # The client library holds on to the last message of each subscription; there may be many, and large ones.
+        # The client library keeps the last message of each subscription; there may be many, and large ones.
         message.headers, message.data = None, b""
-        state = self._rooms.get(token)
+        cursor = self._rooms.get(token)
         sink = self._sink
-        if state is None or sink is None:
+        if cursor is None or sink is None:
             return
         if epoch == "who":
             for event, info in read_events(headers, data):
                 if event == "left":
-                    sink.left(state.name, name_of(what))
+                    sink.left(cursor.name, name_of(what))
                 else:
-                    sink.joined(state.name, name_of(what), info)
+                    sink.joined(cursor.name, name_of(what), info)
             return
-        publication = state.take(epoch, headers, data)
-        # What somebody else sends past the stream has left no trace.
-        if self._streams is not None and state.epoch == epoch:
-            self._streams.see(epoch)
+        publication = cursor.accept(epoch, headers, data)
+        # A message of another program that did not come from the stream has not changed the cursor.
+        if self._streams is not None and cursor.epoch == epoch:
+            self._streams.saw_epoch(epoch)
         if publication is not None:
             sink.deliver(publication)
+
+
+def _make_history(room: str, streams: HubStreams, since: Position | None, stored: list[Stored]) -> History:
+    """Return the history in what the stream has from *since* on, including the message at *since* or its anchor."""
+    epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
+    offsets = [offset_of(message.headers, message.sequence) for message in stored]
+    complete = since is not None and since.offset == offsets[0]
+    before = since.offset if since is not None else 0
+    publications = []
+    for message, offset in zip(stored, offsets, strict=True):
+        if since is not None and message.sequence <= since.offset:
+            continue
+        if ANCHOR_HEADER in message.headers:
+            pass
+        elif message.time_s <= now_s - limits.age_s:
+            complete = False
+        else:
+            position = Position(epoch, message.sequence)
+            publications.append(decode(room, position, before, message.headers, message.data))
+        before = offset
+    if not limits.messages:
+        complete = complete and not publications
+        publications = []
+    return History(publications, Position(epoch, offsets[-1] if offsets else 0), complete)

@@ -1,7 +1,7 @@
-"""What a room's messages look like on NATS: subjects, headers, payloads. Pure.
+"""The format of a room's messages on NATS: subjects, headers, payloads. Pure.
 
-Anybody may publish to a room's subject. What is not as the hub writes it is taken for what it can be: bytes that are no
-UTF-8 are BINARY, and a key without the mark stands for itself.
+Other programs may publish to a room's subject. Their messages are decoded as far as possible: TEXT that is not UTF-8
+becomes BINARY, and a key without the mark is taken as it is.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from urllib.parse import quote, unquote
 from falconws.hub.broker import Payload, Publication
 from falconws.hub.position import Position
 
-__all__ = ("ANCHOR_HEADER", "Headers", "anchor", "decode", "encode", "name_of", "number", "place_of", "token_of")
+__all__ = ("ANCHOR_HEADER", "Headers", "anchor", "decode", "encode", "name_of", "number", "offset_of", "token_of")
 
 ANCHOR_HEADER = "Falconws-Anchor"
-"""On a message that only marks where its room stands."""
+"""Marks a message that only preserves the position of its room."""
 
-_PLACE_HEADER = "Falconws-Stands-For"
-"""On an anchor: the offset at which its room stands. The anchor of a room that has had no message stands for itself."""
+_OFFSET_HEADER = "Falconws-Stands-For"
+"""On an anchor: the offset of the room's last publication. The anchor of a room without messages has no such header,
+and stands for itself."""
 
 _TYPE_HEADER = "Falconws-Type"
 _KEY_HEADER = "Falconws-Key"
 _KEY_MARK = "="
-"""Before each key: a header may not be empty."""
+"""Precedes each key: a header may not be empty."""
 
 Headers = Mapping[str, str]
 
@@ -35,13 +36,13 @@ def token_of(name: str) -> str:
 
 
 def name_of(token: str) -> str:
-    """Return the name that ``token_of()`` has made *token* of."""
+    """Return the name of which ``token_of()`` made *token*."""
     return unquote(token)
 
 
 def encode(payload: Payload, key: str | None) -> tuple[bytes, dict[str, str]]:
-    """Return payload and headers of a message to publish; it is stored once, however often it is sent."""
-    # JetStream drops a repetition with the same id: the answer to the first may have been lost.
+    """Return payload and headers of a message; the stream stores it once, however often it is sent."""
+    # JetStream drops a repetition with the same id: the answer to the first one may have been lost.
     headers = {"Nats-Msg-Id": secrets.token_hex(10)}
     if isinstance(payload, str):
         payload = payload.encode()
@@ -52,19 +53,19 @@ def encode(payload: Payload, key: str | None) -> tuple[bytes, dict[str, str]]:
     return payload, headers
 
 
-def anchor(place: int | None) -> dict[str, str]:
-    """Return the headers of an anchor that stands for *place*; None: for itself."""
-    return {ANCHOR_HEADER: "1"} if place is None else {ANCHOR_HEADER: "1", _PLACE_HEADER: str(place)}
+def anchor(offset: int | None) -> dict[str, str]:
+    """Return the headers of an anchor that stands for *offset*; None: for itself."""
+    return {ANCHOR_HEADER: "1"} if offset is None else {ANCHOR_HEADER: "1", _OFFSET_HEADER: str(offset)}
 
 
-def place_of(headers: Headers, sequence: int) -> int:
-    """Return the offset at which a room stands whose newest message is that with *headers* at *sequence*."""
-    place = number(headers, _PLACE_HEADER) if ANCHOR_HEADER in headers else None
-    return sequence if place is None else min(place, sequence)
+def offset_of(headers: Headers, sequence: int) -> int:
+    """Return the offset of a room whose newest message has *headers* and *sequence*."""
+    offset = number(headers, _OFFSET_HEADER) if ANCHOR_HEADER in headers else None
+    return sequence if offset is None else min(offset, sequence)
 
 
 def decode(room: str, position: Position, previous: int | None, headers: Headers, data: bytes) -> Publication:
-    """Return the publication that a message is, whoever has written it."""
+    """Return the publication in a message, whichever program has written it."""
     payload: Payload = data
     if headers.get(_TYPE_HEADER) != "binary":
         try:
@@ -78,6 +79,6 @@ def decode(room: str, position: Position, previous: int | None, headers: Headers
 
 
 def number(headers: Headers, name: str) -> int | None:
-    """Return the number in the header *name*, None if there is none."""
+    """Return the number in the header *name*; None if there is none."""
     text = headers.get(name, "")
     return int(text) if text.isascii() and text.isdigit() else None

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from falconws.hub.broker import Entry
-from falconws.hub.concurrency import for_each
+from falconws.hub.concurrency import gather_limited
 
 from .codec import Headers, name_of, token_of
 from .session import NatsSession
@@ -61,7 +61,7 @@ class NatsPresence:
 
     Args:
         session: The connection.
-        prefix: What the subjects begin with.
+        prefix: What the subjects begin_session with.
     """
 
     def __init__(self, session: NatsSession, prefix: str) -> None:
@@ -89,8 +89,8 @@ class NatsPresence:
             }
         )
 
-    async def look(self) -> None:
-        """See what time it is on the server."""
+    async def read_clock(self) -> None:
+        """Read the server's time."""
         await self._stream.leadership()
 
     async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
@@ -137,7 +137,7 @@ class NatsPresence:
                         return
                     record = await self._read(room, member)
 
-            await for_each(renew_member, members, at_a_time=_AT_A_TIME)
+            await gather_limited(renew_member, members, limit=_AT_A_TIME)
         return lost
 
     async def members(self, room: str) -> dict[str, bytes]:
@@ -158,7 +158,7 @@ class NatsPresence:
                 if await self._write(room, member, record, None if live else "left") and not live:
                     gone.append((room, member))
 
-        await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)
+        await gather_limited(expire_in, rooms, limit=_AT_A_TIME)
         return gone
 
     def _subject(self, room: str, member_token: str, kind: str) -> str:

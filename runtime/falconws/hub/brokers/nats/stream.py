@@ -1,9 +1,9 @@
 """A stream of JetStream: appending to it, and reading it as its leader has it.
 
-A replicated stream has a leader, which orders what is appended and passes it on; the other replicas follow, and may lag
-behind it. JetStream's direct API, the only one that reads many messages with one request, is answered by any of them.
-So a read asks the leader for the newest message first, and is done again until its answer reaches that far: who was
-told of a message finds it. Where nothing is new, the leader's answer is all that is needed.
+A replicated stream has a leader, which orders the messages and republishes them; the other replicas may lag behind it.
+Any of them answers JetStream's direct API, the only one that reads many messages with one request. So a read asks the
+leader for the newest message first, and is repeated until its answer reaches that far: a message that was delivered is
+found. If nothing is new, the leader's answer is enough.
 
 Knows neither rooms nor members.
 """
@@ -30,37 +30,36 @@ _NOT_FOUND = 404
 _NAME_IN_USE = 10058
 _ANOTHER_STREAM = 10060
 _WRONG_LAST_SEQUENCE = (10071, 10164)
-"""The second comes from clusters, while what was written before is not replicated yet."""
+"""Clusters use the second while an earlier write is not replicated yet."""
 
 _SILENT_NS = 10_000_000_000
-"""After which a replica that says nothing is gone: the interval after which a leader of JetStream's steps down."""
+"""A replica that has been silent for so long is away: after this interval a JetStream leader steps down."""
 
-_NOTE_S = 0.5
+_METADATA_UPDATE_S = 0.5
 
 _LIMITS = ("max_msgs_per_subject", "max_age", "duplicate_window")
-"""What an existing stream is changed in, to be as this process is configured."""
-
+"""The settings in which an existing stream is adapted to this process's configuration."""
 
 _logger = logging.getLogger("falconws.hub")
 
 
 class Conflict(Exception):  # noqa: N818 (named for what has happened, as the hub's errors are)
-    """Somebody else has written to the subject since."""
+    """Another process has written to the subject since."""
 
 
 class Stored(NamedTuple):
-    """A message of a stream."""
+    """A message in a stream."""
 
     subject: str
     sequence: int
     stamp: str
-    """When the stream took it, as the server writes it."""
+    """When the stream stored it, as the server writes it."""
     headers: Mapping[str, str]
     data: bytes
 
     @property
     def time_s(self) -> float:
-        """When the stream took it, in seconds since 1970."""
+        """When the stream stored it, in seconds since 1970."""
         return _parse_time(self.stamp)
 
 
@@ -76,17 +75,17 @@ class NatsStream:
         self._session = session
         self.name = name
         self.elections = f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{self.name}"
-        """A subject on which the servers tell of a new leader."""
+        """The subject on which the servers announce a new leader."""
         self.config: Mapping[str, Any] = {}
-        """As it was seen last."""
+        """The configuration, as it was read last."""
         self._clock_s = 0.0
 
     async def ensure(self, config: Mapping[str, Any], *, adapt: bool = False) -> None:
-        """Create the stream, or take the one of that name as it is.
+        """Create the stream, or use the existing one of that name.
 
         Args:
             config: As in ``STREAM.CREATE``, without the name.
-            adapt: Give a stream that is there *config*'s limits.
+            adapt: Change an existing stream's limits to those of *config*.
         """
         try:
             info = await self._info()
@@ -99,67 +98,65 @@ class NatsStream:
                 if conflict.code != _NAME_IN_USE:
                     raise
                 info = await self._info()
-        self._see(info)
+        self._read_info(info)
         if adapt:
             await self._adapt(info["config"], config)
 
     async def _adapt(self, found: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         wanted = {limit: config[limit] for limit in _LIMITS if limit in config}
-        # The server has entries of its own there.
+        # The server adds entries of its own.
         wanted["metadata"] = {**found.get("metadata", {}), **config.get("metadata", {})}
         other = {limit: value for limit, value in wanted.items() if found.get(limit) != value}
         if not other:
             return
         update = self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
         if other.keys() == {"metadata"}:
-            # It only tells others. Who made the stream may not let us change it, and does not answer then.
+            # The metadata only inform other processes. Without the permission to change the stream there is no answer.
             with suppress(ApiError, ConnectionError, TimeoutError):
-                async with asyncio.timeout(_NOTE_S):
+                async with asyncio.timeout(_METADATA_UPDATE_S):
                     await update
             return
-        # The notes for others in the metadata say the same again, among entries of the server.
+        # The metadata repeat the limits, among entries of the server.
         other.pop("metadata", None)
         before = {limit: found.get(limit) for limit in other}
-        _logger.warning("The stream %s is given other limits: %s, after %s", self.name, other, before)
+        _logger.warning("The limits of stream %s are changed to %s; they were %s", self.name, other, before)
         self.config = (await update)["config"]
 
     async def _info(self) -> dict[str, Any]:
         info = await self._session.api(f"STREAM.INFO.{self.name}")
-        self._see(info)
+        self._read_info(info)
         return info
 
-    def _see(self, info: Mapping[str, Any]) -> None:
-        # The loop's clock stands still while the machine is suspended, and servers' clocks are set.
+    def _read_info(self, info: Mapping[str, Any]) -> None:
+        # The event loop's clock stops while the machine is suspended, and servers' clocks are adjusted.
         self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
         self.config = info["config"]
 
     def now_s(self) -> float:
-        """Return the time on the server's clock, in seconds since 1970, by when it was asked last."""
+        """Return the server's time in seconds since 1970, estimated from its last answer."""
         return asyncio.get_running_loop().time() + self._clock_s
 
     def age_s(self, stamp: str) -> float:
-        """Return how long ago *stamp* was, as the server writes it; for ever if it is none."""
+        """Return the age of *stamp*, as the server writes it; infinity if it is not a timestamp."""
         try:
             return self.now_s() - _parse_time(stamp)
         except ValueError:
             return math.inf
 
     async def leadership(self) -> object:
-        """Return what differs when another server has come to lead the stream; the leader answers itself.
-
-        None where there is no cluster.
+        """Return a value that changes when another server becomes the stream's leader; None without a cluster.
 
         Raises:
-            ConnectionError: It has lost the others, so it can take no message.
+            ConnectionError: The leader has lost the other servers, so it can store no message.
         """
         cluster = (await self._info()).get("cluster")
         if cluster is None:
             return None
         peers = cluster.get("replicas", [])
-        there = [peer for peer in peers if not peer.get("offline") and peer.get("active", 0) < _SILENT_NS]
-        if len(there) < len(peers) // 2:
+        online = [peer for peer in peers if not peer.get("offline") and peer.get("active", 0) < _SILENT_NS]
+        if len(online) < len(peers) // 2:
             raise ConnectionError(
-                f"only {1 + len(there)} of the {1 + len(peers)} servers with the stream {self.name} are there"
+                f"only {1 + len(online)} of the {1 + len(peers)} servers with the stream {self.name} are online"
             )
         return cluster.get("leader"), cluster.get("leader_since")
 
@@ -168,7 +165,7 @@ class NatsStream:
 
         Raises:
             Conflict: The newest message on the subject is not the one that *headers* expect.
-            ApiError: The stream refused it for another reason.
+            ApiError: The stream refused the message for another reason.
         """
         try:
             answer = await self._session.request(subject, payload, headers)
@@ -179,10 +176,10 @@ class NatsStream:
         return int(answer["seq"])
 
     async def reach_leader(self, subject: str) -> None:
-        """Return when the stream's leader knows of everything that this session has subscribed to.
+        """Return when the stream's leader knows all subscriptions of this session.
 
-        Servers tell each other of subscriptions in the background. A message to the stream takes the same way, behind
-        them; and one that is meant for another stream is refused by the leader and leaves no trace.
+        Servers propagate subscriptions in the background. A message to the stream takes the same route behind them. Its
+        leader refuses a message that expects another stream, so it leaves no trace.
         """
         try:
             await self._session.request(subject, b"", {"Nats-Expected-Stream": f"not {self.name}"})
@@ -210,7 +207,7 @@ class NatsStream:
     async def read(self, subject: str, sequence: int = 1) -> list[Stored]:
         """Return all messages on *subject* (which may have wildcards) from *sequence* on, in order.
 
-        Among them is everything that the leader had when it was asked.
+        The result includes everything that the leader had when it was asked.
         """
         pauses = backoff(first_s=0.005, longest_s=0.2)
         while True:
@@ -222,11 +219,11 @@ class NatsStream:
             found = await self._read_any(subject, sequence)
             if found and found[-1].sequence >= newest.sequence:
                 return found
-            # A replica that lags has answered, or the newest message has just gone.
+            # A replica that lags has answered, or the newest message has just been removed.
             await asyncio.sleep(next(pauses))
 
     async def _read_any(self, subject: str, sequence: int) -> list[Stored]:
-        """Read what any of the replicas has."""
+        """Return the messages that one of the replicas has."""
         found: list[Stored] = []
         more = True
         while more:
@@ -243,7 +240,7 @@ class NatsStream:
 
 
 def _parse_headers(block: bytes) -> dict[str, str]:
-    """Return the headers of a message as it was published, as the client library does for those that are delivered."""
+    """Return the headers of a message, as the client library parses those of a delivered one."""
     lines = block.decode("utf-8", "replace").split("\r\n")[1:]
     return {name.strip(): value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
 

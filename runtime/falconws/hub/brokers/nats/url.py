@@ -1,4 +1,4 @@
-"""What a ``nats://`` or ``tls://`` URL says. Pure."""
+"""Parses ``nats://`` and ``tls://`` URLs. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ("NatsUrl",)
 
 
 class NatsUrl:
-    """Where the servers are, and what the parameters ask for.
+    """The servers and parameters in a URL.
 
     Raises:
         ValueError: It is malformed; the message shows no credentials.
@@ -21,8 +21,8 @@ class NatsUrl:
         scheme, rest = split_url(url)
         self.name = redact(url)
         credentials, at, address = rest.rpartition("@")
-        places, _, query = address.partition("?")
-        hosts = places.rstrip("/").split(",")
+        address, _, query = address.partition("?")
+        hosts = address.rstrip("/").split(",")
         self.servers = [f"{scheme}://{credentials}{at}{host}" for host in hosts]
         self.tls = scheme == "tls"
         options = read_query(self.name, query)
@@ -30,10 +30,10 @@ class NatsUrl:
         self.storage = options.pop("storage", "file")
         replicas = options.pop("replicas", "1")
         self.credentials = options.pop("credentials", None)
-        if scheme not in ("nats", "tls") or not places:
+        if scheme not in ("nats", "tls") or not address:
             raise ValueError(f"{self.name}: use nats://host:port, or tls://host:port.")
-        if "/" in places.rstrip("/"):
-            raise ValueError(f"{self.name}: write the servers as nats://host:port,host:port, and nothing behind them.")
+        if "/" in address.rstrip("/"):
+            raise ValueError(f"{self.name}: write the servers as nats://host:port,host:port, and nothing after them.")
         for host in hosts:
             try:
                 read_host(host)
@@ -43,11 +43,11 @@ class NatsUrl:
             if not usable:
                 raise ValueError(f"{self.name}: not a host and port.")
         if not re.fullmatch(r"[\w-]+", self.prefix, re.ASCII):
-            raise ValueError(f"{self.name}: prefix takes letters, digits, _ and -.")
+            raise ValueError(f"{self.name}: prefix may contain letters, digits, _ and -.")
         if self.storage not in ("file", "memory"):
-            raise ValueError(f"{self.name}: storage is file or memory.")
+            raise ValueError(f"{self.name}: storage must be file or memory.")
         if replicas not in ("1", "3", "5"):
-            raise ValueError(f"{self.name}: replicas is 1, 3 or 5.")
+            raise ValueError(f"{self.name}: replicas must be 1, 3 or 5.")
         if options:
             raise ValueError(f"{self.name}: unknown parameter {sorted(options)[0]!r}.")
         self.replicas = int(replicas)

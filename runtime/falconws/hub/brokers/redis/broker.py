@@ -1,13 +1,13 @@
 """``redis://``: the hub over Redis 7 or Valkey, one server or a cluster.
 
-A room is a stream and a hash beside it; a publication is one atomic script that appends, trims and passes on by sharded
-pub/sub. So live deliveries cost no polling, and history is there for whoever has missed one. Which keys, and why
-offsets are times: ``scripts``.
+A room is a stream and a hash. A publication is one atomic script that appends to the stream, trims it, and publishes by
+sharded pub/sub. So live deliveries need no polling, and a subscriber that missed one finds it in the history. The keys,
+and the reason why offsets are times, are in ``scripts``.
 
-Knows nothing of subscriptions: what a process follows, it delivers to the hub.
+Knows nothing of subscriptions: it delivers the rooms that a process follows to the hub.
 
-The rest is beside this: presence (``presence``), scripts and where they run (``scripts``, ``server``, ``cluster``,
-``line``), deliveries (``session``, ``feed``), connections (``url``, ``wire``).
+Beside this module: presence (``presence``); scripts and where they run (``scripts``, ``client``, ``slots``); deliveries
+(``session``, ``pubsub``); connections (``url``, ``connection``).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from contextlib import suppress
 from itertools import count
 
 from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
-from falconws.hub.brokers.reconnect import Link
+from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
 from falconws.hub.position import Position
 
 from . import scripts
-from .client import RedisServer
-from .codec import Came, Went, encode, follow_each_other, read_entry, read_passed_on
+from .client import RedisClient
+from .codec import MemberJoined, MemberLeft, decode_entry, decode_push, encode, is_contiguous
 from .connection import Argument
 from .presence import RedisPresence
 from .session import RedisSession
@@ -43,15 +43,15 @@ _logger = logging.getLogger("falconws.hub")
 class RedisBroker:
     """A broker on Redis 7 or Valkey; see ``falconws.hub.Broker`` for its methods.
 
-    A room that nobody has published to, or followed, for a day (or twice the history's age, if that is longer) is
-    forgotten: it begins again with a new epoch.
+    A room that nobody has published to or followed for a day (or twice the history's age, if that is longer) is
+    forgotten. It begins again with a new epoch.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
             ``redis+cluster://host[:port][,host[:port]...]`` or ``rediss+cluster://``. ``valkey`` stands for ``redis``
-            in each. ``?prefix=name`` keeps two applications on one server apart; other parameters are redis-py's.
-        history: How much of each room is kept. ``None``: what the rooms were given by others, or the default.
-        timeout_s: Within which each call ends, and a publication is repeated when its connection breaks.
+            in each. ``?prefix=name`` separates two applications on one server; other parameters are redis-py's.
+        history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
+        timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
 
     Raises:
         ValueError: The URL is malformed, or redis-py is not installed.
@@ -61,45 +61,45 @@ class RedisBroker:
         limits = history or HistoryLimits()
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
-        self._server = RedisServer(self._url, timeout_s)
+        self._client = RedisClient(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
         self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
-        self._presence = RedisPresence(self._server, self._base, self._channel, self._ttl_ms)
-        self._link = Link(self._url.name, self._run_session)
+        self._presence = RedisPresence(self._client, self._base, self._channel, self._ttl_ms)
+        self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[bytes, str] = {}
-        """The rooms that this process follows, by their channels."""
+        """The rooms that this process follows, by channel."""
         self._session: RedisSession | None = None
-        self._has_ignored = False
+        self._has_warned = False
         self._author = secrets.token_hex(6)
         self._numbers = count()
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
-        self._server.open()
+        self._client.open()
         try:
-            await self._link.start(sink)
+            await self._reconnect.start(sink)
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         try:
-            await self._link.stop()
+            await self._reconnect.stop()
         finally:
             self._sink = None
             self._rooms.clear()
-            await self._server.close()
+            await self._client.close()
 
     async def health(self) -> Health:
         name = self._url.name
-        if not self._link.up:
-            return Health(False, f"{name}: {self._link.problem or 'no session'}")
+        if not self._reconnect.connected:
+            return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._server.ping()
-                # A replica, or a user who may not, answers pings and refuses all else.
-                await self._server.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
+                await self._client.ping()
+                # A replica answers pings and refuses writes; so does a server for a user without permissions.
+                await self._client.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
         except BrokerUnavailable as error:
             return Health(False, str(error))
         except Exception as error:
@@ -115,11 +115,11 @@ class RedisBroker:
         message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
-            # A second more than has passed: the server's clock may run a little apart from this one.
+            # One second more than has passed: the server's clock may differ slightly from this one.
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
             return (*fixed, since, *message)
 
-        answer = await self._server.repeat(scripts.PUBLISH, self._keys(room), arguments)
+        answer = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
         if answer is None:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
         epoch, _, offset = answer.decode().partition(" ")
@@ -132,10 +132,10 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._server.run(scripts.TOP, self._keys(room), self._room_arguments())
+                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
                 if session is self._session:
                     return Position(epoch.decode(), int(offset))
-                # Deliveries were cut off meanwhile, and may begin again after a later publication only.
+                # The session was lost meanwhile; the next one may begin after a later publication.
         except BaseException:
             if added:
                 self._forget(channel)
@@ -146,11 +146,11 @@ class RedisBroker:
 
     async def history(self, room: str, since: Position) -> History:
         arguments = [*self._room_arguments(), since.epoch, since.offset]
-        name, newest, known, entries = await self._server.run(scripts.HISTORY, self._keys(room), arguments)
+        name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments)
         epoch, top = name.decode(), int(newest)
-        read = (read_entry(room, epoch, *entry) for entry in entries)
+        read = (decode_entry(room, epoch, *entry) for entry in entries)
         publications = [publication for publication in read if publication is not None]
-        complete = bool(known) and follow_each_other(publications, since.offset, top)
+        complete = bool(known) and is_contiguous(publications, since.offset, top)
         return History(publications, Position(epoch, top), complete)
 
     # Presence
@@ -173,7 +173,7 @@ class RedisBroker:
     # Names
 
     def _base(self, room: str) -> str:
-        """What the room's keys and its channel begin with; the braces put all of them into one slot."""
+        """Return the common prefix of the room's keys and channel; the braces put them all into one slot."""
         if "}" in room or "%" in room:
             room = room.replace("%", "%25").replace("}", "%7D")
         return f"{self._url.prefix}:{{{room}}}"
@@ -186,14 +186,14 @@ class RedisBroker:
         return f"{base}:meta", f"{base}:log"
 
     def _room_arguments(self) -> tuple[Argument, ...]:
-        """What a script has to know of a room: an epoch if it is not there yet, for how long and what to keep."""
+        """Return what a script needs to know of a room: an epoch if it is new, and what to keep for how long."""
         return secrets.token_hex(4), self._ttl_ms, *self._limits
 
     # Deliveries
 
     async def _run_session(self, up: Callable[[], None]) -> str:
-        session = RedisSession(self._server, self._timeout_s, self._deliver)
-        keeping = asyncio.create_task(self._keep_rooms())
+        session = RedisSession(self._client, self._timeout_s, self._deliver)
+        renewing = asyncio.create_task(self._renew_rooms())
         try:
             await session.open()
             while missing := self._rooms.keys() - session.channels:
@@ -205,16 +205,16 @@ class RedisBroker:
             return await session.wait()
         finally:
             self._session = None
-            keeping.cancel()
+            renewing.cancel()
             await session.close()
 
     async def _follow(self, channel: bytes) -> RedisSession:
-        """Return the session in which the messages of *channel* come, when they do."""
+        """Return the session that delivers the messages of *channel*, once it does."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         pauses = backoff(longest_s=1.0)
         while True:
-            await self._link.wait_up(deadline)
+            await self._reconnect.wait_connected(deadline)
             session = self._session
             try:
                 if session is None:
@@ -234,33 +234,35 @@ class RedisBroker:
         if self._session is not None:
             self._session.unsubscribe(channel)
 
-    async def _keep_rooms(self) -> None:
-        """Keep rooms that this process follows from being forgotten, though nothing is published there."""
+    async def _renew_rooms(self) -> None:
+        """Renew the expiry of the rooms that this process follows, in which nothing may be published."""
         while True:
             await asyncio.sleep(self._ttl_ms / 3000)
             for room in list(self._rooms.values()):
                 with suppress(BrokerUnavailable):
-                    await self._server.run(scripts.TOP, self._keys(room), self._room_arguments())
+                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)
         if room is None or self._sink is None:
             return
-        match read_passed_on(room, data):
+        match decode_push(room, data):
             case Publication() as publication:
                 self._sink.deliver(publication)
-            case Came(member, info):
+            case MemberJoined(member, info):
                 self._sink.joined(room, member, info)
-            case Went(member):
+            case MemberLeft(member):
                 self._sink.left(room, member)
             case None:
-                self._ignore(room)
+                self._warn_foreign(room)
 
-    def _ignore(self, room: str) -> None:
-        if not self._has_ignored:
-            self._has_ignored = True
+    def _warn_foreign(self, room: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             _logger.warning(
-                "%s: what somebody else has sent to the channel of room %r is ignored (told once)", self._url.name, room
+                "%s: a message of another program on the channel of room %r is ignored (logged once)",
+                self._url.name,
+                room,
             )
 
 

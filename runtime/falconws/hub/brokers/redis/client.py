@@ -1,6 +1,6 @@
-"""Where the Redis broker's scripts run: one server, or the server of a cluster that has the room.
+"""Runs the Redis broker's scripts: on one server, or on the node of a cluster that has the room.
 
-Owns the lines, and that a script is tried again until it answers or the time is over. Knows neither rooms nor members.
+Owns the pipelines, and retries a script until it is answered or the time is over. Knows neither rooms nor members.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from typing import Any
 from falconws.hub.broker import BrokerUnavailable
 from falconws.hub.concurrency import backoff
 
-from .connection import Argument, Line, explain
-from .slots import RedisCluster
+from .connection import Argument, Pipeline, explain
+from .slots import SlotMap
 from .url import RedisUrl, load_redis
 
-__all__ = ("RedisServer",)
+__all__ = ("RedisClient",)
 
 _CLOSE_S = 1.0
-_ONLY_PLACE = ""
+_ONLY_NODE = ""
 
 
-class RedisServer:
-    """One server or a cluster.
+class RedisClient:
+    """One server, or a cluster.
 
-    A *place* is where deliveries and answers come from: "host:port" of each primary of a cluster, one that has no name
-    otherwise.
+    A *node* is "host:port" of a primary of a cluster; a server of its own is the node "".
 
     Args:
-        url: Where to.
-        timeout_s: Within which each call ends.
+        url: Where to connect.
+        timeout_s: Bounds each call.
     """
 
     def __init__(self, url: RedisUrl, timeout_s: float) -> None:
@@ -41,61 +40,61 @@ class RedisServer:
         self._timeout_s = timeout_s
         self._errors = load_redis().exceptions
         self._open = False
-        self._cluster: RedisCluster | None = None
-        self._lines: dict[str, Line] = {}
+        self._slots: SlotMap | None = None
+        self._pipelines: dict[str, Pipeline] = {}
 
     def open(self) -> None:
         """Begin; connections are made when they are needed."""
         self._open = True
-        self._cluster = RedisCluster(self._url.seeds, self._line) if self._url.cluster else None
+        self._slots = SlotMap(self._url.seeds, self._pipeline) if self._url.cluster else None
 
     async def close(self) -> None:
-        """Cut all connections; what is under way ends with an error."""
+        """Cut all connections; calls in flight end with an error."""
         self._open = False
-        ended = [line.close() for line in self._lines.values()]
-        self._lines.clear()
+        ended = [pipeline.close() for pipeline in self._pipelines.values()]
+        self._pipelines.clear()
         if ended:
             await asyncio.wait(ended, timeout=_CLOSE_S)
 
-    # Places
+    # Nodes
 
-    async def places(self) -> Sequence[str]:
-        """Return where deliveries come from, as the cluster tells now."""
-        if self._cluster is None:
-            return [_ONLY_PLACE]
-        await self._cluster.ask()
-        return self._cluster.places()
+    async def nodes(self) -> Sequence[str]:
+        """Return all nodes, as the cluster reports them now."""
+        if self._slots is None:
+            return [_ONLY_NODE]
+        await self._slots.refresh()
+        return self._slots.nodes()
 
-    def place(self, key: str) -> str:
-        """Return where *key* belongs, by what is known of the cluster."""
-        return _ONLY_PLACE if self._cluster is None else self._cluster.place(key)
+    def node(self, key: str) -> str:
+        """Return the node of *key*, as far as the cluster is known."""
+        return _ONLY_NODE if self._slots is None else self._slots.node(key)
 
-    def connection(self, place: str) -> Any:
-        """Return a new connection of redis-py's to *place*, not opened yet."""
-        return self._url.connection(place, timeout_s=self._timeout_s)
+    def connection(self, node: str) -> Any:
+        """Return a new connection of redis-py to *node* that is not open yet."""
+        return self._url.connection(node, timeout_s=self._timeout_s)
 
     # Calls
 
     async def ping(self) -> None:
-        """Return when every server has answered; raise what is wrong."""
-        places = [_ONLY_PLACE] if self._cluster is None else self._cluster.places()
+        """Return when every node has answered; raise the first error."""
+        nodes = [_ONLY_NODE] if self._slots is None else self._slots.nodes()
         async with asyncio.timeout(self._timeout_s):
-            await asyncio.gather(*(self._line(place).execute("PING") for place in places))
+            await asyncio.gather(*(self._pipeline(node).execute("PING") for node in nodes))
 
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """Return the answer of *script*. It may be carried out more than once, if the first answer is lost.
+        """Return the answer of *script*, which may run more than once if an answer is lost.
 
         Raises:
-            BrokerUnavailable: There was none within the timeout, or the server refuses.
+            BrokerUnavailable: There was no answer within the timeout, or the server refuses.
         """
-        return await self.repeat(script, keys, lambda _: arguments)
+        return await self.run_retrying(script, keys, lambda _: arguments)
 
-    async def repeat(
+    async def run_retrying(
         self, script: str, keys: Sequence[str], arguments: Callable[[float | None], Sequence[Argument]]
     ) -> Any:
-        """Do the same for a script that has to know of earlier attempts.
+        """Return the answer of a script that has to know of earlier attempts.
 
-        *arguments* is called for each one, with the seconds since the first began; None for the first.
+        *arguments* is called for each attempt with the seconds since the first one began; None for the first.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -115,44 +114,44 @@ class RedisServer:
     async def _attempt(self, script: str, keys: Sequence[str], arguments: Sequence[Argument], until: float) -> Any:
         errors = self._errors
         rest = (len(keys), *keys, *arguments)
-        line = None
+        pipeline = None
         try:
             async with asyncio.timeout_at(until):
-                if self._cluster is not None:
-                    await self._cluster.ask_in_doubt()
-                place = self.place(keys[0])
-                line = self._line(place)
+                if self._slots is not None:
+                    await self._slots.refresh_if_stale()
+                node = self.node(keys[0])
+                pipeline = self._pipeline(node)
                 try:
-                    return await line.execute("EVALSHA", _digest(script), *rest)
+                    return await pipeline.execute("EVALSHA", _digest(script), *rest)
                 except errors.NoScriptError:
-                    return await line.execute("EVAL", script, *rest)
+                    return await pipeline.execute("EVAL", script, *rest)
                 except errors.MovedError:
-                    # An AskError by its class; this one needs another table.
+                    # A subclass of AskError; this one needs a new slot map.
                     raise
                 except errors.AskError as error:
-                    # The slot is on the move, and this room has gone already, or is not there yet.
-                    line = self._line(f"{error.host or place.rpartition(':')[0]}:{error.port}")
-                    return await line.execute("EVAL", script, *rest, asking=True)
+                    # The slot is migrating: this room has gone already, or is not there yet.
+                    pipeline = self._pipeline(f"{error.host or node.rpartition(':')[0]}:{error.port}")
+                    return await pipeline.execute("EVAL", script, *rest, asking=True)
         except Exception as error:
-            # Another server may be responsible now, also one at the same address.
-            if line is not None and isinstance(error, TimeoutError | errors.ReadOnlyError):
-                line.close()
-            if self._cluster is not None:
-                self._cluster.doubt()
+            # Another server may be responsible now, even at the same address.
+            if pipeline is not None and isinstance(error, TimeoutError | errors.ReadOnlyError):
+                pipeline.close()
+            if self._slots is not None:
+                self._slots.invalidate()
             raise
 
-    def _line(self, place: str) -> Line:
+    def _pipeline(self, node: str) -> Pipeline:
         if not self._open:
             raise ConnectionError("not started")
-        line = self._lines.get(place)
-        if line is not None and line.silent:
-            line.close()
-        if line is None or line.ended:
-            line = self._lines[place] = Line(self.connection(place), self._timeout_s)
-        return line
+        pipeline = self._pipelines.get(node)
+        if pipeline is not None and pipeline.silent:
+            pipeline.close()
+        if pipeline is None or pipeline.ended:
+            pipeline = self._pipelines[node] = Pipeline(self.connection(node), self._timeout_s)
+        return pipeline
 
     def _may_recover(self, error: Exception) -> bool:
-        """Whether another attempt makes sense; it does not where the server has answered, and refuses."""
+        """Whether another attempt makes sense; it does not if the server has answered, and refuses."""
         errors = self._errors
         if isinstance(error, errors.AuthenticationError | errors.AuthorizationError):
             return False

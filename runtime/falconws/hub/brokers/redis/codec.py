@@ -1,7 +1,7 @@
-"""What a room's messages look like on Redis: entries of its stream, and what is passed on its channel. Pure.
+"""The format of a room's messages on Redis: entries of its stream, and messages on its channel. Pure.
 
-Anybody may write to a room's keys and channel. What is not as the scripts write it is None; text that is no UTF-8 is
-taken for what it can be: BINARY, and a key with replacement characters.
+Other programs may write to a room's keys and channel. Anything that the scripts would not write is decoded to None.
+TEXT that is not UTF-8 is decoded as BINARY; in a key, invalid bytes are replaced.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import NamedTuple
 from falconws.hub.broker import Payload, Publication
 from falconws.hub.position import Position
 
-__all__ = ("Came", "Went", "encode", "follow_each_other", "read_entry", "read_passed_on")
+__all__ = ("MemberJoined", "MemberLeft", "encode", "is_contiguous", "decode_entry", "decode_push")
 
 _TEXT = b"t"
 _BINARY = b"b"
 
 
-class Came(NamedTuple):
-    """A member who is present from now on."""
+class MemberJoined(NamedTuple):
+    """A member is present from now on."""
 
     member: str
     info: bytes
 
 
-class Went(NamedTuple):
-    """A member who is not present any more."""
+class MemberLeft(NamedTuple):
+    """A member is no longer present."""
 
     member: str
 
@@ -36,8 +36,8 @@ def encode(payload: Payload) -> tuple[bytes, bytes]:
     return (_TEXT, payload.encode()) if isinstance(payload, str) else (_BINARY, payload)
 
 
-def read_entry(room: str, epoch: str, entry_id: bytes, fields: Sequence[bytes]) -> Publication | None:
-    """Return the publication that an entry of the stream is."""
+def decode_entry(room: str, epoch: str, entry_id: bytes, fields: Sequence[bytes]) -> Publication | None:
+    """Return the publication in an entry of the stream."""
     offset, _, number = entry_id.partition(b"-")
     values = dict(zip(fields[::2], fields[1::2], strict=False))
     try:
@@ -51,8 +51,8 @@ def read_entry(room: str, epoch: str, entry_id: bytes, fields: Sequence[bytes]) 
         return None
 
 
-def follow_each_other(publications: Sequence[Publication], first: int, last: int) -> bool:
-    """Whether *publications* are all that there were after the offset *first*, to *last*."""
+def is_contiguous(publications: Sequence[Publication], first: int, last: int) -> bool:
+    """Whether *publications* are complete from the one after the offset *first* to the one at *last*."""
     offset: int = first
     for publication in publications:
         if publication.previous != offset:
@@ -61,8 +61,8 @@ def follow_each_other(publications: Sequence[Publication], first: int, last: int
     return offset == last
 
 
-def read_passed_on(room: str, data: bytes) -> Publication | Came | Went | None:
-    """Return what was passed on by the room's channel."""
+def decode_push(room: str, data: bytes) -> Publication | MemberJoined | MemberLeft | None:
+    """Return what a message on the room's channel says."""
     head, newline, body = data.partition(b"\n")
     if not newline:
         return None
@@ -76,9 +76,9 @@ def read_passed_on(room: str, data: bytes) -> Publication | Came | Went | None:
                 return Publication(room, _payload(kind, body), position, _number(previous), _key(key))
             case [b"j", size]:
                 member, info = _split(body, size)
-                return Came(member.decode(), info)
+                return MemberJoined(member.decode(), info)
             case [b"l"]:
-                return Went(body.decode())
+                return MemberLeft(body.decode())
     except ValueError:
         pass
     return None
@@ -87,7 +87,7 @@ def read_passed_on(room: str, data: bytes) -> Publication | Came | Went | None:
 def _split(body: bytes, size_text: bytes) -> tuple[bytes, bytes]:
     size = _number(size_text)
     if size > len(body):
-        raise ValueError("shorter than it says")
+        raise ValueError("shorter than its header says")
     return body[:size], body[size:]
 
 

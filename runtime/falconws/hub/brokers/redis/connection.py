@@ -1,8 +1,8 @@
-"""One connection to a Redis server, from its beginning to its end: commands go out together, responses come one by one.
+"""Connections to a Redis server: RESP responses read one by one, commands written together, and a pipeline on top.
 
-redis-py's clients reconnect without a word, and take a connection for each command that is under way. Here a connection
-lives once, so that whoever uses it learns of its end; and what is sent in one turn of the event loop leaves in one
-write. Knows no command.
+redis-py's clients reconnect silently, and use a connection for each command in flight. A connection here lives once, so
+that its user learns of its end; and all commands sent in one iteration of the event loop leave in one write. Knows no
+command.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from falconws.hub.brokers.url import describe
 
 from .url import load_redis
 
-__all__ = ("Argument", "Line", "MOVED", "Wire", "explain")
+__all__ = ("MOVED", "Argument", "Pipeline", "RespConnection", "explain")
 
 MOVED = "rooms have moved to another server of the cluster"
 
@@ -25,14 +25,14 @@ Argument = bytes | str | int
 """What a command may consist of."""
 
 
-class Wire:
+class RespConnection:
     """Reads and writes on one connection.
 
     Args:
-        connection: One of redis-py's, not opened yet.
-        timeout_s: Bounds opening it.
-        on_response: Takes each response; an error that the server answers with is an exception of redis-py's. What it
-            raises ends the connection.
+        connection: A connection of redis-py that is not open yet.
+        timeout_s: Bounds opening the connection.
+        on_response: Called with each response; an error response is an exception of redis-py. If it raises, the
+            connection ends.
     """
 
     def __init__(self, connection: Any, timeout_s: float, on_response: Callable[[Any], None]) -> None:
@@ -44,7 +44,7 @@ class Wire:
         self._wake = asyncio.Event()
         self._transport: Any = None
         self.received = 0
-        """How many responses have come."""
+        """How many responses have arrived."""
 
     async def open(self) -> None:
         """Connect, authenticate, and choose the protocol."""
@@ -54,12 +54,12 @@ class Wire:
         self._transport = getattr(writer, "transport", None)
 
     def send(self, *command: Argument) -> None:
-        """Write *command* in this turn of the event loop."""
+        """Write *command* in this iteration of the event loop."""
         self._outgoing.append(_pack(command))
         self._wake.set()
 
     async def run(self) -> str:
-        """Read and write until the connection ends; return why it did."""
+        """Read and write until the connection ends; return the reason."""
         tasks = [asyncio.create_task(part()) for part in (self._read, self._write)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -72,11 +72,11 @@ class Wire:
             await self.close()
 
     async def close(self) -> None:
-        """Cut the connection, and let go of what was not sent."""
+        """Cut the connection, and discard what was not sent."""
         self._outgoing.clear()
         with suppress(Exception):
             await self._connection.disconnect(nowait=True)
-        # Otherwise what was written stays in memory until the server takes it, and one that hangs never does.
+        # Without this, written data stays in memory until the server reads it, and a server that hangs never does.
         if self._transport is not None:
             self._transport.abort()
 
@@ -84,7 +84,7 @@ class Wire:
         read, on_response = self._connection.read_response, self._on_response
         while True:
             try:
-                # Does not let the event loop turn as long as there is a response in its buffer.
+                # Does not yield to the event loop while its buffer has a response.
                 response = await read(disconnect_on_error=False)
             except self._error as error:
                 response = error
@@ -101,12 +101,12 @@ class Wire:
 
 
 def explain(error: Exception) -> str:
-    """Return in one line what has gone wrong; redis-py keeps only numbers of a redirection."""
+    """Return in one line what went wrong; redis-py keeps only the numbers of a redirection."""
     return MOVED if isinstance(error, load_redis().exceptions.AskError) else describe(error)
 
 
 def _pack(command: tuple[Argument, ...]) -> bytes:
-    # redis-py's own takes three times as long.
+    # PERF: redis-py's own function takes three times as long.
     parts = [b"*%d\r\n" % len(command)]
     for argument in command:
         data = argument if isinstance(argument, bytes) else str(argument).encode()
@@ -114,52 +114,52 @@ def _pack(command: tuple[Argument, ...]) -> bytes:
     return b"".join(parts)
 
 
-class Line:
-    """Connects at once; ends when the connection does, and with it all that is under way.
+class Pipeline:
+    """Commands in flight on one connection. It connects at once, and ends with its connection.
 
     Args:
-        connection: One of redis-py's, not opened yet.
-        timeout_s: Bounds opening it. How long an answer may take is up to those who ask; see ``silent``.
+        connection: A connection of redis-py that is not open yet.
+        timeout_s: Bounds opening the connection. How long to wait for an answer is up to the callers; see ``silent``.
     """
 
     def __init__(self, connection: Any, timeout_s: float) -> None:
-        self._wire = Wire(connection, timeout_s, self._take)
+        self._connection = RespConnection(connection, timeout_s, self._take_response)
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._last_response = self._loop.time()
         self._answers: deque[asyncio.Future[Any] | None] = deque()
         self.ended = False
-        """Whether another line is needed."""
+        """Whether another pipeline is needed."""
         self._task = asyncio.create_task(self._run())
 
     @property
     def silent(self) -> bool:
-        """Whether there was no answer for the timeout, though somebody had asked.
+        """Whether no answer has arrived for the timeout although one was expected.
 
-        It is for those who would ask next to end it then: who had asked may have gone, and what is not sent piles up.
+        The next caller closes the pipeline then: the caller that waited may be gone, and unsent commands pile up.
         """
-        return bool(self._answers) and self._loop.time() - self._heard > self._timeout_s
+        return bool(self._answers) and self._loop.time() - self._last_response > self._timeout_s
 
     def execute(self, *command: Argument, asking: bool = False) -> asyncio.Future[Any]:
-        """Send *command*, and return what becomes its answer: a value, an error of redis-py's, or why the line ended.
+        """Send *command*, and return a future of its answer: a value, redis-py's error, or why the pipeline ended.
 
         Args:
             command: Its name and arguments.
-            asking: Tell the server to carry it out though it is only about to become responsible for the slot.
+            asking: Send ASKING first: the server is about to become responsible for the slot.
         """
         if not self._answers:
-            self._heard = self._loop.time()
+            self._last_response = self._loop.time()
         if asking:
-            self._wire.send("ASKING")
+            self._connection.send("ASKING")
             self._answers.append(None)
-        # First: what cannot be sent is not answered.
-        self._wire.send(*command)
+        # Send first: a command that cannot be sent gets no answer.
+        self._connection.send(*command)
         answer = self._loop.create_future()
         self._answers.append(answer)
         return answer
 
     def close(self) -> asyncio.Task[None]:
-        """End the line now; return the task that is done when it has ended."""
+        """End the pipeline now; return the task that is done when it has ended."""
         self._end(ConnectionError("the connection was closed"))
         self._task.cancel()
         return self._task
@@ -167,13 +167,13 @@ class Line:
     async def _run(self) -> None:
         reason: Exception = ConnectionError("the connection was closed")
         try:
-            await self._wire.open()
-            reason = ConnectionError(await self._wire.run())
+            await self._connection.open()
+            reason = ConnectionError(await self._connection.run())
         except Exception as error:
             reason = error
         finally:
             self._end(reason)
-            await self._wire.close()
+            await self._connection.close()
 
     def _end(self, reason: Exception) -> None:
         self.ended = True
@@ -181,8 +181,8 @@ class Line:
             if answer is not None and not answer.done():
                 answer.set_exception(reason)
 
-    def _take(self, response: Any) -> None:
-        self._heard = self._loop.time()
+    def _take_response(self, response: Any) -> None:
+        self._last_response = self._loop.time()
         answer = self._answers.popleft()
         if answer is None or answer.done():
             return

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from falconws.hub.broker import Entry
-from falconws.hub.concurrency import for_each
+from falconws.hub.concurrency import gather_limited
 
 from . import scripts
-from .client import RedisServer
+from .client import RedisClient
 from .connection import Argument
 
 __all__ = ("RedisPresence",)
@@ -30,20 +30,20 @@ class RedisPresence:
     """
 
     def __init__(
-        self, server: RedisServer, base: Callable[[str], str], channel: Callable[[str], str], ttl_ms: int
+        self, client: RedisClient, base: Callable[[str], str], channel: Callable[[str], str], ttl_ms: int
     ) -> None:
-        self._server = server
+        self._client = client
         self._base = base
         self._channel = channel
         self._ttl_ms = ttl_ms
 
     async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
         arguments = (self._channel(room), self._ttl_ms, _microseconds(lease_s), _entry(member, device), info)
-        return bool(await self._server.run(scripts.JOIN, self._keys(room), arguments))
+        return bool(await self._client.run(scripts.JOIN, self._keys(room), arguments))
 
     async def leave(self, room: str, member: str, device: str) -> bool:
         arguments = (self._channel(room), _entry(member, device))
-        return bool(await self._server.run(scripts.LEAVE, self._keys(room), arguments))
+        return bool(await self._client.run(scripts.LEAVE, self._keys(room), arguments))
 
     async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
         by_room: dict[str, list[Entry]] = {}
@@ -55,24 +55,24 @@ class RedisPresence:
             mine = by_room[room]
             leases = [_entry(entry.member, entry.device) for entry in mine]
             arguments: list[Argument] = [self._ttl_ms, _microseconds(lease_s), *leases]
-            indexes = await self._server.run(scripts.RENEW, self._keys(room), arguments)
+            indexes = await self._client.run(scripts.RENEW, self._keys(room), arguments)
             lost.update(mine[index] for index in indexes)
 
-        await for_each(renew_in, by_room, at_a_time=_AT_A_TIME)
+        await gather_limited(renew_in, by_room, limit=_AT_A_TIME)
         return [entry for entry in entries if entry in lost]
 
     async def members(self, room: str) -> dict[str, bytes]:
-        found = await self._server.run(scripts.MEMBERS, self._keys(room), [])
+        found = await self._client.run(scripts.MEMBERS, self._keys(room), [])
         return {member.decode("utf-8", "replace"): info for member, info in zip(found[::2], found[1::2], strict=True)}
 
     async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
         gone: list[tuple[str, str]] = []
 
         async def expire_in(room: str) -> None:
-            members = await self._server.run(scripts.EXPIRE, self._keys(room), [self._channel(room)])
+            members = await self._client.run(scripts.EXPIRE, self._keys(room), [self._channel(room)])
             gone.extend((room, member.decode("utf-8", "replace")) for member in members)
 
-        await for_each(expire_in, rooms, at_a_time=_AT_A_TIME)
+        await gather_limited(expire_in, rooms, limit=_AT_A_TIME)
         return gone
 
     def _keys(self, room: str) -> list[str]:

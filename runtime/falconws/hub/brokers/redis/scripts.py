@@ -2,21 +2,21 @@
 
 Keys of a room, all in one hash slot::
 
-    {room}:meta     hash  e (epoch), o (offset of the newest publication), n and a (the history's limits, if a hub was
-                    given any), and marks of repeated publications
+    {room}:meta     hash  e (epoch), o (offset of the newest publication), n and a (the history's limits, if a hub has
+                    set them), and marks of repeated publications
     {room}:log      stream, one entry a publication; its id is the offset
     {room}:leases   sorted set, a device of a member each, scored by when its lease ends
     {room}:members  hash, member -> info
     {room}:devices  hash, member -> number of devices
 
-Beside them ``{probe}:probe``, which is no room's: whether scripts may write is tried with it.
+``{probe}:probe`` belongs to no room: ``health()`` writes it to find out whether scripts may write.
 
-An offset is the server's time in microseconds, or one more than the offset before where that is later. So a server that
-has lost its last writes (a failover, a crash without fsync) does not give the same offset to another publication. Each
-entry says which one it follows: by that, and not by counting, a reader knows whether it has all of them.
+An offset is the server's time in microseconds, or the previous offset plus one if that is greater. So a server that has
+lost its last writes (a failover, a crash without fsync) does not give the same offset to another publication. Each
+entry names the offset of the one before it; by that, not by counting, a reader knows whether it has all of them.
 
-While a slot moves to another server of a cluster, a script is carried out only where all of its keys are. So marks have
-no keys of their own, and a room that has a log takes publications all the time.
+While a slot migrates to another node of a cluster, a script runs only where all of its keys are. So marks have no keys
+of their own, and a room that has a log accepts publications all the time.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ROOM = (
     _COMMON
     + """
 -- KEYS meta, log
--- ARGV epoch for a new room, room ttl ms, most entries, age us, whether a hub was given these two limits ('1'), ...
+-- ARGV epoch for a new room, room ttl ms, maximum entries, age us, whether a hub has set these two limits ('1'), ...
 local function room()
   local meta = redis.call('HMGET', KEYS[1], 'e', 'o', 'n', 'a')
   local epoch, top, most, age = meta[1], meta[2], tonumber(meta[3] or nil), tonumber(meta[4] or nil)
@@ -70,7 +70,7 @@ if mark then return string.match(mark, '^%d+ (.*)$') end
 local epoch, top, most, age = room()
 local time = now()
 if elapsed ~= '' then
-  -- Has an earlier attempt got through, whose answer was lost?
+  -- Has an earlier attempt succeeded, and only its answer was lost?
   local since = time - tonumber(elapsed)
   if tonumber(top) > since then
     local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
@@ -94,7 +94,7 @@ if most > 0 then
   end
   local added = redis.pcall(unpack(entry))
   if type(added) == 'table' and added.err then
-    -- Somebody else has put something there, or an entry from the future.
+    -- Another program has written to the key, or an entry is from the future.
     redis.call('DEL', KEYS[2])
     redis.call(unpack(entry))
   end
@@ -106,11 +106,11 @@ redis.call('SPUBLISH', channel, table.concat({
 }))
 local position = epoch .. ' ' .. offset
 if elapsed ~= '' then
-  -- The lost attempt may still sit in a buffer: it must not be carried out after this one.
+  -- The lost attempt may still be in a buffer: it must not be executed after this one.
   local minute = 60000000
   redis.call('HSET', KEYS[1], 'm ' .. nonce, int(time) .. ' ' .. position)
   if time - (tonumber(redis.call('HGET', KEYS[1], 's') or 0) or 0) > minute then
-    -- Those who come back after an outage are many: old marks are looked for once a minute.
+    -- After an outage there are many marks: old ones are removed once a minute.
     redis.call('HSET', KEYS[1], 's', int(time))
     local fields = redis.call('HGETALL', KEYS[1])
     for index = 1, #fields, 2 do
@@ -151,7 +151,7 @@ _PRESENCE = (
 -- KEYS leases, members, devices
 local function member(entry)
   local size, rest = string.match(entry, '^(%d+):(.*)$')
-  -- Not what somebody else has put there.
+  -- Not an entry of another program.
   return size and string.sub(rest, 1, size)
 end
 local function remove(entry, channel)

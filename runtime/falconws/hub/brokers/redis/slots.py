@@ -1,6 +1,6 @@
-"""Which server of a Redis cluster has which rooms, as the cluster tells.
+"""The slot map of a Redis cluster: which node has which rooms, as the cluster reports it.
 
-Commands are not its business, but for the one that asks. Knows neither rooms nor members.
+Sends no other command than CLUSTER SLOTS. Knows neither rooms nor members.
 """
 
 from __future__ import annotations
@@ -12,95 +12,95 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .connection import Line
+from .connection import Pipeline
 
-__all__ = ("RedisCluster",)
+__all__ = ("SlotMap",)
 
 _AT_ONCE = 3
-"""Servers that are asked together: one that does not answer must not hold up the others."""
+"""How many nodes are asked together: a node that does not answer must not delay the others."""
 
 
-class _Slots(NamedTuple):
+class _SlotRange(NamedTuple):
     first: int
     last: int
-    place: str
+    node: str
 
 
-class RedisCluster:
-    """The table of slots. A *place* is "host:port" of a primary.
+class SlotMap:
+    """The slot ranges of a cluster. A *node* is "host:port" of a primary.
 
     Args:
-        seeds: Places that are asked for the others.
-        line: Returns a line to a place.
+        seeds: Nodes that are asked first.
+        pipeline: Returns a pipeline to a node.
     """
 
-    def __init__(self, seeds: Sequence[str], line: Callable[[str], Line]) -> None:
+    def __init__(self, seeds: Sequence[str], pipeline: Callable[[str], Pipeline]) -> None:
         self._seeds = seeds
-        self._line = line
-        self._table: list[_Slots] = []
-        self._asking = asyncio.Lock()
-        self._known = False
+        self._pipeline = pipeline
+        self._ranges: list[_SlotRange] = []
+        self._refreshing = asyncio.Lock()
+        self._fresh = False
 
-    def doubt(self) -> None:
-        """Know that the table may be an old one: somebody has moved, or does not answer."""
-        self._known = False
+    def invalidate(self) -> None:
+        """Mark the map as stale: a slot has moved, or a node does not answer."""
+        self._fresh = False
 
-    async def ask(self) -> None:
-        """Ask the cluster for the table; raise why nobody has told."""
-        self._table = await self._fetch()
-        self._known = True
+    async def refresh(self) -> None:
+        """Ask the cluster for the map; raise the error of the last node if no node answers."""
+        self._ranges = await self._fetch()
+        self._fresh = True
 
-    async def ask_in_doubt(self) -> None:
-        """Do the same, unless the table is known; those who need it at the same time ask once."""
-        if not self._known:
-            async with self._asking:
-                if not self._known:
-                    await self.ask()
+    async def refresh_if_stale(self) -> None:
+        """Refresh a map that is stale; concurrent callers send one request."""
+        if not self._fresh:
+            async with self._refreshing:
+                if not self._fresh:
+                    await self.refresh()
 
-    def places(self) -> list[str]:
+    def nodes(self) -> list[str]:
         """Return all primaries."""
-        return list(dict.fromkeys(slots.place for slots in self._table))
+        return list(dict.fromkeys(slots.node for slots in self._ranges))
 
-    def place(self, key: str) -> str:
-        """Return the primary of the slot that *key* belongs to.
+    def node(self, key: str) -> str:
+        """Return the primary that has the slot of *key*.
 
         Raises:
-            ConnectionError: None has it.
+            ConnectionError: No primary has it.
         """
         slot = _slot(key)
-        index = bisect_right(self._table, slot, key=lambda slots: slots.first) - 1
-        if index < 0 or slot > self._table[index].last:
+        index = bisect_right(self._ranges, slot, key=lambda slots: slots.first) - 1
+        if index < 0 or slot > self._ranges[index].last:
             raise ConnectionError(f"no server of the cluster has slot {slot}")
-        return self._table[index].place
+        return self._ranges[index].node
 
-    async def _fetch(self) -> list[_Slots]:
-        # In any order: a server that is cut off from the others may have an old table, and be the first to answer.
-        known = list({*self._seeds, *self.places()})
+    async def _fetch(self) -> list[_SlotRange]:
+        # In random order: a node that is cut off from the others may have an old map, and be the first to answer.
+        known = list({*self._seeds, *self.nodes()})
         random.shuffle(known)
         problem: BaseException = ConnectionError("no server of the cluster is known")
         for first in range(0, len(known), _AT_ONCE):
-            asked = [asyncio.create_task(self._fetch_from(place)) for place in known[first : first + _AT_ONCE]]
+            requests = [asyncio.create_task(self._fetch_from(node)) for node in known[first : first + _AT_ONCE]]
             try:
-                for answer in asyncio.as_completed(asked):
+                for request in asyncio.as_completed(requests):
                     try:
-                        return await answer
+                        return await request
                     except Exception as error:
                         problem = error
             finally:
-                for task in asked:
+                for task in requests:
                     task.cancel()
-                await asyncio.gather(*asked, return_exceptions=True)
+                await asyncio.gather(*requests, return_exceptions=True)
         raise problem
 
-    async def _fetch_from(self, place: str) -> list[_Slots]:
-        return sorted(_read_slots(await self._line(place).execute("CLUSTER", "SLOTS"), place))
+    async def _fetch_from(self, node: str) -> list[_SlotRange]:
+        return sorted(_parse_slots(await self._pipeline(node).execute("CLUSTER", "SLOTS"), node))
 
 
-def _read_slots(answer: Any, asked: str) -> Iterable[_Slots]:
+def _parse_slots(answer: Any, asked: str) -> Iterable[_SlotRange]:
     for first, last, (host, port, *_), *_ in answer:
-        # A server that does not know its own name means the one by which it was reached.
+        # A node that does not know its own name means the address by which it was reached.
         name = host.decode() if host else asked.rpartition(":")[0]
-        yield _Slots(first, last, f"{name}:{port}")
+        yield _SlotRange(first, last, f"{name}:{port}")
 
 
 def _slot(key: str) -> int:

@@ -1,27 +1,24 @@
-"""What a ``redis://`` URL says, and the connections that are made by it.
-
-Knows neither rooms nor members.
-"""
+"""Parses ``redis://`` URLs, and makes redis-py connections from them. Knows neither rooms nor members."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from falconws.hub.brokers.url import describe, read_host, read_query, redact, split_url
 
 __all__ = ("RedisUrl", "load_redis")
 
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
-_SET_HERE = {
+_SET_BY_HUB = {
     *("timeout", "socket_timeout", "socket_connect_timeout", "retry", "retry_on_timeout", "retry_on_error"),
     *("protocol", "max_connections", "parser_class"),
     *("decode_responses", "encoding", "encoding_errors", "encoder_class"),
 }
-_TAKEN = {"username", "password", "client_name", "lib_name", "lib_version", "socket_keepalive"}
-"""What a URL may say of a connection, beside numbers and all of ``ssl_...``: of the rest most can be no text."""
+_ALLOWED = {"username", "password", "client_name", "lib_name", "lib_version", "socket_keepalive"}
+"""redis-py's parameters that a URL may set, besides the numbers and all of ``ssl_...``."""
 _NUMBERS = {"db": r"\d+", "health_check_interval": r"\d+", "socket_read_size": r"[1-9]\d*"}
 _PORT = 6379
 
@@ -40,66 +37,84 @@ def load_redis() -> Any:
 
 
 class RedisUrl:
-    """What the URL of a server or of a cluster says.
+    """The settings in the URL of a server or of a cluster.
 
     Raises:
-        ValueError: It is malformed, or redis-py is not installed.
+        ValueError: The URL is malformed, or redis-py is not installed.
     """
 
     def __init__(self, url: str) -> None:
-        redis = load_redis()
-        scheme, rest = split_url(url)
+        load_redis()
         self.name = redact(url)
+        scheme, rest = split_url(url)
         scheme, _, kind = scheme.partition("+")
         if scheme not in _SCHEMES or kind not in ("", "cluster") or (kind and scheme == "unix"):
             raise ValueError(f"{self.name}: use redis://, rediss://, redis+cluster:// or unix://.")
         self.cluster = kind == "cluster"
-        credentials, at, rest = rest.rpartition("@")
-        address, mark, query = rest.partition("?")
-        netloc, slash, path = address.partition("/")
-        if "," in netloc and not self.cluster:
-            raise ValueError(f"{self.name}: several servers are a cluster: redis+cluster://host:port,host:port.")
-        if not netloc and self.cluster:
-            raise ValueError(f"{self.name}: name a server at least, redis+cluster://host:port.")
-        hosts = netloc.split(",") if self.cluster else [netloc]
-        try:
-            # For a server of its own redis-py has a default.
-            places = [read_host(host) for host in hosts if host or self.cluster]
-            parts = urlsplit(f"{_SCHEMES[scheme]}://{credentials}{at}{hosts[0]}{slash}{path}{mark}{query}")
-            if (parts.netloc, parts.query) != (f"{credentials}{at}{hosts[0]}", query) or (scheme == "unix" and netloc):
-                raise ValueError("what has to be encoded, such as a slash in the password, is not")
-        except ValueError:
-            # Nothing of it is repeated: it may be a piece of a password.
-            raise ValueError(f"{self.name}: not a URL of a Redis server.") from None
+        credentials, at, address = rest.rpartition("@")
+        address, _, query = address.partition("?")
+        hosts, slash, path = address.partition("/")
+        self.seeds = self._read_hosts(hosts)
+        """ "host:port" of the servers of a cluster that are asked first."""
+        host = hosts.split(",")[0]
+        parts = self._split(f"{_SCHEMES[scheme]}://{credentials}{at}{host}{slash}{path}", f"{credentials}{at}{host}")
+        if scheme == "unix" and hosts:
+            raise self._malformed()
         parameters = read_query(self.name, query)
         self.prefix = parameters.pop("prefix", "falconws")
         if set(self.prefix) & set("{}"):
             raise ValueError(f"{self.name}: prefix must be a name without braces.")
-        self._check(parameters)
+        self._check_parameters(parameters)
         if scheme != "unix":
             self._check_database(path, parameters)
-        plain = parts._replace(query=urlencode(parameters)).geturl()
         try:
-            self.options: dict[str, Any] = dict(redis.asyncio.connection.parse_url(plain))
+            plain = parts._replace(query=urlencode(parameters)).geturl()
+            self.options: dict[str, Any] = dict(load_redis().asyncio.connection.parse_url(plain))
             self.connection(timeout_s=1.0)
-        except (TypeError, ValueError, redis.exceptions.RedisError) as error:
-            raise ValueError(f"{self.name}: redis-py does not take these parameters: {describe(error)}.") from None
-        self.seeds = [f"{host}:{port or _PORT}" for host, port in places]
-        """ "host:port" of the servers of a cluster that are asked for the others."""
+        except (TypeError, ValueError, load_redis().exceptions.RedisError) as error:
+            raise ValueError(f"{self.name}: redis-py does not accept these parameters: {describe(error)}.") from None
 
-    def _check(self, parameters: Mapping[str, str]) -> None:
+    def _malformed(self) -> ValueError:
+        # The message does not repeat the URL: part of it may be a password.
+        return ValueError(f"{self.name}: not a URL of a Redis server.")
+
+    def _read_hosts(self, hosts: str) -> list[str]:
+        if not self.cluster:
+            if "," in hosts:
+                raise ValueError(f"{self.name}: several servers are a cluster: redis+cluster://host:port,host:port.")
+            if not hosts:
+                # redis-py has a default.
+                return []
+        elif not hosts:
+            raise ValueError(f"{self.name}: name at least one server, redis+cluster://host:port.")
+        try:
+            return [f"{host}:{port or _PORT}" for host, port in map(read_host, hosts.split(","))]
+        except ValueError:
+            raise self._malformed() from None
+
+    def _split(self, url: str, netloc: str) -> SplitResult:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise self._malformed() from None
+        if parts.netloc != netloc:
+            # A slash in the password, for example, that is not percent-encoded.
+            raise self._malformed()
+        return parts
+
+    def _check_parameters(self, parameters: Mapping[str, str]) -> None:
         for name, value in sorted(parameters.items()):
-            if name in _SET_HERE:
+            if name in _SET_BY_HUB:
                 where = " (see timeout_s)" if "timeout" in name else ""
                 raise ValueError(f"{self.name}: {name} is set by the hub{where}; leave it out.")
-            if not (name in _TAKEN or name in _NUMBERS or name.startswith("ssl_")):
+            if not (name in _ALLOWED or name in _NUMBERS or name.startswith("ssl_")):
                 raise ValueError(f"{self.name}: unknown parameter {name!r}.")
             if name in _NUMBERS and not re.fullmatch(_NUMBERS[name], value, re.ASCII):
                 raise ValueError(f"{self.name}: {name} cannot be {value!r}.")
 
     def _check_database(self, path: str, parameters: Mapping[str, str]) -> None:
         if not re.fullmatch(r"\d*", path, re.ASCII):
-            # redis-py would take it for 0.
+            # redis-py would use database 0.
             raise ValueError(f"{self.name}: the number of the database is missing after the last slash.")
         if path and "db" in parameters:
             raise ValueError(f"{self.name}: two databases, one after the slash and one as db; leave out one.")
@@ -108,12 +123,12 @@ class RedisUrl:
 
     @property
     def channel_suffix(self) -> str:
-        """What all channels end with. Databases have keys of their own, and share the channels of their server."""
+        """The end of all channel names. Databases have keys of their own, but share the channels of their server."""
         database = self.options.get("db") or 0
         return "" if self.cluster or not database else f"@{database}"
 
-    def connection(self, place: str = "", *, timeout_s: float) -> Any:
-        """Return a new connection of redis-py's, not opened yet; *place* ("host:port") is another than the URL's."""
+    def connection(self, node: str = "", *, timeout_s: float) -> Any:
+        """Return a new connection of redis-py that is not open yet; *node* ("host:port") replaces the URL's server."""
         from redis.asyncio.connection import Connection
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
@@ -121,16 +136,16 @@ class RedisUrl:
         options = {
             **self.options,
             "protocol": 2,
-            # A second attempt of redis-py's own would publish twice: the first may have been carried out.
+            # A retry by redis-py would publish twice: the server may have executed the first attempt.
             "retry": Retry(NoBackoff(), 0),
-            # It waits with asyncio.wait_for(), which loses cancellations before Python 3.12.
+            # redis-py waits with asyncio.wait_for(), which loses cancellations before Python 3.12.
             "socket_timeout": None,
             "socket_connect_timeout": timeout_s,
         }
         connection_class = options.pop("connection_class", Connection)
         if self.cluster:
             options.pop("db", None)
-        if place:
-            options["host"], _, port = place.rpartition(":")
+        if node:
+            options["host"], _, port = node.rpartition(":")
             options["port"] = int(port)
         return connection_class(**options)

@@ -1,0 +1,98 @@
+"""A responder behind ASGI middleware that changes and counts what passes, in both directions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from falconws import Request, WebSocket, WebSocketDisconnected, WebSocketPayloadType
+
+from .apps import websocket
+from .journal import Run
+
+NAME = "wrapped"
+
+
+class RewriteMiddleware:
+    """Replaces "question" in what comes in, and "secret" in what goes out, and counts the events."""
+
+    def __init__(self, app: Any, run: Run) -> None:
+        self._app = app
+        self._run = run
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        received: Counter[str] = Counter()
+        sent: Counter[str] = Counter()
+
+        async def rewriting_receive() -> dict[str, Any]:
+            event = dict(await receive())
+            received[event["type"]] += 1
+            return _replace(event, "question", "answered")
+
+        async def rewriting_send(event: dict[str, Any]) -> None:
+            sent[event["type"]] += 1
+            await send(_replace(dict(event), "secret", "public"))
+
+        try:
+            await self._app(scope, rewriting_receive, rewriting_send)
+        finally:
+            self._run.note("audited", received=received, sent=sent)
+
+
+def _replace(event: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    if event.get("text") is not None:
+        event["text"] = event["text"].replace(old, new)
+    if event.get("bytes") is not None:
+        event["bytes"] = event["bytes"].replace(old.encode(), new.encode())
+    return event
+
+
+@websocket(NAME)
+async def wrapped(req: Request, ws: WebSocket, run: Run) -> None:
+    """Answer each message with the same method's counterpart, and " secret" behind it."""
+    via = req.params["via"]
+    if via == "deny":
+        await ws.deny(400)
+        return
+    await ws.accept()
+    try:
+        match via:
+            case "text":
+                while True:
+                    await ws.send_text(await ws.receive_text() + " secret")
+            case "timeout":
+                while True:
+                    await ws.send_text(await ws.receive_text(timeout=60) + " secret")
+            case "data":
+                while True:
+                    await ws.send_data(await ws.receive_data() + b" secret")
+            case "media":
+                while True:
+                    await ws.send_media(await ws.receive_media() + " secret")
+            case "binary-media":
+                while True:
+                    await ws.send_media(await ws.receive_media() + " secret", WebSocketPayloadType.BINARY)
+            case "iteration":
+                async for media in ws:
+                    await ws.send_media(media + " secret")
+            case "iter-text":
+                async for text in ws.iter_text():
+                    await ws.send_text(text + " secret")
+            case "iter-data":
+                async for data in ws.iter_data():
+                    await ws.send_data(data + b" secret")
+            case "close":
+                await ws.send_text("secret")
+                await ws.close(4000)
+            case "wait":
+                await ws.wait_disconnected()
+            case "task-scope":
+                async with ws.task_scope() as scope:
+                    scope.create_task(_echo(ws))
+    except WebSocketDisconnected:
+        pass
+
+
+async def _echo(ws: WebSocket) -> None:
+    while True:
+        await ws.send_text(await ws.receive_text() + " secret")

@@ -1,0 +1,119 @@
+"""A `falconws.server.run()` in a process of its own, whose output a test can wait for."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+WAIT_S = 40.0
+
+
+class ServerProcess:
+    """One `falconws.server.run(...)` in a process of its own, with its output at hand."""
+
+    def __init__(self, folder: Path, target: str, options: dict[str, Any], prelude: str = "") -> None:
+        keywords = {"port": 0, "app_dir": str(folder), **options}
+        names = "AdmissionSettings, ConnectionSettings, DeflateSettings, TlsSettings, run"
+        self.code = f"{prelude}from falconws.server import {names}\nrun({target!r}, **{keywords!r})\n"
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "dev", "-c", self.code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self._lines: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._pump = threading.Thread(target=self._read, daemon=True)
+        self._pump.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self._lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def output(self) -> str:
+        with self._changed:
+            return "\n".join(self._lines)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_for_line(self, pattern: str, timeout: float = WAIT_S) -> re.Match[str]:
+        """Return the first match of *pattern* in a line of the output, past or to come."""
+        deadline = time.monotonic() + timeout
+        seen = 0
+        with self._changed:
+            while True:
+                for line in self._lines[seen:]:
+                    if match := re.search(pattern, line):
+                        return match
+                seen = len(self._lines)
+                remaining = deadline - time.monotonic()
+                if self._ended or remaining <= 0:
+                    raise AssertionError(f"no line matches {pattern!r} in:\n" + "\n".join(self._lines))
+                self._changed.wait(remaining)
+
+    def write_until_it_reloads(self, source: Path, text: str) -> None:
+        """Write *text* to *source*; again, while uvicorn has not taken its first look at the files yet."""
+        for attempt in range(1, 11):
+            source.write_text(text)
+            try:
+                self.wait_for_line("Reloading", timeout=2)
+                return
+            except AssertionError:
+                if attempt == 10:
+                    raise
+
+    @property
+    def url(self) -> str:
+        return self.wait_for_line(r"serves (\S+) ").group(1)
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def wait_until_ready(self) -> "ServerProcess":
+        self.wait_for_line("Application startup complete|startup complete")
+        return self
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout: float = WAIT_S) -> int:
+        """Return the exit code; the output is complete then."""
+        code = self.process.wait(timeout)
+        self._pump.join(timeout)
+        return code
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        self._pump.join(5)
+        with contextlib.suppress(Exception):
+            assert self.process.stdout is not None
+            self.process.stdout.close()
