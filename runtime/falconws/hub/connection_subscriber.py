@@ -25,6 +25,9 @@ from .subscriber import Subscriber, SubscriberHost
 
 __all__ = ("ConnectionHost", "ConnectionSubscriber", "Socket", "check_socket")
 
+_FRESH_BYTES = 4096
+"""Buffered by the server and by the kernel, each, for subscribers that drop messages: buffered data becomes stale."""
+
 _logger = logging.getLogger("falconws.hub")
 
 
@@ -36,6 +39,7 @@ class ConnectionHandle(Protocol):
     def prepare(self, payload: str | bytes) -> object: ...
     def try_send_prepared(self, prepared: Any) -> bool: ...
     def cork(self) -> None: ...
+    def limit_buffering(self, max_bytes: int) -> None: ...
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
     def add_writable_callback(self, callback: Callable[[], object]) -> None: ...
     def remove_writable_callback(self, callback: Callable[[], object]) -> None: ...
@@ -92,7 +96,7 @@ class ConnectionSubscriber(Subscriber):
         self._armed = False
         self._sending: asyncio.Task[None] | None = None
         connection: ConnectionHandle | None = getattr(ws, "connection", None)
-        if connection is not None and not hasattr(connection, "broadcast"):
+        if connection is not None and not hasattr(connection, "limit_buffering"):
             # Another server, with an older form of the extension.
             connection = None
         self._connection = connection
@@ -114,6 +118,8 @@ class ConnectionSubscriber(Subscriber):
         if self._connection is not None:
             self._host.encoder.prepare = self._connection.prepare
             self._connection.add_disconnect_callback(self._connection_ended)
+            if self._policy.drops:
+                self._connection.limit_buffering(_FRESH_BYTES)
 
     def resume_sending(self) -> None:
         """Send what waits, and what comes from now on."""
@@ -160,7 +166,7 @@ class ConnectionSubscriber(Subscriber):
         assert connection is not None
         if self.is_over or self._joining:
             return
-        if backlog and len(backlog) > 1:
+        if backlog and len(backlog) > 1 and not self._policy.drops:
             connection.cork()
         sent = False
         now = self._host.loop.time()

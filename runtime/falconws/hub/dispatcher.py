@@ -187,7 +187,7 @@ class Dispatcher:
     def _report_drop(self, on_drop: Callable[[Dropped], object], dropped: Dropped) -> None:
         try:
             on_drop(dropped)
-        except Exception:
+        except BaseException:
             self._log_throttle.log_failure(on_drop, "on_drop() has failed for %r", dropped)
 
     def _check_open(self) -> None:

@@ -258,7 +258,7 @@ class Room:
             encoded = None
             try:
                 encoded = encoder.encode(group.encode, self.name, event, key=key, previous=previous)
-            except Exception:
+            except BaseException:  # sys.exit() in an encode function must not end the server.
                 told = False
                 self._log_failure(group.encode, event, len(group))
                 if not isinstance(event, Gap):
@@ -292,7 +292,7 @@ class Room:
         """Return what followers with *encode* are sent for *event*; None for nothing."""
         try:
             return self._host.encoder.encode(encode, self.name, event, key=key, previous=previous)
-        except Exception:
+        except BaseException:
             self._log_failure(encode, event, 1)
             return None
 

@@ -166,9 +166,9 @@ class Peer:
     async def open_gate(self, gate: str) -> None:
         await self._http("POST", f"/gates/{gate}/{self.run}")
 
-    async def get(self, name: str) -> tuple[int, bytes]:
+    async def get(self, name: str, query: str = "") -> tuple[int, bytes]:
         """Return status and body of a GET request to the route *name*."""
-        return await self._http("GET", f"/{name}/{self.run}")
+        return await self._http("GET", f"/{name}/{self.run}" + (f"?{query}" if query else ""))
 
     async def _fetch(self, wait_s: float) -> None:
         _, body = await self._http("GET", f"/journal/{self.run}?after={len(self.notes)}&wait={wait_s}")

@@ -13,6 +13,7 @@ class ScriptedConnection:
     def __init__(self, *, largest: int = 1_000_000) -> None:
         self.taken: list[str | bytes] = []
         self.prepared = 0
+        self.max_buffered_bytes: int | None = None
         self.closed = False
         self._largest = largest
         self._writable = True
@@ -35,6 +36,9 @@ class ScriptedConnection:
 
     def cork(self) -> None:
         pass
+
+    def limit_buffering(self, max_bytes: int) -> None:
+        self.max_buffered_bytes = max_bytes
 
     def stall(self) -> None:
         self._writable = False

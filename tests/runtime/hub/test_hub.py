@@ -464,9 +464,12 @@ async def test_an_event_is_encoded_and_prepared_once_for_all_with_the_same_funct
         await subscription.__aexit__(None, None, None)
 
 
-async def test_an_encode_function_that_fails_does_not_affect_others(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LookupError, SystemExit, KeyboardInterrupt])
+async def test_an_encode_function_that_fails_does_not_affect_others(
+    hub: Hub, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(event: Any) -> Any:
-        raise LookupError("my mistake")
+        raise kind("my mistake")
 
     good, bad = ScriptedConnection(), ScriptedConnection()
     async with (
@@ -785,10 +788,13 @@ async def test_a_drop_is_reported_after_the_delivery() -> None:
             assert told == [(Dropped("test:1", "room", 1, "drop_oldest"), 2)]
 
 
-async def test_an_on_drop_function_that_fails_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LookupError, SystemExit])
+async def test_an_on_drop_function_that_fails_does_not_flood_the_log(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     def on_drop(dropped: Dropped) -> None:
         told.append(dropped)
-        raise LookupError("my mistake")
+        raise kind("my mistake")
 
     told: list[Dropped] = []
     connection = ScriptedConnection()
@@ -820,6 +826,7 @@ async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, exte
         # Without the extension, the server has taken one message.
         assert subscription.dropped == {"room": 5 if extension else 4}
         assert hub.stats.disconnected == 1
+        await settle()
         assert await hub.present("room") == {}
 
 

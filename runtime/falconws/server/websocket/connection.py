@@ -19,7 +19,10 @@ beside it, and exists only then: `MessageAssembler`, `FlowControl`, `Keepalive`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -53,6 +56,9 @@ CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 _COPIED_BYTES = 8192
 """Up to here picows copies header and payload into one buffer and sends it at once."""
 _COPIED_CHARACTERS = _COPIED_BYTES // 4
+
+_TCP_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+"""Python names it since 3.12."""
 
 _CORKED_BYTES = 1024
 _CORKED_MESSAGES = 64
@@ -298,6 +304,14 @@ class Connection(WSListener):
         if self._corked is None and self._state == OPEN:
             self._corked = []
             self._loop.call_soon(self._uncork)
+
+    def limit_buffering(self, max_bytes: int) -> None:
+        if self._state == OPEN:
+            self._transport.set_write_buffer_limits(high=max_bytes, low=max_bytes // 2)
+            sock = self._transport.get_extra_info("socket")
+            if _TCP_NOTSENT_LOWAT is not None and sock is not None:
+                with contextlib.suppress(OSError):  # A Unix socket.
+                    sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, max_bytes)
 
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         if self._writable_callbacks is None:
