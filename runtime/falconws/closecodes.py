@@ -9,13 +9,14 @@ from collections.abc import Container
 from enum import IntEnum
 
 __all__ = (
+    "FINAL_CODES",
+    "FORBIDDEN",
+    "TEMPORARY_STATUS_CODES",
     "CloseCode",
     "check_close",
     "http_status_to_close_code",
-    "is_sendable",
-    "FINAL_CODES",
-    "TEMPORARY_STATUS_CODES",
     "is_final",
+    "is_sendable",
 )
 
 _MAX_REASON_BYTES = 123
@@ -56,6 +57,10 @@ class CloseCode(IntEnum):
     """The server is overloaded. Reconnect later."""
     BAD_GATEWAY = 1014
     """A gateway got an invalid answer from the server behind it. Reconnect later."""
+
+
+FORBIDDEN = 4403
+"""An application's code, after HTTP's 403: the default of ``hub.disconnect()``. Do not reconnect."""
 
 
 def is_sendable(code: int) -> bool:

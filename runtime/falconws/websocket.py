@@ -22,6 +22,8 @@ from .closecodes import CloseCode, check_close, http_status_to_close_code
 from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
+from .first_use import FirstUseStream
+from .headers import check_headers
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
 from .stream import AsgiStream, Payload, Receive, Send, Stream
@@ -193,7 +195,8 @@ class WebSocket(falcon.asgi.WebSocket):
         Raises:
             WebSocketDisconnected: The client is gone.
             OperationNotAllowed: The handshake is over already, or the server cannot send headers.
-            ValueError: *subprotocol* is not a str, or not one that the server lets pass; *headers* hold a subprotocol.
+            ValueError: The client does not offer *subprotocol*; a header has a name that is not a token, or a line
+                break or NUL in its value; *headers* have a subprotocol.
         """
         if self._phase is _OPEN and not self.closed:
             raise OperationNotAllowed("accept() may only be called once on an open WebSocket connection")
@@ -205,6 +208,12 @@ class WebSocket(falcon.asgi.WebSocket):
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
                 raise ValueError("WebSocket subprotocol must be a string")
+            if subprotocol not in self.subprotocols:
+                # RFC 6455 section 4.1: the client would fail the connection.
+                raise ValueError(
+                    f"The client does not offer the subprotocol {subprotocol!r}; "
+                    f"it offers {', '.join(self.subprotocols) or 'none'}."
+                )
             event["subprotocol"] = subprotocol
         if headers:
             event["headers"] = self._accept_headers(headers)
@@ -212,22 +221,16 @@ class WebSocket(falcon.asgi.WebSocket):
             await self._asgi(event)
         except OSError as error:
             raise WebSocketDisconnected(*self._stream.record_close(CloseCode.ABNORMAL, "")) from error
-        except Exception as error:
-            if subprotocol is not None and subprotocol not in self.subprotocols:
-                raise ValueError(
-                    f"The ASGI server refuses the subprotocol {subprotocol!r}; "
-                    f"the client offers {', '.join(self.subprotocols) or 'none'}."
-                ) from error
-            raise
         self._phase = _OPEN
         self._accepted_subprotocol = subprotocol
 
     def _accept_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        if not self.supports_accept_headers:
-            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
         encoded = _encode_headers(headers, "ascii")
+        check_headers(encoded)
         if any(name == b"sec-websocket-protocol" for name, _ in encoded):
             raise ValueError("Pass the accepted subprotocol as subprotocol=, not as a sec-websocket-protocol header.")
+        if not self.supports_accept_headers:
+            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
         return encoded
 
     async def deny(
@@ -253,7 +256,8 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Raises:
             OperationNotAllowed: The handshake is over already.
-            ValueError: *status* cannot refuse a handshake, or more than one body is given.
+            ValueError: *status* cannot refuse a handshake, more than one body is given, or a header has a name that is
+                not a token, or a line break or NUL in its value.
 
         Source: ASGI "WebSocket Denial Response".
         """
@@ -279,6 +283,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """Refuse the handshake with an encoded HTTP response. ``App`` calls it; responders use ``deny()``."""
         if self._phase is not _HANDSHAKE:
             raise OperationNotAllowed("The handshake is over; close() ends an accepted connection")
+        check_headers(headers)
         self._phase = _CLOSED
         if not self._denial:
             _logger.warning(
@@ -398,6 +403,21 @@ class WebSocket(falcon.asgi.WebSocket):
         self._stream.on_closed = on_closed
         if self._stream.closed is not None:
             on_closed()
+
+    def when_first_used(self, callback: Callable[[], object]) -> None:
+        """Call *callback* when the next send has returned, or before the next receive or wait. The hub calls it."""
+        if isinstance(self._stream, FirstUseStream):
+            self._stream.callbacks.append(callback)
+            return
+        stream, bypass = self._stream, self._bypass
+
+        def on_used() -> None:
+            self._stream, self._bypass = stream, bypass
+
+        first_use = FirstUseStream(stream, on_used)
+        first_use.callbacks.append(callback)
+        # It passes on all other attributes.
+        self._stream, self._bypass = cast("Stream", first_use), None
 
     def release(self) -> None:
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
@@ -590,7 +610,7 @@ class _Messages(Generic[_T]):
         kind: The type of payload that *convert* returns unchanged.
     """
 
-    __slots__ = ("_bypass", "_convert", "_kind", "_receive", "_ws")
+    __slots__ = ("_convert", "_kind", "_receive", "_ws")
 
     def __init__(
         self,
@@ -600,7 +620,6 @@ class _Messages(Generic[_T]):
         kind: type[str | bytes] | None = None,
     ) -> None:
         self._ws = ws
-        self._bypass = ws._bypass
         self._receive = receive
         self._convert = convert
         self._kind = kind
@@ -609,7 +628,7 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
-        bypass = self._bypass
+        bypass = self._ws._bypass
         if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
             # What `receive_text()` does, without its coroutine.
             bypass.receiving = True

@@ -6,8 +6,19 @@ by a small protocol only, and nothing of apps and servers.
 
 from __future__ import annotations
 
-from .broker import Broker, BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
-from .events import Event, Gap, Joined, Left, Message
+from .broker import (
+    Broker,
+    BrokerUnavailable,
+    Entry,
+    EphemeralPublication,
+    Health,
+    History,
+    HistoryLimits,
+    Payload,
+    Publication,
+    Sink,
+)
+from .events import Ephemeral, Event, Gap, Joined, Left, Message
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
@@ -23,6 +34,7 @@ __all__ = (
     "Policy",
     "Subscription",
     # What subscribers receive
+    "Ephemeral",
     "Event",
     "Gap",
     "Joined",
@@ -38,6 +50,7 @@ __all__ = (
     # The port
     "Broker",
     "Entry",
+    "EphemeralPublication",
     "History",
     "Payload",
     "Publication",

@@ -12,10 +12,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from .broadcast import Encoder
-from .broker import Broker, BrokerUnavailable, Health, History, Publication
+from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
-from .events import Joined, Left, Message
+from .control import CONTROL_ROOM, Control
+from .events import Ephemeral, Joined, Left, Message
 from .log_throttle import LogThrottle
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
@@ -65,8 +66,10 @@ class Dispatcher:
         self._presence_events = PresenceEvents()
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
+        self.control = Control(broker)
         self.rooms: dict[str, Room] = {}
         self.lagging: set[Subscriber] = set()
+        self.subscribers: dict[str, Subscriber] = {}
         self._media = media
         self._on_drop = on_drop
         self._log_throttle = LogThrottle()
@@ -101,6 +104,7 @@ class Dispatcher:
             self.replay_cache.clear()
             self._presence_events.stop()
             self._recovery_queue.stop()
+            self.control.stop()
             tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
@@ -175,6 +179,10 @@ class Dispatcher:
     def message(self, publication: Publication) -> Message:
         """Return the message that subscribers receive for *publication*."""
         return Message(publication, self._media.decode)
+
+    def follower(self, subscription: str | None) -> Subscriber | None:
+        """Return the subscriber with the id *subscription*, if it is in this process."""
+        return None if subscription is None else self.subscribers.get(subscription)
 
     def note_drop(self, dropped: Dropped) -> None:
         """Call ``on_drop`` in the next iteration of the event loop.
@@ -263,6 +271,17 @@ class Dispatcher:
         if room is not None:
             self._presence_events.flush(room)
             room.receive(publication)
+
+    def deliver_ephemeral(self, publication: EphemeralPublication) -> None:
+        """Deliver a message that is not kept to its room, whatever the room's state."""
+        if publication.room == CONTROL_ROOM:
+            self.spawn(self.control.receive(publication))
+            return
+        room = self.rooms.get(publication.room)
+        if room is not None and room.followers:
+            self._presence_events.flush(room)
+            event = Ephemeral(publication, self._media.decode)
+            room.send(event, key=publication.key, excluded=self.follower(publication.exclude))
 
     def interrupted(self, reason: str) -> None:
         """Called when the connection of the broker is lost: deliveries may be missing."""

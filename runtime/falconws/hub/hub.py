@@ -7,30 +7,34 @@ Owns the life from the application's start to its shutdown, and checks all argum
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import json
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import falcon.asgi
 from falcon import WebSocketPayloadType
 
+from falconws.closecodes import FORBIDDEN, check_close
+
 from .broadcast import Encode
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
-from .checks import check_function, check_name, check_seconds
+from .checks import check_count, check_function, check_name, check_seconds
 from .codec import Media
 from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
+from .events import Message
 from .listener import Listener
 from .policy import Policy
-from .position import Position
+from .position import BEGINNING, Position, check_position
+from .replay import Recent
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
 __all__ = ("Hub",)
 
+_MAX_ID = 64
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
 
 
@@ -195,6 +199,30 @@ class Hub:
 
     # Publishing
 
+    @overload
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[True] = ...,
+    ) -> Position: ...
+
+    @overload
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[False],
+    ) -> None: ...
+
     async def publish(
         self,
         room: str,
@@ -202,7 +230,9 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
-    ) -> Position:
+        exclude: Subscription | str | None = None,
+        keep: bool = True,
+    ) -> Position | None:
         """Send a message to all followers of *room*, in all processes, and return its position.
 
         The message is encoded once. Messages of one task to one room arrive in order. Returns when the broker has the
@@ -212,13 +242,27 @@ class Hub:
             room: Any name, 1 to 255 bytes of UTF-8. A room exists as long as it is followed or its history is kept.
             media: ``str`` is sent as TEXT, ``bytes`` as BINARY; anything else is serialized as in ``ws.send_media()``.
             payload_type: The media handler that serializes.
-            key: What the message is about, for subscribers with ``Policy.conflate()``.
+            key: What the message is about, for subscribers with ``Policy.conflate()`` and ``latest=True``.
+            exclude: The subscription that does not receive the message, or its ``id``; in any process.
+            keep: False: the message is delivered to those who follow the room now, as an ``Ephemeral``. It is not in
+                the history and has no position, so None is returned. For typing indicators and cursors.
 
         Raises:
             BrokerUnavailable: It is not known whether the message will arrive.
             RuntimeError: The hub is not running, or belongs to another event loop.
-            TypeError, ValueError: *media* cannot be serialized, or *room* or *key* cannot be used.
+            TypeError, ValueError: *media* cannot be serialized, or another argument cannot be used.
         """
+        return await self._publish(room, media, payload_type, key, exclude, keep)
+
+    async def _publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType,
+        key: str | None,
+        exclude: Subscription | str | None,
+        keep: bool,
+    ) -> Position | None:
         dispatcher = self._running()
         dispatcher.check_loop()
         check_name("room", room)
@@ -227,9 +271,42 @@ class Hub:
         size = _size(payload)
         if room in dispatcher.rooms:
             await dispatcher.yield_to_loop(size)
-        position = await dispatcher.broker.publish(room, payload, key=key)
+        excluded = None if exclude is None else _id_of(exclude)
+        position = None
+        if not keep:
+            await dispatcher.broker.broadcast(room, payload, key=key, exclude=excluded)
+        elif excluded is None:
+            position = await dispatcher.broker.publish(room, payload, key=key)
+        else:
+            position = await dispatcher.broker.publish(room, payload, key=key, exclude=excluded)
         dispatcher.stats.published += 1
         return position
+
+    @overload
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[True] = ...,
+        timeout_s: float | None = ...,
+    ) -> Position: ...
+
+    @overload
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[False],
+        timeout_s: float | None = ...,
+    ) -> None: ...
 
     def publish_threadsafe(
         self,
@@ -238,8 +315,10 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
+        exclude: Subscription | str | None = None,
+        keep: bool = True,
         timeout_s: float | None = None,
-    ) -> Position:
+    ) -> Position | None:
         """Publish from a thread other than the event loop's, with the arguments of ``publish()``.
 
         Args:
@@ -257,9 +336,8 @@ class Hub:
             here = None
         if here is loop:
             raise RuntimeError("publish_threadsafe() would block its own event loop: await hub.publish(...).")
-        future: concurrent.futures.Future[Position] = asyncio.run_coroutine_threadsafe(
-            self.publish(room, media, payload_type, key=key), loop
-        )
+        publishing = self._publish(room, media, payload_type, key, exclude, keep)
+        future = asyncio.run_coroutine_threadsafe(publishing, loop)
         try:
             return future.result(timeout_s)
         except TimeoutError:
@@ -278,6 +356,8 @@ class Hub:
         *rooms: str,
         policy: Policy | None = None,
         since: Position | Mapping[str, Position] | None = None,
+        history: int = 0,
+        latest: bool = False,
         member: str | None = None,
         info: object = None,
         encode: Encode | None = None,
@@ -296,6 +376,10 @@ class Hub:
             policy: What happens when the client does not keep up (default: the hub's policy).
             since: The position of a client that resumes: what it has missed is sent first, once and in order. For
                 several rooms a mapping. If the history does not reach back, ``subscription.gap`` is true.
+            history: How many of the newest messages of each room are sent first, if there is no *since* for it: for
+                clients that are new to the room.
+            latest: Send the newest message of each ``key`` first, if there is no *since*: for rooms that hold state,
+                such as prices. Neither reaches back further than the history that the broker keeps.
             member: Who the client is to callers of ``present()`` while the block lasts.
             info: What ``present()`` returns of the member; anything that JSON can express. Only with *member*: if that
                 may be None, omit both.
@@ -306,9 +390,10 @@ class Hub:
                 lost is disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
 
         Raises:
-            TypeError, ValueError: *ws*, *rooms*, *policy*, *since*, *member*, *info* or *encode* cannot be used.
+            TypeError, ValueError: An argument cannot be used.
         """
         check_socket(ws)
+        check_count("subscribe", "history", history, least=0)
         for room in rooms:
             check_name("room", room)
         if member is not None:
@@ -333,6 +418,7 @@ class Hub:
             member=member,
             info=b"null" if info is None else json.dumps(info, ensure_ascii=False, allow_nan=False).encode(),
             encode=encode,
+            recent=Recent(history, latest),
         )
 
     def listen(
@@ -358,6 +444,63 @@ class Hub:
         _check_policy(policy)
         return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
 
+    async def history(self, room: str, *, limit: int = 50, before: Position | None = None) -> list[Message]:
+        """Return the newest *limit* messages of *room* that the broker keeps, the oldest of them first.
+
+        Args:
+            room: Its name; it need not be followed.
+            limit: How many messages at most.
+            before: Return messages before this position: that of the first message of the page before, to load older
+                ones. A position of another epoch has nothing before it.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+            TypeError, ValueError: An argument cannot be used.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("room", room)
+        check_count("history", "limit", limit)
+        if before is not None:
+            check_position("before is a Position", before)
+        found = await dispatcher.broker.history(room, BEGINNING)
+        publications = list(found.publications)
+        if before is not None:
+            same_epoch = before.epoch == found.top.epoch
+            publications = [p for p in publications if same_epoch and p.position.offset < before.offset]
+        return [dispatcher.message(publication) for publication in publications[-limit:]]
+
+    async def disconnect(
+        self,
+        *,
+        member: str,
+        room: str | None = None,
+        code: int = FORBIDDEN,
+        reason: str | None = None,
+    ) -> int:
+        """Close the connections of *member*, in all processes, and return how many there were.
+
+        Takes half a second: so long answers of other processes are waited for. The member may connect again unless your
+        responder refuses it.
+
+        Args:
+            member: As in ``subscribe(member=...)``.
+            room: Only connections that follow this room.
+            code: The close code (default: 4403, which stands for HTTP's 403 Forbidden).
+            reason: At most 123 bytes of UTF-8, for the client.
+
+        Raises:
+            BrokerUnavailable: Only connections of this process have been closed.
+            TypeError, ValueError: An argument cannot be used.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("member", member)
+        if room is not None:
+            check_name("room", room)
+        check_close(code, reason)
+        return await dispatcher.control.disconnect(member, room, int(code), reason)
+
     async def present(self, room: str) -> dict[str, Any]:
         """Return the members present in *room*, in all processes: the info of each, by name.
 
@@ -381,6 +524,17 @@ def _check_key(key: str | None) -> None:
         key.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"key cannot be sent as UTF-8: {error.reason}.") from error
+
+
+def _id_of(subscription: Subscription | str) -> str:
+    if isinstance(subscription, Subscription):
+        return subscription.id
+    if not isinstance(subscription, str):
+        raise TypeError(f"exclude is a Subscription or its id, not {type(subscription).__name__}.")
+    # It goes into headers and protocols that a client must not break.
+    if not (subscription.isascii() and subscription.isalnum() and len(subscription) <= _MAX_ID):
+        raise ValueError("exclude is the id of a Subscription: letters and digits.")
+    return subscription
 
 
 def _check_policy(policy: Policy | None) -> None:

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
 from .broker import History, Publication
-from .events import Event, Gap, Message
+from .events import Ephemeral, Event, Gap, Message
 from .position import Position
 from .smallset import SmallSet
 from .stats import Stats
@@ -68,6 +68,9 @@ class RoomHost(Protocol):
     stats: Stats
 
     def message(self, publication: Publication) -> Message: ...
+    def follower(self, subscription: str | None) -> Follower | None:
+        """Return the follower with the id *subscription*, if it is in this process."""
+
     def request_history(self, room: Room) -> None:
         """Have ``take_history()`` called soon."""
 
@@ -237,21 +240,34 @@ class Room:
     def _deliver(self, publication: Publication, *, recovered: bool = False) -> None:
         self.epoch, self.offset = publication.position
         if self.followers:
-            message = self._host.message(publication)
-            self.send(message, key=publication.key, previous=publication.previous, recovered=recovered)
+            self.send(
+                self._host.message(publication),
+                key=publication.key,
+                previous=publication.previous,
+                excluded=self._host.follower(publication.exclude),
+                recovered=recovered,
+            )
 
     def send(
-        self, event: Event, *, key: str | None = None, previous: int | None = None, recovered: bool = False
+        self,
+        event: Event,
+        *,
+        key: str | None = None,
+        previous: int | None = None,
+        excluded: Follower | None = None,
+        recovered: bool = False,
     ) -> None:
-        """Send *event* to all followers: each receives it at once, or has it in its backlog."""
+        """Send *event* to all followers but *excluded*: each receives it at once, or has it in its backlog."""
         groups = self._groups
         if groups is None:
             groups = group_followers(self.followers)
             if len(self.followers) > 1:
                 # Most rooms have one follower, and are many.
                 self._groups = groups
+        if excluded is not None:
+            groups = [group.without(excluded) if group.encode is excluded.encode else group for group in groups]
         encoder, stats = self._host.encoder, self._host.stats
-        is_message = isinstance(event, Message)
+        is_message = isinstance(event, Message | Ephemeral)
         waiting: list[tuple[EncodedEvent, Sequence[Follower]]] = []
         for group in groups:
             told = group.encode is not None

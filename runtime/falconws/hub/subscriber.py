@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -18,7 +19,7 @@ from .events import Gap
 from .policy import Policy
 from .position import Position, check_position
 from .progress import Progress
-from .replay import ReplayCache
+from .replay import Recent, ReplayCache
 from .room import Room
 from .smallset import SmallSet
 from .stats import Dropped, Stats
@@ -28,6 +29,8 @@ __all__ = ("Subscriber", "SubscriberHost", "SubscriberView", "since_by_room")
 _TOO_SLOW = "client too slow"
 _MISSING = "messages are missing"
 """Why a subscriber is disconnected; the reason in the close frame."""
+
+_NOTHING = Recent()
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -40,6 +43,8 @@ class SubscriberHost(Protocol):
     stats: Stats
     lagging: set[Subscriber]
     """The subscribers for which something waits."""
+    subscribers: dict[str, Subscriber]
+    """The subscribers that have an id, by id."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
@@ -62,6 +67,7 @@ class Subscriber:
         "_backlog",
         "_dropped",
         "_host",
+        "_id",
         "_joining",
         "_judging",
         "_lag_timer",
@@ -88,9 +94,19 @@ class Subscriber:
         # Most subscribers never need these.
         self._backlog: Backlog[EncodedEvent] | None = None
         self._dropped: Counter[str] | None = None
+        self._id: str | None = None
         self._judging = False
         """Whether ``_judge()`` is about to run."""
         self._lag_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the subscription in all processes. Most never need one."""
+        if self._id is None:
+            self._id = secrets.token_hex(8)
+            if not self.is_over:
+                self._host.subscribers[self._id] = self
+        return self._id
 
     @property
     def positions(self) -> dict[str, Position]:
@@ -119,29 +135,35 @@ class Subscriber:
 
     # Rooms
 
-    async def join(self, name: str, since: Position | None) -> Room | None:
-        """Follow a room, from *since* or from now on; return None if the subscriber is over or follows it already."""
+    async def join(self, name: str, since: Position | None, recent: Recent = _NOTHING) -> Room | None:
+        """Follow a room, from *since* or from now on; return None if the subscriber is over or follows it already.
+
+        Without *since*, *recent* messages are replayed first.
+        """
         room = await self._host.open(name)
         if self.is_over or room in self.rooms:
             self._progress.joined_too_late(name, since or room.position)
             self._host.release(room)
             return None
         start = room.position
-        if since is None or since == start:
+        if since == start or (since is None and recent == _NOTHING):
             room.add(self)
             self.rooms.add(room)
             return room
         self._joining += 1
         self._go_direct(None)
         record = self._progress.record(name)
-        if since.epoch == start.epoch and since.offset > start.offset:
+        if since is not None and since.epoch == start.epoch and since.offset > start.offset:
             record.seen_up_to = since
         room.add(self)
         self.rooms.add(room)
         # A copy that is unique: the room may be left and joined again meanwhile.
-        mark = record.resumes_from = Position(*since)
+        mark = record.resumes_from = Position(*(since or start))
         try:
-            await self._catch_up(room, mark, start)
+            if since is not None:
+                await self._catch_up(room, mark, start)
+            else:
+                await self._replay_recent(room, mark, start, recent)
         except BaseException:
             if self._resumes_from(room, mark):
                 self.leave(room)
@@ -167,8 +189,7 @@ class Subscriber:
         record.resumes_from = None
         same_epoch = history.top.epoch == start.epoch
         publications = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
-        replay: list[EncodedEvent | None] = []
-        failed = self._host.stats.failed
+        told = None
         if not history.complete:
             if record.seen_up_to is not None:
                 # The broker has lost what the client has seen, and new messages were taken for those.
@@ -182,12 +203,27 @@ class Subscriber:
             self._host.encoder.log_throttle.log_repeated(
                 logging.INFO, "%s resumes room %r at %s: %s", self.client, room.name, since, gap.reason
             )
-            if (told := room.encode(self.encode, gap)) is not None:
-                replay.append(told)
-        replay += [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
-        self._host.stats.delivered += replay.count(None) - (self._host.stats.failed - failed)
-        now = self._host.loop.time()
-        self._make_backlog().replay((encoded for encoded in replay if encoded is not None), now)
+            told = room.encode(self.encode, gap)
+        self._replay(room, publications, told)
+
+    async def _replay_recent(self, room: Room, mark: Position, start: Position, recent: Recent) -> None:
+        """Replay *recent* messages up to *start*."""
+        history = await self._host.replay_cache.history(room.name, None, start)
+        if self._resumes_from(room, mark):
+            self._progress.record(room.name).resumes_from = None
+            same_epoch = history.top.epoch == start.epoch
+            kept = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+            self._replay(room, recent.select(kept))
+
+    def _replay(self, room: Room, publications: Sequence[Publication], gap: EncodedEvent | None = None) -> None:
+        stats = self._host.stats
+        failed = stats.failed
+        replay = [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
+        # What an ``encode`` function has made nothing of counts as delivered.
+        stats.delivered += replay.count(None) - (stats.failed - failed)
+        items = [encoded for encoded in (gap, *replay) if encoded is not None]
+        if items:
+            self._make_backlog().replay(items, self._host.loop.time())
 
     def leave(self, room: Room) -> None:
         """Stop following *room*; nothing of it is sent from now on. Does nothing if it is not followed."""
@@ -208,6 +244,8 @@ class Subscriber:
         self._drop_backlog()
         if self._lag_timer is not None:
             self._lag_timer.cancel()
+        if self._id is not None:
+            self._host.subscribers.pop(self._id, None)
         for room in self.rooms:
             self.leave(room)
 

@@ -13,10 +13,13 @@ from typing import Protocol, Self
 import falcon
 
 from .broadcast import Encode
+from .checks import check_count
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
+from .control import Control
 from .policy import Policy
 from .position import Position, check_position
 from .presence import Membership, Presence
+from .replay import Recent
 from .subscriber import SubscriberView, since_by_room
 
 __all__ = ("Subscription",)
@@ -26,6 +29,7 @@ class SubscriptionHost(ConnectionHost, Protocol):
     """What a subscription needs of the hub."""
 
     presence: Presence
+    control: Control
 
 
 class Subscription(SubscriberView):
@@ -35,7 +39,7 @@ class Subscription(SubscriberView):
     The subscription ends with the block or with the connection, whichever ends first; what still waits is discarded.
     """
 
-    __slots__ = ("_host", "_info", "_member", "_memberships", "_since", "_ws")
+    __slots__ = ("_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
 
     _subscriber: ConnectionSubscriber
 
@@ -50,6 +54,7 @@ class Subscription(SubscriberView):
         member: str | None,
         info: bytes,
         encode: Encode | None,
+        recent: Recent,
     ) -> None:
         self._host = host
         self._ws = ws
@@ -57,6 +62,7 @@ class Subscription(SubscriberView):
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
         self._member = member
         self._info = info
+        self._recent = recent
         self._memberships: dict[str, Membership] | None = None
 
     def __del__(self) -> None:
@@ -69,11 +75,17 @@ class Subscription(SubscriberView):
                 source=self,
             )
 
+    @property
+    def id(self) -> str:
+        """Names this subscription for ``publish(exclude=...)``, in all processes. A client may know it."""
+        return self._subscriber.id
+
     async def __aenter__(self) -> Self:
         """Join the rooms.
 
-        What the responder sends right afterwards, before it awaits anything else, reaches the client before any event
-        of the rooms: send a welcome with ``position`` and ``gap`` there.
+        No event of the rooms is sent before the responder has sent something, receives, waits for the disconnect, or
+        calls ``start()``. So a welcome with ``position``, or a snapshot, reaches the client first. Connections that are
+        not of ``falconws.WebSocket`` do not report their use: there, events are sent at once.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; no room is joined.
@@ -87,14 +99,19 @@ class Subscription(SubscriberView):
             raise falcon.OperationNotAllowed("Accept the WebSocket before hub.subscribe()")
         self._subscriber.open(self._connection_ended)
         try:
+            if self._member is not None:
+                await self._host.control.add(self._member, self._subscriber)
             for room, position in since.items():
-                await self.join(room, since=position)
+                await self._join(room, position, self._recent)
         except BaseException:
             await self._close()
             raise
-        finally:
-            self._subscriber.resume_sending()
+        self._subscriber.start_when_used()
         return self
+
+    async def start(self) -> None:
+        """Begin to send events of the rooms, if that has not begun; see ``async with``."""
+        self._subscriber.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -102,16 +119,20 @@ class Subscription(SubscriberView):
         """Leave the rooms."""
         await self._close()
 
-    async def join(self, room: str, *, since: Position | None = None) -> None:
-        """Follow one more room, as ``hub.subscribe()`` does. Does nothing if it is followed already.
+    async def join(self, room: str, *, since: Position | None = None, history: int = 0, latest: bool = False) -> None:
+        """Follow one more room, with the arguments of ``hub.subscribe()``. Does nothing if it is followed already.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; the room is not joined.
-            TypeError, ValueError: *room* or *since* cannot be used.
+            TypeError, ValueError: *room*, *since* or *history* cannot be used.
         """
         if since is not None:
             check_position("since is a Position", since)
-        joined = await self._subscriber.join(room, since)
+        check_count("join", "history", history, least=0)
+        await self._join(room, since, Recent(history, latest))
+
+    async def _join(self, room: str, since: Position | None, recent: Recent) -> None:
+        joined = await self._subscriber.join(room, since, recent)
         if joined is None or self._member is None:
             return
         try:
@@ -140,12 +161,18 @@ class Subscription(SubscriberView):
 
     async def _close(self) -> None:
         self._subscriber.close()
+        self._forget()
         memberships, self._memberships = self._memberships, None
         if memberships:
             await self._host.presence.leave(memberships.values())
 
+    def _forget(self) -> None:
+        if self._member is not None:
+            self._host.control.remove(self._member, self._subscriber)
+
     def _connection_ended(self) -> None:
         """Called when the connection has ended: the member leaves now, however long the responder takes."""
+        self._forget()
         memberships, self._memberships = self._memberships, None
         if memberships:
             self._host.spawn(self._host.presence.leave(memberships.values()))

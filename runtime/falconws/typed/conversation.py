@@ -16,13 +16,13 @@ import msgspec
 
 from ..closecodes import CloseCode
 from ..errors import WebSocketDisconnected
+from ..hub import Ephemeral, Event, Position
 from ..hub import Gap as HubGap
 from ..hub import Joined as HubJoined
 from ..hub import Left as HubLeft
 from ..hub import Message as HubMessage
-from ..hub import Position
 from .codec import DECODE_ERRORS, Codec, InvalidMessageError, Payload, kind_of, message_types
-from .messages import Call, Error, Gap, Joined, Left, RoomMessage
+from .messages import Call, Error, Gap, Joined, Left
 
 if TYPE_CHECKING:
     import asyncio
@@ -246,13 +246,22 @@ class Conversation(Generic[In, Out]):
     # Rooms
 
     @classmethod
-    async def publish(cls, hub: Hub, room: str, message: Out, *, key: str | None = None) -> Position:
+    async def publish(
+        cls, hub: Hub, room: str, message: Out, *, key: str | None = None, exclude: Subscription | str | None = None
+    ) -> Position:
         """Publish *message* to a room of this conversation, from anywhere; see ``Hub.publish()``.
 
         Raises:
             TypeError: It is not one of the messages that the conversation declares.
         """
-        return await hub.publish(room, cls.sent.encode(message), key=key)
+        return await hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude)
+
+    @classmethod
+    async def publish_ephemeral(
+        cls, hub: Hub, room: str, message: Out, *, key: str | None = None, exclude: Subscription | str | None = None
+    ) -> None:
+        """Publish *message* to those who follow the room now; it is not kept. See ``Hub.publish(keep=False)``."""
+        await hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude, keep=False)
 
     def subscribe(self, hub: Hub, *rooms: str, **options: Any) -> Subscription:
         """Follow rooms whose messages are of this conversation; *options* are those of ``Hub.subscribe()``.
@@ -271,14 +280,16 @@ class Conversation(Generic[In, Out]):
         return hub.subscribe(self.ws, *rooms, encode=type(self).encode, **options)
 
     @classmethod
-    def encode(cls, event: HubMessage | HubGap | HubJoined | HubLeft) -> str | None:
+    def encode(cls, event: Event) -> str | None:
         """Return what a client is sent for an event of its room, or None for nothing.
 
         The hub calls it once for each event and process, for all subscribers.
         """
         match event:
             case HubMessage():
-                return cls._encode_published(event)
+                return cls._encode_published(event, str(event.position))
+            case Ephemeral():
+                return cls._encode_published(event, None)
             case HubGap():
                 return cls._encode_own(Gap(str(event.position)))
             case HubJoined():
@@ -288,16 +299,16 @@ class Conversation(Generic[In, Out]):
         return None
 
     @classmethod
-    def _encode_published(cls, event: HubMessage) -> str | None:
+    def _encode_published(cls, event: HubMessage | Ephemeral, position: str | None) -> str | None:
         try:
             message = cls.sent.decode(event.payload)
         except DECODE_ERRORS:
             _logger.warning(
-                "Room %r: the message at %s is not one of %s; it is not sent.", event.room, event.position, cls.__name__
+                "Room %r: a message is not one of %s; it is not sent: %.200s", event.room, cls.__name__, ascii(event)
             )
             return None
-        if isinstance(message, RoomMessage) or hasattr(message, "position"):
-            message.position = str(event.position)
+        if position is not None and hasattr(message, "position"):
+            message.position = position
         return cls.sent.encode(message)
 
     @classmethod

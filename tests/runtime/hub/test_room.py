@@ -23,6 +23,8 @@ class Hub:
     def message(self, publication: Publication) -> Message:
         return Message(publication, lambda payload: payload)
 
+    def follower(self, subscription: str | None) -> None: ...
+
     def request_history(self, room: Room) -> None:
         self.requests += 1
 
