@@ -15,12 +15,19 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_click",
-    "from_source",
+    "sphinx_copybutton",
+    "attribute_docstrings",
 ]
 exclude_patterns = ["_build", "snippets", "sessions"]
+# Quotes and dashes stay as they are, so that commands can be copied.
+smartquotes = False
+# The copy button of a session copies the commands, without prompts and output.
+copybutton_prompt_text = "$ "
 html_theme = "furo"
 html_title = f"falconws {version}"
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["falconws.css"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3

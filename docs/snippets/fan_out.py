@@ -8,12 +8,14 @@ import falconws
 
 
 # start: encode
-def encode(event: falconws.Message | falconws.Gap | falconws.Joined | falconws.Left) -> object:
+def encode(event: falconws.Event) -> object:
     match event:
         case falconws.Message(payload=bytes()):
             return None  # BINARY: this client reads only JSON
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
+        case falconws.Ephemeral():
+            return {"type": "ephemeral", "data": event.media}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined():

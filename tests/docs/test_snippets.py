@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import cbor2
 import pytest
@@ -242,3 +242,70 @@ async def test_the_extension_broadcasts_and_slow_connections_catch_up(snippet: L
             # It has not read yet: more data waits than the server holds for a connection.
             assert [str(await slow.recv()).partition(":")[0] for _ in range(count)] == [str(n) for n in range(count)]
     assert behind
+
+
+class TestAuthenticate:
+    AUTHORIZED: ClassVar = {"Authorization": "Bearer secret"}
+
+    async def test_a_token_in_the_header_names_the_user(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").app) as client:
+            async with client.websocket("/chat", headers=self.AUTHORIZED) as ws:
+                await ws.send_text("hello")
+                assert await ws.receive_text() == "ada: hello"
+            for headers in ({}, {"Authorization": "Bearer guess"}, {"Authorization": "Basic secret"}):
+                denial = await denied(client, "/chat", headers=headers)
+                assert (denial.status, denial.headers["www-authenticate"]) == (401, "Bearer")
+
+    async def test_a_ticket_is_valid_once(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").app) as client:
+            assert (await client.simulate_post("/tickets")).status_code == 401
+            ticket = (await client.simulate_post("/tickets", headers=self.AUTHORIZED)).json["ticket"]
+            async with client.websocket(f"/chat?ticket={ticket}") as ws:
+                await ws.send_text("hello")
+                assert await ws.receive_text() == "ada: hello"
+            assert (await denied(client, f"/chat?ticket={ticket}")).status == 401
+
+    def test_a_ticket_expires(self, snippet: Load) -> None:
+        tickets = snippet("authenticate").Tickets(lifetime_s=0.0)
+        assert tickets.redeem(tickets.issue("ada")) is None
+
+    async def test_without_a_first_message_the_connection_is_closed(self, snippet: Load) -> None:
+        module = snippet("authenticate")
+        module.open_app.add_route("/quick", module.FirstMessageResource(module.users, timeout_s=0.01))
+        async with Client(module.open_app) as client, client.websocket("/quick") as ws:
+            assert await ws.wait_closed() == 4401
+
+    async def test_with_a_wrong_first_message_the_connection_is_closed(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").open_app) as client, client.websocket("/hello") as ws:
+            await ws.send_text("guess")
+            assert await ws.wait_closed() == 4401
+
+    async def test_a_valid_first_message_is_answered(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").open_app) as client, client.websocket("/hello") as ws:
+            await ws.send_text("secret")
+            assert await ws.receive_text() == "Hello ada"
+
+    async def test_an_expired_session_is_closed(self, snippet: Load) -> None:
+        app = snippet("authenticate").app
+        async with Client(app) as client, client.websocket("/session", headers=self.AUTHORIZED) as ws:
+            assert await ws.wait_closed() == 4401
+            assert ws.close_reason == "The session has expired"
+
+
+async def test_a_chat_of_a_few_lines_broadcasts_to_its_room(snippet: Load) -> None:
+    async with (
+        Client(snippet("chat").app) as client,
+        client.websocket("/chat/lobby") as ada,
+        client.websocket("/chat/lobby") as grace,
+        client.websocket("/chat/other") as other,
+    ):
+        # Each client hears itself, and so is subscribed.
+        for ws, name in ((other, "other"), (ada, "ada"), (grace, "grace")):
+            await ws.send_text(name)
+            while await ws.receive_text() != name:
+                pass
+        await ada.send_text("hello")
+        assert await grace.receive_text() == "hello"
+        assert [await ada.receive_text() for _ in range(2)] == ["grace", "hello"]
+        await other.send_text("alone")
+        assert await other.receive_text() == "alone"

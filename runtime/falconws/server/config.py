@@ -1,5 +1,6 @@
 """uvicorn's configuration as falconws uses it: it finds the app, sets up the log, and carries our settings."""
 
+import contextvars
 import logging
 import sys
 from collections.abc import Collection
@@ -60,6 +61,7 @@ class ServerConfig(uvicorn.Config):
         # uvicorn would put it in front of each path.
         self.app_root_path = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
         self.admission: Admission | None = None
+        self._context: contextvars.Context | None = None
         options["log_config"] = options.get("log_config") or log_config(log_level)
         if tls is not None:
             options |= tls.uvicorn_options()
@@ -94,6 +96,10 @@ class ServerConfig(uvicorn.Config):
         """Whether the server has begun to drain."""
         return self.admission is not None and self.admission.going_away.is_set()
 
+    def request_context(self) -> contextvars.Context:
+        """Return a context for a request or a WebSocket: a copy of the one in which the server has started."""
+        return contextvars.copy_context() if self._context is None else self._context.copy()
+
     def load_app(self) -> Any:
         """Return a factory of the app; uvicorn calls it right away."""
         assert isinstance(self.app, str)
@@ -113,6 +119,7 @@ class ServerConfig(uvicorn.Config):
 
     def load(self) -> None:
         """Load what cannot be pickled, in the process that serves."""
+        self._context = contextvars.copy_context()
         http_class = http_protocol_class()
         self.http = demux_class(http_class) if self.engine_is_fast else http_class
         super().load()

@@ -157,10 +157,19 @@ class WebSocketProtocol(asyncio.Protocol):
             scope["extensions"]["tls"] = tls
         if self._settings.handshake_timeout_s is not None:
             self._accept_timer = self._loop.call_later(self._settings.handshake_timeout_s, self._accept_timed_out)
-        context = contextvars.Context() if self._config.reset_contextvars else None
-        self._task = self._loop.create_task(self._run(connection, scope), context=context)
+        # Not create_task(): a task factory may run the application at once, but uvicorn sets this protocol on the
+        # transport only after it has passed the handshake, and would undo an accept.
+        self._task = asyncio.Task(self._run(connection, scope), loop=self._loop, context=self._make_context())
         self._server_state.tasks.add(self._task)
         self._task.add_done_callback(self._server_state.tasks.discard)
+
+    def _make_context(self) -> contextvars.Context:
+        if self._config.reset_contextvars:
+            return contextvars.Context()
+        # Without our server, whose configuration it is, the present context may be that of an earlier request.
+        request_context = getattr(self._config, "request_context", contextvars.copy_context)
+        context: contextvars.Context = request_context()
+        return context
 
     def _make_scope(self, request: HandshakeRequest) -> dict[str, Any]:
         root_path = self._config.root_path
@@ -187,9 +196,13 @@ class WebSocketProtocol(asyncio.Protocol):
             # The application was told that the connection has ended, and did not catch it.
             self._app_ended(connection, failed=False)
         except asyncio.CancelledError:
+            assert self._task is not None
+            if not self._task.cancelling():
+                _logger.exception("Exception in ASGI application: it raised a CancelledError of its own\n")
             self._app_ended(connection, failed=True)
             raise
-        except Exception:
+        except BaseException:
+            # SystemExit too: it would end the server.
             _logger.exception("Exception in ASGI application\n")
             self._app_ended(connection, failed=True)
         else:
