@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Policy,
         Position,
         Subscription,
+        Updated,
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
@@ -68,6 +69,7 @@ __all__ = (
     "Policy",
     "Position",
     "Subscription",
+    "Updated",
 )
 
 _OWNERS = {
@@ -97,6 +99,7 @@ _OWNERS = {
     "Policy": "hub",
     "Position": "hub",
     "Subscription": "hub",
+    "Updated": "hub",
 }
 """Which module owns each public name."""
 

@@ -6,8 +6,8 @@ by a small protocol only, and nothing of apps and servers.
 
 from __future__ import annotations
 
-from .broker import Broker, BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Publication, Sink
-from .events import Event, Gap, Joined, Left, Message
+from .broker import Broker, BrokerUnavailable, Entry, Health, History, HistoryLimits, Member, Payload, Publication, Sink
+from .events import Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
@@ -29,6 +29,7 @@ __all__ = (
     "Left",
     "Message",
     "Position",
+    "Updated",
     # Counters and errors
     "BrokerUnavailable",
     "Dropped",
@@ -39,6 +40,7 @@ __all__ = (
     "Broker",
     "Entry",
     "History",
+    "Member",
     "Payload",
     "Publication",
     "Sink",

@@ -45,7 +45,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.publications: list[Publication] = []
-        self.presence: list[tuple[str, ...]] = []
+        self.presence: list[tuple[object, ...]] = []
         self._changed = asyncio.Event()
 
     def deliver(self, publication: Publication) -> None:
@@ -58,8 +58,12 @@ class Recorder:
     def restored(self) -> None:
         self._changed.set()
 
-    def joined(self, room: str, member: str, info: bytes) -> None:
-        self.presence.append(("joined", room, member, info.decode()))
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
+        self.presence.append(("joined", room, member, info.decode(), devices))
+        self._changed.set()
+
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
+        self.presence.append(("updated", room, member, info.decode(), devices))
         self._changed.set()
 
     def left(self, room: str, member: str) -> None:

@@ -12,7 +12,16 @@ from typing import NamedTuple
 from falconws.hub.broker import Payload, Publication
 from falconws.hub.position import Position
 
-__all__ = ("MemberJoined", "MemberLeft", "encode", "is_contiguous", "decode_entry", "decode_push")
+__all__ = (
+    "MemberEvent",
+    "MemberJoined",
+    "MemberLeft",
+    "MemberUpdated",
+    "encode",
+    "is_contiguous",
+    "decode_entry",
+    "decode_push",
+)
 
 _TEXT = b"t"
 _BINARY = b"b"
@@ -23,12 +32,24 @@ class MemberJoined(NamedTuple):
 
     member: str
     info: bytes
+    devices: int
+
+
+class MemberUpdated(NamedTuple):
+    """The info or the number of devices of a present member has changed."""
+
+    member: str
+    info: bytes
+    devices: int
 
 
 class MemberLeft(NamedTuple):
     """A member is no longer present."""
 
     member: str
+
+
+MemberEvent = MemberJoined | MemberUpdated | MemberLeft
 
 
 def encode(payload: Payload) -> tuple[bytes, bytes]:
@@ -61,7 +82,7 @@ def is_contiguous(publications: Sequence[Publication], first: int, last: int) ->
     return offset == last
 
 
-def decode_push(room: str, data: bytes) -> Publication | MemberJoined | MemberLeft | None:
+def decode_push(room: str, data: bytes) -> Publication | MemberEvent | None:
     """Return what a message on the room's channel says."""
     head, newline, body = data.partition(b"\n")
     if not newline:
@@ -74,11 +95,13 @@ def decode_push(room: str, data: bytes) -> Publication | MemberJoined | MemberLe
                     key, body = _split(body, key_size)
                 position = Position(_name(epoch), _number(offset))
                 return Publication(room, _payload(kind, body), position, _number(previous), _key(key))
-            case [b"j", size]:
+            case [b"j" | b"u" as kind, devices, size]:
                 member, info = _split(body, size)
-                return MemberJoined(member.decode(), info)
-            case [b"l"]:
-                return MemberLeft(body.decode())
+                event = MemberJoined if kind == b"j" else MemberUpdated
+                return event(member.decode(), info, _number(devices))
+            case [b"l", b"0", size]:
+                member, _ = _split(body, size)
+                return MemberLeft(member.decode())
     except ValueError:
         pass
     return None
