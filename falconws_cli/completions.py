@@ -44,19 +44,19 @@ def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 def _generated() -> list[tuple[str, str]]:
     """Return kind and name of what was generated and is still there."""
-    from falconws_cli.change.record import read_memory
+    from falconws_cli.change.record import read_record
 
     project = _project()
     if project is None:
         return []
     try:
-        operations = read_memory(project.root).manifest.operations
+        operations = read_record(project.root).manifest.operations
     except CommandError:
         return []
     return [
         (operation.recipe.generator, operation.recipe.name)
         for operation in operations
-        if operation.recipe.generator != "project" and not operation.taken_back
+        if operation.recipe.generator != "project" and not operation.partly_removed
     ]
 
 

@@ -105,7 +105,11 @@ def _command_of_another_package(ctx: click.Context, name: str) -> click.Command 
         if ctx.resilient_parsing:
             return None
         raise
-    return extension.command() if extension is not None else None
+    if extension is None:
+        return None
+    from falconws_cli.commands.plugin import command_of
+
+    return command_of(extension)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falconws_cli.change.plan import Piece, PlannedFile, Recipe, Requirements
+from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators.planning import read_text
 from falconws_cli.generators.plugins import GeneratorExtension
@@ -27,7 +27,7 @@ __all__ = (
     "Import",
     "JsonValue",
     "Name",
-    "Piece",
+    "Generated",
     "PlannedFile",
     "Project",
     "Recipe",

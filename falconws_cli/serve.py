@@ -77,12 +77,21 @@ Or open http://127.0.0.1:{port}/healthz in a browser, and in its console (F12):
 
 
 def _run(target: str, **options: Any) -> None:
-    from falconws.server import AdmissionSettings, ConnectionSettings, DeflateSettings, StartError, TlsSettings, run
+    from falconws.server import (
+        AdmissionSettings,
+        ConnectionSettings,
+        DeflateSettings,
+        HttpSettings,
+        StartError,
+        TlsSettings,
+        run,
+    )
 
     if "deflate" in options:
         options["deflate"] = DeflateSettings() if options["deflate"] else None
     try:
         connection = _settings(ConnectionSettings, options)
+        http = _settings(HttpSettings, options)
         admission = _settings(AdmissionSettings, options)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
@@ -92,7 +101,7 @@ def _run(target: str, **options: Any) -> None:
     for name in ("certfile", "keyfile_password"):
         options.pop(name, None)
     try:
-        run(target, connection=connection, admission=admission, tls=tls, **options)
+        run(target, connection=connection, http=http, admission=admission, tls=tls, **options)
     except StartError as error:
         raise CommandError(str(error)) from error
 

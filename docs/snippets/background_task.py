@@ -1,4 +1,4 @@
-"""Work that goes on when the client that asked for it has left."""
+"""A background task that continues when its client has disconnected."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ delivered: asyncio.Queue[str] = asyncio.Queue()
 
 
 async def deliver(order: str) -> None:
-    """Take an order to where it belongs."""
+    """Deliver an order."""
     await delivered.put(order)
 
 

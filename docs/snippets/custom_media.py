@@ -1,4 +1,4 @@
-"""Media handlers of one's own: another JSON library for TEXT, CBOR for BINARY."""
+"""Custom media handlers: another JSON library for TEXT, CBOR for BINARY."""
 
 import cbor2
 import falconws
@@ -25,7 +25,7 @@ class CBORHandler(falconws.BinaryBaseHandlerWS):
         try:
             return cbor2.loads(payload)
         except cbor2.CBORError as error:
-            # A payload that cannot be decoded is a ValueError, whatever the library calls it.
+            # A payload that cannot be decoded must be a ValueError.
             raise ValueError(f"Not CBOR: {error}") from error
             # end: binary
 

@@ -1,4 +1,4 @@
-"""Decides by itself how a connection ends when a responder fails."""
+"""An error handler that chooses the close code."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from falcon.asgi import Response
 
 
 class QuotaExceededError(Exception):
-    """The client has used up what it may use."""
+    """The client has used up its quota."""
 
 
 # start: handler

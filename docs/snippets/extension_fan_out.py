@@ -1,15 +1,15 @@
 from collections import deque
 
-up_to_date = set()
+ready = set()
 behind = {}
 
 
-def tell_everybody(connection, payload):
+def broadcast(connection, payload):
     prepared = connection.prepare(payload)
     for waiting in behind.values():
         waiting.append(prepared)
-    for slow in connection.broadcast(up_to_date, prepared):
-        up_to_date.discard(slow)
+    for slow in connection.broadcast(ready, prepared):
+        ready.discard(slow)
         behind[slow] = deque([prepared], maxlen=100)
         slow.add_writable_callback(lambda slow=slow: catch_up(slow))
 
@@ -18,7 +18,7 @@ def catch_up(connection):
     if connection.closed or connection not in behind:
         return
     waiting = behind[connection]
-    # A message that is refused now, and not for those before it, is too large.
+    # If the first message is refused now, it is too large.
     connection.try_send_prepared(waiting.popleft())
     while waiting and connection.try_send_prepared(waiting[0]):
         waiting.popleft()
@@ -26,7 +26,7 @@ def catch_up(connection):
         connection.add_writable_callback(lambda: catch_up(connection))
     else:
         del behind[connection]
-        up_to_date.add(connection)
+        ready.add(connection)
 
 
 async def app(scope, receive, send):
@@ -35,10 +35,10 @@ async def app(scope, receive, send):
     connection = scope["extensions"]["falconws.connection"]
     await receive()
     await send({"type": "websocket.accept"})
-    up_to_date.add(connection)
+    ready.add(connection)
     try:
         while (event := await receive())["type"] == "websocket.receive":
-            tell_everybody(connection, event.get("text") or event["bytes"])
+            broadcast(connection, event.get("text") or event["bytes"])
     finally:
-        up_to_date.discard(connection)
+        ready.discard(connection)
         behind.pop(connection, None)

@@ -1,4 +1,4 @@
-"""A room: what one client says, all of them get, also those who were away for a moment."""
+"""A chat room: the hub broadcasts each message, and clients resume after a reconnect."""
 
 import asyncio
 from typing import Any
@@ -8,16 +8,16 @@ import falconws
 
 
 # start: encode
-def encode(event: falconws.Message | falconws.Gap | falconws.Joined | falconws.Left) -> object:
+def encode(event: falconws.Event) -> object:
     match event:
         case falconws.Message(payload=bytes()):
-            return None  # BINARY: nothing for a client of JSON
+            return None  # BINARY: this client reads only JSON
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
-        case falconws.Joined():
-            return {"type": "joined", "who": event.member, "info": event.info}
+        case falconws.Joined() | falconws.Updated():
+            return {"type": "present", "who": event.member, "info": event.info}
         case falconws.Left():
             return {"type": "left", "who": event.member}
 
@@ -25,7 +25,7 @@ def encode(event: falconws.Message | falconws.Gap | falconws.Joined | falconws.L
 def read(message: falconws.Message) -> object:
     try:
         return message.media
-    except ValueError:  # text that is not JSON, such as `falconws publish 42 "We are back"` sends
+    except ValueError:  # text that is not JSON, for example from `falconws publish 42 "We are back"`
         return message.payload
     # end: encode
 
@@ -45,7 +45,7 @@ class RoomResource:
                 member=req.get_param("who"),
                 encode=encode,
             )
-        except ValueError as error:  # no position, or no name: those have 1 to 255 bytes of UTF-8
+        except ValueError as error:  # an invalid position, or a name that is not 1 to 255 bytes of UTF-8
             raise falcon.HTTPBadRequest(description=str(error)) from error
         await ws.accept()
         async with subscription:
@@ -104,7 +104,7 @@ async def count_words(hub: falconws.Hub, totals: dict[str, int]) -> None:
 
 # start: startup
 class WordCount:
-    """Counts the words of all reviews, for as long as the application runs."""
+    """Counts the words of all reviews while the application runs."""
 
     def __init__(self, hub: falconws.Hub) -> None:
         self._hub = hub
@@ -120,6 +120,6 @@ class WordCount:
         while True:
             try:
                 await count_words(self._hub, self.totals)
-            except falconws.BrokerUnavailable:  # the broker may start later than the service
+            except falconws.BrokerUnavailable:  # the broker can start later than the service
                 await asyncio.sleep(1)
                 # end: startup

@@ -1,4 +1,4 @@
-"""Says goodbye when the server is about to go."""
+"""Sends a last message when the server shuts down."""
 
 import falconws
 

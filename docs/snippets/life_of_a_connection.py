@@ -1,4 +1,4 @@
-"""Notes down each step in the life of a connection."""
+"""Records each step in the life of a connection."""
 
 from typing import Any
 

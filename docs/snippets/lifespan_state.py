@@ -1,4 +1,4 @@
-"""State that is made once at start-up and reached from every request."""
+"""State that is created once at start-up and shared by all requests."""
 
 from typing import Any
 

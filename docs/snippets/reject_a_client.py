@@ -1,4 +1,4 @@
-"""Ways to refuse a client."""
+"""Several ways to refuse a client."""
 
 import falcon
 import falconws

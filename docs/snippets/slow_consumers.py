@@ -1,4 +1,4 @@
-"""One policy for each kind of stream."""
+"""A policy for slow clients, and a callback for dropped messages."""
 
 import logging
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 # start: policies
 class TickerResource:
-    """Prices: only the newest of each symbol matters."""
+    """Prices: only the newest price of each symbol matters."""
 
     def __init__(self, hub: falconws.Hub) -> None:
         self._hub = hub

@@ -1,4 +1,4 @@
-"""Sends every event of a source to every client that listens, and the latest one over HTTP."""
+"""Sends the events of a source to all clients, and the latest event over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ class Prices:
             self._changed.notify_all()
 
     async def changes(self) -> AsyncIterator[float]:
-        """Yield the price now and after each change; who is slow misses prices, never memory."""
+        """Yield the current price, and the price after each change. A slow client skips prices."""
         while True:
             price = self.latest
             yield price

@@ -34,7 +34,7 @@ class WordCountResource:
 
 
 # start: timeout
-class PatientResource:
+class IdleTimeoutResource:
     def __init__(self, idle_s: float = 30.0) -> None:
         self._idle_s = idle_s
 
@@ -44,7 +44,7 @@ class PatientResource:
             try:
                 text = await ws.receive_text(timeout=self._idle_s)
             except TimeoutError:
-                await ws.close(4408, "Nothing heard from you")
+                await ws.close(4408, "Idle timeout")
                 return
             except falconws.WebSocketDisconnected:
                 return
@@ -55,4 +55,4 @@ class PatientResource:
 app = falconws.App()
 app.add_route("/chat", ChatResource())
 app.add_route("/words", WordCountResource())
-app.add_route("/patient", PatientResource(idle_s=0.05))
+app.add_route("/idle", IdleTimeoutResource(idle_s=0.05))

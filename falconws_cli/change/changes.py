@@ -20,7 +20,7 @@ def show_diff(diff: str) -> None:
 
 
 @dataclass(frozen=True)
-class Change:
+class FileChange:
     """One path's fate. *file* is what would be written, or deleted."""
 
     file: PlannedFile
@@ -38,11 +38,11 @@ class Change:
     def writes(self) -> bool:
         return self.status in (Status.CREATE, Status.UPDATE, Status.DELETE)
 
-    def overwriting(self) -> "Change":
+    def overwriting(self) -> "FileChange":
         """Return the conflict, settled for the planned file."""
         return replace(self, file=replace(self.file, before=self.current), status=Status.UPDATE, note="overwritten")
 
-    def keeping(self, note: str = "kept as it is") -> "Change":
+    def keeping(self, note: str = "kept as it is") -> "FileChange":
         """Return the conflict, settled for the file that is there."""
         return replace(self, status=Status.SKIP, note=note)
 
@@ -65,20 +65,20 @@ class Change:
         return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
 
-def preview(root: Path, files: Iterable[PlannedFile]) -> list[Change]:
+def preview(root: Path, files: Iterable[PlannedFile]) -> list[FileChange]:
     """Return what writing *files* below *root* would mean for each of them."""
     changes = []
     for file in files:
         try:
             current = read_current(root, file)
         except OSError:
-            changes.append(Change(file, Status.CONFLICT, note="it is a folder, or cannot be read"))
+            changes.append(FileChange(file, Status.CONFLICT, note="it is a folder, or cannot be read"))
         else:
-            changes.append(Change(file, compare(root, file), current))
+            changes.append(FileChange(file, compare(root, file), current))
     return changes
 
 
-def counts(changes: Sequence[Change]) -> dict[str, int]:
+def counts(changes: Sequence[FileChange]) -> dict[str, int]:
     """Return how many paths have each status, in the order of `Status`."""
     found = Counter(change.status for change in changes)
     return {status.value: found[status] for status in Status}
@@ -121,6 +121,6 @@ def planned(path: str, before: bytes | None, after: bytes | None) -> PlannedFile
     return PlannedFile(PurePosixPath(path), after, before=before)
 
 
-def kept(path: str, current: bytes, note: str) -> Change:
+def kept(path: str, current: bytes, note: str) -> FileChange:
     """Return the decision to leave the file alone, for a reason that the user is told."""
-    return Change(PlannedFile(PurePosixPath(path), current), Status.SKIP, current, note, left_to_do=True)
+    return FileChange(PlannedFile(PurePosixPath(path), current), Status.SKIP, current, note, left_to_do=True)

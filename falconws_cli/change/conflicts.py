@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from falconws_cli.change.changes import Change, preview
+from falconws_cli.change.changes import FileChange, preview
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.record import Memory
-from falconws_cli.change.write_options import Choices, Policy
+from falconws_cli.change.record import Record
+from falconws_cli.change.write_options import ConflictPolicy, WriteOptions
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import ConflictError
 
@@ -24,7 +24,9 @@ _ANSWERS = {
 }
 
 
-def settle(root: Path, changes: Sequence[Change], choices: Choices, memory: Memory) -> list[Change]:
+def resolve_conflicts(
+    root: Path, changes: Sequence[FileChange], options: WriteOptions, record: Record
+) -> list[FileChange]:
     """Return *changes* with a decision for each conflict; a dry run leaves those open that would be asked about.
 
     Raises:
@@ -32,34 +34,34 @@ def settle(root: Path, changes: Sequence[Change], choices: Choices, memory: Memo
     """
     conflicts = [change for change in changes if change.status is Status.CONFLICT]
     hopeless = [str(change.file.path) for change in conflicts if change.current is None]
-    if hopeless and not choices.dry_run:
+    if hopeless and not options.dry_run:
         raise ConflictError(
             f"{_listed(hopeless)} cannot be written: a folder is in the way, the file cannot be read, or it is gone; "
             "move away what is there. Nothing was written."
         )
-    if not conflicts or (choices.policy is Policy.ASK and choices.dry_run):
+    if not conflicts or (options.policy is ConflictPolicy.ASK and options.dry_run):
         return list(changes)
-    if choices.policy is Policy.ASK and not _can_ask(choices):
+    if options.policy is ConflictPolicy.ASK and not _can_ask(options):
         raise refusal(changes)
-    settled: list[Change] = []
-    policy = choices.policy
+    settled: list[FileChange] = []
+    policy = options.policy
     for change in changes:
         if change.status is not Status.CONFLICT or change.current is None:
             settled.append(change)
             continue
-        decision = _ask(change) if policy is Policy.ASK else policy
+        decision = _ask(change) if policy is ConflictPolicy.ASK else policy
         if decision is None:
-            policy = decision = Policy.OVERWRITE
-        if decision is Policy.OVERWRITE:
+            policy = decision = ConflictPolicy.OVERWRITE
+        if decision is ConflictPolicy.OVERWRITE:
             settled.append(change.overwriting())
-        elif decision is Policy.KEEP:
+        elif decision is ConflictPolicy.KEEP:
             settled.append(change.keeping())
         else:
-            settled += _merged(root, change, memory)
+            settled += _merged(root, change, record)
     return settled
 
 
-def refusal(changes: Sequence[Change]) -> ConflictError:
+def refusal(changes: Sequence[FileChange]) -> ConflictError:
     """Return the error that names the conflicts among *changes* and the options that settle them."""
     names = [str(change.file.path) for change in changes if change.status is Status.CONFLICT]
     them = "them" if len(names) > 1 else "it"
@@ -69,11 +71,11 @@ def refusal(changes: Sequence[Change]) -> ConflictError:
     )
 
 
-def _can_ask(choices: Choices) -> bool:
-    return not choices.json and sys.stdin.isatty() and sys.stdout.isatty()
+def _can_ask(options: WriteOptions) -> bool:
+    return not options.json and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _ask(change: Change) -> Policy | None:
+def _ask(change: FileChange) -> ConflictPolicy | None:
     """Return what the user wants; None for overwriting this file and all that follow."""
     click.echo(f"\n{click.style('  conflict', fg='red')}  {change.file.path} exists and differs.")
     while True:
@@ -82,11 +84,11 @@ def _ask(change: Change) -> Policy | None:
         if answer == "d":
             _show(change.diff())
         elif answer == "o":
-            return Policy.OVERWRITE
+            return ConflictPolicy.OVERWRITE
         elif answer == "k":
-            return Policy.KEEP
+            return ConflictPolicy.KEEP
         elif answer == "m":
-            return Policy.MERGE
+            return ConflictPolicy.MERGE
         elif answer == "a":
             return None
         elif answer == "q":
@@ -102,12 +104,12 @@ def _show(diff: str) -> None:
     show_diff(diff)
 
 
-def _merged(root: Path, change: Change, memory: Memory) -> list[Change]:
+def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
     """Return the file with both versions in it; where they cannot be in one, the new one goes beside it."""
     from falconws_cli.change.merge import CannotMergeError, Labels, three_way
 
-    key = memory.manifest.pristine(change.file.path)
-    base = None if key is None else memory.text(key)
+    key = record.manifest.pristine(change.file.path)
+    base = None if key is None else record.text(key)
     assert change.current is not None
     try:
         merged = three_way(base, change.current, change.file.data, Labels())

@@ -1,6 +1,6 @@
 """What a project remembers of the commands that made it: `.falconws/manifest.json`, as data. Pure.
 
-A text is remembered by its SHA-256; memory.py keeps the texts themselves. The order of operations is the order in
+A text is remembered by its SHA-256; record.py keeps the texts themselves. The order of operations is the order in
 which they happened, and everything inside of one is sorted, so that two branches merge with little to do by hand.
 """
 
@@ -22,7 +22,7 @@ _ABOUT = "What falconws generated here, for `falconws status`, `undo`, `destroy`
 
 
 @dataclass(frozen=True)
-class Edit:
+class RecordedEdit:
     """A file that was there before the operation, by its text before and after."""
 
     before: str
@@ -30,7 +30,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Made:
+class RecordedRegistration:
     """A registration, and what came of it: an `RegisterOutcome`'s value."""
 
     kind: str
@@ -42,7 +42,7 @@ class Made:
     """The imports that were added for it, as "module:name"."""
 
     @property
-    def wiring(self) -> "RegistrationSpec":
+    def spec(self) -> "RegistrationSpec":
         """What takes the registration back, or makes it again."""
         from falconws_cli.source.registration import RegistrationSpec
 
@@ -62,14 +62,14 @@ class Operation:
     """The generated files, each with the text that the templates made: what the user changed since is not in it."""
     packages: tuple[str, ...] = ()
     """Empty `__init__.py`s that were missing."""
-    edits: Mapping[str, Edit] = field(default_factory=dict)
+    edits: Mapping[str, RecordedEdit] = field(default_factory=dict)
     """All files that were there before, generated or not: registrations, dependencies, overwritten files."""
-    registrations: tuple[Made, ...] = ()
+    registrations: tuple[RecordedRegistration, ...] = ()
     requirements: Requirements = NOTHING
     """What the files need in pyproject.toml."""
     added: Requirements = NOTHING
     """What of it was not there before."""
-    taken_back: bool = False
+    partly_removed: bool = False
     """Only files that were edited since are left of it."""
 
     def texts(self) -> Iterator[str]:
@@ -85,7 +85,7 @@ class Destroyed:
     command: str
     files: Mapping[str, str]
     """The files that went away, each with its text."""
-    edits: Mapping[str, Edit]
+    edits: Mapping[str, RecordedEdit]
     manifest: str
     """The text of the manifest before."""
 
@@ -221,7 +221,7 @@ def _dump_operation(operation: Operation) -> dict[str, Any]:
         ],
         "requirements": _dump_requirements(operation.requirements),
         "added": _dump_requirements(operation.added),
-        "taken_back": operation.taken_back,
+        "partly_removed": operation.partly_removed,
     }
     return {
         "command": operation.command,
@@ -247,20 +247,21 @@ def _load_operation(entry: dict[str, Any]) -> Operation:
         packages=tuple(entry.get("packages", ())),
         edits=_load_edits(entry.get("edits", {})),
         registrations=tuple(
-            Made(**{**made, "imports": tuple(made["imports"])}) for made in entry.get("registrations", ())
+            RecordedRegistration(**{**made, "imports": tuple(made["imports"])})
+            for made in entry.get("registrations", ())
         ),
         requirements=_load_requirements(entry.get("requirements", {})),
         added=_load_requirements(entry.get("added", {})),
-        taken_back=entry.get("taken_back", False),
+        partly_removed=entry.get("partly_removed", False),
     )
 
 
-def _dump_edits(edits: Mapping[str, Edit]) -> dict[str, Any]:
+def _dump_edits(edits: Mapping[str, RecordedEdit]) -> dict[str, Any]:
     return {path: {"before": edit.before, "after": edit.after} for path, edit in sorted(edits.items())}
 
 
-def _load_edits(entries: Mapping[str, Any]) -> dict[str, Edit]:
-    return {path: Edit(entry["before"], entry["after"]) for path, entry in entries.items()}
+def _load_edits(entries: Mapping[str, Any]) -> dict[str, RecordedEdit]:
+    return {path: RecordedEdit(entry["before"], entry["after"]) for path, entry in entries.items()}
 
 
 def _dump_requirements(requirements: Requirements) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What a generating command is about to do, worked out in memory. Pure: no file is read or written here.
+"""What a generating command is about to do, worked out in record. Pure: no file is read or written here.
 
 rendering.py and the generators make what is planned; writer.py compares it with the disk.
 """
@@ -63,11 +63,11 @@ NOTHING = Requirements()
 
 
 @dataclass(frozen=True)
-class Piece:
+class Generated:
     """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
 
     files: tuple[PlannedFile, ...]
-    wirings: "tuple[RegistrationSpec, ...]" = ()
+    registrations: "tuple[RegistrationSpec, ...]" = ()
     requirements: Requirements = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -78,7 +78,7 @@ class PlannedRegistration:
 
     path: PurePosixPath
     registration: "RegisterResult | UnregisterResult"
-    wiring: "RegistrationSpec | None" = None
+    spec: "RegistrationSpec | None" = None
 
 
 @dataclass(frozen=True)

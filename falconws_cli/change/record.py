@@ -1,6 +1,6 @@
 """`.falconws/` in a project: the manifest, and the texts that it remembers, each once and compressed.
 
-Compressed, so that a search through the project does not find everything twice. Reads only: a change of the memory
+Compressed, so that a search through the project does not find everything twice. Reads only: a change of the record
 is planned files, which writer.py writes in one transaction with what they are about.
 """
 
@@ -26,12 +26,12 @@ _TEXT_NAME = re.compile(r"([0-9a-f]{64})\.z")
 
 
 @dataclass(frozen=True)
-class Memory:
+class Record:
     """What the project at *root* remembers; empty, where nothing was remembered yet."""
 
     root: Path
     manifest: Manifest
-    is_there: bool
+    exists: bool
     """Whether there is a manifest."""
     unwritten: Mapping[str, bytes] = field(default_factory=dict)
     """Texts that are remembered from now on, by their SHA-256; `changes` writes them."""
@@ -61,7 +61,7 @@ class Memory:
         """Return what writes *manifest* in place of the present one.
 
         Args:
-            manifest: What shall be remembered; with nothing in it, nothing of the memory stays.
+            manifest: What shall be remembered; with nothing in it, nothing of the record stays.
             texts: The texts that it names and that are not remembered yet.
         """
         new = {**self.unwritten, **{sha256(data): data for data in texts}}
@@ -85,7 +85,7 @@ class Memory:
         return PlannedFile(path, b"", before=_read(self.root / path), delete=True)
 
 
-def read_memory(root: Path) -> Memory:
+def read_record(root: Path) -> Record:
     """Return what the project at *root* remembers.
 
     Raises:
@@ -96,8 +96,8 @@ def read_memory(root: Path) -> Memory:
     except OSError as error:
         raise CommandError(f"Cannot read {MANIFEST}: {(error.strerror or str(error)).lower()}.") from error
     if data is None:
-        return Memory(root, Manifest(), is_there=False)
-    return Memory(root, load_manifest(data, str(MANIFEST)), is_there=True)
+        return Record(root, Manifest(), exists=False)
+    return Record(root, load_manifest(data, str(MANIFEST)), exists=True)
 
 
 def sha256(data: bytes) -> str:
@@ -119,11 +119,6 @@ def with_newlines_of(current: bytes, text: bytes) -> bytes:
     if b"\r\n" in current and b"\r\n" not in text and current.count(b"\n") == current.count(b"\r\n"):
         return text.replace(b"\n", b"\r\n")
     return text
-
-
-def is_memory(path: PurePosixPath) -> bool:
-    """Tell whether *path* is the memory's own, and nothing that anybody should have to read about."""
-    return path in (MANIFEST, _ATTRIBUTES) or path.parent == _BASE
 
 
 def _path_of(key: str) -> PurePosixPath:

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from falconws_cli.change.changes import Change, counts, show_diff
+from falconws_cli.change.changes import FileChange, counts, show_diff
 from falconws_cli.change.plan import PlannedRegistration
 from falconws_cli.change.record import FOLDER
-from falconws_cli.change.write_options import Choices
+from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import ExitCode
 
@@ -33,10 +33,10 @@ _SAID = {
 class Report:
     """What there is to say about one command."""
 
-    changes: Sequence[Change]
+    changes: Sequence[FileChange]
     registrations: Sequence[PlannedRegistration] = ()
     notes: Sequence[str] = ()
-    memory: Status = Status.IDENTICAL
+    record: Status = Status.IDENTICAL
     """What becomes of `.falconws/`, which is one line whatever is in it."""
     left_to_do: Sequence[str] = ()
     """What else the user has to see to."""
@@ -56,17 +56,17 @@ class Report:
         by_hand = [change for change in self.changes if change.left_to_do]
         return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() or self.left_to_do else ExitCode.OK
 
-    def show(self, choices: Choices) -> None:
+    def show(self, options: WriteOptions) -> None:
         """Print it."""
-        if choices.json:
-            self._print_json(choices)
+        if options.json:
+            self._print_json(options)
             return
         for change in self.changes:
             _line(change.status.value, f"{change.file.path}{_aside(change.note)}", _COLORS.get(change.status))
-            if choices.diff:
+            if options.diff:
                 show_diff(change.diff())
-        if self.memory is not Status.IDENTICAL:
-            _line(self.memory.value, f"{FOLDER}/", _COLORS.get(self.memory))
+        if self.record is not Status.IDENTICAL:
+            _line(self.record.value, f"{FOLDER}/", _COLORS.get(self.record))
         for planned in self.registrations:
             outcome = planned.registration.outcome
             if outcome.name in _SAID:
@@ -76,7 +76,7 @@ class Report:
             _advise(planned)
         if self.left_to_do:
             click.echo("\n" + "\n".join(self.left_to_do))
-        if choices.dry_run:
+        if options.dry_run:
             click.echo(f"\nNothing was written: this was a dry run. {self._summary()}")
         elif self.notes:
             click.echo()
@@ -101,7 +101,7 @@ class Report:
         ]
         return f"{', '.join(parts)}." if parts else "There is nothing to do."
 
-    def _print_json(self, choices: Choices) -> None:
+    def _print_json(self, options: WriteOptions) -> None:
         import json
 
         files: list[dict[str, Any]] = []
@@ -109,16 +109,16 @@ class Report:
             entry = {"path": str(change.file.path), "status": change.status.value}
             if change.note:
                 entry["note"] = change.note
-            if choices.diff:
+            if options.diff:
                 entry["diff"] = change.diff()
             files.append(entry)
         document = {
-            "command": choices.command,
-            "written": not choices.dry_run and self.exit_code is not ExitCode.CONFLICT,
+            "command": options.command,
+            "written": not options.dry_run and self.exit_code is not ExitCode.CONFLICT,
             "exit_code": int(self.exit_code),
             "counts": counts(self.changes),
             "files": files,
-            "memory": self.memory.value,
+            "record": self.record.value,
             "registrations": [
                 {
                     "what": planned.registration.what,
@@ -145,8 +145,8 @@ _COUNTED = {
 }
 
 
-def memory_status(changes: Sequence[Change]) -> Status:
-    """Return what becomes of the memory as a whole."""
+def record_status(changes: Sequence[FileChange]) -> Status:
+    """Return what becomes of the record as a whole."""
     manifest = [change.status for change in changes if change.file.path.name == "manifest.json"]
     return manifest[0] if manifest else Status.IDENTICAL
 

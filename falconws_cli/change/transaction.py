@@ -4,20 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from falconws_cli import VERSION
-from falconws_cli.change.changes import Change, preview
-from falconws_cli.change.manifest import Edit, Made, Manifest, Operation
+from falconws_cli.change.changes import FileChange, preview
+from falconws_cli.change.manifest import Manifest, Operation, RecordedEdit, RecordedRegistration
 from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration, stacked
-from falconws_cli.change.record import Memory, read_memory, sha256
-from falconws_cli.change.report import Report, memory_status
-from falconws_cli.change.write_options import Choices, Policy
+from falconws_cli.change.record import Record, read_record, sha256
+from falconws_cli.change.report import Report, record_status
+from falconws_cli.change.write_options import ConflictPolicy, WriteOptions
 from falconws_cli.change.writer import Status, commit
 from falconws_cli.errors import ExitCode
 
-Remember = Callable[[Memory, Sequence[Change]], list[PlannedFile]]
-"""From the changes that are about to be made to the planned files of the memory."""
+Remember = Callable[[Record, Sequence[FileChange]], list[PlannedFile]]
+"""From the changes that are about to be made to the planned files of the record."""
 
 
-def carry_out(root: Path, plans: Sequence[Plan], choices: Choices) -> ExitCode:
+def carry_out(root: Path, plans: Sequence[Plan], options: WriteOptions) -> ExitCode:
     """Write the plans below *root* and record them, or only show them; say what happened; return how it went.
 
     Where one plan follows another, the report is about the first one's registrations.
@@ -27,21 +27,21 @@ def carry_out(root: Path, plans: Sequence[Plan], choices: Choices) -> ExitCode:
         CommandError: The plan cannot be written; the disk is as it was.
     """
 
-    def remember(memory: Memory, changes: Sequence[Change]) -> list[PlannedFile]:
-        return _remembering(memory, plans, changes, choices.command)
+    def remember(record: Record, changes: Sequence[FileChange]) -> list[PlannedFile]:
+        return _recording(record, plans, changes, options.command)
 
     first = plans[0]
-    return transact(root, stacked(plans), choices, remember, registrations=first.registrations, notes=first.notes)
+    return transact(root, stacked(plans), options, remember, registrations=first.registrations, notes=first.notes)
 
 
 def transact(
     root: Path,
     files: Sequence[PlannedFile],
-    choices: Choices,
+    options: WriteOptions,
     remember: Remember,
     *,
-    memory: Memory | None = None,
-    kept: Sequence[Change] = (),
+    record: Record | None = None,
+    kept: Sequence[FileChange] = (),
     registrations: Sequence[PlannedRegistration] = (),
     notes: Sequence[str] = (),
     left_to_do: Sequence[str] = (),
@@ -51,9 +51,9 @@ def transact(
     Args:
         root: Where the paths begin.
         files: What shall be written or deleted.
-        choices: Whether to write, how to say it, what becomes of conflicts.
+        options: Whether to write, how to say it, what becomes of conflicts.
         remember: What the project remembers of it.
-        memory: What it remembers now, when the caller has read it already.
+        record: What it remembers now, when the caller has read it already.
         kept: What the caller decided to leave alone, to be reported only.
         registrations: To be reported only; their edits are among *files*.
         notes: To be reported after writing.
@@ -63,46 +63,50 @@ def transact(
         ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
         CommandError: The files cannot be written; the disk is as it was.
     """
-    memory = memory or read_memory(root)
+    record = record or read_record(root)
     changes = preview(root, files)
     if any(change.status is Status.CONFLICT for change in changes):
-        changes = _settled(root, changes, choices, memory, Report(changes, registrations, notes, left_to_do=left_to_do))
-    remembered = preview(root, remember(memory, changes))
+        changes = _resolved(
+            root, changes, options, record, Report(changes, registrations, notes, left_to_do=left_to_do)
+        )
+    remembered = preview(root, remember(record, changes))
     shown = sorted([*changes, *kept], key=lambda change: change.file.path)
-    report = Report(shown, registrations, notes, memory_status(remembered), left_to_do)
-    if choices.dry_run:
-        report.show(choices)
+    report = Report(shown, registrations, notes, record_status(remembered), left_to_do)
+    if options.dry_run:
+        report.show(options)
         if report.exit_code is ExitCode.CONFLICT:
             from falconws_cli.change.conflicts import refusal
 
             raise refusal(changes)
         return report.exit_code
     commit(root, [change.file for change in changes if change.writes] + [change.file for change in remembered])
-    report.show(choices)
+    report.show(options)
     return report.exit_code
 
 
-def _settled(root: Path, changes: Sequence[Change], choices: Choices, memory: Memory, report: Report) -> list[Change]:
+def _resolved(
+    root: Path, changes: Sequence[FileChange], options: WriteOptions, record: Record, report: Report
+) -> list[FileChange]:
     """Return *changes* with a decision for each conflict; without one, machines are told before it fails."""
-    from falconws_cli.change.conflicts import refusal, settle
+    from falconws_cli.change.conflicts import refusal, resolve_conflicts
 
-    if choices.json and choices.policy is Policy.ASK:
-        report.show(choices)
+    if options.json and options.policy is ConflictPolicy.ASK:
+        report.show(options)
         raise refusal(changes)
-    return settle(root, changes, choices, memory)
+    return resolve_conflicts(root, changes, options, record)
 
 
-def _remembering(memory: Memory, plans: Sequence[Plan], changes: Sequence[Change], command: str) -> list[PlannedFile]:
-    """Return what makes *memory* remember the plans, once for every time that they did something."""
+def _recording(record: Record, plans: Sequence[Plan], changes: Sequence[FileChange], command: str) -> list[PlannedFile]:
+    """Return what makes *record* remember the plans, once for every time that they did something."""
     if any(change.status is Status.CONFLICT for change in changes):
         return []
-    manifest, texts = memory.manifest, []
+    manifest, texts = record.manifest, []
     for plan in plans:
         operation, named = _operation(plan, changes, plan.command or command)
         if any(change.writes for change in changes) or not _is_known(manifest, operation):
             manifest = manifest.adding(operation)
             texts += named
-    return [] if manifest is memory.manifest else memory.changes(manifest, texts)
+    return [] if manifest is record.manifest else record.changes(manifest, texts)
 
 
 def _is_known(manifest: Manifest, operation: Operation) -> bool:
@@ -113,7 +117,7 @@ def _is_known(manifest: Manifest, operation: Operation) -> bool:
     )
 
 
-def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Operation, list[bytes]]:
+def _operation(plan: Plan, changes: Sequence[FileChange], command: str) -> tuple[Operation, list[bytes]]:
     """Return what the project shall remember of the plan, and the texts that it names."""
     assert plan.recipe is not None
     pristine = {file.path: file.data for file in plan.files if file.path in plan.generated}
@@ -137,8 +141,8 @@ def _operation(plan: Plan, changes: Sequence[Change], command: str) -> tuple[Ope
         recipe=plan.recipe,
         files=_hashed(files),
         packages=tuple(packages),
-        edits={str(path): Edit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
-        registrations=tuple(_made(one) for one in plan.registrations if one.wiring is not None),
+        edits={str(path): RecordedEdit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
+        registrations=tuple(_made(one) for one in plan.registrations if one.spec is not None),
         requirements=plan.requirements,
         added=plan.added,
     )
@@ -149,14 +153,14 @@ def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
     return {str(path): sha256(data) for path, data in files.items()}
 
 
-def _made(planned: PlannedRegistration) -> Made:
+def _made(planned: PlannedRegistration) -> RecordedRegistration:
     from falconws_cli.source.register import RegisterResult
     from falconws_cli.source.registration import import_text
 
-    wiring = planned.wiring
-    assert wiring is not None
+    spec = planned.spec
+    assert spec is not None
     registration = planned.registration
     assert isinstance(registration, RegisterResult)
     imports = tuple(import_text(wanted) for wanted in registration.imports)
     outcome = registration.outcome.value
-    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)
+    return RecordedRegistration(spec.kind, str(spec.path), spec.package, spec.arguments, outcome, imports)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Policy(Enum):
+class ConflictPolicy(Enum):
     """What becomes of a file that is in the way."""
 
     ASK = "ask"
@@ -15,16 +15,16 @@ class Policy(Enum):
 
 
 @dataclass(frozen=True)
-class Choices:
+class WriteOptions:
     """The options that every writing command has."""
 
     dry_run: bool = False
     diff: bool = False
     json: bool = False
-    policy: Policy = Policy.ASK
+    policy: ConflictPolicy = ConflictPolicy.ASK
     command: str = "falconws"
     """The command line, as the project remembers it: without these options, without paths of this machine."""
 
     @property
     def force(self) -> bool:
-        return self.policy is Policy.OVERWRITE
+        return self.policy is ConflictPolicy.OVERWRITE

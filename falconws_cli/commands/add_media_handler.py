@@ -12,7 +12,7 @@ from falconws_cli.commands.options import generating
 from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobuf", "custom")
 
@@ -22,7 +22,7 @@ _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobu
 @click.option("--payload", type=Choice(("text", "binary")), required=True, help="The messages that it is for.")
 @click.option("--codec", type=Choice(_CODECS), required=True, help="What makes the payloads.")
 @generating()
-def command(name: str, payload: str, codec: str, choices: Choices) -> None:
+def command(name: str, payload: str, codec: str, write_options: WriteOptions) -> None:
     """Add a media handler with its tests, register it in app.py, and add its dependency.
 
     \b
@@ -42,4 +42,4 @@ def command(name: str, payload: str, codec: str, choices: Choices) -> None:
     project = require_project(Path.cwd())
     require_package(project)
     options = {"payload": payload, "codec": codec}
-    sys.exit(carry_out(project.root, [plan(project, "media-handler", name, options)], choices))
+    sys.exit(carry_out(project.root, [plan(project, "media-handler", name, options)], write_options))

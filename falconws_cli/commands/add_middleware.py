@@ -12,7 +12,7 @@ from falconws_cli.commands.options import generating
 from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 _KINDS = ("blank", "logging", "token-auth")
 
@@ -21,7 +21,7 @@ _KINDS = ("blank", "logging", "token-auth")
 @click.argument("name")
 @click.option("--kind", type=Choice(_KINDS), default="blank", show_default=True, help="What the middleware does.")
 @generating()
-def command(name: str, kind: str, choices: Choices) -> None:
+def command(name: str, kind: str, write_options: WriteOptions) -> None:
     """Add a middleware with its tests, and register it in app.py.
 
     \b
@@ -42,4 +42,4 @@ def command(name: str, kind: str, choices: Choices) -> None:
     project = require_project(Path.cwd())
     require_package(project)
     options = {"kind": kind}
-    sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], choices))
+    sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], write_options))

@@ -12,7 +12,7 @@ from falconws_cli.commands.options import generating
 from falconws_cli.suggestions import Choice
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 
@@ -30,7 +30,9 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 @click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
 @click.option("--http/--no-http", default=True, show_default=True, help="Answer GET on the same route too.")
 @generating()
-def command(name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, choices: Choices) -> None:
+def command(
+    name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, write_options: WriteOptions
+) -> None:
     """Add a resource with its tests, and its route to routes.py.
 
     \b
@@ -56,4 +58,4 @@ def command(name: str, route: str | None, pattern: str, subprotocol: str | None,
     project = require_project(Path.cwd())
     require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
-    sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], choices))
+    sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))

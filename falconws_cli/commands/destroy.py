@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import removing
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
 def _kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -30,7 +30,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
 @click.argument("kind", metavar="KIND", shell_complete=_kinds)
 @click.argument("name", shell_complete=_names)
 @removing()
-def command(kind: str, name: str, choices: Choices) -> None:
+def command(kind: str, name: str, write_options: WriteOptions) -> None:
     """Remove what add-KIND made under NAME: files, registration, and the dependency that nothing else needs.
 
     KIND is resource, middleware or media-handler. Files that were edited since are kept and named, unless --force.
@@ -44,4 +44,4 @@ def command(kind: str, name: str, choices: Choices) -> None:
     from falconws_cli.lifecycle.undo import destroy
     from falconws_cli.project import require_project
 
-    sys.exit(destroy(require_project(Path.cwd()), kind, name, choices))
+    sys.exit(destroy(require_project(Path.cwd()), kind, name, write_options))

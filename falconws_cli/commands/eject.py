@@ -11,7 +11,7 @@ import click
 from falconws_cli.commands.options import generating
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
 def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -25,7 +25,7 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
 @click.option("--list", "list_them", is_flag=True, help="List the templates, and which of them are your own.")
 @click.option("--user", is_flag=True, help="Copy for all your projects, into your folder for settings.")
 @generating()
-def command(template: str | None, list_them: bool, user: bool, choices: Choices) -> None:
+def command(template: str | None, list_them: bool, user: bool, write_options: WriteOptions) -> None:
     """Copy a template into the project's .falconws/templates/, where it wins over falconws' own.
 
     TEMPLATE is a name of --list, or one file below it. A file that you do not change can go again: falconws'
@@ -60,4 +60,4 @@ def command(template: str | None, list_them: bool, user: bool, choices: Choices)
     included = ejecting.included_by(templates)
     notes = [f"Included from falconws' own until you eject them: {', '.join(included)}."] if included else []
     files = ejecting.copies(templates, folder)
-    sys.exit(transact(root, files, choices, lambda _memory, _changes: [], notes=notes))
+    sys.exit(transact(root, files, write_options, lambda _memory, _changes: [], notes=notes))

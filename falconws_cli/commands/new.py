@@ -15,7 +15,7 @@ from falconws_cli.commands.options import generating
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
     from falconws_cli.generators.parts import ProjectOptions
 
 
@@ -79,7 +79,7 @@ def command(
     preset: str | None,
     interactive: bool,
     serve: bool,
-    choices: Choices,
+    write_options: WriteOptions,
 ) -> None:
     """Make a project: an app with tests, ready to serve.
 
@@ -104,7 +104,7 @@ def command(
       falconws new demo --preset service --dry-run
     """
     from falconws_cli.change.transaction import carry_out
-    from falconws_cli.change.write_options import Policy
+    from falconws_cli.change.write_options import ConflictPolicy
     from falconws_cli.errors import ExitCode
     from falconws_cli.generators.new_project import plan_project
     from falconws_cli.generators.parts import ProjectOptions, parse_parts
@@ -117,13 +117,13 @@ def command(
 
         options |= find_preset(preset, presets_file())
     if interactive:
-        from falconws_cli.generators.prompts import interview
+        from falconws_cli.generators.prompts import ask_for_options
 
-        name, options = interview(name, options)
+        name, options = ask_for_options(name, options)
     assert name is not None
-    root, plans = plan_project(name, parent, options, among_files=choices.policy is not Policy.ASK)
-    code = carry_out(root, plans, replace(choices, command=_command_line(name, options)))
-    if choices.dry_run or choices.json:
+    root, plans = plan_project(name, parent, options, among_files=write_options.policy is not ConflictPolicy.ASK)
+    code = carry_out(root, plans, replace(write_options, command=_command_line(name, options)))
+    if write_options.dry_run or write_options.json:
         sys.exit(code)
     click.echo(f"\nMade {root}.")
     if interactive:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 _POLICIES = ("force", "skip", "merge")
 
@@ -15,7 +15,7 @@ _POLICIES = ("force", "skip", "merge")
 def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a generating command `--dry-run`, `--diff`, `--json`, `--force`, `--skip` and `--merge`.
 
-    The command gets them as one argument, `choices`.
+    The command gets them as one argument, `write_options`.
 
     Args:
         unrecorded: Parameters that are not part of what the project remembers.
@@ -57,7 +57,7 @@ def _writing(
         @functools.wraps(function)
         def wrapper(**arguments: Any) -> None:
             chosen = {name: arguments.pop(name, False) for name in ("dry_run", "diff", "as_json", *_POLICIES)}
-            function(choices=_choices(chosen, unrecorded), **arguments)
+            function(write_options=_write_options(chosen, unrecorded), **arguments)
 
         decorated: Callable[..., None] = wrapper
         for option in reversed(list(options)):
@@ -67,17 +67,17 @@ def _writing(
     return decorate
 
 
-def _choices(chosen: dict[str, bool], unrecorded: frozenset[str]) -> "Choices":
-    from falconws_cli.change.write_options import Choices, Policy
+def _write_options(chosen: dict[str, bool], unrecorded: frozenset[str]) -> "WriteOptions":
+    from falconws_cli.change.write_options import ConflictPolicy, WriteOptions
 
     policies = [name for name in _POLICIES if chosen[name]]
     if len(policies) > 1:
         raise click.UsageError(f"--{policies[0]} and --{policies[1]} exclude each other; choose one.")
-    return Choices(
+    return WriteOptions(
         dry_run=chosen["dry_run"],
         diff=chosen["diff"],
         json=chosen["as_json"],
-        policy=Policy(f"--{policies[0]}") if policies else Policy.ASK,
+        policy=ConflictPolicy(f"--{policies[0]}") if policies else ConflictPolicy.ASK,
         command=command_line(click.get_current_context(), unrecorded),
     )
 

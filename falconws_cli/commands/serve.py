@@ -89,6 +89,52 @@ def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Calla
     "--ws-send-timeout", "send_timeout_s", 10.0, "Time for which a client may read nothing while data waits for it"
 )
 @_seconds("--handshake-timeout", "handshake_timeout_s", 10.0, "Time for a request to arrive, and to be accepted")
+@click.option(
+    "--limit-body",
+    "max_body_bytes",
+    type=click.IntRange(0),
+    default=16 * 1024 * 1024,
+    show_default=True,
+    metavar="BYTES",
+    help="Largest body of an HTTP request.",
+)
+@click.option(
+    "--limit-headers",
+    "max_header_lines",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    metavar="NUMBER",
+    help="Most header lines of a request.",
+)
+@click.option(
+    "--limit-header",
+    "max_header_bytes",
+    type=click.IntRange(1),
+    default=8192,
+    show_default=True,
+    metavar="BYTES",
+    help="Largest request line, and largest header of a request.",
+)
+@click.option(
+    "--limit-head",
+    "max_head_bytes",
+    type=click.IntRange(1),
+    default=32_768,
+    show_default=True,
+    metavar="BYTES",
+    help="Largest head of a request: its request line and all headers.",
+)
+@_seconds("--timeout-body", "body_timeout_s", 30.0, "Time for which the body of a request may make no progress")
+@click.option(
+    "--timeout-keep-alive",
+    "keep_alive_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time for which an HTTP connection stays open without a request.",
+)
 @click.option("--deflate", is_flag=True, help="Compress messages (permessage-deflate).")
 @click.option(
     "--limit-connections",

@@ -18,8 +18,8 @@ def command(as_json: bool) -> None:
       falconws status
       falconws status --json
     """
-    from falconws_cli.change.record import read_memory
+    from falconws_cli.change.record import read_record
     from falconws_cli.lifecycle.status import show_status
     from falconws_cli.project import require_project
 
-    sys.exit(show_status(read_memory(require_project(Path.cwd()).root), as_json=as_json))
+    sys.exit(show_status(read_record(require_project(Path.cwd()).root), as_json=as_json))

@@ -11,12 +11,12 @@ import click
 from falconws_cli.commands.options import removing
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
 @click.command("undo", short_help="Take the last generating command back.")
 @removing()
-def command(choices: Choices) -> None:
+def command(write_options: WriteOptions) -> None:
     """Take the last generating command back, or the last `falconws destroy`; again, the one before.
 
     Files that were edited since are kept and named, unless --force. What cannot be undone: `falconws new`, an undo,
@@ -30,4 +30,4 @@ def command(choices: Choices) -> None:
     from falconws_cli.lifecycle.undo import undo
     from falconws_cli.project import require_project
 
-    sys.exit(undo(require_project(Path.cwd()).root, choices))
+    sys.exit(undo(require_project(Path.cwd()).root, write_options))

@@ -11,13 +11,13 @@ import click
 from falconws_cli.commands.options import upgrading
 
 if TYPE_CHECKING:
-    from falconws_cli.change.write_options import Choices
+    from falconws_cli.change.write_options import WriteOptions
 
 
 @click.command("upgrade", short_help="Bring the project to the installed templates.")
 @click.option("--check", "only_check", is_flag=True, help="Only say whether there is an upgrade: exit code 6 if so.")
 @upgrading()
-def command(only_check: bool, choices: Choices) -> None:
+def command(only_check: bool, write_options: WriteOptions) -> None:
     """Bring the project to the templates of the installed falconws.
 
     What you changed and what the templates changed are merged, file by file, as git would; where both changed the
@@ -35,5 +35,5 @@ def command(only_check: bool, choices: Choices) -> None:
 
     project = require_project(Path.cwd())
     if only_check:
-        sys.exit(upgrade.check(project, as_json=choices.json))
-    sys.exit(upgrade.upgrade(project, choices))
+        sys.exit(upgrade.check(project, as_json=write_options.json))
+    sys.exit(upgrade.upgrade(project, write_options))

@@ -6,11 +6,11 @@ from typing import Any
 
 from falconws.server import StartError
 from falconws.server.sockets import bind_tcp
-from falconws_cli.change.record import read_memory
+from falconws_cli.change.record import read_record
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.doctor.installation import lack_of, parse_requirements
 from falconws_cli.errors import CommandError
-from falconws_cli.lifecycle.status import State, generated_files
+from falconws_cli.lifecycle.status import FileState, generated_files
 from falconws_cli.processes import listening_pids, name_of
 from falconws_cli.project import Project
 
@@ -54,17 +54,17 @@ def check_project(project: Project) -> Iterator[Finding]:
 def _check_generated(project: Project) -> Finding:
     topic = "generated files"
     try:
-        memory = read_memory(project.root)
+        record = read_record(project.root)
     except CommandError as error:
         return Finding(topic, Level.PROBLEM, error.message.rstrip("."), "see `falconws status`")
-    if not memory.is_there:
+    if not record.exists:
         return Finding(topic, Level.OK, "none are remembered")
-    files = generated_files(memory)
-    unsettled = [str(file.path) for file in files if file.state is State.CONFLICT]
+    files = generated_files(record)
+    unsettled = [str(file.path) for file in files if file.state is FileState.CONFLICT]
     if unsettled:
         what = f"{_listed(unsettled)} {'has' if len(unsettled) == 1 else 'have'} conflict markers of a merge"
         return Finding(topic, Level.PROBLEM, what, "choose, and delete the markers")
-    missing = [str(file.path) for file in files if file.state is State.MISSING]
+    missing = [str(file.path) for file in files if file.state is FileState.MISSING]
     if missing:
         return Finding(
             topic,
@@ -72,7 +72,7 @@ def _check_generated(project: Project) -> Finding:
             f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
             "bring it back from your repository, or `falconws destroy` what it belongs to",
         )
-    edited = sum(file.state is State.EDITED for file in files)
+    edited = sum(file.state is FileState.EDITED for file in files)
     return Finding(topic, Level.OK, f"{len(files)}, of which {edited} are edited")
 
 

@@ -1,4 +1,4 @@
-"""One module a generator: from options and a project to a recipe, from a recipe to a piece. They read, and never write.
+"""One module a generator: from options and a project to a recipe, from a recipe to files. They read, and never write.
 
 A recipe is checked once, when the user types it; a recorded recipe is rendered again without a question, even where
 its files, its route and its name are taken by what it made the first time.
@@ -7,7 +7,7 @@ its files, its route and its name are taken by what it made the first time.
 from collections.abc import Mapping
 from typing import Protocol
 
-from falconws_cli.change.plan import Piece, Plan, PlannedFile, Recipe
+from falconws_cli.change.plan import Generated, Plan, PlannedFile, Recipe
 from falconws_cli.errors import CommandError
 from falconws_cli.project import Project
 from falconws_cli.source.registration import JsonValue
@@ -24,7 +24,7 @@ class Generator(Protocol):
         """
         ...
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
+    def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return what *recipe* makes; never refuses one that was checked once.
 
         Raises:
@@ -71,11 +71,11 @@ def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue
         RefusedError: It cannot be made as typed.
         CommandError: There is no such generator, or pyproject.toml cannot be edited.
     """
-    from falconws_cli.generators.planning import plan_piece
+    from falconws_cli.generators.planning import plan_generated
 
     generator = find_generator(kind)
     recipe = generator.recipe(project, name, options)
-    return plan_piece(project, recipe, generator.make(project, recipe))
+    return plan_generated(project, recipe, generator.make(project, recipe))
 
 
 def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:

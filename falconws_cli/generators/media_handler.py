@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import NOTHING, Piece, PlannedFile, Recipe, Requirements
+from falconws_cli.change.plan import NOTHING, Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text
 from falconws_cli.names import Name, parse_name
@@ -83,7 +83,7 @@ class MediaHandlerGenerator:
             )
         return Recipe("media-handler", parsed.kebab, {"payload": payload.value, "codec": codec.value})
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
+    def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return the handler, its tests, its place in the app, and its dependency.
 
         Raises:
@@ -105,8 +105,8 @@ class MediaHandlerGenerator:
         if codec is Codec.PROTOBUF:
             files, requirements = _with_compiled(project, files)
         handler = Import(f"{project.package}.media.{name.module}", _class_name(name))
-        wiring = media_handler(_app_path(project), project.package, payload=payload.name, handler=handler)
-        return Piece(tuple(files), (wiring,), requirements)
+        spec = media_handler(_app_path(project), project.package, payload=payload.name, handler=handler)
+        return Generated(tuple(files), (spec,), requirements)
 
 
 def _class_name(name: Name) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import Piece, Recipe
+from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
-from falconws_cli.source import registration as wiring
+from falconws_cli.source import registration
 from falconws_cli.source.python import Import
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
@@ -45,7 +45,7 @@ class MiddlewareGenerator:
             )
         return Recipe("middleware", parsed.kebab, {"kind": kind.value})
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
+    def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return the middleware, its tests, its place in the app; with authentication, a token for all tests."""
         name = parse_name(recipe.name)
         kind = Kind(recipe.options.get("kind", "blank"))
@@ -63,8 +63,8 @@ class MiddlewareGenerator:
         files = render_trees([f"middleware/{kind.value}"], context, root=project.root)
         # Its code for conftest.py is not a file of its own.
         snippet = [file for file in files if file.path.name == "conftest_snippet.py"]
-        wirings = [
-            wiring.middleware(
+        registrations = [
+            registration.middleware(
                 project.package_path / "app.py",
                 project.package,
                 middleware=Import(f"{project.package}.middleware.{name.module}", class_name),
@@ -73,20 +73,20 @@ class MiddlewareGenerator:
         ]
         notes = []
         if kind is Kind.TOKEN_AUTH:
-            wirings.append(_token_for_the_tests(project, snippet[0].data.decode()))
+            registrations.append(_token_for_the_tests(project, snippet[0].data.decode()))
             notes.append(
                 f"Set {variable} to the tokens to accept, separated by commas; without it the app does not start."
             )
-        return Piece(tuple(file for file in files if file not in snippet), tuple(wirings), notes=tuple(notes))
+        return Generated(tuple(file for file in files if file not in snippet), tuple(registrations), notes=tuple(notes))
 
 
 def _variable(project: Project, name: Name) -> str:
     return f"{project.package.upper()}_{name.constant}_TOKENS"
 
 
-def _token_for_the_tests(project: Project, snippet: str) -> wiring.RegistrationSpec:
+def _token_for_the_tests(project: Project, snippet: str) -> registration.RegistrationSpec:
     """Give the project's tests a token, without which every one of them would be refused."""
-    return wiring.functions(
+    return registration.functions(
         _CONFTEST,
         "tests",
         first_party=project.package,

@@ -1,32 +1,41 @@
-"""What a piece means for a project: new files, edits of the project's own files, packages that are not there yet."""
+"""Plans what a generator made: new files, edits of the project's own files, packages that are not there yet."""
 
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import NOTHING, Piece, Plan, PlannedFile, PlannedRegistration, Recipe, Requirements, merge
+from falconws_cli.change.plan import (
+    NOTHING,
+    Generated,
+    Plan,
+    PlannedFile,
+    PlannedRegistration,
+    Recipe,
+    Requirements,
+    merge,
+)
 from falconws_cli.project import Project
 
 PYPROJECT = PurePosixPath("pyproject.toml")
 
 
-def plan_piece(project: Project, recipe: Recipe, piece: Piece) -> Plan:
-    """Return the plan that puts *piece* into *project*.
+def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Plan:
+    """Return the plan that puts *generated* into *project*.
 
     Raises:
         CommandError: pyproject.toml has to be edited, and cannot be.
     """
     texts: dict[PurePosixPath, str] = {}
     registrations = []
-    for wiring in piece.wirings:
-        text = texts.get(wiring.path) or read_text(project, wiring.path) or ""
-        registration = wiring.register(text)
-        texts[wiring.path] = registration.text
-        registrations.append(PlannedRegistration(wiring.path, registration, wiring))
-    added, pyproject = _require(project, piece.requirements)
+    for spec in generated.registrations:
+        text = texts.get(spec.path) or read_text(project, spec.path) or ""
+        registration = spec.register(text)
+        texts[spec.path] = registration.text
+        registrations.append(PlannedRegistration(spec.path, registration, spec))
+    added, pyproject = _require(project, generated.requirements)
     if pyproject is not None:
         texts[PYPROJECT] = pyproject
-    notes = piece.notes
+    notes = generated.notes
     if added.dependencies:
         names = " and ".join(added.dependencies)
         notes = (
@@ -34,12 +43,12 @@ def plan_piece(project: Project, recipe: Recipe, piece: Piece) -> Plan:
             f'{names} is a dependency of the project now; install it with `pip install -e ".[dev]"`.',
         )
     return Plan(
-        files=merge(piece.files, _edits(project, texts), _packages(project, piece.files)),
+        files=merge(generated.files, _edits(project, texts), _packages(project, generated.files)),
         registrations=tuple(registrations),
         notes=notes,
         recipe=recipe,
-        generated=frozenset(file.path for file in piece.files),
-        requirements=piece.requirements,
+        generated=frozenset(file.path for file in generated.files),
+        requirements=generated.requirements,
         added=added,
     )
 

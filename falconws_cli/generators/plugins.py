@@ -1,47 +1,30 @@
-"""Generators of other packages: loaded when they are asked for, and held to their word.
+"""Generators of other packages: found by their entry points, loaded when they are asked for, and checked.
 
-What is wrong with one becomes one line that names its package.
+Each fault of such a package becomes one line that names it. Knows nothing of commands.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-from typing import TYPE_CHECKING, Protocol
-
-from falconws_cli.change.plan import Piece, PlannedFile, Recipe
-from falconws_cli.errors import CommandError
-from falconws_cli.project import Project
-from falconws_cli.source.registration import JsonValue
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import click
-
 import importlib
 import inspect
+import os
+import sys
 import traceback
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
+from falconws_cli.change.plan import Generated, PlannedFile, Recipe
+from falconws_cli.errors import CommandError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from importlib.metadata import EntryPoint
 
-    from falconws_cli.change.plan import Piece, Recipe
-    from falconws_cli.change.write_options import Choices
-    from falconws_cli.source.registration import JsonValue
-
-    pass
     from falconws_cli.project import Project
+    from falconws_cli.source.registration import JsonValue
 
 
 class GeneratorExtension(Protocol):
@@ -65,7 +48,7 @@ class GeneratorExtension(Protocol):
         """
         ...
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
+    def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return the files of *recipe*, and what has to be done to the project's own files for them.
 
         It is called again for a recorded recipe, by `falconws upgrade`: the same recipe makes the same files, whether
@@ -169,28 +152,9 @@ class Extension:
     def __init__(self, name: str, package: str, generator: GeneratorExtension, params: list[click.Parameter]) -> None:
         self.name = name
         self.package = package
+        self.params = params
+        self.help = inspect.getdoc(generator) or f"Add what {package} makes."
         self._generator = generator
-        self._params = params
-
-    def command(self) -> click.Command:
-        """Return `falconws add-NAME`, with the options that all generating commands have."""
-        from falconws_cli.commands.options import generating
-
-        @generating()
-        def run(name: str, choices: Choices, **options: Any) -> None:
-            from falconws_cli.change.transaction import carry_out
-            from falconws_cli.generators.planning import plan_piece
-            from falconws_cli.project import require_package, require_project
-
-            project = require_project(Path.cwd())
-            require_package(project)
-            recipe = self.recipe(project, name, options)
-            sys.exit(carry_out(project.root, [plan_piece(project, recipe, self.make(project, recipe))], choices))
-
-        about = inspect.getdoc(self._generator) or f"Add what {self.package} makes."
-        made = click.command(f"add-{self.name}", help=about)(run)
-        made.params = [click.Argument(["name"]), *self._params, *made.params]
-        return made
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
         """Return the generator's recipe, under the generator's own name.
@@ -199,28 +163,24 @@ class Extension:
             RefusedError: It is refused.
             CommandError: The generator fails, or its recipe cannot be written down.
         """
-        from falconws_cli.change.plan import Recipe
-
         recipe = self._asked(lambda: self._generator.recipe(project, name, options))
         if not isinstance(recipe, Recipe) or not isinstance(recipe.name, str) or not _is_json(dict(recipe.options)):
             raise self._broken("its recipe() returned something that is no Recipe, or that JSON cannot say")
         return replace(recipe, generator=self.name, package=self.package)
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
-        """Return the generator's piece.
+    def make(self, project: Project, recipe: Recipe) -> Generated:
+        """Return the generator's generated.
 
         Raises:
             CommandError: The generator fails, or it would write outside of the project.
         """
-        from falconws_cli.change.plan import Piece
-
-        piece = self._asked(lambda: self._generator.make(project, recipe))
-        if not isinstance(piece, Piece) or not all(isinstance(file, PlannedFile) for file in piece.files):
-            raise self._broken("its make() returned something that is no Piece of PlannedFiles")
-        for file in piece.files:
+        generated = self._asked(lambda: self._generator.make(project, recipe))
+        if not isinstance(generated, Generated) or not all(isinstance(file, PlannedFile) for file in generated.files):
+            raise self._broken("its make() returned something that is no Generated of PlannedFiles")
+        for file in generated.files:
             if not _is_inside(file.path) or file.delete or not isinstance(file.data, bytes):
                 raise self._broken(f"it would write {file.path}, which is not a new file of the project")
-        return piece
+        return generated
 
     def _asked(self, question: Callable[[], _Answer]) -> _Answer:
         try:

@@ -9,7 +9,7 @@ from falconws_cli.generators.parts import BROKERS, WHAT, Part, ProjectOptions, p
 from falconws_cli.names import parse_name, refuse_as_package
 
 
-def interview(name: str | None, typed: ProjectOptions) -> tuple[str, ProjectOptions]:
+def ask_for_options(name: str | None, typed: ProjectOptions) -> tuple[str, ProjectOptions]:
     """Return the project's name and options, as the user answers; what was typed is what Enter answers.
 
     A name that was typed is not asked for.

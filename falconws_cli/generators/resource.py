@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePosixPath
 
-from falconws_cli.change.plan import Piece, Recipe
+from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text
 from falconws_cli.names import Name, parse_name
@@ -58,7 +58,7 @@ class ResourceGenerator:
         }
         return Recipe("resource", parsed.kebab, chosen)
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
+    def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return the resource, its tests, and its route."""
         name = parse_name(recipe.name)
         template = parse_uri_template(str(recipe.options["route"]))
@@ -80,10 +80,10 @@ class ResourceGenerator:
         trees = [f"resource/{pattern.value}", *(["page/room"] if room and context["http"] else [])]
         files = render_trees(trees, context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
-        wirings = [route(_routes_path(project), project.package, template=template.text, resource=resource)]
+        registrations = [route(_routes_path(project), project.package, template=template.text, resource=resource)]
         if room:
-            wirings.append(hub(project.package_path / "app.py", project.package))
-        return Piece(tuple(files), tuple(wirings))
+            registrations.append(hub(project.package_path / "app.py", project.package))
+        return Generated(tuple(files), tuple(registrations))
 
 
 def _class_name(name: Name) -> str:

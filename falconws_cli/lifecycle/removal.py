@@ -11,8 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from falconws_cli.change import changes as tracked
-from falconws_cli.change.changes import Change
-from falconws_cli.change.manifest import Destroyed, Edit, Made, Manifest, Operation, without_destroyed
+from falconws_cli.change.changes import FileChange
+from falconws_cli.change.manifest import (
+    Destroyed,
+    Manifest,
+    Operation,
+    RecordedEdit,
+    RecordedRegistration,
+    without_destroyed,
+)
 from falconws_cli.change.plan import (
     NOTHING,
     PlannedFile,
@@ -23,8 +30,8 @@ from falconws_cli.change.plan import (
     union,
     without,
 )
-from falconws_cli.change.record import Memory, is_text, sha256, unix, with_newlines_of
-from falconws_cli.lifecycle.usages import importers, still_needed
+from falconws_cli.change.record import Record, is_text, sha256, unix, with_newlines_of
+from falconws_cli.lifecycle.usages import importers, still_used
 
 PYPROJECT = PurePosixPath("pyproject.toml")
 _EDITED = "edited since; --force takes it away too"
@@ -33,7 +40,7 @@ _SHARED = ("hub",)
 
 
 @dataclass
-class Withdrawal:
+class RemovalPlan:
     """What taking something back means."""
 
     command: str
@@ -41,7 +48,7 @@ class Withdrawal:
     manifest: Manifest
     """What the project remembers afterwards."""
     files: list[PlannedFile] = field(default_factory=list)
-    kept: list[Change] = field(default_factory=list)
+    kept: list[FileChange] = field(default_factory=list)
     registrations: list[PlannedRegistration] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_to_do: list[str] = field(default_factory=list)
@@ -50,40 +57,40 @@ class Withdrawal:
     """Texts that the manifest names for the first time."""
 
 
-def take_back(
-    memory: Memory, positions: Sequence[int], command: str, *, destroys: bool, force: bool = False
-) -> Withdrawal:
+def plan_removal(
+    record: Record, positions: Sequence[int], command: str, *, destroys: bool, force: bool = False
+) -> RemovalPlan:
     """Return what taking back the operations in these positions means.
 
     Args:
-        memory: What the project remembers.
+        record: What the project remembers.
         positions: Where the operations are in the manifest.
-        command: What the withdrawal is called.
+        command: What the plan is called.
         destroys: Things go for good, whatever was there before they were generated.
         force: What was edited since goes too.
 
     Raises:
         CommandError: A file cannot be read, or a text that is needed is lost.
     """
-    return _Taking(memory, positions, force=force).plan(command, destroys=destroys)
+    return _Taking(record, positions, force=force).plan(command, destroys=destroys)
 
 
 class _Taking:
     """Takes some operations back; one use."""
 
-    def __init__(self, memory: Memory, positions: Sequence[int], *, force: bool) -> None:
-        self._memory = memory
-        self._root = memory.root
+    def __init__(self, record: Record, positions: Sequence[int], *, force: bool) -> None:
+        self._memory = record
+        self._root = record.root
         self._positions = positions
-        self._operations = [memory.manifest.operations[position] for position in positions]
+        self._operations = [record.manifest.operations[position] for position in positions]
         self._force = force
         self._before: dict[str, bytes | None] = {}
         self._after: dict[str, bytes | None] = {}
         self._restored: set[str] = set()
-        self._kept: list[Change] = []
+        self._kept: list[FileChange] = []
         self._registrations: list[PlannedRegistration] = []
 
-    def plan(self, command: str, *, destroys: bool) -> Withdrawal:
+    def plan(self, command: str, *, destroys: bool) -> RemovalPlan:
         """Return the whole of it. *destroys*: things go for good, whatever was there before they were generated."""
         remaining = self._generated(destroys=destroys)
         self._unneeded_packages(remaining)
@@ -93,23 +100,23 @@ class _Taking:
         self._unregister(destroys=destroys)
         self._remove_requirements(gone)
         changed = {path: data for path, data in self._after.items() if data != self._before[path]}
-        withdrawal = Withdrawal(command, self._manifest(remaining, needed, changed))
-        withdrawal.left_to_do = [*self._importers(changed), *self._mentions(changed)]
-        withdrawal.files = [tracked.planned(path, self._before[path], data) for path, data in sorted(changed.items())]
-        withdrawal.kept = self._kept
-        withdrawal.registrations = self._registrations
+        plan = RemovalPlan(command, self._manifest(remaining, needed, changed))
+        plan.left_to_do = [*self._importers(changed), *self._mentions(changed)]
+        plan.files = [tracked.planned(path, self._before[path], data) for path, data in sorted(changed.items())]
+        plan.kept = self._kept
+        plan.registrations = self._registrations
         if gone.dependencies:
             names = " and ".join(gone.dependencies)
-            withdrawal.notes.append(f"{names} is no dependency of the project any more; pip has not uninstalled it.")
+            plan.notes.append(f"{names} is no dependency of the project any more; pip has not uninstalled it.")
         if needed.dependencies:
-            withdrawal.notes.append(f"{' and '.join(needed.dependencies)} stays a dependency: other code needs it.")
-        if not changed and withdrawal.manifest.operations == self._memory.manifest.operations:
+            plan.notes.append(f"{' and '.join(needed.dependencies)} stays a dependency: other code needs it.")
+        if not changed and plan.manifest.operations == self._memory.manifest.operations:
             # An undo is still to bring back what went the first time.
-            withdrawal.manifest = self._memory.manifest
-            withdrawal.left_to_do.append("Nothing else is left of it, and nothing was changed.")
+            plan.manifest = self._memory.manifest
+            plan.left_to_do.append("Nothing else is left of it, and nothing was changed.")
         elif destroys:
-            self._allow_bringing_back(withdrawal, changed)
-        return withdrawal
+            self._allow_bringing_back(plan, changed)
+        return plan
 
     def _read(self, path: str) -> bytes | None:
         if path not in self._before:
@@ -119,7 +126,7 @@ class _Taking:
     def _others(self) -> list[Operation]:
         """Return the operations that stay."""
         operations = enumerate(self._memory.manifest.operations)
-        return [found for position, found in operations if position not in self._positions and not found.taken_back]
+        return [found for position, found in operations if position not in self._positions and not found.partly_removed]
 
     def _generated(self, *, destroys: bool) -> dict[str, str]:
         """Take the generated files away; return those that stay, each with its pristine text."""
@@ -166,9 +173,7 @@ class _Taking:
             return NOTHING, NOTHING
         modules = {module for operation in self._operations for module in operation.requirements.modules}
         going = [self._root / path for path, data in self._after.items() if data is None]
-        needed = still_needed(
-            self._root, added, modules, (operation.requirements for operation in self._others()), going
-        )
+        needed = still_used(self._root, added, modules, (operation.requirements for operation in self._others()), going)
         return needed, without(added, needed)
 
     def _restore_edits(self, *, kept_requirements: bool) -> None:
@@ -199,22 +204,22 @@ class _Taking:
                 if identity in seen or was_there or self._is_shared(made):
                     continue
                 seen.append(identity)
-                wiring = made.wiring
+                spec = made.spec
                 current = self._read(made.path)
                 if current is None:
                     continue
                 added = [import_from(text) for text in made.imports]
                 if made.path in self._restored:
-                    was = wiring.unregister(tracked.decoded(self._before[made.path] or b""), added)
+                    was = spec.unregister(tracked.decoded(self._before[made.path] or b""), added)
                     removal = UnregisterResult(was.what, UnregisterOutcome.REMOVED, tracked.decoded(current))
                 else:
                     # What was there before the command, or was added by hand, may have brought its import along.
                     known = added if made.outcome == RegisterOutcome.REGISTERED.value else None
-                    removal = wiring.unregister(tracked.decoded(current), known)
+                    removal = spec.unregister(tracked.decoded(current), known)
                     self._after[made.path] = tracked.encoded(removal.text)
-                self._registrations.append(PlannedRegistration(wiring.path, removal, wiring))
+                self._registrations.append(PlannedRegistration(spec.path, removal, spec))
 
-    def _is_shared(self, made: Made) -> bool:
+    def _is_shared(self, made: RecordedRegistration) -> bool:
         """Tell whether something that stays needs the same registration."""
         return made.kind in _SHARED and any(_same(made, other) for one in self._others() for other in one.registrations)
 
@@ -242,9 +247,9 @@ class _Taking:
     def _mentions(self, changed: Mapping[str, bytes | None]) -> list[str]:
         """Return a sentence for each of the project's own texts that mentions a route that goes."""
         routes = [
-            str(planned.wiring.arguments["template"]).partition("{")[0].rstrip("/")
+            str(planned.spec.arguments["template"]).partition("{")[0].rstrip("/")
             for planned in self._registrations
-            if planned.wiring is not None and planned.wiring.kind == "route"
+            if planned.spec is not None and planned.spec.kind == "route"
         ]
         sentences = []
         for file in sorted(self._root.glob("*.md")):
@@ -265,7 +270,7 @@ class _Taking:
         changed[last] = None
         if remaining:
             changed[last] = Operation(
-                operation.command, operation.version, operation.recipe, remaining, taken_back=True
+                operation.command, operation.version, operation.recipe, remaining, partly_removed=True
             )
         if needed:
             # Whoever needs it next time is whoever takes it along.
@@ -284,7 +289,7 @@ class _Taking:
 
     def _hand_over(self, changed: dict[int, Operation | None]) -> None:
         """Make shared registrations the next operation's that has them: when that goes, they go too."""
-        handed: list[Made] = [
+        handed: list[RecordedRegistration] = [
             made
             for operation in self._operations
             for made in operation.registrations
@@ -294,28 +299,28 @@ class _Taking:
             for position, operation in enumerate(self._memory.manifest.operations):
                 operation = changed.get(position) or operation
                 heirs = [_same(made, other) for other in operation.registrations]
-                if position not in self._positions and not operation.taken_back and any(heirs):
+                if position not in self._positions and not operation.partly_removed and any(heirs):
                     registrations = (made if _same(made, other) else other for other in operation.registrations)
                     changed[position] = replace(operation, registrations=tuple(registrations))
                     break
 
-    def _allow_bringing_back(self, withdrawal: Withdrawal, changed: Mapping[str, bytes | None]) -> None:
-        """Make the memory keep what goes, until something else happens in the project."""
+    def _allow_bringing_back(self, plan: RemovalPlan, changed: Mapping[str, bytes | None]) -> None:
+        """Make the record keep what goes, until something else happens in the project."""
         earlier = without_destroyed(self._memory.manifest).dump()
         gone = {path: self._before[path] or b"" for path, data in changed.items() if data is None}
         edits = {path: (self._before[path] or b"", data) for path, data in changed.items() if data is not None}
-        withdrawal.texts = [earlier, *gone.values(), *(before for before, _ in edits.values())]
+        plan.texts = [earlier, *gone.values(), *(before for before, _ in edits.values())]
         destroyed = Destroyed(
-            command=withdrawal.command,
+            command=plan.command,
             files={path: sha256(data) for path, data in gone.items()},
-            edits={path: Edit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
+            edits={path: RecordedEdit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
             manifest=sha256(earlier),
         )
-        withdrawal.manifest = replace(withdrawal.manifest, destroyed=destroyed)
+        plan.manifest = replace(plan.manifest, destroyed=destroyed)
 
     def _keep(self, path: str, current: bytes, note: str) -> None:
         self._kept.append(tracked.kept(path, current, note))
 
 
-def _same(one: Made, other: Made) -> bool:
+def _same(one: RecordedRegistration, other: RecordedRegistration) -> bool:
     return (one.kind, one.path, one.arguments) == (other.kind, other.path, other.arguments)

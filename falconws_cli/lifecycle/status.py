@@ -10,11 +10,11 @@ import click
 
 from falconws_cli.change.manifest import Operation
 from falconws_cli.change.merge import has_markers
-from falconws_cli.change.record import FOLDER, Memory, is_text
+from falconws_cli.change.record import FOLDER, Record, is_text
 from falconws_cli.errors import ExitCode
 
 
-class State(Enum):
+class FileState(Enum):
     """What became of a generated file."""
 
     INTACT = "intact"
@@ -30,88 +30,90 @@ class GeneratedFile:
     """A file that the project remembers, and the last operation that made it."""
 
     path: PurePosixPath
-    state: State
+    state: FileState
     operation: Operation
 
 
-def generated_files(memory: Memory) -> list[GeneratedFile]:
+def generated_files(record: Record) -> list[GeneratedFile]:
     """Return every generated file, in the order of the operations, and of paths within one."""
-    makers = {path: operation for operation in memory.manifest.operations for path in operation.files}
+    makers = {path: operation for operation in record.manifest.operations for path in operation.files}
     return [
-        GeneratedFile(PurePosixPath(path), state_of(memory, path), operation)
-        for operation in memory.manifest.operations
+        GeneratedFile(PurePosixPath(path), state_of(record, path), operation)
+        for operation in record.manifest.operations
         for path in sorted(operation.files)
         if makers[path] is operation
     ]
 
 
-def state_of(memory: Memory, path: str) -> State:
+def state_of(record: Record, path: str) -> FileState:
     """Return what became of the file at *path*."""
     try:
-        data = (memory.root / path).read_bytes()
+        data = (record.root / path).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return State.MISSING
+        return FileState.MISSING
     except OSError:
-        return State.EDITED
+        return FileState.EDITED
     if has_markers(data):
-        return State.CONFLICT
-    return State.INTACT if any(is_text(data, key) for key in memory.manifest.left_behind(path)) else State.EDITED
+        return FileState.CONFLICT
+    return (
+        FileState.INTACT if any(is_text(data, key) for key in record.manifest.left_behind(path)) else FileState.EDITED
+    )
 
 
-_COLORS = {State.EDITED: "yellow", State.MISSING: "red", State.CONFLICT: "red"}
-_NOTES = {State.CONFLICT: " (conflict markers of a merge: settle them)"}
+_COLORS = {FileState.EDITED: "yellow", FileState.MISSING: "red", FileState.CONFLICT: "red"}
+_NOTES = {FileState.CONFLICT: " (conflict markers of a merge: settle them)"}
 FORGOTTEN = f"This project has no record of what was generated: {FOLDER}/manifest.json is missing."
 
 
-def show_status(memory: Memory, *, as_json: bool) -> ExitCode:
+def show_status(record: Record, *, as_json: bool) -> ExitCode:
     """Print each operation with those of its files that are not as falconws left them, and a summary.
 
     Return `MERGE_CONFLICTS` when some have conflict markers.
     """
-    files = generated_files(memory)
+    files = generated_files(record)
     if as_json:
-        _print_json(memory, files)
-    elif memory.is_there:
-        _print(memory, files)
+        _print_json(record, files)
+    elif record.exists:
+        _print(record, files)
     else:
         click.echo(FORGOTTEN)
-    return ExitCode.MERGE_CONFLICTS if any(file.state is State.CONFLICT for file in files) else ExitCode.OK
+    return ExitCode.MERGE_CONFLICTS if any(file.state is FileState.CONFLICT for file in files) else ExitCode.OK
 
 
-def _print(memory: Memory, files: list[GeneratedFile]) -> None:
+def _print(record: Record, files: list[GeneratedFile]) -> None:
     # What a command has made is remembered in two parts when one of them was destroyed and brought back.
-    for title, operations in groupby(memory.manifest.operations, _title):
+    for title, operations in groupby(record.manifest.operations, _title):
         parts_of_one = list(operations)
         own = [file for file in files if any(file.operation is operation for operation in parts_of_one)]
         click.echo(title)
         for file in own:
-            if file.state is not State.INTACT:
+            if file.state is not FileState.INTACT:
                 state = click.style(f"{file.state.value:>10}", fg=_COLORS[file.state])
                 click.echo(f"{state}  {file.path}{_NOTES.get(file.state, '')}")
-        intact = sum(file.state is State.INTACT for file in own)
+        intact = sum(file.state is FileState.INTACT for file in own)
         if intact:
             click.echo(f"{'intact':>10}  {intact} {'file' if intact == 1 else 'files'}")
     found = Counter(file.state for file in files)
-    parts = [f"{found[state]} {state.value}" for state in State if state is not State.CONFLICT]
-    if found[State.CONFLICT]:
-        parts.append(f"{found[State.CONFLICT]} with conflict markers")
+    parts = [f"{found[state]} {state.value}" for state in FileState if state is not FileState.CONFLICT]
+    if found[FileState.CONFLICT]:
+        parts.append(f"{found[FileState.CONFLICT]} with conflict markers")
     click.echo(f"\n{len(files)} generated {'file' if len(files) == 1 else 'files'}: {', '.join(parts)}.")
-    if memory.manifest.destroyed is not None:
-        click.echo(f"`falconws undo` brings back what `{memory.manifest.destroyed.command}` took away.")
+    if record.manifest.destroyed is not None:
+        click.echo(f"`falconws undo` brings back what `{record.manifest.destroyed.command}` took away.")
 
 
 def _title(operation: Operation) -> str:
-    taken_back = ", taken back but for what was edited" if operation.taken_back else ""
-    return f"{operation.command} (falconws {operation.version}{taken_back})"
+    partly_removed = ", taken back but for what was edited" if operation.partly_removed else ""
+    return f"{operation.command} (falconws {operation.version}{partly_removed})"
 
 
-def _print_json(memory: Memory, files: list[GeneratedFile]) -> None:
+def _print_json(record: Record, files: list[GeneratedFile]) -> None:
     import json
 
     found = Counter(file.state for file in files)
-    destroyed = memory.manifest.destroyed
+    destroyed = record.manifest.destroyed
     document = {
-        "remembered": memory.is_there,
+        "recorded": record.exists,
         "operations": [
             {
                 "command": operation.command,
@@ -119,7 +121,7 @@ def _print_json(memory: Memory, files: list[GeneratedFile]) -> None:
                 "generator": operation.recipe.generator,
                 "name": operation.recipe.name,
                 "options": dict(operation.recipe.options),
-                "taken_back": operation.taken_back,
+                "partly_removed": operation.partly_removed,
                 "files": [
                     {"path": str(file.path), "state": file.state.value} for file in files if file.operation is operation
                 ],
@@ -128,9 +130,9 @@ def _print_json(memory: Memory, files: list[GeneratedFile]) -> None:
                 ],
                 "dependencies": list(operation.added.dependencies),
             }
-            for operation in memory.manifest.operations
+            for operation in record.manifest.operations
         ],
-        "counts": {state.value: found[state] for state in State},
+        "counts": {state.value: found[state] for state in FileState},
         "destroyed": None if destroyed is None else destroyed.command,
     }
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

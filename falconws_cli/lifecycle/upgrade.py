@@ -1,4 +1,4 @@
-"""`falconws upgrade` from plan to disk: check, write in one transaction with the memory, report."""
+"""`falconws upgrade` from plan to disk: check, write in one transaction with the record, report."""
 
 import json
 from collections.abc import Sequence
@@ -6,34 +6,34 @@ from collections.abc import Sequence
 import click
 
 from falconws_cli import VERSION
-from falconws_cli.change.changes import Change, preview
+from falconws_cli.change.changes import FileChange, preview
 from falconws_cli.change.git import require_clean
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.record import MANIFEST, read_memory
-from falconws_cli.change.report import Report, memory_status
-from falconws_cli.change.write_options import Choices
+from falconws_cli.change.record import MANIFEST, read_record
+from falconws_cli.change.report import Report, record_status
+from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.change.writer import commit
 from falconws_cli.errors import ExitCode
 from falconws_cli.lifecycle.upgrade_plan import Upgrade, plan_upgrade, require_operations
 from falconws_cli.project import Project
 
 
-def upgrade(project: Project, choices: Choices) -> ExitCode:
+def upgrade(project: Project, options: WriteOptions) -> ExitCode:
     """Bring the project to the installed templates, or only show what that means; return how it went.
 
     Raises:
         CommandError: It cannot be done; the disk is as it was.
     """
-    memory = read_memory(project.root)
-    require_operations(memory)
-    plan = plan_upgrade(project, memory)
+    record = read_record(project.root)
+    require_operations(record)
+    plan = plan_upgrade(project, record)
     notes = _notes(plan)
-    if not plan.changes and not choices.json:
+    if not plan.changes and not options.json:
         click.echo("\n".join([_up_to_date(plan), *notes]))
         notes = []
     code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
-    remembered = memory.changes(plan.manifest, plan.texts)
-    return _write(project, plan.changes, remembered, choices, notes, left_to_do=plan.left_out, code=code)
+    remembered = record.changes(plan.manifest, plan.texts)
+    return _write(project, plan.changes, remembered, options, notes, left_to_do=plan.left_out, code=code)
 
 
 def check(project: Project, *, as_json: bool = False) -> ExitCode:
@@ -44,9 +44,9 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
     Raises:
         CommandError: It cannot be told.
     """
-    memory = read_memory(project.root)
-    require_operations(memory)
-    plan = plan_upgrade(project, memory)
+    record = read_record(project.root)
+    require_operations(record)
+    plan = plan_upgrade(project, record)
     if as_json:
         files = [str(change.file.path) for change in plan.changes]
         document = {"available": plan.available, "version": VERSION, "files": files, "left_out": list(plan.left_out)}
@@ -65,9 +65,9 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
 
 def _write(
     project: Project,
-    changes: Sequence[Change],
+    changes: Sequence[FileChange],
     remembered: Sequence[PlannedFile],
-    choices: Choices,
+    options: WriteOptions,
     notes: Sequence[str],
     *,
     left_to_do: Sequence[str] = (),
@@ -76,13 +76,13 @@ def _write(
     written = [change.file for change in changes if change.writes]
     remembering = preview(project.root, remembered)
     writes = written or any(change.writes for change in remembering)
-    if writes and not choices.dry_run and not choices.force:
+    if writes and not options.dry_run and not options.force:
         require_clean(project.root, [*(file.path for file in written), MANIFEST])
-    report = Report(changes, (), notes, memory_status(remembering), left_to_do, code)
-    if not choices.dry_run:
+    report = Report(changes, (), notes, record_status(remembering), left_to_do, code)
+    if not options.dry_run:
         commit(project.root, [*written, *remembered])
-    if changes or left_to_do or choices.json or choices.dry_run:
-        report.show(choices)
+    if changes or left_to_do or options.json or options.dry_run:
+        report.show(options)
     return report.exit_code
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 
 from falconws_cli import VERSION
-from falconws_cli.change.changes import Change
-from falconws_cli.change.manifest import Made, Manifest, Operation
+from falconws_cli.change.changes import FileChange
+from falconws_cli.change.manifest import Manifest, Operation, RecordedRegistration
 from falconws_cli.change.merge import CannotMergeError, Labels, has_markers, three_way
-from falconws_cli.change.plan import Piece, PlannedFile, Recipe, Requirements
-from falconws_cli.change.record import Memory, sha256
+from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
+from falconws_cli.change.record import Record, sha256
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
@@ -30,7 +30,7 @@ from falconws_cli.source.registration import RegistrationSpec
 class Upgrade:
     """What becomes of the files, and what the project remembers afterwards."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[FileChange, ...]
     """One for each path that the templates make differently now; nothing for the others."""
     manifest: Manifest
     texts: tuple[bytes, ...]
@@ -44,14 +44,14 @@ class Upgrade:
 
 
 @dataclass(frozen=True)
-class Version:
+class RenderedVersion:
     """What one version of the templates makes of all recipes."""
 
     operations: tuple[Operation, ...]
     texts: Mapping[PurePosixPath, bytes]
     """What they make, without anything that is registered or required since."""
 
-    def wired(self, path: PurePosixPath) -> bytes | None:
+    def with_registrations(self, path: PurePosixPath) -> bytes | None:
         """Return the file with everything registered in it and required by it, as the commands left it behind."""
         data = self.texts.get(path)
         try:
@@ -63,73 +63,84 @@ class Version:
         for operation in self.operations:
             for made in operation.registrations:
                 if PurePosixPath(made.path) == path and made.outcome == RegisterOutcome.REGISTERED.value:
-                    text = made.wiring.register(text).text
+                    text = made.spec.register(text).text
             if path == PYPROJECT and operation.added:
                 text = edit_pyproject(text, **_without_modules(operation.added))
         return text.encode()
 
     def left(self, paths: Iterable[PurePosixPath]) -> dict[str, str]:
         """Return, for those of *paths* that more than templates made, the text that the commands leave behind."""
-        wired = {path: self.wired(path) for path in paths}
+        with_registrations = {path: self.with_registrations(path) for path in paths}
         return {
-            str(path): sha256(data) for path, data in wired.items() if data is not None and data != self.texts[path]
+            str(path): sha256(data)
+            for path, data in with_registrations.items()
+            if data is not None and data != self.texts[path]
         }
 
 
-def plan_upgrade(project: Project, memory: Memory) -> Upgrade:
+def plan_upgrade(project: Project, record: Record) -> Upgrade:
     """Return what bringing *project* to the installed templates means.
 
     Raises:
         CommandError: A template cannot be rendered, or a file or a remembered text cannot be read.
     """
-    old = memory.manifest.operations
-    current = [i for i, operation in enumerate(old) if not operation.taken_back]
-    pieces, left_out = _rendered_pieces(project, {i: old[i] for i in current})
-    new = tuple(_rendered(operation, pieces[i]) if i in pieces else operation for i, operation in enumerate(old))
-    before = Version(tuple(old[i] for i in current), _remembered(memory, [old[i] for i in current]))
+    old = record.manifest.operations
+    current = [i for i, operation in enumerate(old) if not operation.partly_removed]
+    generated, left_out = _rendered_pieces(project, {i: old[i] for i in current})
+    new = tuple(_rendered(operation, generated[i]) if i in generated else operation for i, operation in enumerate(old))
+    before = RenderedVersion(tuple(old[i] for i in current), _remembered(record, [old[i] for i in current]))
     made: dict[PurePosixPath, bytes] = {}
     for i in current:
-        made |= {f.path: f.data for f in pieces[i].files} if i in pieces else _remembered(memory, [old[i]])
-    after = Version(tuple(new[i] for i in current), made)
+        made |= {f.path: f.data for f in generated[i].files} if i in generated else _remembered(record, [old[i]])
+    after = RenderedVersion(tuple(new[i] for i in current), made)
     labels = Labels("yours", f"falconws {_versions(before.operations)}", f"falconws {VERSION}")
-    modes = {file.path: file.mode for piece in pieces.values() for file in piece.files}
+    modes = {file.path: file.mode for generated in generated.values() for file in generated.files}
     found = [
-        merge_file(project, path, before.wired(path), after.wired(path), labels, modes.get(path, 0o644))
+        merge_file(
+            project,
+            path,
+            before.with_registrations(path),
+            after.with_registrations(path),
+            labels,
+            modes.get(path, 0o644),
+        )
         for path in sorted(before.texts.keys() | after.texts.keys())
     ]
-    texts = tuple(file.data for piece in pieces.values() for file in piece.files)
+    texts = tuple(file.data for generated in generated.values() for file in generated.files)
     changes = tuple(change for merged in found for change in merged.changes)
-    left = {**memory.manifest.left, **after.left(change.file.path for change in changes)}
+    left = {**record.manifest.left, **after.left(change.file.path for change in changes)}
     conflicts = sum(merged.conflicts for merged in found)
     available = any(merged.differs for merged in found)
     # What was destroyed was made by other templates, and was taken from other texts.
-    manifest = Manifest(new, None if available else memory.manifest.destroyed, left)
+    manifest = Manifest(new, None if available else record.manifest.destroyed, left)
     return Upgrade(changes, manifest, texts, available, conflicts, left_out)
 
 
-def _rendered_pieces(project: Project, operations: Mapping[int, Operation]) -> tuple[dict[int, Piece], tuple[str, ...]]:
+def _rendered_pieces(
+    project: Project, operations: Mapping[int, Operation]
+) -> tuple[dict[int, Generated], tuple[str, ...]]:
     """Return what the installed templates make of each operation, and a sentence for each that they cannot repeat."""
-    pieces, left_out = {}, []
+    generated, left_out = {}, []
     for i, operation in operations.items():
         try:
-            pieces[i] = render_piece(project, operation.recipe)
+            generated[i] = regenerate(project, operation.recipe)
         except CommandError as error:
             # Whatever is wrong with a generator of another package.
             if operation.recipe.generator in BUILT_IN and not isinstance(error, UnavailableError):
                 raise
             why = error.message.removesuffix(" Nothing was written.")
             left_out.append(f"What `{operation.command}` made is left as it was: {why}")
-    return pieces, tuple(left_out)
+    return generated, tuple(left_out)
 
 
-def render_piece(project: Project, recipe: Recipe) -> Piece:
+def regenerate(project: Project, recipe: Recipe) -> Generated:
     """Return what the installed templates make of a recorded recipe.
 
     Raises:
         CommandError: There is no such generator any more, or something that it needs.
     """
     if recipe.generator == "project":
-        return Piece(render(project, recipe))
+        return Generated(render(project, recipe))
     return find_generator(recipe.generator, recipe.package).make(project, recipe)
 
 
@@ -138,7 +149,7 @@ class MergedFile:
     """What becomes of one path, and of one beside it where both versions cannot be in one file."""
 
     differs: bool
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FileChange, ...] = ()
     conflicts: int = 0
 
 
@@ -167,13 +178,13 @@ def merge_file(
     planned = PlannedFile(path, theirs, mode, before=ours)
     if ours is None:
         if base is None:
-            return MergedFile(True, (Change(planned, Status.CREATE),))
-        return MergedFile(True, (Change(planned, Status.SKIP, note="you removed it"),))
+            return MergedFile(True, (FileChange(planned, Status.CREATE),))
+        return MergedFile(True, (FileChange(planned, Status.SKIP, note="you removed it"),))
     if base is None:
         if ours == theirs:
-            return MergedFile(True, (Change(planned, Status.IDENTICAL, ours),))
+            return MergedFile(True, (FileChange(planned, Status.IDENTICAL, ours),))
         note = "new in the templates; yours, which was there first, is kept"
-        return MergedFile(True, (Change(planned, Status.SKIP, ours, note),))
+        return MergedFile(True, (FileChange(planned, Status.SKIP, ours, note),))
     if has_markers(ours):
         raise CommandError(f"{path} has conflict markers of an earlier merge; settle them first. Nothing was written.")
     try:
@@ -185,59 +196,61 @@ def merge_file(
         status = Status.CREATE if current is None else Status.IDENTICAL if current == theirs else Status.UPDATE
         note = f"not merged: {error}; compare it with {beside.name}"
         return MergedFile(
-            True, (Change(planned, Status.SKIP, ours, note, left_to_do=True), Change(new, status, current))
+            True, (FileChange(planned, Status.SKIP, ours, note, left_to_do=True), FileChange(new, status, current))
         )
     if merged.data == ours:
-        return MergedFile(True, (Change(planned, Status.IDENTICAL, ours, "has it already"),))
+        return MergedFile(True, (FileChange(planned, Status.IDENTICAL, ours, "has it already"),))
     places = f"{merged.conflicts} conflict{'s' if merged.conflicts > 1 else ''}"
     edited = not _alike(base, ours)
     note = f"merged, with {places} to settle" if merged.conflicts else "merged" if edited else ""
-    change = Change(replace(planned, data=merged.data), Status.UPDATE, ours, note, left_to_do=bool(merged.conflicts))
+    change = FileChange(
+        replace(planned, data=merged.data), Status.UPDATE, ours, note, left_to_do=bool(merged.conflicts)
+    )
     return MergedFile(True, (change,), merged.conflicts)
 
 
-def _gone(path: PurePosixPath, base: bytes, ours: bytes | None) -> Iterator[Change]:
+def _gone(path: PurePosixPath, base: bytes, ours: bytes | None) -> Iterator[FileChange]:
     if ours is None:
         return
     planned = PlannedFile(path, b"", before=ours, delete=True)
     if _alike(base, ours):
-        yield Change(planned, Status.DELETE, ours, "the templates no longer make it")
+        yield FileChange(planned, Status.DELETE, ours, "the templates no longer make it")
     else:
-        yield Change(planned, Status.SKIP, ours, "the templates no longer make it; it is edited, and yours now")
+        yield FileChange(planned, Status.SKIP, ours, "the templates no longer make it; it is edited, and yours now")
 
 
 def _alike(base: bytes, ours: bytes) -> bool:
     return base.replace(b"\r\n", b"\n") == ours.replace(b"\r\n", b"\n")
 
 
-def _rendered(operation: Operation, piece: Piece) -> Operation:
-    """Return what shall be remembered of an operation when the templates make *piece* of it."""
+def _rendered(operation: Operation, generated: Generated) -> Operation:
+    """Return what shall be remembered of an operation when the templates make *generated* of it."""
     known = {(made.kind, made.path, _key(made)): made for made in operation.registrations}
     made = []
-    for wiring in piece.wirings:
-        new = as_registered(wiring)
+    for spec in generated.registrations:
+        new = recorded(spec)
         made.append(known.get((new.kind, new.path, _key(new)), new))
     return replace(
         operation,
         version=VERSION,
-        files={str(file.path): sha256(file.data) for file in piece.files},
+        files={str(file.path): sha256(file.data) for file in generated.files},
         registrations=tuple(made),
-        requirements=piece.requirements,
-        added=_added(operation, piece.requirements),
+        requirements=generated.requirements,
+        added=_added(operation, generated.requirements),
     )
 
 
-def as_registered(wiring: RegistrationSpec) -> Made:
+def recorded(spec: RegistrationSpec) -> RecordedRegistration:
     """Return what shall be remembered of a registration that is in its file, with the imports that it brought along."""
-    arguments = wiring.arguments
+    arguments = spec.arguments
     one = [str(arguments[name]) for name in ("resource", "middleware", "handler") if name in arguments]
     several = arguments.get("imports", [])
     imports = (*one, *map(str, several if isinstance(several, list) else []))
     outcome = RegisterOutcome.REGISTERED.value
-    return Made(wiring.kind, str(wiring.path), wiring.package, wiring.arguments, outcome, imports)
+    return RecordedRegistration(spec.kind, str(spec.path), spec.package, spec.arguments, outcome, imports)
 
 
-def _key(made: Made) -> str:
+def _key(made: RecordedRegistration) -> str:
     return repr(sorted(made.arguments.items()))
 
 
@@ -256,9 +269,9 @@ def _without_modules(requirements: Requirements) -> dict[str, tuple[str, ...]]:
     return {name: values for name, values in vars(requirements).items() if name != "modules"}
 
 
-def _remembered(memory: Memory, operations: Iterable[Operation]) -> dict[PurePosixPath, bytes]:
+def _remembered(record: Record, operations: Iterable[Operation]) -> dict[PurePosixPath, bytes]:
     return {
-        PurePosixPath(path): memory.require_text(key)
+        PurePosixPath(path): record.require_text(key)
         for operation in operations
         for path, key in operation.files.items()
     }
@@ -268,13 +281,13 @@ def _versions(operations: Iterable[Operation]) -> str:
     return " and ".join(sorted({operation.version for operation in operations}))
 
 
-def require_operations(memory: Memory) -> None:
+def require_operations(record: Record) -> None:
     """Make sure that there is something to upgrade.
 
     Raises:
         CommandError: The project remembers nothing; the message says what to do.
     """
-    if not memory.manifest.operations:
+    if not record.manifest.operations:
         raise CommandError(
             "There is nothing to upgrade: the project has no record of what was generated "
             "(.falconws/manifest.json is missing)."

@@ -13,7 +13,7 @@ _SKIPPED = frozenset({"__pycache__", "node_modules", "build", "dist", "venv", "e
 _IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+([^#\r\n]*)", re.MULTILINE)
 
 
-def still_needed(
+def still_used(
     root: Path,
     added: Requirements,
     modules: Collection[str],

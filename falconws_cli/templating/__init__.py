@@ -1,1 +1,1 @@
-"""From templates to the text of files: where templates are, how they render, what the build makes of them."""
+"""Finds templates, of falconws and of users, and renders them to planned files. Knows no project and no generator."""

@@ -10,7 +10,6 @@ from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import RefusedError
 from falconws_cli.suggestions import did_you_mean
 from falconws_cli.templating.templates import (
-    PARTIALS,
     Template,
     find_root,
     list_trees,
@@ -67,11 +66,6 @@ def included_by(templates: Iterable[Template]) -> list[str]:
 def owners(root: Path | None, tree: str) -> list[Path]:
     """Return the folders that have something in place of our *tree*, the strongest first."""
     return [folder for folder in overriding_folders(root, [tree]) if (folder / tree).is_dir()]
-
-
-def is_partial(tree: str) -> bool:
-    """Return whether *tree* makes no files, but is included by others."""
-    return tree.partition("/")[0] == PARTIALS
 
 
 def _spelling(name: str) -> str:

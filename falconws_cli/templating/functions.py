@@ -1,8 +1,6 @@
-"""What every template may call besides the values of its context. Pure.
+"""What every template may call besides the values of its context. Pure."""
 
-Compiled templates import this, so it must load nothing that a command would not load anyway.
-"""
-
+import json
 from collections.abc import Callable, Mapping
 
 from falconws_cli.source import formatting
@@ -18,9 +16,6 @@ def python_string(text: str) -> str:
 
 def json_literal(value: object) -> str:
     """Return *value* as JSON that may stand in a script of an HTML page."""
-    # Only templates with a page in them need it.
-    import json
-
     escaped: dict[str, str | int | None] = {character: f"\\u{ord(character):04x}" for character in "<>&'"}
     return json.dumps(value, sort_keys=True).translate(str.maketrans(escaped))
 

@@ -1,12 +1,7 @@
-"""Template trees and a context become planned files.
-
-Trees that nobody has changed are rendered by the functions that the build of the wheel made of them. Changed ones,
-and all of them in a checkout, are rendered by Jinja2, which costs as much time as the rest of a command.
-"""
+"""Renders template trees and a context to planned files. Knows nothing of what templates mean."""
 
 from __future__ import annotations
 
-import importlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +11,8 @@ from falconws_cli.templating.functions import FUNCTIONS
 from falconws_cli.templating.templates import find_root, overriding_folders, read_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import TypeAlias
-
-    Renderer: TypeAlias = Callable[[Mapping[str, Any]], str]
-
-COMPILED = "falconws_cli.compiled_templates"
-"""The package that a wheel has, with one module for each kind of tree."""
 
 
 def render_trees(
@@ -43,13 +32,10 @@ def render_trees(
     Raises:
         CommandError: A template cannot be rendered; the message names the file and the line.
     """
-    overriding = overriding_folders(root, trees)
-    renderers = None if overriding or home is not None else _compiled(trees)
-    if renderers is None:
-        from falconws_cli.templating.jinja import renderers_of
+    from falconws_cli.templating.jinja import renderers_of
 
-        templates = read_templates([*overriding, home or find_root()], trees)
-        renderers = renderers_of(templates, root)
+    templates = read_templates([*overriding_folders(root, trees), home or find_root()], trees)
+    renderers = renderers_of(templates, root)
     values = {**FUNCTIONS, **context}
     files = {}
     for path, place in _places(renderers, trees):
@@ -65,20 +51,6 @@ def _places(paths: Iterable[str], trees: Sequence[str]) -> list[tuple[str, str]]
     """Return each path that is in one of *trees*, with its place there, tree by tree."""
     paths = list(paths)
     return [(path, path[len(tree) + 1 :]) for tree in trees for path in paths if path.startswith(f"{tree}/")]
-
-
-def _compiled(trees: Sequence[str]) -> dict[str, bytes | Renderer] | None:
-    """Return what the build made of the trees' templates, or None when one of them needs Jinja2."""
-    files: dict[str, bytes | Renderer] = {}
-    for kind in sorted({tree.partition("/")[0] for tree in trees}):
-        try:
-            module = importlib.import_module(f"{COMPILED}.{kind}")
-        except ModuleNotFoundError:
-            return None
-        if _places(module.LEFT_OUT, trees):
-            return None
-        files.update(module.FILES)
-    return files
 
 
 def output_path(source: str, context: Mapping[str, Any]) -> PurePosixPath:

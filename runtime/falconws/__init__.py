@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
     from .hub import (
         BrokerUnavailable,
+        Dropped,
+        Ephemeral,
+        Event,
         Gap,
         HistoryLimits,
         Hub,
@@ -57,8 +60,11 @@ __all__ = (
     # Tasks
     "TaskScope",
     "create_task",
-    # Fan-out
+    # Broadcast
     "BrokerUnavailable",
+    "Dropped",
+    "Ephemeral",
+    "Event",
     "Gap",
     "HistoryLimits",
     "Hub",
@@ -89,6 +95,9 @@ _OWNERS = {
     "TaskScope": "tasks",
     "create_task": "tasks",
     "BrokerUnavailable": "hub",
+    "Dropped": "hub",
+    "Ephemeral": "hub",
+    "Event": "hub",
     "Gap": "hub",
     "HistoryLimits": "hub",
     "Hub": "hub",

@@ -6,6 +6,7 @@ names; each of them is the same in Falcon 4.2 to 4.4.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 import falcon.asgi
+from falcon.asgi._asgi_helpers import _validate_asgi_scope
 from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
 from .disconnect_grace import DisconnectGrace
-from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected
+from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
@@ -104,6 +106,25 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
 
     # Serving
 
+    async def __call__(  # type: ignore[override]
+        self, scope: dict[str, Any], receive: _Receive, send: _Send
+    ) -> None:
+        """Serve *scope*: one WebSocket, one HTTP request, or the lifespan."""
+        if scope["type"] == "websocket":
+            asgi = scope.get("asgi") or {}
+            version = _validate_asgi_scope("websocket", asgi.get("spec_version"), scope.get("http_version", "1.1"))
+            await self._handle_websocket(version, scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        except Exception:
+            raise
+        except BaseException as error:
+            if scope["type"] != "http" or _ends_the_task(error):
+                raise
+            # As a SystemExit it would end the server, too.
+            raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from error
+
     async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if self._has_websocket_route:
             self._warn_of_origins()
@@ -148,9 +169,26 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             else:
                 await self._call_sink(responder, req, ws, params)
             await ws.close()
-        except Exception as error:
-            if not await self._handle_exception(req, None, error, params, ws=ws):
+        except BaseException as error:
+            if _ends_the_task(error):
                 raise
+            await self._handle_websocket_error(req, ws, disconnect_in(error) or error, params)
+
+    async def _handle_websocket_error(
+        self, req: Any, ws: WebSocket, error: BaseException, params: dict[str, Any]
+    ) -> None:
+        try:
+            # Falcon looks for handlers of any class, though it says Exception.
+            if await self._handle_exception(req, None, error, params, ws=ws):  # type: ignore[arg-type]
+                return
+        except Exception:
+            raise
+        except BaseException as further:
+            if _ends_the_task(further):
+                raise
+            error = further
+        # Nothing that a responder raises may end more than its own connection: sys.exit() would end the server.
+        await self._python_error_handler(req, None, error, params, ws=ws)
 
     async def _call_sink(
         self, sink: Callable[..., Awaitable[None]], req: Any, ws: WebSocket, params: dict[str, Any]
@@ -249,12 +287,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         await ws.send_denial(response.status_code, list(headers), body or b"")
 
     async def _python_error_handler(  # type: ignore[override]
-        self, req: Any, resp: Any, error: Exception, params: dict[str, Any], ws: Any = None
+        self, req: Any, resp: Any, error: BaseException, params: dict[str, Any], ws: Any = None
     ) -> None:
         if isinstance(error, TemporarilyUnavailable):
             await self._answer_unavailable(req, resp, error, params, ws)
         elif ws is None:
-            await super()._python_error_handler(req, resp, error, params)
+            await super()._python_error_handler(req, resp, error, params)  # type: ignore[arg-type]
         elif error is ws.undecodable:
             await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
         elif isinstance(error, PayloadTypeError):
@@ -305,6 +343,14 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             # A ValueError of check_close(), or what the server raises for a code that it does not know.
             _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
             await ws.close(_FALLBACK_CLOSE_CODE)
+
+
+def _ends_the_task(error: BaseException) -> bool:
+    """Return whether *error* was thrown into the task from outside, by a cancellation or when a coroutine is closed."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, GeneratorExit)
 
 
 def _closed_by_shutdown(req: Any, ws: WebSocket) -> bool:

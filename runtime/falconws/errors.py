@@ -16,7 +16,9 @@ Each is, or derives from, Falcon's error of the same name, so that handlers writ
         └── hub.BrokerUnavailable
 
 A ValueError of a media handler in ``receive_media()`` is the client's fault, and closes with 1007. Any other exception
-is the application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.error_close_code``).
+is the application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.error_close_code``). That includes
+SystemExit, KeyboardInterrupt, and a CancelledError that the application itself raises: they end one connection, not the
+server. An ExceptionGroup of nothing but WebSocketDisconnected counts as one.
 
 Owns no handling: that is ``app.py``'s.
 """
@@ -28,7 +30,13 @@ from falcon import OperationNotAllowed, PayloadTypeError
 
 from .closecodes import CloseCode
 
-__all__ = ("OperationNotAllowed", "PayloadTypeError", "TemporarilyUnavailable", "WebSocketDisconnected")
+__all__ = (
+    "OperationNotAllowed",
+    "PayloadTypeError",
+    "TemporarilyUnavailable",
+    "WebSocketDisconnected",
+    "disconnect_in",
+)
 
 
 class TemporarilyUnavailable(Exception):  # noqa: N818 (named for what has happened, as Falcon's errors are)
@@ -66,3 +74,15 @@ class WebSocketDisconnected(falcon.WebSocketDisconnected):
 
     def __reduce__(self) -> tuple[type[WebSocketDisconnected], tuple[int, str]]:
         return type(self), (self.code, self.reason)
+
+
+def disconnect_in(error: BaseException) -> falcon.WebSocketDisconnected | None:
+    """Return the WebSocketDisconnected that *error* is, or that it has when it is a group of nothing else.
+
+    ``asyncio.TaskGroup`` raises a group when the client leaves while its tasks receive or send.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        if error.split(falcon.WebSocketDisconnected)[1] is not None:
+            return None
+        error = error.exceptions[0]
+    return error if isinstance(error, falcon.WebSocketDisconnected) else None

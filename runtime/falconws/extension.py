@@ -81,6 +81,13 @@ class ConnectionExtension(Protocol):
         For a caller that has several at hand. They count as sent meanwhile, and keep their order.
         """
 
+    def limit_buffering(self, max_bytes: int) -> None:
+        """Keep no more than about *max_bytes* of what was sent in this process, and as much in the kernel.
+
+        For data that becomes stale: the `try_` methods refuse messages sooner, and what the client receives is recent.
+        It costs more system calls. The kernel's part needs Linux or macOS.
+        """
+
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         """Call *callback* once, when the `try_` methods may succeed again, or the connection has ended.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import falcon
+from .errors import disconnect_in
 
 __all__ = ("TaskScope", "create_task")
 
@@ -30,10 +30,25 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: str | None = None) -> as
 
     Source: the proposal's ``falcon.create_task``.
     """
-    task = asyncio.get_running_loop().create_task(coro, name=name)
+    task = _start(coro, name)
     _background.add(task)
     task.add_done_callback(_background_done)
     return task
+
+
+def _start(coro: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+    task = asyncio.get_running_loop().create_task(_contain(coro), name=name)
+    # One that is cancelled before it has begun would leave *coro* unawaited, with a warning.
+    task.add_done_callback(lambda _: coro.close())
+    return task
+
+
+async def _contain(coro: Coroutine[Any, Any, _T]) -> _T:
+    """Return what *coro* returns. Raises RuntimeError in place of what would end the event loop and the server."""
+    try:
+        return await coro
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"A task raised {type(error).__name__}") from error
 
 
 def _background_done(task: asyncio.Task[Any]) -> None:
@@ -41,7 +56,7 @@ def _background_done(task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     error = task.exception()
-    if error is not None and not isinstance(error, falcon.WebSocketDisconnected):
+    if error is not None and disconnect_in(error) is None:
         _logger.error("Task %s failed", task.get_name(), exc_info=error)
 
 
@@ -92,7 +107,7 @@ class TaskScope:
         return self._run(coro, name)
 
     def _run(self, coro: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
-        task = asyncio.get_running_loop().create_task(coro, name=name)
+        task = _start(coro, name)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
         return task
@@ -100,7 +115,7 @@ class TaskScope:
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, falcon.WebSocketDisconnected):
+        if error is not None and disconnect_in(error) is None:
             self._errors.append(error)
         assert self._ending is not None
         if not self._ending.done():
@@ -134,7 +149,7 @@ class TaskScope:
                 error = cancelled = outer
         if cancelled is not None:
             raise cancelled
-        quiet = error is None or isinstance(error, falcon.WebSocketDisconnected)
+        quiet = error is None or disconnect_in(error) is not None
         first = None if not quiet or not self._errors else self._errors.pop(0)
         for further in self._errors:
             _logger.error("Another task of the scope failed as well", exc_info=further)

@@ -22,6 +22,7 @@ from .closecodes import CloseCode, check_close, http_status_to_close_code
 from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
+from .headers import check_headers
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
 from .stream import AsgiStream, Payload, Receive, Send, Stream
@@ -193,7 +194,8 @@ class WebSocket(falcon.asgi.WebSocket):
         Raises:
             WebSocketDisconnected: The client is gone.
             OperationNotAllowed: The handshake is over already, or the server cannot send headers.
-            ValueError: *subprotocol* is not a str, or not one that the server lets pass; *headers* hold a subprotocol.
+            ValueError: The client does not offer *subprotocol*; a header has a name that is not a token, or a line
+                break or NUL in its value; *headers* have a subprotocol.
         """
         if self._phase is _OPEN and not self.closed:
             raise OperationNotAllowed("accept() may only be called once on an open WebSocket connection")
@@ -205,6 +207,12 @@ class WebSocket(falcon.asgi.WebSocket):
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
                 raise ValueError("WebSocket subprotocol must be a string")
+            if subprotocol not in self.subprotocols:
+                # RFC 6455 section 4.1: the client would fail the connection.
+                raise ValueError(
+                    f"The client does not offer the subprotocol {subprotocol!r}; "
+                    f"it offers {', '.join(self.subprotocols) or 'none'}."
+                )
             event["subprotocol"] = subprotocol
         if headers:
             event["headers"] = self._accept_headers(headers)
@@ -212,22 +220,16 @@ class WebSocket(falcon.asgi.WebSocket):
             await self._asgi(event)
         except OSError as error:
             raise WebSocketDisconnected(*self._stream.record_close(CloseCode.ABNORMAL, "")) from error
-        except Exception as error:
-            if subprotocol is not None and subprotocol not in self.subprotocols:
-                raise ValueError(
-                    f"The ASGI server refuses the subprotocol {subprotocol!r}; "
-                    f"the client offers {', '.join(self.subprotocols) or 'none'}."
-                ) from error
-            raise
         self._phase = _OPEN
         self._accepted_subprotocol = subprotocol
 
     def _accept_headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        if not self.supports_accept_headers:
-            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
         encoded = _encode_headers(headers, "ascii")
+        check_headers(encoded)
         if any(name == b"sec-websocket-protocol" for name, _ in encoded):
             raise ValueError("Pass the accepted subprotocol as subprotocol=, not as a sec-websocket-protocol header.")
+        if not self.supports_accept_headers:
+            raise OperationNotAllowed("The ASGI server that runs this app does not support accept headers.")
         return encoded
 
     async def deny(
@@ -253,7 +255,8 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Raises:
             OperationNotAllowed: The handshake is over already.
-            ValueError: *status* cannot refuse a handshake, or more than one body is given.
+            ValueError: *status* cannot refuse a handshake, more than one body is given, or a header has a name that is
+                not a token, or a line break or NUL in its value.
 
         Source: ASGI "WebSocket Denial Response".
         """
@@ -279,6 +282,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """Refuse the handshake with an encoded HTTP response. ``App`` calls it; responders use ``deny()``."""
         if self._phase is not _HANDSHAKE:
             raise OperationNotAllowed("The handshake is over; close() ends an accepted connection")
+        check_headers(headers)
         self._phase = _CLOSED
         if not self._denial:
             _logger.warning(

@@ -1,10 +1,10 @@
-"""Measures falconws beside its peers: `python -m tests.benchmarks`. Not tests: nothing here judges a time.
+"""Compare the performance of falconws with its peers: `python -m tests.benchmarks`. No test asserts a time.
 
-contenders  who is measured: what each serves, and how it is started
-peers       their packages, in an environment of the benchmark's own
-server      one server process: started, pinned, measured, stopped
-load        the generator (load.c), or falconws bench's where there is no C compiler
-scenarios   what is measured
-figures     which ratios are wanted, and which were reached
-report      the table; plots: the pictures
+contenders  what is measured: what each contender serves, and how it is started
+peers       the packages of the peers, in a separate environment
+server      one server process: start, pin to a core, measure, stop
+load        the load generator (load.c), or falconws bench if there is no C compiler
+scenarios   the workloads
+figures     the target ratios, and which of them were reached
+report      the tables; plots: the charts
 """

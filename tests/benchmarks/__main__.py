@@ -1,4 +1,4 @@
-"""The command: `python -m tests.benchmarks`, from the root of the checkout."""
+"""The command line: `python -m tests.benchmarks`, from the root of the checkout."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ _Keyed = TypeVar("_Keyed", Contender, Scenario)
 
 
 def main(words: Sequence[str]) -> int:
-    """Measure, write the files, print the figures; return an exit code."""
+    """Measure, write the files and print the figures. Return an exit code."""
     parser = _parser()
     options = parser.parse_args(words)
     if options.list:
@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
     names = [name for value in options.only for name in value.split(",")]
     unknown = sorted(set(names) - {thing.key for thing in (*CONTENDERS, *SCENARIOS)})
     if unknown:
-        parser.error(f"no contender or scenario is called {', '.join(unknown)}; --list shows them all")
+        parser.error(f"there is no contender or scenario {', '.join(unknown)}; --list shows them all")
     if options.rounds < 1 or not 0.05 <= options.seconds <= 60:
         parser.error("--rounds must be 1 or more, and --seconds between 0.05 and 60")
     if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
@@ -61,14 +61,14 @@ def main(words: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks", description="Measure falconws beside its peers, on two cores of Linux."
+        prog="python -m tests.benchmarks", description="Compare falconws with its peers, on Linux with two cores."
     )
     parser.add_argument(
         "--only",
         action="append",
         default=[],
         metavar="NAME,...",
-        help="contenders and scenarios to measure (--list names them); all of a kind when none of it is named",
+        help="contenders and scenarios to measure (see --list); the default is all contenders and all scenarios",
     )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each scenario (default: 3)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
@@ -79,9 +79,12 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for the tables and plots (default: docs/performance)",
     )
     parser.add_argument(
-        "--peers", type=Path, default=default_folder(), help="folder that the peers are installed in (default: a cache)"
+        "--peers",
+        type=Path,
+        default=default_folder(),
+        help="folder for the packages of the peers (default: a cache folder)",
     )
-    parser.add_argument("--list", action="store_true", help="list the contenders and scenarios, and end")
+    parser.add_argument("--list", action="store_true", help="list the contenders and scenarios, and exit")
     return parser
 
 

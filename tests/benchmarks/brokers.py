@@ -1,8 +1,8 @@
-"""What a hub's broker costs: `python -m tests.benchmarks.brokers`.
+"""The cost of a hub's broker: `python -m tests.benchmarks.brokers`.
 
-Prints, for each broker, the CPU time of a message at the process that publishes, at the broker and at a process that
-follows the room, and the memory of a room that is followed. CPU time, because the time on the clock depends on who else
-uses the machine; medians of interleaved rounds. The brokers are real ones, from wheels, on this machine.
+Print, for each broker, the CPU time of a message in the process that publishes, in the broker and in a process that
+follows the room, and the memory of a followed room. CPU time does not depend on other processes of the machine as
+much as wall time does. The values are medians of interleaved rounds, with real brokers on this machine.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ KINDS: tuple[type[BrokerServer], ...] = (Valkey, Nats)
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU time that a process has used."""
+    """Return the CPU time of a process, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK_S
 
 
 def memory_kb(pid: int) -> float:
-    """Return the resident memory of a process."""
+    """Return the resident memory of a process, in kB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB
 
 
@@ -44,8 +44,8 @@ def make_hub(url: str) -> falconws.Hub:
 
 
 async def follow(url: str, rooms: int) -> None:
-    """Be the process that follows: say how much a room takes, then what each message costs."""
-    policy = falconws.Policy.disconnect(max_messages=1_000_000, max_bytes=1 << 30)
+    """Follow *rooms* in this process. Print the memory of a room, or the CPU time of each message."""
+    policy = falconws.Policy.disconnect(max_lag_s=60, max_bytes=1 << 30)
     async with make_hub(url) as hub:
         if rooms > _TASKS:
             before = memory_kb(os.getpid())
@@ -68,7 +68,7 @@ async def follow(url: str, rooms: int) -> None:
 
 
 async def publish(hub: falconws.Hub, messages: int) -> float:
-    """Publish from several tasks, and return the CPU time of one message in microseconds."""
+    """Publish from several tasks. Return the CPU time of one message, in microseconds."""
 
     async def run(room: str) -> None:
         for _ in range(messages // _TASKS):
@@ -88,12 +88,12 @@ def follower(url: str, rooms: int) -> subprocess.Popen[str]:
 def answer(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline().strip()
-    assert line, "the process that follows has ended"
+    assert line, "the follower process has ended"
     return line
 
 
 async def measure(messages: int, rounds: int, rooms: int) -> None:
-    """Print the table."""
+    """Measure all brokers and print the table."""
     with tempfile.TemporaryDirectory() as folder:
         servers = [kind(Path(folder) / kind.__name__) for kind in KINDS]
         followers = [follower(server.url, _TASKS) for server in servers]
@@ -105,11 +105,11 @@ async def measure(messages: int, rounds: int, rooms: int) -> None:
                 for server, process in zip(servers, followers, strict=True):
                     async with make_hub(server.url) as hub:
                         before = cpu_s(server.pid)
-                        here = await publish(hub, messages)
-                        there = float(await asyncio.to_thread(answer, process))
-                        at_the_broker = (cpu_s(server.pid) - before) / messages * 1e6
+                        publish_us = await publish(hub, messages)
+                        follow_us = float(await asyncio.to_thread(answer, process))
+                        broker_us = (cpu_s(server.pid) - before) / messages * 1e6
                     if round_:
-                        costs[server.scheme].append((here, at_the_broker, there))
+                        costs[server.scheme].append((publish_us, broker_us, follow_us))
             print("| broker | publish, us | broker, us | follow, us | followed room, kB | at the broker, kB |")
             print("|---|---|---|---|---|---|")
             for server in servers:
@@ -137,9 +137,11 @@ def _room_kb(url: str, rooms: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=4000, help="messages of 64 bytes in each round")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rooms", type=int, default=5000, help="rooms that are followed, for the memory of one")
+    parser.add_argument("--messages", type=int, default=4000, help="messages of 64 bytes in each round (default: 4000)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds (default: 5)")
+    parser.add_argument(
+        "--rooms", type=int, default=5000, help="followed rooms, to measure the memory of one (default: 5000)"
+    )
     parser.add_argument("--follow", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.follow:

@@ -1,4 +1,4 @@
-"""Who is measured: a literal table of what each contender runs. Starts nothing."""
+"""The contenders: a table of what each of them runs. This module starts nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ _SERVERS = Path(__file__).parent / "servers"
 
 @dataclass(frozen=True)
 class Contender:
-    """One server with one application: it echoes text on /echo, and JSON that it has parsed on /media."""
+    """One server with one application: it echoes text on /echo, and parsed JSON on /media."""
 
     key: str
     title: str
     packages: tuple[str, ...]
-    """Whose versions are reported; the first must be installed, or the contender is left out."""
+    """The packages whose versions are reported. If the first one is not installed, the contender is left out."""
     command: Callable[[Peers, int], list[str]]
-    """The command line that serves on 127.0.0.1 at the port."""
+    """Returns the command line that serves on 127.0.0.1 at a port."""
     ours: bool = False
 
 

@@ -1,4 +1,4 @@
-"""The figures that falconws is to reach: each a ratio within one run, with its target. Measures nothing."""
+"""The target figures of falconws: each is a ratio within one run. This module measures nothing."""
 
 import statistics
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tests.benchmarks.scenarios import Results
 
 @dataclass(frozen=True)
 class Figure:
-    """What one contender needs of what another needs, or a plain value."""
+    """A ratio between two contenders, or a plain value, with its target."""
 
     title: str
     scenario: str
@@ -19,7 +19,7 @@ class Figure:
     at_least: bool = False
     unit: str = ""
     other_over_own: bool = False
-    """The ratio is the other's over falconws': how many times as much falconws does."""
+    """Divide the value of the other contender by the value of falconws, not the other way round."""
 
 
 FIGURES = (
@@ -55,7 +55,7 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """A figure as it was measured."""
+    """The measured value of a figure."""
 
     figure: Figure
     value: float
@@ -75,13 +75,13 @@ class Outcome:
 
 
 def outcomes(results: Results) -> list[Outcome]:
-    """Return every figure whose contenders were measured; the value is the median of the rounds' ratios."""
+    """Return every figure whose contenders were measured. The value is the median of the ratios of all rounds."""
     found = []
     for figure in FIGURES:
         values = results.values(figure.scenario, figure.contender, figure.metric)
         if figure.against is not None:
             others = results.values(figure.scenario, figure.against, figure.metric)
-            # Ratios within a round: both were measured within seconds of each other.
+            # Ratios within a round, because both values were measured within seconds of each other.
             pairs = zip(values, others, strict=False)
             values = [other / own if figure.other_over_own else own / other for own, other in pairs]
         if values:

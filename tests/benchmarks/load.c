@@ -1,12 +1,12 @@
-/* The load generator: one epoll loop, prebuilt masked frames, so that the server is what limits the rate.
+/* The load generator: one epoll loop and prebuilt masked frames, so that the server limits the rate.
 
    load echo  PORT PATH CONNECTIONS IN_FLIGHT WARM_UP_S SECONDS PIDS PAYLOAD_FILE   closed loop
    load paced PORT PATH CONNECTIONS RATE      WARM_UP_S SECONDS PIDS PAYLOAD_FILE   open loop, RATE messages a second
    load churn PORT PATH PARALLEL    0         WARM_UP_S SECONDS PIDS PAYLOAD_FILE   connect, close, again
 
-   PIDS: the server's processes, separated by commas; their CPU clocks are read at both ends of the measured time.
+   PIDS: the processes of the server, separated by commas. Their CPU clocks are read at the start and the end.
    The payload is sent as TEXT. The server answers each message with one message, always of one length.
-   Prints one JSON object; anything unexpected is one line on stderr and exit code 1. */
+   Prints one JSON object. An error is one line on stderr and exit code 1. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,9 +30,9 @@ static const unsigned char MASK[4] = {0x37, 0xfa, 0x21, 0x3d};
 struct connection {
     int fd;
     int phase;             /* churn: 0 handshake, 1 closing */
-    long owed;             /* bytes of the endless stream of frames that are still to be written */
-    long position;         /* where in the prebuilt batch the next byte comes from */
-    long received;         /* bytes of a reply that is not yet whole */
+    long owed;             /* bytes of frames that must still be written */
+    long position;         /* offset of the next byte in the prebuilt batch */
+    long received;         /* bytes of an incomplete reply */
     int watching_out;
     double *due;           /* paced: when each message in flight should have been sent, a ring */
     unsigned int head, tail, capacity;
@@ -110,7 +110,7 @@ static int dial(void) {
 static void expect_upgrade(int fd) {
     int got = 0;
     for (;;) {
-        /* Byte by byte: a message that follows at once must stay in the socket. */
+        /* Byte by byte: a message right behind the response must stay in the socket. */
         int r = recv(fd, input + got, 1, 0);
         if (r <= 0) die("the server closed during the handshake");
         got += r;
@@ -133,7 +133,7 @@ static long frame_length(const unsigned char *bytes, long count) {
     return 10 + size;
 }
 
-/* Sends one message and waits for its answer, whose length all others must have. */
+/* Sends one message and waits for its answer. All other answers must have the same length. */
 static void learn_reply(int fd) {
     for (long sent = 0, w; sent < frame_bytes; sent += w)
         if ((w = send(fd, batch + sent, frame_bytes - sent, MSG_NOSIGNAL)) <= 0) die("send: %s", strerror(errno));
@@ -158,7 +158,7 @@ static void flush(struct connection *all, int i) {
     while (c->owed) {
         long chunk = batch_bytes - c->position;
         if (chunk > c->owed) chunk = c->owed;
-        /* Never blocking: a server that stops reading until its own output drains would wait for us for ever. */
+        /* Never block here: a server that stops reading until its output drains would wait forever. */
         long w = send(c->fd, batch + c->position, chunk, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (w < 0) {
             if (errno != EAGAIN) die("send: %s", strerror(errno));
@@ -171,7 +171,7 @@ static void flush(struct connection *all, int i) {
     if (c->watching_out) watch(all, i, 0);
 }
 
-/* Reads what is there; returns how many replies it completed. */
+/* Reads the available bytes; returns the number of completed replies. */
 static long take(struct connection *c) {
     long r = recv(c->fd, input, sizeof input, MSG_DONTWAIT);
     if (r < 0 && errno == EAGAIN) return 0;
@@ -248,7 +248,7 @@ static void run_paced(int count, double rate, double warm_up, double seconds) {
         for (; begin + sent / rate <= t; sent++) {
             struct connection *c = &all[sent % count];
             if (c->tail - c->head == c->capacity) die("the server does not keep up with %.0f messages a second", rate);
-            /* Latency counts from when the message was due, so that a stall also shows in those behind it. */
+            /* Latency counts from the time when the message was due, so that a stall also delays the messages behind it. */
             c->due[c->tail++ % c->capacity] = begin + sent / rate;
             c->owed += frame_bytes;
             flush(all, sent % count);

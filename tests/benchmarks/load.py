@@ -1,4 +1,4 @@
-"""The load: load.c, compiled when the benchmark starts, on a core of its own."""
+"""The load generator: load.c, compiled when the benchmark starts, on a separate core."""
 
 import json
 import os
@@ -12,20 +12,20 @@ from typing import Any
 from tests.benchmarks.server import ServerError
 
 _HERE = Path(__file__).parent
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 
 Sample = dict[str, float]
 
 
 class LoadError(Exception):
-    """The generator cannot do what it was asked for; one line."""
+    """The generator does not support this load. The message is one line."""
 
 
 class Load:
-    """Runs the generator."""
+    """Runs the load generator."""
 
     def __init__(self, folder: Path, core: int) -> None:
-        """Compile the generator into *folder*, and run it on *core*."""
+        """Compile the generator into *folder*. It runs on *core*."""
         self._folder = folder
         self._core = core
         self._binary: Path | None = folder / "load"
@@ -51,11 +51,11 @@ class Load:
         seconds: float,
         pids: Sequence[int],
     ) -> Sample:
-        """Run one load; see the head of load.c for the modes and what they print.
+        """Run one load. The head of load.c describes the modes and their output.
 
         Raises:
-            LoadError: There is no C compiler, and falconws bench has no such mode.
-            ServerError: The server did not keep its part.
+            LoadError: There is no C compiler, and falconws bench does not have this mode.
+            ServerError: The server did not answer as expected.
         """
         file = self._folder / "payload"
         file.write_bytes(payload)
@@ -79,7 +79,7 @@ class Load:
         seconds: float,
     ) -> Sample:
         if mode != "echo":
-            raise LoadError("needs a C compiler (cc)")
+            raise LoadError("a C compiler (cc) is needed")
         url = f"ws://127.0.0.1:{port}{path}"
         options = ["--connections", str(connections), "--in-flight", str(int(amount)), "--warm-up", str(warm_up_s)]
         message = ["--message", payload.decode(), "--seconds", str(seconds), "--json"]
@@ -102,12 +102,12 @@ class Load:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=seconds + _PATIENCE_S,
+                timeout=seconds + _TIMEOUT_S,
                 preexec_fn=lambda: os.sched_setaffinity(0, {self._core}),
             )
         except subprocess.TimeoutExpired as error:
-            raise ServerError(f"no end of the load within {seconds + _PATIENCE_S:.0f} s") from error
+            raise ServerError(f"the load did not end within {seconds + _TIMEOUT_S:.0f} s") from error
         if done.returncode:
             lines = done.stderr.strip().splitlines()
-            raise ServerError(lines[-1] if lines else f"the generator ended with code {done.returncode}")
+            raise ServerError(lines[-1] if lines else f"the generator exited with code {done.returncode}")
         return done.stdout

@@ -1,4 +1,4 @@
-"""The peers' packages, installed once into an environment of the benchmark's own, outside the checkout."""
+"""The packages of the peers, installed once into a separate environment outside of the checkout."""
 
 import hashlib
 import json
@@ -16,24 +16,24 @@ _INSTALL_S = 600.0
 
 @dataclass
 class Peers:
-    """Where the peers are, and which versions."""
+    """The paths and versions of the installed peers."""
 
     python: Path
     node: str
     node_folder: Path
     versions: dict[str, str] = field(default_factory=dict)
-    """Of every package that is installed; a contender whose package is missing is left out."""
+    """The version of every installed package. A contender whose package is missing is left out."""
     problems: dict[str, str] = field(default_factory=dict)
-    """Why a package could not be installed."""
+    """The reason why a package could not be installed, by package."""
 
     @property
     def bun(self) -> Path:
-        """Return the path of Bun's program, which the npm package carries."""
+        """Return the path of the Bun executable, which is part of the npm package."""
         return self.node_folder / "node_modules" / ".bin" / "bun"
 
 
 def default_folder() -> Path:
-    """Return a folder that is another one whenever what is to be installed changes."""
+    """Return a folder whose name depends on the packages to install."""
     wanted = (_HERE / "requirements-peers.txt").read_bytes() + (_HERE / "node" / "package.json").read_bytes()
     name = f"{sys.version_info.major}.{sys.version_info.minor}-{hashlib.sha256(wanted).hexdigest()[:12]}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -41,14 +41,14 @@ def default_folder() -> Path:
 
 
 def install(folder: Path) -> Peers:
-    """Return the peers in *folder*, installing what is not there yet."""
+    """Install the missing peers into *folder*, and return all peers."""
     peers = Peers(folder / "venv" / "bin" / "python", shutil.which("node") or "", folder / "node")
     if not peers.python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True, timeout=_INSTALL_S)
     marker = folder / "installed"
     if not marker.exists():
         for requirement in _requirements():
-            # One by one, so that a package without a wheel for this machine leaves out one contender only.
+            # One by one, so that a package without a wheel for this machine only affects one contender.
             problem = _run([str(peers.python), "-m", "pip", "install", "--quiet", requirement])
             if problem:
                 peers.problems[requirement.partition("==")[0]] = problem
@@ -112,9 +112,9 @@ def _output(command: list[str]) -> str:
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str | None:
-    """Run a command; return None, or the last line of what it said when it failed."""
+    """Run a command. Return None, or the last line of its output if it failed."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=_INSTALL_S)
     if done.returncode == 0:
         return None
     lines = (done.stderr or done.stdout).strip().splitlines()
-    return lines[-1] if lines else f"{command[0]} ended with code {done.returncode}"
+    return lines[-1] if lines else f"{command[0]} exited with code {done.returncode}"

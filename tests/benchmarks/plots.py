@@ -1,4 +1,4 @@
-"""Bar charts as SVG, written by hand: no dependency draws better than forty lines of markup. Pure."""
+"""Bar charts as SVG. Pure."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _OURS, _THEIRS, _INK, _FAINT = "#0b7285", "#adb5bd", "#212529", "#495057"
 
 @dataclass(frozen=True)
 class Bar:
-    """One contender: the values of its rounds."""
+    """One contender and the values of its rounds."""
 
     label: str
     values: Sequence[float]
@@ -24,11 +24,11 @@ class Bar:
 
 
 def bar_chart(title: str, subtitle: str, bars: Sequence[Bar]) -> str:
-    """Return horizontal bars, the shortest first: medians, with a line from the least to the greatest value."""
+    """Return horizontal bars of the medians, the shortest first. A line spans the values of all rounds."""
     ordered = sorted(bars, key=lambda bar: statistics.median(bar.values))
-    # One outlier of a round must not squeeze the bars; its line is cut at the edge.
+    # An outlier must not shorten all bars, so its line is cut off at the edge.
     longest = max((statistics.median(bar.values) for bar in ordered), default=1.0) * 1.15 or 1.0
-    room = _WIDTH - _LABEL_WIDTH - _VALUE_WIDTH
+    plot_width = _WIDTH - _LABEL_WIDTH - _VALUE_WIDTH
     height = _HEAD + len(ordered) * (_BAR + _GAP) + 14
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
@@ -41,9 +41,9 @@ def bar_chart(title: str, subtitle: str, bars: Sequence[Bar]) -> str:
         y = _HEAD + index * (_BAR + _GAP)
         middle = y + _BAR / 2
         median = statistics.median(bar.values)
-        end = _LABEL_WIDTH + median / longest * room
-        low = _LABEL_WIDTH + min(bar.values) / longest * room
-        high = min(_LABEL_WIDTH + max(bar.values) / longest * room, _LABEL_WIDTH + room)
+        end = _LABEL_WIDTH + median / longest * plot_width
+        low = _LABEL_WIDTH + min(bar.values) / longest * plot_width
+        high = min(_LABEL_WIDTH + max(bar.values) / longest * plot_width, _LABEL_WIDTH + plot_width)
         weight = ' font-weight="600"' if bar.ours else ""
         parts += [
             f'<text x="{_LABEL_WIDTH - 10}" y="{middle + 4.5:.1f}" text-anchor="end" fill="{_INK}"{weight}>'
@@ -57,7 +57,7 @@ def bar_chart(title: str, subtitle: str, bars: Sequence[Bar]) -> str:
 
 
 def shown(value: float) -> str:
-    """Return a value with three digits that count."""
+    """Return a value with three significant digits."""
     if value >= 1000:
         return f"{value:,.0f}"
     if value >= 100:

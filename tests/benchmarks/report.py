@@ -1,4 +1,4 @@
-"""The files of a run: results.md (tables), results.json (every sample), one SVG a scenario."""
+"""The files of a run: results.md (tables), results.json (every sample), and one SVG for each scenario."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def write(
     rounds: int,
     seconds: float,
 ) -> list[Path]:
-    """Write the files into *folder*, which is made, and return them."""
+    """Create *folder*, write the files into it, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     measured = [scenario for scenario in scenarios if results.samples.get(scenario.key)]
     files = []
@@ -66,7 +66,7 @@ def write(
 
 
 def machine() -> str:
-    """Return what the figures were measured on."""
+    """Return a description of this machine."""
     model = platform.processor() or platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -78,7 +78,7 @@ def machine() -> str:
 
 def _run_section(command: str, rounds: int, seconds: float, generator: str) -> str:
     return (
-        "# Results\n\nWritten by the benchmark; [performance](index.md) says how to read it.\n\n"
+        "# Results\n\nThe benchmark writes this page. [Performance](index.md) explains how to read it.\n\n"
         f"Measured on {datetime.now(UTC).date().isoformat()} with `{command}`: {rounds} rounds of {seconds:g} s, "
         f"servers on core {SERVER_CORE}, load ({generator}) on core {LOAD_CORE}.\n\n{machine()}.\n"
     )
@@ -96,7 +96,9 @@ def _figures_section(results: Results) -> str:
     if not rows:
         return ""
     head = "| falconws | target | median | rounds | reached |\n|---|---|---|---|---|\n"
-    return "## Targets\n\nRatios of server CPU (of latency, of memory) within each round.\n\n" + head + _lines(rows)
+    return (
+        "## Targets\n\nRatios of server CPU time (or latency, or memory) within each round.\n\n" + head + _lines(rows)
+    )
 
 
 def _scenario_section(scenario: Scenario, results: Results, contenders: Sequence[Contender]) -> str:
@@ -116,7 +118,7 @@ def _scenario_section(scenario: Scenario, results: Results, contenders: Sequence
 
 
 def _rates_section(scenarios: Sequence[Scenario], results: Results, contenders: Sequence[Contender]) -> str:
-    """What a wall clock saw, which other work on the machine disturbs more than CPU time."""
+    """Return the rates by the wall clock, which other processes disturb more than CPU time."""
     columns = [scenario for scenario in scenarios if scenario.mode in ("echo", "churn")]
     if not columns:
         return ""

@@ -1,4 +1,4 @@
-"""What is measured, and the order: rounds interleaved (A B C A B C), so that a drift of the machine hits all alike."""
+"""The scenarios, and their order: rounds are interleaved (A B C A B C), so that drift affects all alike."""
 
 import contextlib
 import json
@@ -20,12 +20,12 @@ _MEDIA = json.dumps({"type": "move", "player": "anna", "x": 12.5, "y": -3, "item
 
 @dataclass(frozen=True)
 class Scenario:
-    """One thing that is measured for each contender."""
+    """One workload, measured for each contender."""
 
     key: str
     title: str
     metric: str
-    """The key in a sample that the table shows."""
+    """The key of a sample that the table shows."""
     unit: str
     mode: str
     path: str = "/echo"
@@ -61,18 +61,18 @@ class Results:
     samples: dict[str, dict[str, list[Sample]]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     half_rate: float | None = None
-    """Messages a second of the scenario "latency"."""
+    """The messages a second of the scenario "latency"."""
 
     def add(self, scenario: str, contender: str, sample: Sample) -> None:
         self.samples.setdefault(scenario, {}).setdefault(contender, []).append(sample)
 
     def values(self, scenario: str, contender: str, metric: str) -> list[float]:
-        """Return what was measured in each round; empty when nothing was."""
+        """Return the value of each round, or an empty list if nothing was measured."""
         return [sample[metric] for sample in self.samples.get(scenario, {}).get(contender, [])]
 
 
 class Bench:
-    """Measures contenders."""
+    """Measures scenarios with contenders."""
 
     def __init__(self, peers: Peers, load: Load, *, rounds: int, seconds: float, say: Callable[[str], None]) -> None:
         self._peers = peers
@@ -83,7 +83,7 @@ class Bench:
         self.results = Results()
 
     def run(self, contenders: Sequence[Contender], scenarios: Sequence[Scenario]) -> Results:
-        """Measure every scenario for every contender that can be started."""
+        """Measure every scenario with every contender that can be started."""
         contenders = [contender for contender in contenders if self._is_installed(contender)]
         fresh = [scenario for scenario in scenarios if scenario.mode == "fresh"]
         loaded = [scenario for scenario in scenarios if scenario.mode != "fresh"]
@@ -131,7 +131,7 @@ class Bench:
         amount: float = scenario.in_flight
         if scenario.mode == "paced":
             if "falcon" not in servers:
-                self._leave_out(f"{scenario.title}: Falcon, which sets the rate, is not among the contenders")
+                self._leave_out(f"{scenario.title}: Falcon, which determines the rate, is not one of the contenders")
                 return
             with self._leaving_out(f"{scenario.title}: Falcon"):
                 amount = self._top_rate(servers["falcon"]) / 2

@@ -1,4 +1,4 @@
-"""One server process: started, pinned to a core, looked at through /proc, stopped. Linux only."""
+"""One server process: start it, pin it to a core, measure it through /proc, stop it. Linux only."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
 class ServerError(Exception):
-    """A server did not start, or broke the conversation off; one line."""
+    """A server did not start or has closed a connection. The message is one line."""
 
 
 class Server:
@@ -28,15 +28,15 @@ class Server:
     def __init__(self, process: subprocess.Popen[bytes], port: int, start_up_s: float) -> None:
         self.port = port
         self.start_up_s = start_up_s
-        """From the start of the process to the answer to a first WebSocket handshake. Seconds."""
+        """The time from the start of the process to the response to the first WebSocket handshake, in seconds."""
         self._process = process
 
     def pids(self) -> list[int]:
-        """Return the server's processes, workers included."""
+        """Return the process ids of the server and its workers."""
         return _family(self._process.pid)
 
     def resident_kb(self) -> int:
-        """Return the resident memory of all its processes. kB."""
+        """Return the resident memory of all processes, in kB."""
         total = 0
         for pid in self.pids():
             status = Path(f"/proc/{pid}/status").read_text()
@@ -44,7 +44,7 @@ class Server:
         return total
 
     def idle_kb(self, count: int, warm_up: int = 50) -> float:
-        """Return the memory that each of *count* idle connections costs, after *warm_up* others. kB."""
+        """Return the memory of each of *count* idle connections, after *warm_up* others, in kB."""
         with contextlib.ExitStack() as stack:
             for _ in range(warm_up):
                 last = stack.enter_context(self._connect())
@@ -52,7 +52,7 @@ class Server:
             before = self.resident_kb()
             for _ in range(count):
                 last = stack.enter_context(self._connect())
-            # Its answer says that the server has dealt with all that came before.
+            # The response shows that the server has processed all earlier connections.
             _exchange(last)
             return (self.resident_kb() - before) / count
 
@@ -62,10 +62,10 @@ class Server:
 
 @contextlib.contextmanager
 def running(command: list[str], port: int, core: int) -> Iterator[Server]:
-    """Run *command*, which serves *port*, on *core*.
+    """Run *command*, which serves on *port*, on *core*.
 
     Raises:
-        ServerError: It does not answer a handshake within START_S.
+        ServerError: The server does not answer a handshake within START_S.
     """
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
@@ -76,7 +76,7 @@ def running(command: list[str], port: int, core: int) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is the benchmark's: it stops the servers itself.
+            # Ctrl+C goes to the benchmark only, which stops the servers itself.
             start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         )
@@ -92,7 +92,7 @@ def connect(port: int) -> socket.socket:
 
     Raises:
         ServerError: The handshake was refused.
-        OSError: Nobody listens.
+        OSError: The port is closed.
     """
     sock = socket.create_connection(("127.0.0.1", port), timeout=START_S)
     try:
@@ -105,7 +105,7 @@ def connect(port: int) -> socket.socket:
         while b"\r\n\r\n" not in head:
             received = sock.recv(4096)
             if not received:
-                raise ServerError("the server closed during the handshake")
+                raise ServerError("the server closed the connection during the handshake")
             head += received
         if b" 101 " not in head.split(b"\r\n")[0]:
             raise ServerError(f"handshake refused: {head.split(bytes([13]))[0].decode('latin-1')}")
@@ -118,7 +118,7 @@ def connect(port: int) -> socket.socket:
 def _exchange(sock: socket.socket) -> None:
     sock.sendall(b"\x81\x81\x00\x00\x00\x00x")
     if not sock.recv(64):
-        raise ServerError("the server closed instead of answering")
+        raise ServerError("the server closed the connection instead of answering")
 
 
 def _await_handshake(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
@@ -140,7 +140,7 @@ def _await_handshake(process: subprocess.Popen[bytes], port: int, log: IO[bytes]
 def _family(pid: int) -> list[int]:
     found = [pid]
     for thread in os.listdir(f"/proc/{pid}/task"):
-        # A thread may end between the two looks; nobody's parent does.
+        # A thread can end between the two reads. A parent process cannot.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split():
                 found += _family(int(child))
@@ -148,7 +148,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # The group: a server's own workers must not outlive it. Not by SIGTERM first: nobody waits for a drain here.
+    # Kill the process group, so that no worker outlives the server. SIGKILL, because there is no need to drain.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(_STOP_S)

@@ -1,4 +1,4 @@
-"""The benchmark of fan-out works: one tiny round of each part, its page, its data. What is measured is not judged."""
+"""The fan-out benchmark works: one tiny round of each part, its page, its data. No test asserts a time."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ needs_two_cores = pytest.mark.skipif(
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    # The interpreter that runs the tests has what falconws and Falcon need.
+    # The interpreter of the tests has the packages of falconws and Falcon.
     return Bench(compile_load(tmp_path), Peers(Path(sys.executable), "", tmp_path), rounds=1, seconds=0.2)
 
 
@@ -70,7 +70,9 @@ def test_a_tiny_round_of_two_workers_counts_the_subscribers_of_each_and_the_brok
 
 
 @needs_two_cores
-def test_a_server_that_does_not_start_is_left_out_and_said(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_does_not_start_is_left_out_with_a_message(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench.measure([Case({"subscribers": 5}, falconws_over("nowhere://"), 5)]) == []
     assert "left out: subscribers: 5: " in capsys.readouterr().err
 
@@ -98,14 +100,14 @@ def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path
 
 
 @pytest.mark.parametrize(("own", "verdict"), [(5.0, "0.50 | 0.50 |"), (5.2, "0.52 | 0.50: missed |")])
-def test_a_target_that_is_missed_is_said(own: float, verdict: str) -> None:
+def test_a_missed_target_is_marked(own: float, verdict: str) -> None:
     what: dict[str, str | int] = {"subscribers": 500, "in_flight": 1}
     rows = [Row({**what, "server": key}, [{"cpu_us": value}]) for key, value in (("falconws", own), ("falcon", 10.0))]
     assert verdict in section("load", part(*rows))
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(700, "700 | 0.70 | 0.70 |"), (690, "690 | 0.69 | 0.70: missed |")])
-def test_a_broker_that_is_too_slow_is_said(rate: int, verdict: str) -> None:
+def test_a_broker_that_is_too_slow_is_marked(rate: int, verdict: str) -> None:
     what: dict[str, str | int] = {"subscribers": 500, "in_flight": 16, "publishers": 16}
     rows = [
         Row({**what, "broker": key}, [{"cpu_us": 1.0, "rate": value}])
@@ -137,7 +139,7 @@ def test_a_part_that_is_measured_again_leaves_the_others_as_they_are(
     [
         (["--only", "worker"], "invalid choice: 'worker'"),
         (["--rounds", "0"], "--rounds must be 1 or more"),
-        (["--workers", "0"], "what is counted must be 1 or more"),
+        (["--workers", "0"], "all numbers must be 1 or more"),
     ],
 )
 def test_bad_options_are_one_clear_line(words: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:

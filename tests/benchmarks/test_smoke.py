@@ -1,4 +1,4 @@
-"""The benchmark itself works: one tiny round, its files, its figures. What is measured is not judged here."""
+"""The benchmark itself works: one tiny round, its files, its figures. No test asserts a time."""
 
 import json
 import os
@@ -27,11 +27,11 @@ needs_two_cores = pytest.mark.skipif(
 
 @needs_two_cores
 def test_a_tiny_round_of_two_contenders_writes_its_files(tmp_path: Path) -> None:
-    # The interpreter that runs the tests has what these two need.
+    # The interpreter of the tests has the packages of these two.
     peers = Peers(Path(sys.executable), "", tmp_path, {"falconws": "0", "falcon": "0", "uvicorn": "0", "picows": "0"})
     contenders = [contender for contender in CONTENDERS if contender.key in ("falconws", "falcon", "node")]
-    said: list[str] = []
-    bench = Bench(peers, Load(tmp_path, 1), rounds=1, seconds=0.5, say=said.append)
+    lines: list[str] = []
+    bench = Bench(peers, Load(tmp_path, 1), rounds=1, seconds=0.5, say=lines.append)
     scenarios = [scenario for scenario in SCENARIOS if scenario.key in ("echo-32-16", "media", "connections", "memory")]
     results = bench.run(contenders, scenarios)
     assert results.left_out == ["Node ws: ws is not installed"]
@@ -102,9 +102,9 @@ def test_a_plot_draws_medians_in_order() -> None:
     assert widths[1] / widths[0] == pytest.approx(statistics.median([30, 10, 20]) / 5, rel=0.01)
 
 
-def test_a_name_that_nobody_has_is_refused() -> None:
+def test_an_unknown_name_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks", "--only", "nobody"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "no contender or scenario is called nobody" in done.stderr
+    assert "there is no contender or scenario nobody" in done.stderr

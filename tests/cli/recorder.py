@@ -12,7 +12,7 @@ def tree(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def without_memory(root: Path) -> dict[str, bytes]:
+def without_record(root: Path) -> dict[str, bytes]:
     """The content of each file of a project, without what it remembers of its making."""
     return {path: data for path, data in tree(root).items() if not path.startswith(".falconws/")}
 

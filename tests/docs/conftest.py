@@ -1,4 +1,4 @@
-"""Where the documentation is, and how a snippet of it is imported."""
+"""The fixture that imports a snippet of the documentation."""
 
 import importlib.util
 import uuid
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def snippet() -> Callable[[str], ModuleType]:
-    """Return a function that imports docs/snippets/NAME.py afresh."""
+    """Return a function that imports a new copy of docs/snippets/NAME.py."""
 
     def load(name: str) -> ModuleType:
         path = ROOT / "docs" / "snippets" / f"{name}.py"

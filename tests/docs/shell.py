@@ -1,7 +1,7 @@
-"""Plays the sessions of the documentation: runs each command, and compares what it prints with what the page shows.
+"""Play the sessions of the documentation: run each command, and compare its output with the page.
 
-A session is a transcript: lines that begin with "$ " are commands, the others their output, in which "..." stands for
-anything. Servers get a free port; in what is compared it is 8000 again.
+A session is a transcript. Lines that begin with "$ " are commands, and the other lines are their output, in which "..."
+matches anything. Servers use a free port; the comparison replaces it with 8000.
 """
 
 import doctest
@@ -22,17 +22,17 @@ from tests.ports import free_port, usual_port_to_oneself
 SECONDS = 120.0
 SESSIONS = Path(__file__).parents[2] / "docs" / "sessions"
 _PYTHON = re.compile(r"^(  )\S+/python\S*( -c )")
-"""The line to paste that `falconws new --serve` prints; it names this machine's Python."""
+"""The line to paste that `falconws new --serve` prints; it contains the path of this Python."""
 _PORT = re.compile(r"http://[\d.]+:(\d+)")
 
 
 def session(name: str) -> str:
-    """Return the transcript that the pages show under this name."""
+    """Return the transcript of this name."""
     return (SESSIONS / f"{name}.console").read_text()
 
 
 def read_session(text: str) -> list[tuple[str, str]]:
-    """Return the commands of a transcript, each with the output it shows."""
+    """Return the commands of a transcript, each with its output."""
     steps: list[tuple[str, str]] = []
     for line in text.splitlines():
         if line.startswith("$ "):
@@ -44,15 +44,15 @@ def read_session(text: str) -> list[tuple[str, str]]:
 
 
 def assert_shows(want: str, got: str, command: str) -> None:
-    """Fail, showing both, when *got* is not what the page shows."""
+    """Raise an AssertionError with both texts if *got* differs from the page."""
     checker = doctest.OutputChecker()
-    # The empty lines of a transcript are lines; doctest would end the example there.
+    # By default, doctest ends an example at an empty line.
     if not checker.check_output(want, got, doctest.ELLIPSIS | doctest.DONT_ACCEPT_BLANKLINE):
         raise AssertionError(f"$ {command}\nThe page shows:\n{want}\nIt prints:\n{got}")
 
 
 class Shell:
-    """A reader's terminal: one folder, one environment, servers on ports of their own."""
+    """The terminal of a reader: one folder, one environment, and servers on free ports."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,7 +68,7 @@ class Shell:
             assert_shows(want, self.run(command), command)
 
     def run(self, command: str) -> str:
-        """Return what *command* prints; `cd` and `$?` work as in a terminal."""
+        """Run *command* and return its output. `cd` and `$?` work as in a terminal."""
         state = self.folder / ".cwd"
         script = f"(exit {self._status})\n{self._on_port(command)}\nstatus=$?; pwd > {state}; exit $status"
         done = subprocess.run(
@@ -88,16 +88,16 @@ class Shell:
 
     @contextmanager
     def serving(self, text: str) -> Iterator[subprocess.Popen[str]]:
-        """Run the transcript's one command, a server, for the length of the block; it must end with exit code 0."""
+        """Run the server of the transcript for the duration of the block. It must exit with code 0."""
         [(command, want)] = read_session(text)
-        # `falconws new --serve` chooses a free port by itself.
+        # `falconws new --serve` chooses a free port itself.
         anywhere = re.sub(r"falconws serve\b", "falconws serve --port 0", command)
         with usual_port_to_oneself() if "--serve" in command else nullcontext():
             yield from self._serving(command, anywhere, want)
 
     def _serving(self, command: str, anywhere: str, want: str) -> Iterator[subprocess.Popen[str]]:
         server = subprocess.Popen(
-            # In place of the shell, which would not pass a signal on.
+            # `exec`, because the shell would not forward a signal.
             ["bash", "-c", f"exec env {anywhere}"],
             cwd=self._cwd,
             env=self._environ,
@@ -125,7 +125,7 @@ class Shell:
                 reader.join()
                 assert server.stdout is not None
                 server.stdout.close()
-        assert code == 0, f"$ {command}\nended with exit code {code} after SIGTERM"
+        assert code == 0, f"$ {command}\nexited with code {code} after SIGTERM"
 
     def _read_until(self, lines: "queue.Queue[str | None]", last: str, command: str) -> str:
         got: list[str] = []
@@ -140,19 +140,19 @@ class Shell:
             if found := _PORT.search(line):
                 self.port = found[1]
             line = _PYTHON.sub(r"\1/home/ada/falconws/.venv/bin/python\2", line.replace(f":{self.port}", ":8000"))
-            # The one line that a session may show or not: whether 8000 was free.
+            # This line depends on whether port 8000 is free, so sessions do not show it.
             if not line.startswith("Port 8000 is taken"):
                 got.append(line)
             if end.fullmatch(line.strip()):
                 return "".join(got)
 
     def play_by_hand(self, text: str) -> None:
-        """Run the transcript's one command in a terminal: type what stands behind each ` > `, and leave with Ctrl+D."""
+        """Run the command of the transcript in a terminal: type the text after each ` > `, and end with Ctrl+D."""
         [(command, want)] = read_session(text)
         environ = {**self._environ, "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder / ".config")}
         words = ["bash", "-c", f"exec {self._on_port(command)}"]
         with terminal(words, cwd=self._cwd, environ=environ) as screen:
-            # The last line of the screen is the program's toolbar.
+            # The last line of the screen is the toolbar of the program.
             screen.until("line to type on", lambda lines: lines and "Ctrl+D leaves" in lines[-1] and len(lines) > 2)
             for line in want.splitlines():
                 _, sent, typed = line.partition(" > ")
@@ -167,7 +167,7 @@ class Shell:
         assert_shows(want, got.replace(f":{self.port}/", ":8000/"), command)
 
     def _on_port(self, command: str) -> str:
-        """Return *command* for the server that runs, or for a port that is free."""
+        """Return *command* with the port of the running server, or with a free port."""
         command = command.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}")
         command = re.sub(r"falconws connect /", f"falconws connect --port {self.port} /", command)
         return re.sub(r"falconws doctor\b", f"falconws doctor --port {free_port()}", command)

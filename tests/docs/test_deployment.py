@@ -1,4 +1,4 @@
-"""The files that the deployment pages tell readers to copy work with the programs they are for."""
+"""The configuration files of the deployment pages work with their programs."""
 
 import asyncio
 import getpass
@@ -36,7 +36,7 @@ def shell(tmp_path: Path) -> Shell:
 
 @contextmanager
 def nginx(folder: Path, backend_port: str) -> Iterator[int]:
-    """Run nginx with the page's configuration on a free port, and yield it."""
+    """Run nginx with the configuration of the page on a free port, and yield the port."""
     authority = trustme.CA()
     certificate = authority.issue_cert("demo.example.com")
     certificate.private_key_pem.write_to_path(folder / "privkey.pem")
@@ -75,9 +75,9 @@ def nginx(folder: Path, backend_port: str) -> Iterator[int]:
 
 
 async def echoed_through(folder: Path, port: int, origin: str) -> str | bytes:
-    """Say hello to /echo as a browser would that finds demo.example.com on *port*, and return the answer."""
+    """Send a message to /echo of demo.example.com on *port*, as a browser does, and return the answer."""
     async with asyncio.timeout(60):
-        # Not websockets.sync, whose two threads may trip over each other in the TLS library.
+        # Not websockets.sync, whose two threads can conflict in the TLS library.
         async with connect(
             "wss://demo.example.com/echo",
             sock=socket.create_connection(("127.0.0.1", port)),
@@ -89,7 +89,7 @@ async def echoed_through(folder: Path, port: int, origin: str) -> str | bytes:
 
 
 @needs_nginx
-def test_behind_nginx_a_page_of_the_same_origin_is_let_in_and_others_are_not(shell: Shell, tmp_path: Path) -> None:
+def test_behind_nginx_only_pages_of_the_same_origin_connect(shell: Shell, tmp_path: Path) -> None:
     with shell.serving(f"$ falconws serve\n...\n{SERVE}\n"), nginx(tmp_path, shell.port) as port:
         assert asyncio.run(echoed_through(tmp_path, port, "https://demo.example.com")) == "hello"
         for elsewhere in ("http://demo.example.com", "https://example.com"):
@@ -101,7 +101,7 @@ def test_behind_nginx_a_page_of_the_same_origin_is_let_in_and_others_are_not(she
 @needs_systemd
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = (DEPLOY / "demo.service").read_text()
-    # The program and the user of the page are not on this machine.
+    # The program and the user of the page do not exist on this machine.
     program = shutil.which("true")
     assert program is not None
     unit = unit.replace("/srv/demo/.venv/bin/falconws", program).replace("User=demo", f"User={getpass.getuser()}")
@@ -110,18 +110,18 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(path)], capture_output=True, text=True, timeout=60, check=False
     )
-    complaints = [line for line in (done.stdout + done.stderr).splitlines() if "demo.service" in line]
-    assert complaints == []
+    problems = [line for line in (done.stdout + done.stderr).splitlines() if "demo.service" in line]
+    assert problems == []
 
 
-def test_the_command_of_the_unit_serves(shell: Shell) -> None:
+def test_the_command_of_the_unit_starts_a_server(shell: Shell) -> None:
     unit = (DEPLOY / "demo.service").read_text()
     command = re.search(r"^ExecStart=\S+/bin/(falconws serve .*)$", unit, re.MULTILINE)
     assert command is not None
     with shell.serving(f"$ {command[1].replace('--port 8000', '')}\n...\n...2 workers are ready\n"):
-        assert says_ready(shell)
+        assert is_ready(shell)
 
 
-def says_ready(shell: Shell) -> bool:
+def is_ready(shell: Shell) -> bool:
     check = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8000/readyz').read())"
     return shell.run(f'python -c "{check}"') == "b'ready\\n'\n"

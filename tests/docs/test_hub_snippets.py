@@ -1,4 +1,4 @@
-"""What the pages about the hub say holds when their snippets run."""
+"""The snippets of the pages about the hub work as the pages tell."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Load = Callable[[str], ModuleType]
 SECONDS = 20.0
 
 
-async def test_a_room_tells_everybody_and_those_who_come_back(snippet: Load) -> None:
+async def test_a_room_broadcasts_and_a_client_resumes(snippet: Load) -> None:
     module = snippet("fan_out")
     async with Client(module.app) as client:
         assert (await client.simulate_get("/ready")).status_code == 200
@@ -51,7 +51,7 @@ LONG = quote("ä" * 128)
         ("scale_out", f"/rooms/{LONG}"),
     ],
 )
-async def test_what_a_client_makes_up_is_refused_before_it_is_connected(snippet: Load, name: str, path: str) -> None:
+async def test_invalid_arguments_of_a_client_are_refused_in_the_handshake(snippet: Load, name: str, path: str) -> None:
     async with Client(snippet(name).app) as client:
         with pytest.raises(HandshakeDenied) as denied:
             async with client.websocket(path):
@@ -59,7 +59,7 @@ async def test_what_a_client_makes_up_is_refused_before_it_is_connected(snippet:
         assert denied.value.status == 400
 
 
-async def test_http_refuses_what_is_no_room_and_what_any_page_may_post(snippet: Load) -> None:
+async def test_http_refuses_invalid_rooms_and_bodies_that_any_page_can_post(snippet: Load) -> None:
     async with Client(snippet("fan_out").app) as client:
         assert (await client.simulate_get(f"/rooms/{LONG}")).status_code == 400
         assert (await client.simulate_post(f"/rooms/{LONG}", json=[1])).status_code == 400
@@ -68,7 +68,7 @@ async def test_http_refuses_what_is_no_room_and_what_any_page_may_post(snippet: 
         assert (await client.simulate_post(f"/rooms/{LONG}", json=[1])).status_code == 400
 
 
-async def test_what_other_programs_publish_is_encoded_too(snippet: Load) -> None:
+async def test_messages_of_other_programs_are_encoded_too(snippet: Load) -> None:
     module = snippet("fan_out")
     async with Client(module.app) as client, client.websocket("/rooms/42") as ws:
         await ws.receive_media()

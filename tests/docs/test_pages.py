@@ -1,13 +1,13 @@
-"""The pages say what the source says, and lead somewhere."""
+"""The pages agree with the source, and their links work."""
 
-import importlib.util
 import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
 
+import click
 import pytest
 
 import falconws
@@ -15,19 +15,12 @@ import falconws.hub
 import falconws.server
 import falconws.testing
 from falconws_cli.errors import ExitCode
+from falconws_cli.main import cli
+from tests.docs import tables
+from tests.docs.blocks import filled, page_paths
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-
-
-@pytest.fixture(scope="module")
-def from_source() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("from_source", DOCS / "extensions" / "from_source.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_reference_documents_exactly_what_is_public() -> None:
@@ -41,32 +34,81 @@ def test_the_reference_documents_exactly_what_is_public() -> None:
 
 def test_the_reference_of_the_hub_documents_exactly_what_is_public() -> None:
     page = (DOCS / "reference" / "hub.md").read_text()
-    # What most applications need is documented as a member of the package.
+    # The names that most applications need are documented as members of the package.
     documented = set(re.findall(r"\.\. \w+:: falconws\.(?:hub\.)?(\w+)\b(?!\.)", page))
     assert documented == set(falconws.hub.__all__)
 
 
-def test_every_settings_class_is_in_a_table_and_in_the_reference(from_source: ModuleType) -> None:
+def test_every_settings_class_is_in_the_reference() -> None:
     reference = (DOCS / "reference" / "server.md").read_text()
-    guide = (DOCS / "howto" / "tune.md").read_text()
     settings = {name for name in falconws.server.__all__ if name.endswith("Settings")}
     assert {name for name in settings if f".. autoclass:: falconws.server.{name}" in reference} == settings
-    assert set(from_source.SETTINGS) == settings - {"DeflateSettings"}
-    assert all(f"```{{settings}} {name}" in guide for name in from_source.SETTINGS if name != "TlsSettings")
 
 
-def test_each_setting_has_its_default_and_what_it_does(from_source: ModuleType) -> None:
-    rows = {row[0]: row for kind in from_source.SETTINGS.values() for row in from_source.settings_of(kind)}
-    assert all(text for *_, text in rows.values())
-    assert rows["max_message_bytes"][1:3] == ("--ws-max-size", "1,048,576")
-    assert "bytes" in rows["max_message_bytes"][3].lower()
-    assert rows["limit_connections"][1:3] == ("--limit-connections", "none")
+@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(DOCS).as_posix())
+def test_the_blocks_of_a_page_equal_their_sources(page: Path) -> None:
+    text = page.read_text()
+    assert filled(text) == text, "run python -m tests.docs.blocks"
 
 
-def test_every_exit_code_is_in_the_table(from_source: ModuleType) -> None:
-    rows = from_source.exit_codes()
-    assert [code for code, _, _ in rows] == [code.value for code in ExitCode]
-    assert all(meaning.endswith(".") for _, _, meaning in rows)
+def test_every_comment_that_names_a_source_has_its_block() -> None:
+    for page in page_paths():
+        text = page.read_text()
+        found = re.findall(r"<!-- source: .* -->\n\n```+[a-z]+\n", text)
+        assert len(found) == text.count("<!-- source:"), page
+        assert text.count("<!-- table:") == text.count("<!-- end -->"), page
+
+
+@pytest.mark.parametrize("folder", ["tutorial", "howto", "explanation", "reference"])
+def test_an_index_links_to_every_page_of_its_folder(folder: str) -> None:
+    index = (DOCS / folder / "index.md").read_text()
+    names = {path.name for path in (DOCS / folder).glob("*.md")} - {"index.md"}
+    assert set(re.findall(r"\]\((\S+?\.md)\)", index)) == names
+
+
+def test_pages_contain_their_code() -> None:
+    assert [page for page in page_paths() if "{literalinclude}" in page.read_text()] == []
+
+
+def test_the_table_of_limits_has_defaults_and_effects() -> None:
+    rows = {row.split(" | ")[0]: row.split(" | ") for row in tables.limits()[2:]}
+    assert rows["| `max_message_bytes`"][1:3] == ["`ConnectionSettings`, `--ws-max-size`", "1,048,576"]
+    assert "1009" in rows["| `max_message_bytes`"][3]
+    assert rows["| `limit_connections`"][1:3] == ["`AdmissionSettings`, `--limit-connections`", "none"]
+    assert rows["| `disconnect_grace_s`"][1:3] == ["`app.ws_options`", "10"]
+    assert all(len(row) == 4 and row[3].strip("| ").endswith(".") for row in rows.values())
+
+
+def test_every_limit_is_in_the_table() -> None:
+    rows = "\n".join(tables.limits())
+    for name in tables.settings_classes():
+        for field in fields(getattr(falconws.server, name)):
+            assert f"| `{field.name}` | `{name}`" in rows
+
+
+def test_the_options_of_the_security_page_exist_and_have_the_defaults_it_names() -> None:
+    page = (DOCS / "howto" / "security.md").read_text()
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
+    parameters = [parameter for command in commands if command is not None for parameter in command.params]
+    known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert set(re.findall(r"(--[a-z][a-z-]+)", page)) <= known
+    defaults = {row.split(" | ")[0].strip("| `"): row.split(" | ")[2] for row in tables.limits()[2:]}
+    options = {row.split(" | ")[1].rpartition("`, `")[2].strip("`"): row.split(" | ")[2] for row in tables.limits()[2:]}
+    named = re.findall(r"`(?:ws_options\.)?(--[a-z-]+|[a-z_]+_s|max_\w+)` \((1 MiB|[\d,]+|none)", page)
+    assert len(named) > 10
+    for name, value in named:
+        assert (options | defaults)[name] == {"1 MiB": "1,048,576"}.get(value, value), name
+    history = falconws.HistoryLimits()
+    assert f"`HistoryLimits` ({history.messages} messages, {history.age_s:.0f} s)" in page
+    assert f"`Hub(timeout_s=)` ({defaults['timeout_s']} s)" in page
+    assert f"`Policy.disconnect` ({defaults['max_lag_s']} s of lag)" in page
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    rows = tables.exit_codes()[2:]
+    assert [row.split(" | ")[0] for row in rows] == [f"| `{code.value}`" for code in ExitCode]
+    assert all(row.endswith(". |") for row in rows)
 
 
 def test_every_key_of_the_preview_is_explained(tmp_path: Path) -> None:
@@ -76,14 +118,14 @@ def test_every_key_of_the_preview_is_explained(tmp_path: Path) -> None:
     assert list(json.loads(done.stdout)) == explained
 
 
-def test_the_differences_are_those_of_the_contract_suite(from_source: ModuleType) -> None:
-    differences = from_source.read_differences()
-    assert "http_error_before_accept" in differences
-    assert all(sentence.endswith(".") for sentence in differences.values())
+def test_the_differences_are_those_of_the_contract_suite() -> None:
+    sentences = tables.differences()
+    assert len(sentences) > 10
+    assert all(sentence.startswith("- ") and sentence.endswith(".") for sentence in sentences)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_links_to_files_lead_somewhere(name: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
+def test_links_to_files_exist(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text())
     assert [link for link in links if not (ROOT / link).exists()] == []
 
@@ -92,7 +134,7 @@ def test_every_snippet_is_shown_on_a_page() -> None:
     pages = "".join(path.read_text() for path in DOCS.rglob("*.md"))
     for path in (DOCS / "snippets").rglob("*.py"):
         name = path.relative_to(DOCS / "snippets").as_posix()
-        # What the example tests are about, and what the migrated app was before, is told in words.
+        # These two files are described in words.
         if name not in ("testing/service.py", "falcon_app.py"):
             assert f"snippets/{name}" in pages, f"no page shows {name}"
 

@@ -1,4 +1,4 @@
-"""What the page on scaling out shows, on a real broker."""
+"""The snippets of the page on scaling out work with a real broker."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ async def test_two_processes_are_one_hub_and_clients_resume(
             assert await ws.receive_media() == {"text": "missed"}
 
 
-async def test_a_loop_begins_when_its_broker_has_come(
+async def test_a_loop_starts_when_its_broker_is_available(
     snippet: Callable[[str], ModuleType], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     late = Valkey(tmp_path / "late")

@@ -1,4 +1,4 @@
-"""The sessions that the pages show happen like that."""
+"""The sessions of the pages work as shown."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.docs.shell import SESSIONS, Shell, assert_shows, read_session, sessio
 
 ROOT = Path(__file__).parents[2]
 
-# pytest's default of two minutes is for tests, not for sessions in which projects run theirs.
+# Sessions run the tests of projects, which can take longer than the default of two minutes.
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -52,7 +52,7 @@ def test_the_tutorial(tmp_path: Path) -> None:
 
 
 def unedited(text: str) -> str:
-    """Take back the three edits that the tutorial tells."""
+    """Revert the edits of the tutorial."""
     for after, before in {
         "import os\n": "",
         '"load": os.getloadavg()[0]': "",
@@ -73,7 +73,7 @@ def test_growing_a_project(tmp_path: Path) -> None:
     shell.play(session("add-media"))
 
 
-def test_talking_to_a_server_and_looking_into_an_app(tmp_path: Path) -> None:
+def test_connecting_to_a_server_and_inspecting_an_app(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("misspelled"))
     shell.play(session("new"))
@@ -86,7 +86,7 @@ def test_talking_to_a_server_and_looking_into_an_app(tmp_path: Path) -> None:
     shell.play(session("doctor"))
 
 
-def test_talking_in_a_room(tmp_path: Path) -> None:
+def test_sending_messages_to_a_room(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))
     shell.play(session("add-room"))
@@ -94,7 +94,7 @@ def test_talking_in_a_room(tmp_path: Path) -> None:
         shell.play(session("talk"))
 
 
-def test_choosing_what_a_project_starts_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_choosing_what_a_project_contains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tmp_path / "settings"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(settings))
@@ -108,7 +108,7 @@ def test_choosing_what_a_project_starts_with(tmp_path: Path, monkeypatch: pytest
 
 
 def play_interview(folder: Path, text: str) -> None:
-    """Run the transcript's one command in a terminal, and give the answers behind its questions."""
+    """Run the command of the transcript in a terminal, and type the answers to its questions."""
     [(command, want)] = read_session(text)
     words = [sys.executable, "-m", "falconws_cli", *command.split()[1:]]
     with terminal(words, cwd=folder, environ=os.environ, rows=60) as screen:
@@ -121,7 +121,7 @@ def play_interview(folder: Path, text: str) -> None:
     assert_shows(want.replace("\n\n", "\n"), got, command)
 
 
-def test_clients_are_told_before_the_server_goes(tmp_path: Path) -> None:
+def test_clients_are_notified_before_the_server_stops(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs" / "snippets" / "going_away.py", tmp_path)
     shell = Shell(tmp_path)
     started = "INFO:     Application startup complete."
@@ -135,26 +135,26 @@ def test_clients_are_told_before_the_server_goes(tmp_path: Path) -> None:
         for ws in clients:
             ws.close()
         server.wait(60)
-    # The first to be closed may be closed before its responder knows.
+    # The first connection can be closed before its responder notices.
     assert last_words.count({"restarting": True}) >= 2
     assert [word for word in last_words if word not in ({"restarting": True}, 1012)] == []
 
 
 def last_word(ws: ClientConnection) -> object:
-    """Return what the server says next, or the code that it closes with."""
+    """Return the next message of the server, or its close code."""
     try:
         return json.loads(ws.recv(timeout=60))
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else None
 
 
-def test_upgrading_to_a_template_of_one_s_own(tmp_path: Path) -> None:
+def test_upgrading_to_a_custom_template(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))
     shell.play(session("upgrade"))
 
 
-def test_seeing_first_and_taking_back(tmp_path: Path) -> None:
+def test_previewing_and_undoing(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))
     shell.play(session("preview"))
@@ -166,13 +166,13 @@ def test_seeing_first_and_taking_back(tmp_path: Path) -> None:
     shell.play(session("destroy"))
 
 
-def test_a_name_that_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_name_is_refused(tmp_path: Path) -> None:
     Shell(tmp_path).play(session("refused"))
     assert not any(path.is_dir() for path in tmp_path.iterdir())
 
 
 def test_own_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The reader has no templates of their own yet.
+    # The reader has no custom templates yet.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     shell = Shell(tmp_path)
     shell.play(session("new"))
@@ -200,7 +200,7 @@ def test_every_session_is_played_and_shown() -> None:
     assert names == played == shown
 
 
-def test_a_transcript_that_lies_is_noticed(tmp_path: Path) -> None:
+def test_a_wrong_transcript_fails(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="It prints:\nhello"):
         Shell(tmp_path).play("$ echo hello\ngoodbye\n")
     with pytest.raises(AssertionError, match="goodbye"):

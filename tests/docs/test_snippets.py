@@ -1,4 +1,4 @@
-"""What the pages say about a snippet holds when it runs."""
+"""The snippets work as the pages tell."""
 
 import asyncio
 import difflib
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import cbor2
 import pytest
@@ -22,7 +22,7 @@ SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
 
 
 def test_the_types_hold_in_a_strict_project(tmp_path: Path) -> None:
-    # The extension's is no code of an application, but what a framework does.
+    # The snippet of the extension is untyped code of a framework, not of an application.
     paths = [path for path in sorted(SNIPPETS.rglob("*.py")) if path.name != "extension_fan_out.py"]
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), *map(str, paths)]
     checked = subprocess.run(command, cwd=SNIPPETS.parents[1], capture_output=True, text=True, check=False)
@@ -51,7 +51,7 @@ class TestRejectAClient:
         assert denial.headers["www-authenticate"] == "Bearer"
         assert denial.media == {"title": "401 Unauthorized", "description": "A token is needed."}
 
-    async def test_deny_says_all_of_it(self, snippet: Load) -> None:
+    async def test_deny_sends_status_headers_and_media(self, snippet: Load) -> None:
         async with Client(snippet("reject_a_client").app) as client:
             denial = await denied(client, "/deny")
         assert (denial.status, denial.headers["retry-after"]) == (503, "30")
@@ -63,7 +63,7 @@ class TestRejectAClient:
             async with client.websocket("/subprotocol", subprotocols=["soap", "wamp"]) as ws:
                 assert ws.subprotocol == "wamp"
 
-    async def test_after_accept_a_close_code_says_why(self, snippet: Load) -> None:
+    async def test_after_accept_a_close_code_tells_why(self, snippet: Load) -> None:
         async with Client(snippet("reject_a_client").app) as client:
             async with client.websocket("/late") as ws:
                 await ws.send_text("guess")
@@ -114,26 +114,26 @@ class TestStreamEvents:
                 assert await ws.receive_media() == {"price": 1.5}
             assert (await client.simulate_get("/price")).json == {"price": 1.5}
 
-    async def test_the_responder_ends_with_its_client_though_no_event_comes(self, snippet: Load) -> None:
+    async def test_the_responder_ends_with_its_client_without_an_event(self, snippet: Load) -> None:
         async with Client(snippet("stream_events").app) as client, client.websocket("/price") as ws:
             await ws.receive_media()
             await ws.drop()
 
 
 class TestTwoWayStreams:
-    async def test_both_directions_run(self, snippet: Load) -> None:
+    async def test_both_directions_work(self, snippet: Load) -> None:
         async with Client(snippet("two_way_streams").app) as client, client.websocket("/chat") as ws:
             for line in ("one", "two"):
                 await ws.send_text(line)
             assert [await ws.receive_text() for _ in range(2)] == ["you said: one", "you said: two"]
 
-    async def test_each_request_has_its_answer(self, snippet: Load) -> None:
+    async def test_each_request_gets_its_answer(self, snippet: Load) -> None:
         async with Client(snippet("two_way_streams").app) as client, client.websocket("/words") as ws:
             await ws.send_media({"id": 7, "text": "two words"})
             assert await ws.receive_media() == {"id": 7, "words": 2}
 
-    async def test_a_silent_client_is_closed(self, snippet: Load) -> None:
-        async with Client(snippet("two_way_streams").app) as client, client.websocket("/patient") as ws:
+    async def test_an_idle_client_is_closed(self, snippet: Load) -> None:
+        async with Client(snippet("two_way_streams").app) as client, client.websocket("/idle") as ws:
             await ws.send_text("here")
             assert await ws.receive_text() == "here"
             assert await ws.wait_closed() == 4408
@@ -148,7 +148,7 @@ class TestCustomMedia:
             assert cbor2.loads(await ws.receive_data()) == [1, 2]
 
     @pytest.mark.parametrize("payload", ["{", b"\xff"])
-    async def test_what_cannot_be_decoded_closes_with_1007(self, snippet: Load, payload: str | bytes) -> None:
+    async def test_an_undecodable_payload_closes_with_1007(self, snippet: Load, payload: str | bytes) -> None:
         async with Client(snippet("custom_media").app) as client, client.websocket("/mirror") as ws:
             await (ws.send_text(payload) if isinstance(payload, str) else ws.send_data(payload))
             assert await ws.wait_closed() == 1007
@@ -156,12 +156,12 @@ class TestCustomMedia:
 
 class TestMigrate:
     @pytest.mark.parametrize("name", ["falcon_app", "migrated_app"])
-    async def test_the_app_answers_alike(self, snippet: Load, name: str) -> None:
+    async def test_both_apps_answer_alike(self, snippet: Load, name: str) -> None:
         async with Client(snippet(name).app) as client, client.websocket("/echo") as ws:
             await ws.send_text("hello")
             assert await ws.receive_text() == "hello"
 
-    def test_one_import_is_new_and_one_line_changed(self) -> None:
+    def test_one_import_is_new_and_one_line_differs(self) -> None:
         before, after = ((SNIPPETS / f"{name}.py").read_text().split("\n") for name in ("falcon_app", "migrated_app"))
         changed = [line for line in difflib.ndiff(before, after) if line[0] in "+-" and line[1:].strip()]
         assert changed == ["+ import falconws", "- app = falcon.asgi.App()", "+ app = falconws.App()"]
@@ -179,7 +179,7 @@ async def test_an_error_handler_decides_the_close_code(snippet: Load) -> None:
         assert ws.close_reason == "Quota exceeded"
 
 
-async def test_the_life_of_a_connection_happens_in_the_order_of_its_page(snippet: Load) -> None:
+async def test_the_steps_of_a_connection_have_the_order_of_the_page(snippet: Load) -> None:
     module = snippet("life_of_a_connection")
     async with Client(module.app) as client, client.websocket("/rooms/7") as ws:
         await ws.send_text("hello")
@@ -197,7 +197,7 @@ async def test_the_life_of_a_connection_happens_in_the_order_of_its_page(snippet
 
 
 def test_the_example_tests_pass() -> None:
-    """They run as a reader would run them, in a pytest of their own."""
+    """They run in a separate pytest, as a reader runs them."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"],
         cwd=SNIPPETS / "testing",
@@ -220,7 +220,7 @@ async def test_a_background_task_outlives_its_connection(snippet: Load) -> None:
             assert await module.delivered.get() == "tea"
 
 
-async def test_the_extension_tells_many_and_lets_the_slow_ones_catch_up(snippet: Load) -> None:
+async def test_the_extension_broadcasts_and_slow_connections_catch_up(snippet: Load) -> None:
     module = snippet("extension_fan_out")
     catch_up, behind = module.catch_up, []
 
@@ -239,6 +239,54 @@ async def test_the_extension_tells_many_and_lets_the_slow_ones_catch_up(snippet:
             for number in range(count):
                 await quick.send(f"{number}:".ljust(100_000, "x"))
                 assert str(await quick.recv()).startswith(f"{number}:")
-            # It has not read so far: more waits than the server holds for a connection.
+            # It has not read yet: more data waits than the server holds for a connection.
             assert [str(await slow.recv()).partition(":")[0] for _ in range(count)] == [str(n) for n in range(count)]
     assert behind
+
+
+class TestAuthenticate:
+    AUTHORIZED: ClassVar = {"Authorization": "Bearer secret"}
+
+    async def test_a_token_in_the_header_names_the_user(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").app) as client:
+            async with client.websocket("/chat", headers=self.AUTHORIZED) as ws:
+                await ws.send_text("hello")
+                assert await ws.receive_text() == "ada: hello"
+            for headers in ({}, {"Authorization": "Bearer guess"}, {"Authorization": "Basic secret"}):
+                denial = await denied(client, "/chat", headers=headers)
+                assert (denial.status, denial.headers["www-authenticate"]) == (401, "Bearer")
+
+    async def test_a_ticket_is_valid_once(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").app) as client:
+            assert (await client.simulate_post("/tickets")).status_code == 401
+            ticket = (await client.simulate_post("/tickets", headers=self.AUTHORIZED)).json["ticket"]
+            async with client.websocket(f"/chat?ticket={ticket}") as ws:
+                await ws.send_text("hello")
+                assert await ws.receive_text() == "ada: hello"
+            assert (await denied(client, f"/chat?ticket={ticket}")).status == 401
+
+    def test_a_ticket_expires(self, snippet: Load) -> None:
+        tickets = snippet("authenticate").Tickets(lifetime_s=0.0)
+        assert tickets.redeem(tickets.issue("ada")) is None
+
+    async def test_without_a_first_message_the_connection_is_closed(self, snippet: Load) -> None:
+        module = snippet("authenticate")
+        module.open_app.add_route("/quick", module.FirstMessageResource(module.users, timeout_s=0.01))
+        async with Client(module.open_app) as client, client.websocket("/quick") as ws:
+            assert await ws.wait_closed() == 4401
+
+    async def test_with_a_wrong_first_message_the_connection_is_closed(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").open_app) as client, client.websocket("/hello") as ws:
+            await ws.send_text("guess")
+            assert await ws.wait_closed() == 4401
+
+    async def test_a_valid_first_message_is_answered(self, snippet: Load) -> None:
+        async with Client(snippet("authenticate").open_app) as client, client.websocket("/hello") as ws:
+            await ws.send_text("secret")
+            assert await ws.receive_text() == "Hello ada"
+
+    async def test_an_expired_session_is_closed(self, snippet: Load) -> None:
+        app = snippet("authenticate").app
+        async with Client(app) as client, client.websocket("/session", headers=self.AUTHORIZED) as ws:
+            assert await ws.wait_closed() == 4401
+            assert ws.close_reason == "The session has expired"

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from falconws_cli.errors import ExitCode
 from tests.generated.workshop import (
     START_S,
     assert_formatted_and_linted,
@@ -78,7 +79,7 @@ def test_a_new_project_is_clean_and_its_tests_pass(tmp_path: Path, name: str) ->
 @pytest.mark.timeout(300)
 def test_a_project_without_what_it_started_with_is_clean_and_its_tests_pass(tmp_path: Path) -> None:
     root = new_project(tmp_path)
-    falconws(root, "destroy", "resource", "echo")
+    falconws(root, "destroy", "resource", "echo", code=ExitCode.LEFT_TO_DO)
     assert_formatted_and_linted(root)
     assert_typed(root)
     assert_tests_pass(root, expected=8)

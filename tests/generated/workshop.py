@@ -26,11 +26,11 @@ from falconws_cli.main import cli
 START_S = 30.0
 
 
-def falconws(folder: Path, *arguments: str) -> None:
-    """Run a falconws command in *folder*; fail unless it did all it could."""
+def falconws(folder: Path, *arguments: str, code: int = 0) -> None:
+    """Run a falconws command in *folder*; fail unless it ends as expected."""
     with contextlib.chdir(folder):
         result = click.testing.CliRunner().invoke(cli, list(arguments), prog_name="falconws")
-    assert result.exit_code == 0, f"falconws {' '.join(arguments)}\n{result.output}"
+    assert result.exit_code == code, f"falconws {' '.join(arguments)}\n{result.output}"
 
 
 def new_project(folder: Path, name: str = "demo", *options: str) -> Path:

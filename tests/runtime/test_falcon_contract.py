@@ -7,6 +7,7 @@ purpose, ``DIFFERENCES`` says so by name, and a test of that name shows both beh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,12 @@ DIFFERENCES = {
     "With Falcon it never does once the queue is full.",
     "responder_without_its_client": "A responder that still runs 10 seconds after its client has left is cancelled "
     "(`ws_options.disconnect_grace_s`; None for Falcon's behaviour).",
+    "base_exception": "`sys.exit()` and every other `BaseException` of a responder ends its own connection with 1011 "
+    "(or a 500), and is logged. With Falcon it can end the server.",
+    "unoffered_subprotocol": "`accept(subprotocol=...)` with one that the client does not offer is a `ValueError`. "
+    "Falcon sends it, and the client fails the connection.",
+    "line_break_in_a_header": "A header of `accept()` or of a refusal with CR, LF or NUL is a `ValueError`. Falcon "
+    "passes it to the server.",
     "proposal_middleware": "Middleware methods may leave out the `ws` argument, as in the proposal. Falcon fails when "
     "it calls them.",
     "media_as_bytes": "What a BINARY media handler returns is sent as `bytes`, also when it is a `bytearray` or a "
@@ -1030,6 +1037,36 @@ async def test_responder_without_its_client(app_class: AppClass, ours: bool, cap
     await serve(app, server)
     assert ended.is_set() is not ours
     assert ("still ran 0.01 s after" in caplog.text) is ours
+
+
+async def test_base_exception(app_class: AppClass, ours: bool) -> None:
+    class OddError(BaseException):
+        pass
+
+    async def responder(req: Any, ws: Any) -> None:
+        await ws.accept()
+        raise OddError
+
+    server = ScriptedServer()
+    with contextlib.nullcontext() if ours else pytest.raises(OddError):
+        await serve(app_of(app_class, responder), server)
+    assert [event.get("code") for event in server.sent] == ([None, 1011] if ours else [None])
+
+
+async def test_unoffered_subprotocol(app_class: AppClass, ours: bool) -> None:
+    async def responder(req: Any, ws: Any) -> None:
+        with pytest.raises(ValueError, match="does not offer") if ours else contextlib.nullcontext():
+            await ws.accept(subprotocol="chat")
+
+    await serve(app_of(app_class, responder), ScriptedServer())
+
+
+async def test_line_break_in_a_header(app_class: AppClass, ours: bool) -> None:
+    async def responder(req: Any, ws: Any) -> None:
+        with pytest.raises(ValueError, match="line break") if ours else contextlib.nullcontext():
+            await ws.accept(headers={"X-A": "a\r\nX-B: b"})
+
+    await serve(app_of(app_class, responder), ScriptedServer())
 
 
 async def test_proposal_middleware(app_class: AppClass, ours: bool) -> None:

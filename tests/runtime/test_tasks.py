@@ -215,3 +215,30 @@ async def test_an_error_of_a_background_task_is_logged(caplog: pytest.LogCapture
         await asyncio.sleep(0)
     assert [record.getMessage() for record in caplog.records] == ["Task job failed"]
     assert "oops" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+async def test_what_would_end_the_event_loop_is_raised_as_an_error(
+    peer: Peer, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise kind
+
+    with pytest.raises(RuntimeError, match=kind.__name__) as caught:
+        async with asyncio.timeout(SECONDS), peer.scope() as scope:
+            scope.create_task(fail())
+            await forever()
+    assert isinstance(caught.value.__cause__, kind)
+    with caplog.at_level(logging.ERROR, "falconws"):
+        await asyncio.wait([create_task(fail(), name="job")])
+        await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records] == ["Task job failed"]
+
+
+async def test_a_group_of_disconnects_ends_a_scope_quietly(peer: Peer) -> None:
+    async def fail() -> None:
+        raise ExceptionGroup("", [WebSocketDisconnected(1001)])
+
+    async with asyncio.timeout(SECONDS), peer.scope() as scope:
+        scope.create_task(fail())
+        await forever()

@@ -1,4 +1,4 @@
-"""The application that the example tests are about."""
+"""The application of the example tests."""
 
 import falconws
 

@@ -36,7 +36,7 @@ async def test_other_origins_are_refused(client: Client) -> None:
 async def test_a_client_that_vanishes_ends_the_responder(client: Client) -> None:
     async with client.websocket("/echo") as ws:
         await ws.drop()
-    # Leaving the block waits for the responder, and fails when it does not end.
+    # The end of the block waits for the responder, and fails if it does not end.
     # end: gone
 
 

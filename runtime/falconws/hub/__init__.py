@@ -6,8 +6,20 @@ by a small protocol only, and nothing of apps and servers.
 
 from __future__ import annotations
 
-from .broker import Broker, BrokerUnavailable, Entry, Health, History, HistoryLimits, Member, Payload, Publication, Sink
-from .events import Event, Gap, Joined, Left, Message, Updated
+from .broker import (
+    Broker,
+    BrokerUnavailable,
+    Entry,
+    EphemeralPublication,
+    Health,
+    History,
+    HistoryLimits,
+    Member,
+    Payload,
+    Publication,
+    Sink,
+)
+from .events import Ephemeral, Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
@@ -23,6 +35,7 @@ __all__ = (
     "Policy",
     "Subscription",
     # What subscribers receive
+    "Ephemeral",
     "Event",
     "Gap",
     "Joined",
@@ -39,6 +52,7 @@ __all__ = (
     # The port
     "Broker",
     "Entry",
+    "EphemeralPublication",
     "History",
     "Member",
     "Payload",

@@ -1,4 +1,4 @@
-"""What waits for one slow follower."""
+"""What waits for one subscriber, within the limits of its policy. Pure: sends nothing and has no clock."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Generic, Protocol, TypeVar
 from .policy import Policy
 
 __all__ = ("Backlog", "Item", "ItemT", "make_backlog")
+
 _EVENT_BYTES = 64
-"""What an event that is no message counts for beside its bytes: nothing else bounds how many wait."""
+"""What an event that is not a message counts for in addition to its bytes: nothing else limits their number."""
 
 
 class Item(Protocol):
@@ -24,177 +25,208 @@ class Item(Protocol):
     def key(self) -> str | None: ...
     @property
     def is_message(self) -> bool:
-        """Whether it counts as one; what tells who comes and goes is bounded by its bytes alone."""
+        """Whether it counts as a message; events that report members are limited by their bytes only."""
 
 
 ItemT = TypeVar("ItemT", bound=Item)
 
 
-class Backlog(Generic[ItemT]):
-    """What waits for one subscriber, in order, within the bounds of its policy.
+class _Entry(Generic[ItemT]):
+    __slots__ = ("item", "messages", "since", "weight")
 
-    What is replayed to a subscriber that comes back goes first and is not counted: the history bounds it.
+    def __init__(self, item: ItemT, now: float, *, exempt: bool = False) -> None:
+        self.item = item
+        self.since = now
+        """When it began to wait."""
+        self.messages = 0 if exempt else int(item.is_message)
+        self.weight = 0 if exempt else item.size if item.is_message else item.size + _EVENT_BYTES
+        """What counts for the limits; nothing of what is exempt: the history of its room limits it."""
+
+
+class Backlog(Generic[ItemT]):
+    """What waits for one subscriber, in order.
+
+    What is replayed to a client that resumes goes first and is exempt from the limits.
     """
 
-    __slots__ = ("_allowed", "_messages", "_policy", "_replay", "_waiting", "bytes")
+    __slots__ = ("_allowed", "_lag_base", "_messages", "_policy", "_replay", "_waiting", "bytes")
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._replay: deque[ItemT] | None = None
-        self._waiting: deque[ItemT] = deque()
+        self._replay: deque[_Entry[ItemT]] | None = None
+        self._waiting: deque[_Entry[ItemT]] = deque()
         self._messages = 0
         self._allowed = 0
-        """How many messages came while they could not be sent, which is not the subscriber's fault."""
+        """Further messages that may wait: they came while the subscriber joined a room."""
+        self._lag_base = 0.0
+        """When exempt items were sent last: what waited behind them was not late before."""
         self.bytes = 0
-        """The size of all that waits, without what is replayed."""
+        """The size of all that waits and is not exempt."""
 
     def __len__(self) -> int:
-        return self.counted + (len(self._replay) if self._replay else 0)
+        return self._count() + (len(self._replay) if self._replay else 0)
 
     def __iter__(self) -> Iterator[ItemT]:
-        yield from self._replay or ()
-        yield from self._items()
+        for entry in self._replay or ():
+            yield entry.item
+        for entry in self._entries():
+            yield entry.item
 
-    @property
-    def counted(self) -> int:
-        """How much waits, without what is replayed."""
-        return len(self._waiting)
-
-    def replay(self, items: Iterable[ItemT]) -> None:
-        """Put *items* before all that waits, behind what was put there before."""
+    def replay(self, items: Iterable[ItemT], now: float) -> None:
+        """Put *items* before all that waits, after what was replayed before."""
         if self._replay is None:
             self._replay = deque()
-        self._replay.extend(items)
+        self._replay.extend(_Entry(item, now, exempt=True) for item in items)
 
-    def has_capacity(self, size: int, *, messages: int = 1) -> bool:
-        """Whether a message of *size* bytes would break no bound; or what is not a *message*."""
-        if not self.counted:
-            # Otherwise a message larger than the bound could reach nobody who is not writable at this very moment.
-            return True
-        policy = self._policy
-        most = policy.max_messages + self._allowed
-        return self._messages + messages <= most and self.bytes + size <= policy.max_bytes
+    def add(self, item: ItemT, now: float, *, joining: bool = False, exempt: bool = False) -> ItemT | None:
+        """Add *item*; return the item that it replaces, if there is one.
 
-    def add(self, item: ItemT, *, joining: bool = False) -> list[ItemT] | None:
-        """Take *item* in, and return what was dropped, which may be *item* itself.
+        The limits are not enforced here: see ``is_over_limit`` and ``trim()``.
 
-        What comes while the subscriber is *joining* is bounded by its bytes alone: the broker makes it wait.
-        ``None``: a bound is broken, and the policy does not allow to drop anything. The backlog is as it was.
+        Args:
+            item: The new item.
+            now: The time.
+            joining: The subscriber is joining a room: the number of messages is not limited, the bytes are.
+            exempt: *item* was recovered: with a policy that does not drop, it does not count.
         """
         self._allowed += joining and item.is_message
-        if self._fits(item):
-            self._append(item)
-            return []
-        if not self._policy.drops:
-            return None
-        if self._policy.name == "drop_newest":
-            return [item]
-        dropped: list[ItemT] = []
-        while not self._fits(item):
-            dropped.append(self._pop_counted())
-        self._append(item)
+        entry = _Entry(item, now, exempt=exempt and not self._policy.drops)
+        self._put(entry)
+        self._weigh(entry, 1)
+        return None
+
+    @property
+    def is_over_limit(self) -> bool:
+        """Whether more waits than the policy allows. A single item may be larger."""
+        if self._count() < 2:
+            return False
+        most = self._policy.max_messages
+        return self.bytes > self._policy.max_bytes or (most is not None and self._messages > most + self._allowed)
+
+    def trim(self) -> list[ItemT]:
+        """Drop what the policy drops until the rest is within the limits, and return it."""
+        newest = self._policy.name == "drop_newest"
+        dropped = []
+        while self.is_over_limit:
+            entry = self._waiting.pop() if newest else self._waiting.popleft()
+            self._weigh(entry, -1)
+            dropped.append(entry.item)
         return dropped
 
-    def discard(self, room: str) -> None:
-        """Let go of what waits of *room*."""
+    def lag(self, now: float) -> float:
+        """Return for how many seconds the next item has waited, not counting the time in which others were exempt."""
+        entry = self._replay[0] if self._replay else self._first()
+        return now - max(entry.since, self._lag_base)
+
+    def discard(self, room: str) -> list[ItemT]:
+        """Remove all that waits of *room*, and return it."""
+        discarded = [item for item in self if item.room == room]
         if self._replay is not None:
-            self._replay = deque(item for item in self._replay if item.room != room)
-        waiting = list(self._items())
+            self._replay = deque(entry for entry in self._replay if entry.item.room != room)
+        waiting = list(self._entries())
         self._clear()
-        for item in waiting:
-            if item.room == room:
-                self._weigh(item, -1)
+        for entry in waiting:
+            if entry.item.room == room:
+                self._weigh(entry, -1)
             else:
-                self._put(item)
+                self._put(entry)
+        return discarded
 
     def peek(self) -> ItemT:
-        """Return what is to be sent next."""
-        if self._replay:
-            return self._replay[0]
-        return self._first()
+        """Return the next item to send."""
+        return self._replay[0].item if self._replay else self._first().item
 
-    def pop(self) -> ItemT:
-        """Remove and return what is to be sent next."""
-        if self._replay:
-            return self._replay.popleft()
-        return self._pop_counted()
+    def pop(self, now: float) -> ItemT:
+        """Remove and return the next item to send."""
+        entry = self._replay.popleft() if self._replay else self._pop_first()
+        if not entry.weight and not entry.messages:
+            self._lag_base = now
+        return entry.item
 
-    def _items(self) -> Iterable[ItemT]:
+    def _pop_first(self) -> _Entry[ItemT]:
+        entry = self._take()
+        self._weigh(entry, -1)
+        return entry
+
+    def _weigh(self, entry: _Entry[ItemT], sign: int) -> None:
+        self.bytes += sign * entry.weight
+        self._messages += sign * entry.messages
+
+    # How what is not replayed is kept
+
+    def _count(self) -> int:
+        return len(self._waiting)
+
+    def _entries(self) -> Iterable[_Entry[ItemT]]:
         return self._waiting
 
-    def _first(self) -> ItemT:
+    def _first(self) -> _Entry[ItemT]:
         return self._waiting[0]
 
-    def _fits(self, item: ItemT) -> bool:
-        return self.has_capacity(_weight(item), messages=item.is_message)
+    def _put(self, entry: _Entry[ItemT]) -> None:
+        self._waiting.append(entry)
 
-    def _append(self, item: ItemT) -> None:
-        self._put(item)
-        self._weigh(item, 1)
-
-    def _put(self, item: ItemT) -> None:
-        self._waiting.append(item)
+    def _take(self) -> _Entry[ItemT]:
+        return self._waiting.popleft()
 
     def _clear(self) -> None:
         self._waiting.clear()
 
-    def _pop_counted(self) -> ItemT:
-        item = self._waiting.popleft()
-        self._weigh(item, -1)
-        return item
-
-    def _weigh(self, item: ItemT, sign: int) -> None:
-        self.bytes += sign * _weight(item)
-        self._messages += sign * item.is_message
-
 
 class _ConflatingBacklog(Backlog[ItemT]):
-    """A backlog in which the newest message of a key replaces the one that waits."""
+    """A backlog in which the newest message of a key takes the place of the one that waits."""
 
     __slots__ = ("_by_key",)
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(policy)
-        # See _slot(). A plain dict takes ever longer to find its first entry when
-        # entries are removed at the front.
-        self._by_key: OrderedDict[object, ItemT] = OrderedDict()
+        # By room and key, or by item. Not a dict: it finds its first entry ever more slowly while entries are removed
+        # at the front.
+        self._by_key: OrderedDict[object, _Entry[ItemT]] = OrderedDict()
 
-    @property
-    def counted(self) -> int:
+    def add(self, item: ItemT, now: float, *, joining: bool = False, exempt: bool = False) -> ItemT | None:
+        replaced = self._by_key.get(_slot(item))
+        if replaced is None:
+            return super().add(item, now, joining=joining, exempt=exempt)
+        self._weigh(replaced, -1)
+        entry = self._by_key[_slot(item)] = _Entry(item, now)
+        self._weigh(entry, 1)
+        return replaced.item
+
+    def trim(self) -> list[ItemT]:
+        dropped: list[ItemT] = []
+        if self.is_over_limit:
+            # Not in the order of the places: the newest value of a key may have the first one.
+            for slot, entry in sorted(self._by_key.items(), key=lambda pair: pair[1].since):
+                del self._by_key[slot]
+                self._weigh(entry, -1)
+                dropped.append(entry.item)
+                if not self.is_over_limit:
+                    break
+        return dropped
+
+    def _count(self) -> int:
         return len(self._by_key)
 
-    def add(self, item: ItemT, *, joining: bool = False) -> list[ItemT] | None:
-        superseded = None if item.key is None else self._by_key.pop(_slot(item), None)
-        if superseded is None:
-            return super().add(item, joining=joining)
-        self._weigh(superseded, -1)
-        return [superseded, *(super().add(item, joining=joining) or ())]
-
-    def _items(self) -> Iterable[ItemT]:
+    def _entries(self) -> Iterable[_Entry[ItemT]]:
         return self._by_key.values()
 
-    def _first(self) -> ItemT:
+    def _first(self) -> _Entry[ItemT]:
         return next(iter(self._by_key.values()))
 
-    def _put(self, item: ItemT) -> None:
-        self._by_key[_slot(item)] = item
+    def _put(self, entry: _Entry[ItemT]) -> None:
+        self._by_key[_slot(entry.item)] = entry
+
+    def _take(self) -> _Entry[ItemT]:
+        return self._by_key.popitem(last=False)[1]
 
     def _clear(self) -> None:
         self._by_key.clear()
 
-    def _pop_counted(self) -> ItemT:
-        _, item = self._by_key.popitem(last=False)
-        self._weigh(item, -1)
-        return item
-
 
 def _slot(item: Item) -> object:
-    """Return what the newest replaces: the key is one room's; a message without one stands for itself."""
+    """Return what the newest item replaces: a key belongs to its room; a message without a key replaces nothing."""
     return item if item.key is None else (item.room, item.key)
-
-
-def _weight(item: Item) -> int:
-    return item.size if item.is_message else item.size + _EVENT_BYTES
 
 
 def make_backlog(policy: Policy) -> Backlog[ItemT]:

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from .broker import Payload
 from .codec import Media
-from .events import Event, Gap, Message
+from .events import Ephemeral, Event, Gap, Message
 from .log_throttle import LogThrottle
 from .position import Position
 
@@ -54,7 +54,8 @@ class EncodedEvent:
         """What ``prepare()`` of the server's extension returned for the payload; None without the extension."""
         self.key = key
         self.previous = previous
-        self.is_message = isinstance(event, Message)
+        self.is_message = isinstance(event, Message | Ephemeral)
+        """Whether it was published, and not made by the hub."""
         self.position: Position | None = event.position if isinstance(event, Message) else None
         self.size = len(payload) if isinstance(payload, bytes) or payload.isascii() else len(payload.encode())
         """Bytes of payload."""
@@ -84,11 +85,11 @@ class Encoder:
         """Return what subscribers with *encode* are sent for *event*; None for nothing."""
         payload: Payload
         if encode is None:
-            if not isinstance(event, Message):
+            if not isinstance(event, Message | Ephemeral):
                 return None
             payload = event.payload
         elif encode is AS_EVENT:
-            # ``listen()`` does not report members that join or leave.
+            # ``listen()`` reports neither members that join or leave, nor what is not kept.
             if not isinstance(event, Message | Gap):
                 return None
             payload = event.payload if isinstance(event, Message) else ""
@@ -147,15 +148,30 @@ class BroadcastGroup(Generic[_R]):
             self._connections.append(connection)
             self._direct.append(follower)
 
+    def __len__(self) -> int:
+        return len(self._direct) + len(self._repeated) + len(self._indirect)
+
     @property
     def followers(self) -> Sequence[_R]:
         """All followers of the group."""
         return [*self._direct, *(follower for _, follower in self._repeated), *self._indirect]
 
+    def without(self, follower: _R) -> BroadcastGroup[_R]:
+        """Return the group without *follower*."""
+        group = BroadcastGroup[_R](self.encode)
+        group._connections, group._direct = self._connections, self._direct
+        if follower in self._direct:
+            index = self._direct.index(follower)
+            group._connections = self._connections[:index] + self._connections[index + 1 :]
+            group._direct = self._direct[:index] + self._direct[index + 1 :]
+        group._repeated = [pair for pair in self._repeated if pair[1] is not follower]
+        group._indirect = [other for other in self._indirect if other is not follower]
+        return group
+
     def send(self, encoded: EncodedEvent) -> Sequence[_R]:
         """Send *encoded* on every connection that takes it at once, and return the followers that still need it."""
         if not self._connections:
-            return self._indirect
+            return [*self._indirect, *(f for c, f in self._repeated if c.broadcast([c], encoded.prepared))]
         prepared = encoded.prepared
         refused = self._connections[0].broadcast(self._connections, prepared)
         if not refused and not self._repeated:

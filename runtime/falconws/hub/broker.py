@@ -32,6 +32,7 @@ __all__ = (
     "Broker",
     "BrokerUnavailable",
     "Entry",
+    "EphemeralPublication",
     "Health",
     "History",
     "HistoryLimits",
@@ -84,6 +85,18 @@ class Publication(NamedTuple):
     1``."""
     key: str | None = None
     """What the message is about, for subscribers that need only the newest message of each key."""
+    exclude: str | None = None
+    """The id of the subscription that does not receive it; None: all do. The history has it too."""
+
+
+class EphemeralPublication(NamedTuple):
+    """A message that is delivered to the followers of a room, but not kept; it has no position."""
+
+    room: str
+    payload: Payload
+    key: str | None = None
+    exclude: str | None = None
+    """The id of the subscription that does not receive it; None: all do."""
 
 
 class History(NamedTuple):
@@ -131,6 +144,9 @@ class Sink(Protocol):
     def deliver(self, publication: Publication) -> None:
         """Called with each publication of a subscribed room. Those of other rooms are ignored."""
 
+    def deliver_ephemeral(self, message: EphemeralPublication) -> None:
+        """Called with a message that is not kept, of a room that is subscribed. One of another room is ignored."""
+
     def interrupted(self, reason: str) -> None:
         """Called when deliveries of all rooms may be missing from now on; *reason* is one line for the log."""
 
@@ -169,13 +185,26 @@ class Broker(Protocol):
         nothing is subscribed then.
         """
 
-    async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
+    async def publish(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> Position:
         """Append a message to *room*, deliver it to every process that follows the room, and return its position.
 
         Publications of one task to one room keep their order.
 
         Raises:
             BrokerUnavailable: Within the broker's timeout.
+        """
+
+    async def broadcast(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> None:
+        """Deliver a message to every process that follows *room* now, without keeping it.
+
+        It may be lost, or delivered twice. It keeps no order with publications.
+
+        Raises:
+            BrokerUnavailable: Within the timeout that the broker was made with.
         """
 
     async def subscribe(self, room: str) -> Position:

@@ -20,11 +20,13 @@ import falcon
 from falconws.closecodes import CloseCode
 
 from .broadcast import Encode, EncodedEvent
-from .broker import Payload
 from .policy import Policy
 from .subscriber import Subscriber, SubscriberHost
 
 __all__ = ("ConnectionHost", "ConnectionSubscriber", "Socket", "check_socket")
+
+_FRESH_BYTES = 4096
+"""Buffered by the server and by the kernel, each, for subscribers that drop messages: buffered data becomes stale."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -37,6 +39,7 @@ class ConnectionHandle(Protocol):
     def prepare(self, payload: str | bytes) -> object: ...
     def try_send_prepared(self, prepared: Any) -> bool: ...
     def cork(self) -> None: ...
+    def limit_buffering(self, max_bytes: int) -> None: ...
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]: ...
     def add_writable_callback(self, callback: Callable[[], object]) -> None: ...
     def remove_writable_callback(self, callback: Callable[[], object]) -> None: ...
@@ -90,7 +93,7 @@ class ConnectionSubscriber(Subscriber):
         self._armed = False
         self._sending: asyncio.Task[None] | None = None
         connection: ConnectionHandle | None = getattr(ws, "connection", None)
-        if connection is not None and not hasattr(connection, "broadcast"):
+        if connection is not None and not hasattr(connection, "limit_buffering"):
             # Another server, with an older form of the extension.
             connection = None
         self._connection = connection
@@ -112,6 +115,8 @@ class ConnectionSubscriber(Subscriber):
         if self._connection is not None:
             self._host.encoder.prepare = self._connection.prepare
             self._connection.add_disconnect_callback(self._connection_ended)
+            if self._policy.drops:
+                self._connection.limit_buffering(_FRESH_BYTES)
 
     def resume_sending(self) -> None:
         """Send what waits, and what comes from now on."""
@@ -158,9 +163,10 @@ class ConnectionSubscriber(Subscriber):
         assert connection is not None
         if self.is_over or self._joining:
             return
-        if backlog and len(backlog) > 1:
+        if backlog and len(backlog) > 1 and not self._policy.drops:
             connection.cork()
         sent = False
+        now = self._host.loop.time()
         while backlog:
             if not connection.try_send_prepared(self._prepared(backlog.peek())):
                 if connection.closed:
@@ -172,13 +178,13 @@ class ConnectionSubscriber(Subscriber):
                     # A message that is refused first, on a writable connection, is too large for it.
                     self._sending = self._host.spawn(self._send_waiting())
                 return
-            backlog.pop()
+            self._host.stats.delivered += backlog.pop(now).is_message
             sent = True
         self._caught_up()
 
     def _caught_up(self) -> None:
         """Nothing waits: broadcast directly again."""
-        self._backlog = None
+        self._drop_backlog()
         if self._connection is not None and not self._progress.is_ahead:
             self._go_direct(self._connection)
 
@@ -196,7 +202,7 @@ class ConnectionSubscriber(Subscriber):
                 async with lock:
                     if not self._backlog:
                         break
-                    await self._send(self._backlog.pop().payload)
+                    await self._send(self._backlog.pop(self._host.loop.time()))
                 if self._connection is not None:
                     # One message was too large for the extension; the next one may not be.
                     break
@@ -209,11 +215,17 @@ class ConnectionSubscriber(Subscriber):
             self._sending = None
         self._flush()
 
-    async def _send(self, payload: Payload) -> None:
-        if isinstance(payload, str):
-            await self._ws.send_text(payload)
-        else:
-            await self._ws.send_data(payload)
+    async def _send(self, encoded: EncodedEvent) -> None:
+        payload, stats = encoded.payload, self._host.stats
+        try:
+            if isinstance(payload, str):
+                await self._ws.send_text(payload)
+            else:
+                await self._ws.send_data(payload)
+        except BaseException:
+            stats.discarded += encoded.is_message
+            raise
+        stats.delivered += encoded.is_message
 
     def _evict(self, reason: str) -> None:
         self._host.spawn(self._ws.close(CloseCode.TRY_AGAIN_LATER, reason))

@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .broadcast import Encoder
-from .broker import Broker, BrokerUnavailable, Health, History, Publication
+from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
-from .events import Joined, Left, Message, Updated
+from .events import Ephemeral, Joined, Left, Message, Updated
 from .log_throttle import LogThrottle
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
@@ -23,6 +23,7 @@ from .recovery import RecoveryQueue
 from .replay import ReplayCache
 from .room import CLOSING, OPENING, Room
 from .stats import Dropped, Stats
+from .subscriber import Subscriber
 
 __all__ = ("Dispatcher",)
 
@@ -65,6 +66,8 @@ class Dispatcher:
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, lambda: self._interruption is None)
         self.rooms: dict[str, Room] = {}
+        self.lagging: set[Subscriber] = set()
+        self.subscribers: dict[str, Subscriber] = {}
         self._media = media
         self._on_drop = on_drop
         self._log_throttle = LogThrottle()
@@ -149,6 +152,12 @@ class Dispatcher:
             return Health(False, problem)
         return health
 
+    def measure(self) -> Stats:
+        """Return the counters, with ``waiting`` and ``lag_s`` as they are now."""
+        self.stats.waiting = sum(subscriber.waiting for subscriber in self.lagging)
+        self.stats.lag_s = max((subscriber.lag_s for subscriber in self.lagging), default=0.0)
+        return self.stats
+
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *coroutine* in the background, at most until the hub stops; log its error."""
         # Not made by the loop's task factory, which may run the coroutine before the caller has the task.
@@ -168,6 +177,10 @@ class Dispatcher:
         """Return the message that subscribers receive for *publication*."""
         return Message(publication, self._media.decode)
 
+    def follower(self, subscription: str | None) -> Subscriber | None:
+        """Return the subscriber with the id *subscription*, if it is in this process."""
+        return None if subscription is None else self.subscribers.get(subscription)
+
     def note_drop(self, dropped: Dropped) -> None:
         """Call ``on_drop`` in the next iteration of the event loop.
 
@@ -179,7 +192,7 @@ class Dispatcher:
     def _report_drop(self, on_drop: Callable[[Dropped], object], dropped: Dropped) -> None:
         try:
             on_drop(dropped)
-        except Exception:
+        except BaseException:
             self._log_throttle.log_failure(on_drop, "on_drop() has failed for %r", dropped)
 
     def _check_open(self) -> None:
@@ -255,6 +268,14 @@ class Dispatcher:
         if room is not None:
             self._presence_events.flush(room)
             room.receive(publication)
+
+    def deliver_ephemeral(self, publication: EphemeralPublication) -> None:
+        """Deliver a message that is not kept to its room, whatever the room's state."""
+        room = self.rooms.get(publication.room)
+        if room is not None and room.followers:
+            self._presence_events.flush(room)
+            event = Ephemeral(publication, self._media.decode)
+            room.send(event, key=publication.key, excluded=self.follower(publication.exclude))
 
     def interrupted(self, reason: str) -> None:
         """Called when the connection of the broker is lost: deliveries may be missing."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .broker import Payload, Publication
+from .broker import EphemeralPublication, Payload, Publication
 from .position import Position
 
-__all__ = ("Event", "Gap", "Joined", "Left", "Message", "Updated")
+__all__ = ("Ephemeral", "Event", "Gap", "Joined", "Left", "Message", "Updated")
 
 _UNSET: Any = object()
 
@@ -47,6 +47,39 @@ class Message:
 
     def __repr__(self) -> str:
         return f"Message(room={self.room!r}, payload={self.payload!r}, position='{self.position}', key={self.key!r})"
+
+
+class Ephemeral:
+    """A message that was published with ``keep=False``: it has no position, and is not in the history."""
+
+    __slots__ = ("_decode", "_media", "key", "payload", "room")
+
+    room: str
+    payload: Payload
+    """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
+    key: str | None
+    """What ``publish(key=...)`` was given."""
+
+    def __init__(self, publication: EphemeralPublication, decode: Callable[[Payload], Any]) -> None:
+        self.room = publication.room
+        self.payload = publication.payload
+        self.key = publication.key
+        self._decode = decode
+        self._media = _UNSET
+
+    @property
+    def media(self) -> Any:
+        """The object in the payload, as in ``Message.media``.
+
+        Raises:
+            ValueError: The payload cannot be decoded.
+        """
+        if self._media is _UNSET:
+            self._media = self._decode(self.payload)
+        return self._media
+
+    def __repr__(self) -> str:
+        return f"Ephemeral(room={self.room!r}, payload={self.payload!r}, key={self.key!r})"
 
 
 class Gap:
@@ -124,5 +157,5 @@ class Left:
         return f"Left(room={self.room!r}, member={self.member!r})"
 
 
-Event = Message | Gap | Joined | Updated | Left
+Event = Message | Ephemeral | Gap | Joined | Updated | Left
 """What an ``encode`` function takes; each has a ``room``."""

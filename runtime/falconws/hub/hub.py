@@ -7,10 +7,9 @@ Owns the life from the application's start to its shutdown, and checks all argum
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import falcon.asgi
 from falcon import WebSocketPayloadType
@@ -18,18 +17,23 @@ from falcon import WebSocketPayloadType
 from .broadcast import Encode
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
-from .checks import check_function, check_name, check_seconds
+from .checks import check_count, check_function, check_name, check_seconds
 from .codec import Media
 from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
+from .events import Message
 from .listener import Listener
 from .policy import Policy
-from .position import Position
+from .position import BEGINNING, Position, check_position
 from .presence import Roster, encode_info
+from .replay import Recent
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
 __all__ = ("Hub",)
+
+_MAX_ID = 64
+_LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
 
 
 class Hub:
@@ -179,7 +183,7 @@ class Hub:
     @property
     def stats(self) -> Stats:
         """The counters of this hub since its start."""
-        return self._stats if self._dispatcher is None else self._dispatcher.stats
+        return self._stats if self._dispatcher is None else self._dispatcher.measure()
 
     def _running(self) -> Dispatcher:
         if self._dispatcher is None and self._has_run:
@@ -193,6 +197,30 @@ class Hub:
 
     # Publishing
 
+    @overload
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[True] = ...,
+    ) -> Position: ...
+
+    @overload
+    async def publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[False],
+    ) -> None: ...
+
     async def publish(
         self,
         room: str,
@@ -200,7 +228,9 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
-    ) -> Position:
+        exclude: Subscription | str | None = None,
+        keep: bool = True,
+    ) -> Position | None:
         """Send a message to all followers of *room*, in all processes, and return its position.
 
         The message is encoded once. Messages of one task to one room arrive in order. Returns when the broker has the
@@ -210,13 +240,27 @@ class Hub:
             room: Any name, 1 to 255 bytes of UTF-8. A room exists as long as it is followed or its history is kept.
             media: ``str`` is sent as TEXT, ``bytes`` as BINARY; anything else is serialized as in ``ws.send_media()``.
             payload_type: The media handler that serializes.
-            key: What the message is about, for subscribers with ``Policy.conflate()``.
+            key: What the message is about, for subscribers with ``Policy.conflate()`` and ``latest=True``.
+            exclude: The subscription that does not receive the message, or its ``id``; in any process.
+            keep: False: the message is delivered to those who follow the room now, as an ``Ephemeral``. It is not in
+                the history and has no position, so None is returned. For typing indicators and cursors.
 
         Raises:
             BrokerUnavailable: It is not known whether the message will arrive.
             RuntimeError: The hub is not running, or belongs to another event loop.
-            TypeError, ValueError: *media* cannot be serialized, or *room* or *key* cannot be used.
+            TypeError, ValueError: *media* cannot be serialized, or another argument cannot be used.
         """
+        return await self._publish(room, media, payload_type, key, exclude, keep)
+
+    async def _publish(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType,
+        key: str | None,
+        exclude: Subscription | str | None,
+        keep: bool,
+    ) -> Position | None:
         dispatcher = self._running()
         dispatcher.check_loop()
         check_name("room", room)
@@ -225,9 +269,42 @@ class Hub:
         size = _size(payload)
         if room in dispatcher.rooms:
             await dispatcher.yield_to_loop(size)
-        position = await dispatcher.broker.publish(room, payload, key=key)
+        excluded = None if exclude is None else _id_of(exclude)
+        position = None
+        if not keep:
+            await dispatcher.broker.broadcast(room, payload, key=key, exclude=excluded)
+        elif excluded is None:
+            position = await dispatcher.broker.publish(room, payload, key=key)
+        else:
+            position = await dispatcher.broker.publish(room, payload, key=key, exclude=excluded)
         dispatcher.stats.published += 1
         return position
+
+    @overload
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[True] = ...,
+        timeout_s: float | None = ...,
+    ) -> Position: ...
+
+    @overload
+    def publish_threadsafe(
+        self,
+        room: str,
+        media: object,
+        payload_type: WebSocketPayloadType = ...,
+        *,
+        key: str | None = ...,
+        exclude: Subscription | str | None = ...,
+        keep: Literal[False],
+        timeout_s: float | None = ...,
+    ) -> None: ...
 
     def publish_threadsafe(
         self,
@@ -236,8 +313,10 @@ class Hub:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: str | None = None,
+        exclude: Subscription | str | None = None,
+        keep: bool = True,
         timeout_s: float | None = None,
-    ) -> Position:
+    ) -> Position | None:
         """Publish from a thread other than the event loop's, with the arguments of ``publish()``.
 
         Args:
@@ -255,9 +334,8 @@ class Hub:
             here = None
         if here is loop:
             raise RuntimeError("publish_threadsafe() would block its own event loop: await hub.publish(...).")
-        future: concurrent.futures.Future[Position] = asyncio.run_coroutine_threadsafe(
-            self.publish(room, media, payload_type, key=key), loop
-        )
+        publishing = self._publish(room, media, payload_type, key, exclude, keep)
+        future = asyncio.run_coroutine_threadsafe(publishing, loop)
         try:
             return future.result(timeout_s)
         except TimeoutError:
@@ -276,6 +354,8 @@ class Hub:
         *rooms: str,
         policy: Policy | None = None,
         since: Position | Mapping[str, Position] | None = None,
+        history: int = 0,
+        latest: bool = False,
         member: str | None = None,
         info: object = None,
         grace_s: float = 0.0,
@@ -295,6 +375,10 @@ class Hub:
             policy: What happens when the client does not keep up (default: the hub's policy).
             since: The position of a client that resumes: what it has missed is sent first, once and in order. For
                 several rooms a mapping. If the history does not reach back, ``subscription.gap`` is true.
+            history: How many of the newest messages of each room are sent first, if there is no *since* for it: for
+                clients that are new to the room.
+            latest: Send the newest message of each ``key`` first, if there is no *since*: for rooms that hold state,
+                such as prices. Neither reaches back further than the history that the broker keeps.
             member: Who the client is to callers of ``present()`` while the block lasts.
             info: What ``present()`` returns of the member; anything that JSON can express. Only with *member*: if that
                 may be None, omit both. ``subscription.update_info()`` replaces it.
@@ -311,6 +395,7 @@ class Hub:
             TypeError, ValueError: An argument cannot be used.
         """
         check_socket(ws)
+        check_count("subscribe", "history", history, least=0)
         for room in rooms:
             check_name("room", room)
         if member is not None:
@@ -337,6 +422,7 @@ class Hub:
             info=encode_info(info),
             grace_s=grace_s,
             encode=encode,
+            recent=Recent(history, latest),
         )
 
     def listen(
@@ -352,14 +438,41 @@ class Hub:
                     case falconws.Message(): ...
                     case falconws.Gap(): ...
 
-        The loop ends when the hub stops. Arguments are as in ``subscribe()``; with ``Policy.disconnect()`` a loop that
-        does not keep up receives ``ListenerTooSlow``. The first step raises ``BrokerUnavailable`` if the broker cannot
-        be reached within ``timeout_s``; a loop that has begun continues after an outage of the broker.
+        The loop ends when the hub stops. Arguments are as in ``subscribe()``, but the policy is, by default,
+        ``Policy.disconnect(max_lag_s=60)``: a loop that does not keep up receives ``ListenerTooSlow``. The first step
+        raises ``BrokerUnavailable`` if the broker cannot be reached within ``timeout_s``; a loop that has begun
+        continues after an outage of the broker.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
-        return Listener(self._running(), rooms, policy=policy or self._policy, since=since)
+        return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
+
+    async def history(self, room: str, *, limit: int = 50, before: Position | None = None) -> list[Message]:
+        """Return the newest *limit* messages of *room* that the broker keeps, the oldest of them first.
+
+        Args:
+            room: Its name; it need not be followed.
+            limit: How many messages at most.
+            before: Return messages before this position: that of the first message of the page before, to load older
+                ones. A position of another epoch has nothing before it.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+            TypeError, ValueError: An argument cannot be used.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("room", room)
+        check_count("history", "limit", limit)
+        if before is not None:
+            check_position("before is a Position", before)
+        found = await dispatcher.broker.history(room, BEGINNING)
+        publications = list(found.publications)
+        if before is not None:
+            same_epoch = before.epoch == found.top.epoch
+            publications = [p for p in publications if same_epoch and p.position.offset < before.offset]
+        return [dispatcher.message(publication) for publication in publications[-limit:]]
 
     async def present(self, room: str) -> dict[str, Any]:
         """Return the members present in *room*, in all processes: the info of each, by name.
@@ -412,6 +525,17 @@ def _check_key(key: str | None) -> None:
         key.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"key cannot be sent as UTF-8: {error.reason}.") from error
+
+
+def _id_of(subscription: Subscription | str) -> str:
+    if isinstance(subscription, Subscription):
+        return subscription.id
+    if not isinstance(subscription, str):
+        raise TypeError(f"exclude is a Subscription or its id, not {type(subscription).__name__}.")
+    # It goes into headers and protocols that a client must not break.
+    if not (subscription.isascii() and subscription.isalnum() and len(subscription) <= _MAX_ID):
+        raise ValueError("exclude is the id of a Subscription: letters and digits.")
+    return subscription
 
 
 def _check_policy(policy: Policy | None) -> None:

@@ -45,7 +45,8 @@ class _QueueSubscriber(Subscriber):
             if self.is_over:
                 return None
             if self._backlog and not self._joining:
-                event = self._backlog.pop().event
+                event = self._backlog.pop(self._host.loop.time()).event
+                self._host.stats.delivered += isinstance(event, Message)
                 # Members that join or leave are not reported here.
                 if isinstance(event, Message | Gap):
                     return event

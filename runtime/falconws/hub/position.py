@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-__all__ = ("Position", "check_position")
+__all__ = ("BEGINNING", "Position", "check_position")
 
 _MAX_EPOCH_CHARACTERS = 64
 _MAX_OFFSET = 2**63 - 1
@@ -47,6 +47,10 @@ class Position(NamedTuple):
         if offset > _MAX_OFFSET:
             raise ValueError("Not a position: the offset is not a number, or too large.")
         return cls(epoch, offset)
+
+
+BEGINNING = Position("", 0)
+"""A position of no epoch: a broker returns all that it keeps after it."""
 
 
 def check_position(what: str, position: Position) -> None:

@@ -94,11 +94,16 @@ class Progress:
             seen = None if record is None else record.seen_up_to
             if seen is not None and seen.epoch == position.epoch and seen.offset > position.offset:
                 positions[name] = seen
-        for encoded in reversed(list(waiting)):
+        first: dict[str, Position] = {}
+        for encoded in waiting:
             if encoded.position is not None and encoded.room in positions:
                 epoch, offset = encoded.position
                 before = offset - 1 if encoded.previous is None else encoded.previous
-                positions[encoded.room] = Position(epoch, before)
+                known = first.get(encoded.room)
+                # The lowest of the first epoch: the messages of a room need not wait in order.
+                if known is None or (known.epoch == epoch and before < known.offset):
+                    first[encoded.room] = Position(epoch, before)
+        positions |= first
         for name in positions:
             record = self.find(name)
             if record is not None and record.resumes_from is not None:

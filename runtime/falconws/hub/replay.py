@@ -7,17 +7,18 @@ Knows nothing of subscribers and backlogs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from .broadcast import Encode, EncodedEvent
 from .broker import Broker, History, Publication
 from .concurrency import SingleFlight
 from .events import Message
-from .position import Position
+from .position import BEGINNING, Position
 from .room import Room
 
-__all__ = ("ReplayCache",)
+__all__ = ("Recent", "ReplayCache")
 
 _PERIOD_S = 2.0
 """An encoded event is kept for one to two of these periods after its last use."""
@@ -27,6 +28,25 @@ _MAX_MESSAGE_BYTES = 4096
 """Kept in each period: so many events, none of them larger. Together 16 MiB of payload."""
 
 _Key = tuple[str, Encode | None, Position, int | None]
+
+
+class Recent(NamedTuple):
+    """Which messages a client that is new to a room is sent first."""
+
+    messages: int = 0
+    """So many of the newest ones."""
+    latest: bool = False
+    """The newest one of each key."""
+
+    def select(self, publications: Sequence[Publication]) -> list[Publication]:
+        """Return the selected ones of *publications*, in their order."""
+        first = len(publications) - self.messages
+        newest = {publication.key: index for index, publication in enumerate(publications)} if self.latest else {}
+        return [
+            publication
+            for index, publication in enumerate(publications)
+            if index >= first or (publication.key is not None and newest.get(publication.key) == index)
+        ]
 
 
 class ReplayCache:
@@ -48,8 +68,10 @@ class ReplayCache:
         self._previous: set[EncodedEvent] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def history(self, room: str, since: Position, start: Position) -> History:
+    async def history(self, room: str, since: Position | None, start: Position) -> History:
         """Return what was published to *room* after *since*; at least up to *start*, which was delivered here.
+
+        None: all that is kept.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached.
@@ -58,7 +80,8 @@ class ReplayCache:
         def covers(history: History) -> bool:
             return history.top.epoch == start.epoch and history.top.offset >= start.offset
 
-        return await self._single_flight.do((room, since), lambda: self._broker.history(room, since), covers)
+        after = since or BEGINNING
+        return await self._single_flight.do((room, after), lambda: self._broker.history(room, after), covers)
 
     def encode(self, room: Room, encode: Encode | None, publication: Publication) -> EncodedEvent | None:
         """Return what clients with *encode* are sent for *publication*; None for nothing."""

@@ -25,7 +25,7 @@ from typing import Protocol
 
 from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
 from .broker import History, Publication
-from .events import Event, Gap, Message
+from .events import Ephemeral, Event, Gap, Message
 from .position import Position
 from .smallset import SmallSet
 from .stats import Stats
@@ -47,8 +47,8 @@ class Follower(Protocol):
     direct: Broadcaster | None
     """The connection on which an event may be sent at once; None if the event has to be offered."""
 
-    def offer(self, encoded: EncodedEvent) -> None:
-        """Take an event that could not be sent at once."""
+    def offer(self, encoded: EncodedEvent, *, recovered: bool) -> None:
+        """Take an event that could not be sent at once; *recovered*: it is late because the broker was away."""
 
     def miss(self, room: Room, *, told: bool) -> None:
         """Called when messages of *room* after its position are lost; *told*: the client is sent the ``Gap``."""
@@ -64,6 +64,9 @@ class RoomHost(Protocol):
     stats: Stats
 
     def message(self, publication: Publication) -> Message: ...
+    def follower(self, subscription: str | None) -> Follower | None:
+        """Return the follower with the id *subscription*, if it is in this process."""
+
     def request_history(self, room: Room) -> None:
         """Have ``take_history()`` called soon."""
 
@@ -163,7 +166,7 @@ class Room:
             self._jump(Position(history.top.epoch, offset), history)
         for publication in publications:
             if publication.position.offset > self.offset:
-                self._deliver(publication)
+                self._deliver(publication, recovered=True)
         self.state = FLOWING
         if self._release():
             return True
@@ -217,7 +220,7 @@ class Room:
         while held:
             publication = held[0]
             if self._continues(publication):
-                self._deliver(publication)
+                self._deliver(publication, recovered=True)
             elif publication.position.epoch != self.epoch or publication.position.offset > self.offset:
                 return False
             held.popleft()
@@ -226,45 +229,65 @@ class Room:
 
     # Delivery
 
-    def _deliver(self, publication: Publication) -> None:
+    def _deliver(self, publication: Publication, *, recovered: bool = False) -> None:
         self.epoch, self.offset = publication.position
         if self.followers:
-            self.send(self._host.message(publication), key=publication.key, previous=publication.previous)
+            self.send(
+                self._host.message(publication),
+                key=publication.key,
+                previous=publication.previous,
+                excluded=self._host.follower(publication.exclude),
+                recovered=recovered,
+            )
 
-    def send(self, event: Event, *, key: str | None = None, previous: int | None = None) -> None:
-        """Send *event* to all followers: each receives it at once, or has it in its backlog."""
+    def send(
+        self,
+        event: Event,
+        *,
+        key: str | None = None,
+        previous: int | None = None,
+        excluded: Follower | None = None,
+        recovered: bool = False,
+    ) -> None:
+        """Send *event* to all followers but *excluded*: each receives it at once, or has it in its backlog."""
         groups = self._groups
         if groups is None:
             groups = group_followers(self.followers)
             if len(self.followers) > 1:
                 # Most rooms have one follower, and are many.
                 self._groups = groups
-        encoder = self._host.encoder
+        if excluded is not None:
+            groups = [group.without(excluded) if group.encode is excluded.encode else group for group in groups]
+        encoder, stats = self._host.encoder, self._host.stats
+        is_message = isinstance(event, Message | Ephemeral)
         waiting: list[tuple[EncodedEvent, Sequence[Follower]]] = []
         for group in groups:
             told = group.encode is not None
             encoded = None
             try:
                 encoded = encoder.encode(group.encode, self.name, event, key=key, previous=previous)
-            except Exception:
+            except BaseException:  # sys.exit() in an encode function must not end the server.
                 told = False
-                self._log_failure(group.encode, event)
+                self._log_failure(group.encode, event, len(group))
+                if not isinstance(event, Gap):
+                    continue
             if isinstance(event, Gap):
                 for follower in group.followers:
                     try:
                         follower.miss(self, told=told)
                     except Exception:
                         self._end(follower)
-            if encoded is not None:
-                waiting.append((encoded, group.send(encoded)))
+            unsent: Sequence[Follower] = () if encoded is None else group.send(encoded)
+            if is_message:
+                stats.delivered += len(group) - len(unsent)
+            if encoded is not None and unsent:
+                waiting.append((encoded, unsent))
         for encoded, followers in waiting:
             for follower in followers:
                 try:
-                    follower.offer(encoded)
+                    follower.offer(encoded, recovered=recovered)
                 except Exception:
                     self._end(follower)
-        if isinstance(event, Message):
-            self._host.stats.delivered += len(self.followers)
 
     def _end(self, follower: Follower) -> None:
         # The failure of one subscriber must not affect the others.
@@ -277,13 +300,13 @@ class Room:
         """Return what followers with *encode* are sent for *event*; None for nothing."""
         try:
             return self._host.encoder.encode(encode, self.name, event, key=key, previous=previous)
-        except Exception:
-            self._log_failure(encode, event)
+        except BaseException:
+            self._log_failure(encode, event, 1)
             return None
 
-    def _log_failure(self, encode: Encode | None, event: Event) -> None:
+    def _log_failure(self, encode: Encode | None, event: Event, subscribers: int) -> None:
         # An error in the application's function must not affect other deliveries.
-        self._host.stats.failed += 1
+        self._host.stats.failed += subscribers
         self._host.encoder.log_throttle.log_failure(
             encode,
             "encode() has failed for %r: its subscribers are not sent this event (hub.stats.failed counts)",

@@ -5,9 +5,11 @@ What consumes the backlog is a subclass: a connection (``connection_subscriber.p
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .backlog import Backlog, make_backlog
@@ -17,7 +19,7 @@ from .events import Gap
 from .policy import Policy
 from .position import Position, check_position
 from .progress import Progress
-from .replay import ReplayCache
+from .replay import Recent, ReplayCache
 from .room import Room
 from .smallset import SmallSet
 from .stats import Dropped, Stats
@@ -28,6 +30,8 @@ _TOO_SLOW = "client too slow"
 _MISSING = "messages are missing"
 """Why a subscriber is disconnected; the reason in the close frame."""
 
+_NOTHING = Recent()
+
 _logger = logging.getLogger("falconws.hub")
 
 
@@ -37,7 +41,13 @@ class SubscriberHost(Protocol):
     encoder: Encoder
     replay_cache: ReplayCache
     stats: Stats
+    lagging: set[Subscriber]
+    """The subscribers for which something waits."""
+    subscribers: dict[str, Subscriber]
+    """The subscribers that have an id, by id."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
     def note_drop(self, dropped: Dropped) -> None: ...
     async def open(self, name: str) -> Room: ...
     def release(self, room: Room) -> None: ...
@@ -56,7 +66,10 @@ class Subscriber:
         "_backlog",
         "_dropped",
         "_host",
+        "_id",
         "_joining",
+        "_judging",
+        "_lag_timer",
         "_policy",
         "_progress",
         "direct",
@@ -78,6 +91,19 @@ class Subscriber:
         # Most subscribers never need these.
         self._backlog: Backlog[EncodedEvent] | None = None
         self._dropped: Counter[str] | None = None
+        self._id: str | None = None
+        self._judging = False
+        """Whether ``_judge()`` is about to run."""
+        self._lag_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the subscription in all processes. Most never need one."""
+        if self._id is None:
+            self._id = secrets.token_hex(8)
+            if not self.is_over:
+                self._host.subscribers[self._id] = self
+        return self._id
 
     @property
     def positions(self) -> dict[str, Position]:
@@ -94,31 +120,47 @@ class Subscriber:
         """How many messages of each room the policy has dropped."""
         return Counter() if self._dropped is None else self._dropped.copy()
 
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds the next event has waited."""
+        return self._backlog.lag(self._host.loop.time()) if self._backlog else 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return _messages(self._backlog or ())
+
     # Rooms
 
-    async def join(self, name: str, since: Position | None) -> Room | None:
-        """Follow a room, from *since* or from now on; return None if the subscriber is over or follows it already."""
+    async def join(self, name: str, since: Position | None, recent: Recent = _NOTHING) -> Room | None:
+        """Follow a room, from *since* or from now on; return None if the subscriber is over or follows it already.
+
+        Without *since*, *recent* messages are replayed first.
+        """
         room = await self._host.open(name)
         if self.is_over or room in self.rooms:
             self._progress.joined_too_late(name, since or room.position)
             self._host.release(room)
             return None
         start = room.position
-        if since is None or since == start:
+        if since == start or (since is None and recent == _NOTHING):
             room.add(self)
             self.rooms.add(room)
             return room
         self._joining += 1
         self._go_direct(None)
         record = self._progress.record(name)
-        if since.epoch == start.epoch and since.offset > start.offset:
+        if since is not None and since.epoch == start.epoch and since.offset > start.offset:
             record.seen_up_to = since
         room.add(self)
         self.rooms.add(room)
         # A copy that is unique: the room may be left and joined again meanwhile.
-        mark = record.resumes_from = Position(*since)
+        mark = record.resumes_from = Position(*(since or start))
         try:
-            await self._catch_up(room, mark, start)
+            if since is not None:
+                await self._catch_up(room, mark, start)
+            else:
+                await self._replay_recent(room, mark, start, recent)
         except BaseException:
             if self._resumes_from(room, mark):
                 self.leave(room)
@@ -144,7 +186,7 @@ class Subscriber:
         record.resumes_from = None
         same_epoch = history.top.epoch == start.epoch
         publications = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
-        replay: list[EncodedEvent | None] = []
+        told = None
         if not history.complete:
             if record.seen_up_to is not None:
                 # The broker has lost what the client has seen, and new messages were taken for those.
@@ -158,10 +200,27 @@ class Subscriber:
             self._host.encoder.log_throttle.log_repeated(
                 logging.INFO, "%s resumes room %r at %s: %s", self.client, room.name, since, gap.reason
             )
-            replay.append(room.encode(self.encode, gap))
-        replay += [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
-        self._host.stats.delivered += len(publications)
-        self._make_backlog().replay(encoded for encoded in replay if encoded is not None)
+            told = room.encode(self.encode, gap)
+        self._replay(room, publications, told)
+
+    async def _replay_recent(self, room: Room, mark: Position, start: Position, recent: Recent) -> None:
+        """Replay *recent* messages up to *start*."""
+        history = await self._host.replay_cache.history(room.name, None, start)
+        if self._resumes_from(room, mark):
+            self._progress.record(room.name).resumes_from = None
+            same_epoch = history.top.epoch == start.epoch
+            kept = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+            self._replay(room, recent.select(kept))
+
+    def _replay(self, room: Room, publications: Sequence[Publication], gap: EncodedEvent | None = None) -> None:
+        stats = self._host.stats
+        failed = stats.failed
+        replay = [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
+        # What an ``encode`` function has made nothing of counts as delivered.
+        stats.delivered += replay.count(None) - (stats.failed - failed)
+        items = [encoded for encoded in (gap, *replay) if encoded is not None]
+        if items:
+            self._make_backlog().replay(items, self._host.loop.time())
 
     def leave(self, room: Room) -> None:
         """Stop following *room*; nothing of it is sent from now on. Does nothing if it is not followed."""
@@ -170,7 +229,7 @@ class Subscriber:
             room.remove(self)
             self._progress.leave(room.name)
             if self._backlog is not None:
-                self._backlog.discard(room.name)
+                self._host.stats.discarded += _messages(self._backlog.discard(room.name))
             self._host.release(room)
 
     def detach(self) -> None:
@@ -178,7 +237,12 @@ class Subscriber:
         self._progress.finish(self.rooms, self._backlog or ())
         self.is_over = True
         self._go_direct(None)
-        self._backlog = None
+        self._host.stats.discarded += self.waiting
+        self._drop_backlog()
+        if self._lag_timer is not None:
+            self._lag_timer.cancel()
+        if self._id is not None:
+            self._host.subscribers.pop(self._id, None)
         for room in self.rooms:
             self.leave(room)
 
@@ -196,20 +260,51 @@ class Subscriber:
         """The name of the client in logs."""
         raise NotImplementedError
 
-    def offer(self, encoded: EncodedEvent) -> None:
+    def offer(self, encoded: EncodedEvent, *, recovered: bool = False) -> None:
         """Take an event that could not be sent at once: keep it as the policy allows."""
-        if self.is_over or self._progress.has_seen(encoded):
+        if self.is_over:
+            self._host.stats.discarded += encoded.is_message
+            return
+        if self._progress.has_seen(encoded):
+            self._host.stats.delivered += 1
             return
         backlog = self._make_backlog()
-        dropped = backlog.add(encoded, joining=self._joining > 0)
-        if dropped is None:
-            self._count_dropped(encoded.room, 1)
-            self._progress.finish(self.rooms, [*backlog, encoded])
-            self._disconnect(_TOO_SLOW)
-            return
-        for item in dropped:
-            self._count_dropped(item.room, 1)
+        replaced = backlog.add(encoded, self._host.loop.time(), joining=self._joining > 0, exempt=recovered)
+        if replaced is not None:
+            self._count_dropped([replaced])
         self._flush()
+        if backlog.is_over_limit and not self._judging:
+            # Not now: a burst of messages makes no client slow. First, what waits is sent as far as it can be.
+            self._judging = True
+            self._host.loop.call_soon(self._judge)
+
+    def _judge(self) -> None:
+        self._judging = False
+        if self._backlog is None or not self._backlog.is_over_limit:
+            return
+        if self._policy.drops:
+            self._count_dropped(self._backlog.trim())
+        else:
+            self._disconnect(_TOO_SLOW)
+
+    def _check_lag(self) -> None:
+        timer, self._lag_timer = self._lag_timer, None
+        if self._backlog and timer is not None:
+            limit_s = self._policy.max_lag_s
+            assert limit_s is not None
+            now = self._host.loop.time()
+            # If the timer is late, this process did not run, and could send nothing: that time does not count.
+            late_s = now - timer.when()
+            lag_s = 0.0 if self._joining else self._backlog.lag(now) - late_s
+            if lag_s < limit_s - 0.001:
+                self._set_lag_timer(limit_s - lag_s)
+            elif late_s > limit_s / 10:
+                self._set_lag_timer(min(late_s, limit_s))
+            else:
+                self._disconnect(_TOO_SLOW)
+
+    def _set_lag_timer(self, delay_s: float) -> None:
+        self._lag_timer = self._host.loop.call_later(delay_s, self._check_lag)
 
     def miss(self, room: Room, *, told: bool) -> None:
         """Called when messages of *room* are lost.
@@ -222,8 +317,9 @@ class Subscriber:
             self._disconnect(_MISSING)
 
     def _disconnect(self, reason: str) -> None:
-        for waiting in self._backlog or ():
-            self._count_dropped(waiting.room, 1)
+        self._progress.finish(self.rooms, self._backlog or ())
+        self._count_dropped(self._backlog or ())
+        self._drop_backlog()
         self._host.stats.disconnected += 1
         self.detach()
         self._evict(reason)
@@ -232,21 +328,29 @@ class Subscriber:
         if self._backlog is None:
             self._go_direct(None)
             self._backlog = make_backlog(self._policy)
+            self._host.lagging.add(self)
+        if self._policy.max_lag_s is not None and self._lag_timer is None:
+            self._set_lag_timer(self._policy.max_lag_s)
         return self._backlog
 
-    def _count_dropped(self, room: str, count: int) -> None:
-        if self._dropped is None:
-            self._dropped = Counter()
-            _logger.warning(
-                "%s does not keep up with room %r: policy %s%s (logged once; subscription.dropped counts)",
-                self.client,
-                room,
-                self._policy.name,
-                "" if self._policy.drops else ", it is disconnected",
-            )
-        self._dropped[room] += count
-        self._host.stats.dropped += count
-        self._host.note_drop(Dropped(self.client, room, count, self._policy.name))
+    def _drop_backlog(self) -> None:
+        self._backlog = None
+        self._host.lagging.discard(self)
+
+    def _count_dropped(self, items: Iterable[EncodedEvent]) -> None:
+        for room, count in Counter(item.room for item in items if item.is_message).items():
+            if self._dropped is None:
+                self._dropped = Counter()
+                _logger.warning(
+                    "%s does not keep up with room %r: policy %s%s (logged once; subscription.dropped counts)",
+                    self.client,
+                    room,
+                    self._policy.name,
+                    "" if self._policy.drops else ", it is disconnected",
+                )
+            self._dropped[room] += count
+            self._host.stats.dropped += count
+            self._host.note_drop(Dropped(self.client, room, count, self._policy.name))
 
     def end(self) -> None:
         """End the subscriber because the hub stops, or because it has failed."""
@@ -306,6 +410,15 @@ class SubscriberView:
     def dropped(self) -> Mapping[str, int]:
         """How many messages of each room the policy has dropped; 0 for other rooms."""
         return self._subscriber.dropped
+
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds the next event has waited for the client; 0 if nothing waits."""
+        return self._subscriber.lag_s
+
+
+def _messages(events: Iterable[EncodedEvent]) -> int:
+    return sum(event.is_message for event in events)
 
 
 def _previous(publication: Publication) -> int:

@@ -13,10 +13,12 @@ from typing import Protocol, Self
 import falcon
 
 from .broadcast import Encode
+from .checks import check_count
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
 from .policy import Policy
 from .position import Position, check_position
 from .presence import Membership, Presence, encode_info
+from .replay import Recent
 from .subscriber import SubscriberView, since_by_room
 
 __all__ = ("Subscription",)
@@ -35,7 +37,7 @@ class Subscription(SubscriberView):
     The subscription ends with the block or with the connection, whichever ends first; what still waits is discarded.
     """
 
-    __slots__ = ("_grace_s", "_host", "_info", "_member", "_memberships", "_since", "_ws")
+    __slots__ = ("_grace_s", "_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
 
     _subscriber: ConnectionSubscriber
 
@@ -51,6 +53,7 @@ class Subscription(SubscriberView):
         info: bytes,
         grace_s: float,
         encode: Encode | None,
+        recent: Recent,
     ) -> None:
         self._host = host
         self._ws = ws
@@ -59,6 +62,7 @@ class Subscription(SubscriberView):
         self._member = member
         self._info = info
         self._grace_s = grace_s
+        self._recent = recent
         self._memberships: dict[str, Membership] | None = None
 
     def __del__(self) -> None:
@@ -70,6 +74,11 @@ class Subscription(SubscriberView):
                 stacklevel=2,
                 source=self,
             )
+
+    @property
+    def id(self) -> str:
+        """Names this subscription for ``publish(exclude=...)``, in all processes. A client may know it."""
+        return self._subscriber.id
 
     async def __aenter__(self) -> Self:
         """Join the rooms.
@@ -90,7 +99,7 @@ class Subscription(SubscriberView):
         self._subscriber.open(self._connection_ended)
         try:
             for room, position in since.items():
-                await self.join(room, since=position)
+                await self._join(room, position, self._recent)
         except BaseException:
             await self._close()
             raise
@@ -104,16 +113,20 @@ class Subscription(SubscriberView):
         """Leave the rooms."""
         await self._close()
 
-    async def join(self, room: str, *, since: Position | None = None) -> None:
-        """Follow one more room, as ``hub.subscribe()`` does. Does nothing if it is followed already.
+    async def join(self, room: str, *, since: Position | None = None, history: int = 0, latest: bool = False) -> None:
+        """Follow one more room, with the arguments of ``hub.subscribe()``. Does nothing if it is followed already.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; the room is not joined.
-            TypeError, ValueError: *room* or *since* cannot be used.
+            TypeError, ValueError: *room*, *since* or *history* cannot be used.
         """
         if since is not None:
             check_position("since is a Position", since)
-        joined = await self._subscriber.join(room, since)
+        check_count("join", "history", history, least=0)
+        await self._join(room, since, Recent(history, latest))
+
+    async def _join(self, room: str, since: Position | None, recent: Recent) -> None:
+        joined = await self._subscriber.join(room, since, recent)
         if joined is None or self._member is None:
             return
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from falconws.server.admission import AdmissionSettings
     from falconws.server.errors import StartError
+    from falconws.server.http_settings import HttpSettings
     from falconws.server.main import run
     from falconws.server.tls import TlsSettings
     from falconws.server.websocket.deflate import DeflateSettings
@@ -19,6 +20,7 @@ __all__ = [
     "AdmissionSettings",
     "ConnectionSettings",
     "DeflateSettings",
+    "HttpSettings",
     "StartError",
     "TlsSettings",
     "WebSocketProtocol",
@@ -29,6 +31,7 @@ _MODULES = {
     "AdmissionSettings": "falconws.server.admission",
     "ConnectionSettings": "falconws.server.websocket.settings",
     "DeflateSettings": "falconws.server.websocket.deflate",
+    "HttpSettings": "falconws.server.http_settings",
     "StartError": "falconws.server.errors",
     "TlsSettings": "falconws.server.tls",
     "WebSocketProtocol": "falconws.server.websocket.protocol",

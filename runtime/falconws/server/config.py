@@ -14,6 +14,7 @@ from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
 from falconws.server.errors import StartError
 from falconws.server.http.protocol import http_protocol_class
+from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
@@ -35,6 +36,7 @@ class ServerConfig(uvicorn.Config):
         log_level: str = "info",
         connection: ConnectionSettings,
         admission: AdmissionSettings,
+        http: HttpSettings,
         tls: TlsSettings | None,
         engine: Engine,
         drain_s: float,
@@ -43,6 +45,7 @@ class ServerConfig(uvicorn.Config):
         self.app_is_factory = factory
         self.connection_settings = connection
         self.admission_settings = admission
+        self.http_settings = http
         self.engine_is_fast = engine.fast
         self.drain_s = drain_s
         self.admission: Admission | None = None
@@ -64,6 +67,7 @@ class ServerConfig(uvicorn.Config):
             ws_max_size=connection.max_message_bytes,
             ws_ping_interval=connection.ping_interval_s,
             ws_ping_timeout=connection.ping_timeout_s,
+            timeout_keep_alive=http.keep_alive_timeout_s,  # type: ignore[arg-type]
             ws_per_message_deflate=connection.deflate is not None,
             **options,
         )

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from falconws.server.handshake import HandshakeError, HandshakeRequest, parse_request
-from falconws.server.http.head_guard import answer_timeout
+from falconws.server.handshake import HandshakeRequest, parse_request
+from falconws.server.http.guard import answer_timeout
 from falconws.server.http.shutdown import tighten_deadline
-
-_MAX_HEAD_BYTES = 16_384
+from falconws.server.http_settings import HttpSettings
+from falconws.server.request_head import RequestError
 
 
 def demux_class(http_class: Any) -> type[asyncio.Protocol]:
@@ -64,7 +64,7 @@ class Demux(asyncio.Protocol):
         if self.transport.is_closing():
             return
         head, end, rest = data.partition(b"\r\n\r\n")
-        request = _plain_handshake(head + end) if end else None
+        request = _whole_handshake(head + end, self._config.http_settings) if end else None
         deadline = self._detach()
         if request is None:
             protocol = self.http_class(self._config, self._server_state, self._app_state, self._loop)
@@ -99,11 +99,11 @@ class Demux(asyncio.Protocol):
         self._deadline = answer_timeout(self.transport, self._loop)
 
 
-def _plain_handshake(head: bytes) -> HandshakeRequest | None:
-    if len(head) > _MAX_HEAD_BYTES or b"\r\nsec-websocket-key:" not in head.lower():
+def _whole_handshake(head: bytes, settings: HttpSettings) -> HandshakeRequest | None:
+    if len(head) > settings.max_head_bytes or b"\r\nsec-websocket-key:" not in head.lower():
         return None
     try:
-        return parse_request(head)
-    except HandshakeError:
+        return parse_request(head, settings)
+    except RequestError:
         # The HTTP protocol decides how to answer it.
         return None

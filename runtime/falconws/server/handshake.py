@@ -1,4 +1,4 @@
-"""The opening handshake as bytes: parse the request, build the responses (RFC 6455 section 4.2).
+"""The opening handshake: check the request head, build the responses as bytes (RFC 6455 section 4.2).
 
 Pure functions. Knows no transport and no application.
 """
@@ -14,40 +14,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
+from falconws.server.http_settings import HttpSettings
+from falconws.server.request_head import DEFAULT_SETTINGS, Headers, RequestError, RequestHead, parse_head
+
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_REQUEST_LINE = re.compile(rb"([^ \r\n]+) ([!-~]+) (HTTP/1\.[0-9])\r\n")
-_HEADER_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*\r\n)*\r\n")
-_HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # Written by the handshake itself; an application may not write them too.
 _RESERVED = frozenset(
     {b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol"}
 )
-
-# All connections share these objects: a connection keeps its headers as long as it lives.
-_COMMON_NAMES = {
-    name: name
-    for name in (
-        *(b"host", b"upgrade", b"connection", b"origin", b"cookie", b"user-agent", b"authorization", b"accept"),
-        *(b"accept-encoding", b"accept-language", b"cache-control", b"pragma"),
-        *(b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol"),
-        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"),
-    )
-}
-
-Headers = list[tuple[bytes, bytes]]
-_Values = dict[bytes, bytes]
-
-
-class HandshakeError(Exception):
-    """The request is not a valid handshake: answer with *status* and *headers*, and close."""
-
-    def __init__(self, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.headers = list(headers)
 
 
 @dataclass(slots=True)
@@ -73,61 +49,56 @@ class HandshakeRequest:
     extensions: str
 
 
-def parse_request(data: bytes) -> HandshakeRequest:
+def parse_request(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> HandshakeRequest:
     """Return the handshake in *data*, a request head that ends with its empty line.
 
     Raises:
-        HandshakeError: 400, 405 or 426, with a sentence for the client.
+        RequestError: The head is invalid, or is not a valid handshake; see `parse_head` and `check_handshake`.
     """
-    request_line = _REQUEST_LINE.match(data)
-    if request_line is None:
-        raise HandshakeError(400, "Malformed request line.")
-    method, target, version = request_line.groups()
-    if method != b"GET":
-        raise HandshakeError(405, "A WebSocket handshake is a GET request.", [(b"allow", b"GET")])
-    if version == b"HTTP/1.0":
-        raise HandshakeError(400, "A WebSocket handshake needs HTTP/1.1.")
-    if not _HEADER_LINES.fullmatch(data, request_line.end()):
-        raise HandshakeError(400, "Malformed header line.")
-    headers: Headers = []
-    values: _Values = {}
-    for name, value in _HEADER.findall(data, request_line.end()):
-        name = name.lower()
-        name = _COMMON_NAMES.get(name, name)
-        value = value.rstrip(b" \t")
-        headers.append((name, value))
-        # Lines of one name are one list (RFC 9110 section 5.3). Two values that are not lists make an invalid one.
-        values[name] = b"%b, %b" % (values[name], value) if name in values else value
-    key = _check(values, headers)
-    raw_path, path, query_string = _split_target(target)
-    subprotocols: list[str] = []
-    if b"sec-websocket-protocol" in values:
-        tokens = values[b"sec-websocket-protocol"].split(b",")
-        subprotocols = [token.strip().decode("latin-1") for token in tokens if token.strip()]
-    extensions = values.get(b"sec-websocket-extensions", b"").decode("latin-1")
-    return HandshakeRequest(raw_path, path, query_string, headers, key, subprotocols, extensions)
+    return check_handshake(parse_head(data, settings))
 
 
-def _check(values: _Values, headers: Headers) -> bytes:
-    """Return the key of the handshake, or raise HandshakeError (RFC 6455 section 4.2.1)."""
-    if not _has_token(values, b"upgrade", b"websocket"):
-        raise HandshakeError(426, "The only possible upgrade is to websocket.", [(b"upgrade", b"websocket")])
-    if not _has_token(values, b"connection", b"upgrade"):
-        raise HandshakeError(400, "The Connection header does not list Upgrade.")
-    if b"host" not in values or (len(values) != len(headers) and [name for name, _ in headers].count(b"host") != 1):
-        raise HandshakeError(400, "A handshake needs exactly one Host header.")
+def check_handshake(head: RequestHead) -> HandshakeRequest:
+    """Return *head* as a handshake (RFC 6455 section 4.2.1).
+
+    Raises:
+        RequestError: 400, 405 or 426, with a sentence for the client.
+    """
+    values = head.values
+    if head.method != b"GET":
+        raise RequestError(405, "A WebSocket handshake is a GET request.", [(b"allow", b"GET")])
+    if head.version != b"1.1":
+        raise RequestError(400, "A WebSocket handshake needs HTTP/1.1.")
+    if not head.lists(b"upgrade", b"websocket"):
+        raise RequestError(426, "The only possible upgrade is to websocket.", [(b"upgrade", b"websocket")])
+    if not head.lists(b"connection", b"upgrade"):
+        raise RequestError(400, "The Connection header does not list Upgrade.")
     if values.get(b"sec-websocket-version") != b"13":
-        raise HandshakeError(
+        raise RequestError(
             426,
             "This server supports version 13 of the WebSocket protocol only.",
             [(b"upgrade", b"websocket"), (b"sec-websocket-version", b"13")],
         )
     key = values.get(b"sec-websocket-key", b"")
     if not _is_key(key):
-        raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64.")
-    if b"transfer-encoding" in values or values.get(b"content-length", b"0") != b"0":
-        raise HandshakeError(400, "A handshake may not have a body.")
-    return key
+        raise RequestError(400, "Sec-WebSocket-Key is not 16 bytes in base64.")
+    if head.content_length != 0:
+        raise RequestError(400, "A handshake may not have a body.")
+    raw_path, _, query_string = head.target.partition(b"?")
+    path = raw_path.decode("latin-1")
+    subprotocols: list[str] = []
+    if b"sec-websocket-protocol" in values:
+        tokens = values[b"sec-websocket-protocol"].split(b",")
+        subprotocols = [token.strip().decode("latin-1") for token in tokens if token.strip()]
+    return HandshakeRequest(
+        raw_path=raw_path,
+        path=unquote(path) if "%" in path else path,
+        query_string=query_string,
+        headers=head.headers,
+        key=key,
+        subprotocols=subprotocols,
+        extensions=values.get(b"sec-websocket-extensions", b"").decode("latin-1"),
+    )
 
 
 def _is_key(value: bytes) -> bool:
@@ -135,26 +106,6 @@ def _is_key(value: bytes) -> bool:
         return len(binascii.a2b_base64(value, strict_mode=True)) == 16
     except binascii.Error:
         return False
-
-
-def _has_token(values: _Values, name: bytes, token: bytes) -> bool:
-    value = values.get(name, b"").lower()
-    return value == token or token in [one.strip() for one in value.split(b",")]
-
-
-def _split_target(target: bytes) -> tuple[bytes, str, bytes]:
-    if not target.startswith(b"/"):
-        # The absolute form; a proxy may send it (RFC 9112 section 3.2.2).
-        _, separator, rest = target.partition(b"://")
-        if not separator:
-            raise HandshakeError(400, "Malformed request target.")
-        slash = re.search(rb"[/?]", rest)
-        target = rest[slash.start() :] if slash else b"/"
-        if target.startswith(b"?"):
-            target = b"/" + target
-    raw_path, _, query_string = target.partition(b"?")
-    path = raw_path.decode("latin-1")
-    return raw_path, unquote(path) if "%" in path else path, query_string
 
 
 def accept_value(key: bytes) -> bytes:

@@ -14,6 +14,7 @@ from falconws.server.admission import AdmissionSettings
 from falconws.server.config import ServerConfig
 from falconws.server.engine import choose_engine
 from falconws.server.errors import StartError
+from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
 from falconws.server.sockets import bind_tcp, bind_unix, identity_of, remove_unix, url_of
@@ -43,6 +44,7 @@ def run(
     engine: str = "auto",
     drain_s: float = 10.0,
     connection: ConnectionSettings | None = None,
+    http: HttpSettings | None = None,
     admission: AdmissionSettings | None = None,
     tls: TlsSettings | None = None,
 ) -> None:
@@ -71,6 +73,7 @@ def run(
         drain_s: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at most half a
             second with *reload*.
         connection: The limits of one WebSocket connection; None: the defaults.
+        http: The limits of one HTTP request; None: the defaults.
         admission: Which connections and requests are let in; None: all.
         tls: The certificate for https and wss; None serves without TLS.
 
@@ -95,6 +98,7 @@ def run(
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
+        http=http or HttpSettings(),
         admission=admission or AdmissionSettings(),
         tls=tls,
         engine=chosen,

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from falconws.hub.broker import Broker, HistoryLimits, Payload, Publication
+from falconws.hub.broker import Broker, EphemeralPublication, HistoryLimits, Payload, Publication
 from falconws.hub.position import Position
 
 __all__ = (
@@ -45,11 +45,16 @@ class Recorder:
 
     def __init__(self) -> None:
         self.publications: list[Publication] = []
+        self.ephemeral: list[EphemeralPublication] = []
         self.presence: list[tuple[object, ...]] = []
         self._changed = asyncio.Event()
 
     def deliver(self, publication: Publication) -> None:
         self.publications.append(publication)
+        self._changed.set()
+
+    def deliver_ephemeral(self, message: EphemeralPublication) -> None:
+        self.ephemeral.append(message)
         self._changed.set()
 
     def interrupted(self, reason: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from falconws.hub.broker import Entry, HistoryLimits, Member, Payload
+from falconws.hub.broker import Entry, EphemeralPublication, HistoryLimits, Member, Payload
 from falconws.hub.position import Position
 
 from .broker_harness import (
@@ -89,6 +89,42 @@ async def payloads_come_back_as_they_were(factory: BrokerFactory) -> None:
         expect([(p.payload, p.key) for p in history.publications], list(zip(payloads, keys, strict=True)), "history")
         expect([type(p.payload) for p in history.publications], [type(p) for p in payloads], "types in the history")
         expect([type(p.payload) for p in subscriber.sink.publications], [type(p) for p in payloads], "types")
+
+
+async def a_broadcast_is_delivered_and_not_kept(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
+        first = await publisher.broker.publish(room, "first")
+        start = await subscriber.broker.subscribe(room)
+        expected = [
+            EphemeralPublication(room, "text", "key", None),
+            EphemeralPublication(room, b"\0\n", None, "abc123"),
+            EphemeralPublication(room, "", "", "abc123"),
+        ]
+        for message in expected:
+            await publisher.broker.broadcast(room, message.payload, key=message.key, exclude=message.exclude)
+        await publisher.broker.broadcast(new_room(), "elsewhere")
+        second = await publisher.broker.publish(room, "second")
+        sink = subscriber.sink
+        await sink.until(lambda: len(sink.ephemeral) >= 3 and sink.payloads(room)[-1:] == ["second"], "all come")
+        expect(sink.ephemeral, expected, "what was broadcast")
+        expect(start, first, "the position after the first publication")
+        history = await subscriber.broker.history(room, first)
+        expect([p.position for p in history.publications], [second], "the positions in the history")
+        expect(history.complete, True, "complete")
+
+
+async def an_excluded_subscription_is_named_live_and_in_the_history(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
+        start = await subscriber.broker.subscribe(room)
+        await publisher.broker.publish(room, "to all")
+        await publisher.broker.publish(room, "not to one", key="key", exclude="abc123")
+        await subscriber.sink.until(lambda: len(subscriber.sink.payloads(room)) >= 2, "both come")
+        expected = [(None, None), ("key", "abc123")]
+        expect([(p.key, p.exclude) for p in subscriber.sink.publications], expected, "delivered key and exclude")
+        history = await publisher.broker.history(room, start)
+        expect([(p.key, p.exclude) for p in history.publications], expected, "key and exclude in the history")
 
 
 async def everybody_sees_one_order(factory: BrokerFactory) -> None:
@@ -452,6 +488,8 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     publish_returns_positions_that_grow,
     a_subscriber_gets_all_after_its_position,
     payloads_come_back_as_they_were,
+    a_broadcast_is_delivered_and_not_kept,
+    an_excluded_subscription_is_named_live_and_in_the_history,
     everybody_sees_one_order,
     rooms_are_separate,
     unsubscribing_ends_deliveries,

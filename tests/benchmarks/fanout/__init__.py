@@ -1,9 +1,9 @@
-"""Measures fan-out: `python -m tests.benchmarks.fanout`. Not tests: nothing here judges a time.
+"""Measure fan-out: `python -m tests.benchmarks.fanout`. No test asserts a time.
 
-contenders  who is measured beside whom, and how each is started
-bench       rounds of loads; fanout.c is the load
-parts       what is measured: each part can be measured again without the others
+contenders  what is measured, and how each contender is started
+bench       rounds of loads; fanout.c generates the load
+parts       the parts of the benchmark; each can be measured alone
 rooms       the memory of a room
 results     the figures as data: fan-out.json
-report      the page and its charts; columns: how a chart of growth is drawn
+report      the page and its charts; columns: column charts
 """

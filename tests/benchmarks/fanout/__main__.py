@@ -1,4 +1,4 @@
-"""The command: `python -m tests.benchmarks.fanout`, from the root of the checkout."""
+"""The command line: `python -m tests.benchmarks.fanout`, from the root of the checkout."""
 
 import argparse
 import os
@@ -33,9 +33,9 @@ _OPTIONS = {
     "workers": (*_TIMES, "workers"),
     "rooms": ("rooms",),
 }
-"""Which options a part depends on."""
+"""The options that each part depends on."""
 _SUBSCRIBERS = 500
-"""Of a worker, over a broker."""
+"""The number of subscribers of a worker, over a broker."""
 _EPILOG = """\
 examples:
   python -m tests.benchmarks.fanout
@@ -47,13 +47,13 @@ parts:
 
 
 def main(words: Sequence[str]) -> int:
-    """Measure, write the files, print the tables; return an exit code."""
+    """Measure, write the files and print the tables. Return an exit code."""
     parser = _parser()
     options = parser.parse_args(words)
     if options.rounds < 1 or not 0.05 <= options.seconds <= 60:
         parser.error("--rounds must be 1 or more, and --seconds between 0.05 and 60")
     if min(*options.subscribers, *options.in_flight, *options.growth, *options.workers, *options.rooms) < 1:
-        parser.error("what is counted must be 1 or more")
+        parser.error("all numbers must be 1 or more")
     if options.only != ["rooms"]:
         if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
             print(f"The benchmark needs Linux and the cores {SERVER_CORE} and {LOAD_CORE}.", file=sys.stderr)
@@ -69,12 +69,12 @@ def main(words: Sequence[str]) -> int:
         for name in options.only:
             rows = measures[name]()
             if not rows:
-                print(f'The part "{name}" has given no figure; what was there before stays.', file=sys.stderr)
+                print(f'The part "{name}" has no result; its previous figures stay.', file=sys.stderr)
                 return 1
             command = _command(parser, options, name)
             date = datetime.now(UTC).date().isoformat()
             parts[name] = Part(command, date, machine(), options.rounds, options.seconds, rows)
-            # After each part: what has been measured outlives a later part that fails.
+            # Save after each part, so that a later part that fails does not discard it.
             save(data, parts)
             write(options.output, parts)
     for name in options.only:
@@ -86,7 +86,7 @@ def main(words: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.fanout",
-        description="Measure what a hub's delivery costs, beside its peers and as it grows, on two cores of Linux.",
+        description="Measure the cost of a delivery, beside its peers and with growing load, on two cores of Linux.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         default=list(PARTS),
         choices=PARTS,
         metavar="PART",
-        help="parts to measure, see below (default: all); the figures of the others stay as they are",
+        help="parts to measure, see below (default: all); the other parts keep their figures",
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement (default: 5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(name, type=int, nargs="+", default=default, metavar="N", help=f"{about} (default: {shown})")
 
     add_counts("--subscribers", [500, 2000], "load: subscribers of the room")
-    add_counts("--in-flight", [1, 16], "load: publications on their way at a time")
+    add_counts("--in-flight", [1, 16], "load: publications in flight")
     add_counts("--growth", [10, 100, 1000, 5000], "growth: subscribers of the room")
     add_counts("--workers", [1, 2, 4], f"workers: worker processes, with {_SUBSCRIBERS} subscribers each")
     add_counts("--rooms", [1_000, 10_000, 100_000], "rooms: rooms with one member")
@@ -134,7 +134,7 @@ def _measures(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[
 
 
 def _command(parser: argparse.ArgumentParser, options: argparse.Namespace, part: str) -> str:
-    """Return what prints a part again: the options that it depends on, where they are not the default."""
+    """Return the command that measures a part again, with the options that are not the default."""
     words = ["python -m tests.benchmarks.fanout --only", part]
     for name in _OPTIONS[part]:
         value = getattr(options, name)

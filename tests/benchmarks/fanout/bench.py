@@ -1,4 +1,4 @@
-"""Rounds of loads on servers, interleaved (A B C A B C), so that a drift of the machine hits all alike."""
+"""Interleaved rounds of loads on servers (A B C A B C), so that drift affects all cases alike."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.ports import free_port
 
 BYTES = 64
 _WARM_UP_S = 0.5
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Case:
     """One load on one server.
 
     Args:
-        what: What tells it from the others; the row's.
+        what: Identifies the case; also identifies its row.
         command: Starts the server.
         subscribers: Connections on /sub.
-        publishers: Connections on /pub, which take turns.
-        in_flight: Publications on their way at a time, of all publishers together.
-        workers: Processes that serve.
-        broker_pid: The broker's process, when its CPU time is asked for.
+        publishers: Connections on /pub, which publish one after the other.
+        in_flight: Publications in flight, of all publishers together.
+        workers: Worker processes of the server.
+        broker_pid: The process of the broker, if its CPU time is measured.
     """
 
     what: dict[str, str | int]
@@ -51,9 +51,9 @@ class Bench:
 
     Args:
         program: fanout.c, compiled.
-        peers: What the servers run on.
-        rounds: Of each case.
-        seconds: Of each round.
+        peers: The installed peers.
+        rounds: The number of rounds of each case.
+        seconds: The length of each round.
     """
 
     program: Path
@@ -62,7 +62,7 @@ class Bench:
     seconds: float
 
     def measure(self, cases: Sequence[Case]) -> list[Row]:
-        """Return a row for each case that works, with a sample a round; of those that do not, say why."""
+        """Return a row for each case that works, with a sample for each round. Print why the others fail."""
         rows = [Row(case.what, []) for case in cases]
         for number in range(self.rounds):
             for case, row in zip(cases, rows, strict=True):
@@ -78,7 +78,7 @@ class Bench:
 
     def _sample(self, case: Case) -> Sample:
         port = free_port()
-        # A server for each sample: only one at a time may hold the connections of thousands.
+        # A new server for each sample, because only one at a time can hold thousands of connections.
         with running(case.command(self.peers, port), port, SERVER_CORE) as server:
             if case.workers > 1:
                 _await_workers(port, case.workers)
@@ -96,7 +96,7 @@ class Bench:
             [str(self.program), *map(str, words)],
             capture_output=True,
             text=True,
-            timeout=_PATIENCE_S + self.seconds,
+            timeout=_TIMEOUT_S + self.seconds,
             preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}),
         )
         if done.returncode:
@@ -114,11 +114,11 @@ def compile_load(folder: Path) -> Path:
 
 
 def _await_workers(port: int, count: int) -> None:
-    """Wait until all workers serve: those who come late would get no subscribers."""
+    """Wait until all workers serve. A worker that starts late would get no subscribers."""
     deadline = time.monotonic() + START_S
     seen: set[bytes] = set()
     while len(seen) < count:
         if time.monotonic() > deadline:
             raise ServerError(f"{len(seen)} of {count} workers answered within {START_S:.0f} s")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/worker", timeout=START_S) as answer:
-            seen.add(answer.read())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/worker", timeout=START_S) as response:
+            seen.add(response.read())

@@ -1,4 +1,4 @@
-"""Column charts as SVG, for what grows from left to right. Pure."""
+"""Column charts as SVG, for values that grow from left to right. Pure."""
 
 import statistics
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ _FILL, _INK, _FAINT = "#0b7285", "#212529", "#495057"
 
 @dataclass(frozen=True)
 class Panel:
-    """One metric: the values of its rounds, by what grows."""
+    """One metric: the values of the rounds for each column."""
 
     title: str
     columns: Sequence[tuple[str, Sequence[float]]]
 
 
 def column_chart(title: str, panels: Sequence[Panel]) -> str:
-    """Return the panels side by side, each from zero: medians, with a line from the least to the greatest value."""
+    """Return the panels side by side. Columns are medians and start at zero; a line spans the values of all rounds."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="13">',

@@ -1,4 +1,4 @@
-"""Who is measured: a literal table of what each contender runs. Starts nothing."""
+"""The contenders: a table of what each of them runs. This module starts nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from tests.benchmarks.peers import Peers
 
 _SERVERS = Path(__file__).parent / "servers"
 Command = Callable[[Peers, int], list[str]]
-"""Returns the command line that serves on 127.0.0.1 at the port."""
+"""Returns the command line that serves on 127.0.0.1 at a port."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One server that sends what comes on /pub to everybody on /sub."""
+    """One server that broadcasts the messages of /pub to all connections on /sub."""
 
     key: str
     title: str
     target: float | None
-    """How much of its CPU falconws may need at most."""
+    """The most CPU time of falconws, relative to this contender."""
     command: Command
 
 
 def falconws_over(url: str, workers: int = 1) -> Command:
-    """Return how to start falconws with a hub on the broker at *url*."""
+    """Return the command of falconws with a hub on the broker at *url*."""
 
     def command(peers: Peers, port: int) -> list[str]:
         options = f"app_dir={str(_SERVERS)!r}, port={port}, workers={workers}, log_level='critical', access_log=False"

@@ -1,12 +1,12 @@
 /* Load for fan-out: PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BYTES WARM_UP_S SECONDS PID[,PID...] [BROKER_PID]
  *
- * Opens SUBSCRIBERS connections to /sub and PUBLISHERS to /pub. Every message that goes to /pub comes back on each of
- * /sub, unmasked and unchanged. IN_FLIGHT publications are on their way at any time, all publishers together: the next
- * one goes out, from the next publisher, when the slowest subscriber has one more.
+ * Opens SUBSCRIBERS connections to /sub and PUBLISHERS connections to /pub. The server broadcasts every message of /pub
+ * to all connections on /sub, unchanged. IN_FLIGHT publications of all publishers together are in flight: the next
+ * publisher sends the next one when the slowest subscriber has received one more.
  *
  * Prints {"rate": deliveries a second, "cpu_us": CPU of the processes for each}; with a broker also "broker_us", its
- * CPU for each publication. Where the handshake of /sub answers with X-Worker, also "workers", how many different ones
- * did, and "fewest" and "most", the subscribers of one of them.
+ * CPU for each publication. If the handshake of /sub returns X-Worker, also "workers", the number of different values,
+ * and "fewest" and "most", the subscribers of one worker.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -32,7 +32,7 @@ static double now(void) {
     return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* Of all threads of the processes, to the nanosecond: a broker needs less than a tick of /proc/PID/stat in a second. */
+/* Returns the CPU time of all threads of the processes, in nanoseconds: a tick of /proc/PID/stat is too coarse. */
 static double cpu_of(const char *pids) {
     double total = 0;
     char list[512], *rest = list, *pid;
@@ -46,7 +46,7 @@ static double cpu_of(const char *pids) {
     return total;
 }
 
-/* Subscribers by worker. */
+/* The number of subscribers by worker. */
 static struct { int worker, count; } spread[64];
 static int workers;
 

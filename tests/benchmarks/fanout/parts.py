@@ -1,4 +1,4 @@
-"""What is measured, part by part."""
+"""The parts of the benchmark."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ from tests.benchmarks.scenarios import LOAD_CORE
 from tests.e2e.hub.servers import Valkey
 
 PARTS = {
-    "load": "falconws beside its peers",
-    "brokers": "over a broker, beside memory://",
-    "growth": "more subscribers of one room",
-    "workers": "more workers on one broker",
-    "rooms": "more rooms: their memory",
+    "load": "falconws and its peers",
+    "brokers": "a broker, compared with memory://",
+    "growth": "a growing number of subscribers of one room",
+    "workers": "a growing number of workers on one broker",
+    "rooms": "the memory of a growing number of rooms",
 }
 BROKER_LOADS = ((1, 1), (16, 1), (16, 16))
-"""Publications in flight, and publishers."""
+"""Pairs of publications in flight and publishers."""
 
 
 def measure_load(
@@ -40,12 +40,12 @@ def measure_load(
 
 
 def measure_growth(bench: Bench, subscribers: Sequence[int]) -> list[Row]:
-    """Put more and more subscribers into one room."""
+    """Measure a growing number of subscribers of one room."""
     return bench.measure([Case({"subscribers": count}, OWN.command, count) for count in subscribers])
 
 
 def measure_brokers(bench: Bench, folder: Path, subscribers: int, loads: Sequence[tuple[int, int]]) -> list[Row]:
-    """Compare memory:// with a Valkey server of this machine."""
+    """Compare memory:// with a Valkey server on this machine."""
     rows = []
     with _valkey(folder) as valkey:
         for in_flight, publishers in loads:
@@ -59,7 +59,7 @@ def measure_brokers(bench: Bench, folder: Path, subscribers: int, loads: Sequenc
 
 
 def measure_workers(bench: Bench, folder: Path, workers: Sequence[int], subscribers: int) -> list[Row]:
-    """Add workers on one Valkey server, each with so many *subscribers* of one room."""
+    """Measure a growing number of workers on one Valkey server, each with *subscribers* of one room."""
     with _valkey(folder) as valkey:
         cases = [
             Case(
@@ -75,7 +75,7 @@ def measure_workers(bench: Bench, folder: Path, workers: Sequence[int], subscrib
 
 
 def measure_rooms(counts: Sequence[int]) -> list[Row]:
-    """Ask what a room with one member takes."""
+    """Measure the memory of a room with one member."""
     rows = []
     for count in counts:
         command = [sys.executable, "-m", "tests.benchmarks.fanout.rooms", str(count)]

@@ -1,4 +1,4 @@
-"""The page of the benchmark of fan-out, and its charts. Measures nothing."""
+"""The page of the fan-out benchmark, and its charts. This module measures nothing."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from tests.benchmarks.fanout.results import Part, Row
 from tests.benchmarks.plots import Bar, bar_chart
 
 _OF_MEMORY = 0.7
-"""How much of memory://'s rate there is to be over a broker, at least."""
+"""The least rate over a broker, relative to memory://."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class _Section:
 
 
 def write(output: Path, parts: Mapping[str, Part]) -> None:
-    """Write fan-out.md and its charts into *output*: what *parts* hold."""
+    """Write fan-out.md and its charts for *parts* into *output*."""
     known = [name for name in _SECTIONS if name in parts]
     text = "\n".join([*_HEAD, *(section(name, parts[name]) for name in known)])
     (output / "fan-out.md").write_text(text, encoding="utf-8")
@@ -39,7 +39,7 @@ def write(output: Path, parts: Mapping[str, Part]) -> None:
 
 
 def section(name: str, part: Part) -> str:
-    """Return what the page says of a part."""
+    """Return the section of a part."""
     made = _SECTIONS[name](part.rows)
     rounds = "" if name == "rooms" else f", medians of {part.rounds} interleaved rounds of {part.seconds:g} s"
     lines = [*made.lines, "", f"Measured on {part.date} with `{part.command}`{rounds}. {part.machine}."]
@@ -51,21 +51,21 @@ def section(name: str, part: Part) -> str:
 _HEAD = [
     "# Fan-out",
     "",
-    f"Messages of {BYTES} bytes. CPU is the time of all processes of the server, in µs for each delivery; the least",
-    "and the greatest value of the rounds are in parentheses. Written by the benchmark from `fan-out.json`, which has",
-    "every sample; below each table is the command that prints it, from a checkout.",
+    f"All messages have {BYTES} bytes. CPU is the CPU time of all processes of the server, in µs for each delivery.",
+    "The least and the greatest value of the rounds are in parentheses. The benchmark writes this page from",
+    "`fan-out.json`, which contains every sample. The command below each table measures it again, from a checkout.",
     "",
 ]
 
 
 def _load(rows: Sequence[Row]) -> _Section:
     lines = [
-        "## Beside its peers",
+        "## Compared with its peers",
         "",
-        "The publisher is the same for all: it keeps some publications in flight, and sends the next one when",
-        "every subscriber has got the first of them. With one in flight, a delivery is one system call on every",
-        "server, and most of its cost. Where several publications come in one turn of the event loop, falconws",
-        "sends each connection one write for all of them.",
+        "The publisher is the same for all servers: it keeps a number of publications in flight, and sends the next",
+        "one when every subscriber has received the first of them. With one publication in flight, a delivery is one",
+        "system call on every server, which is most of its cost. If several publications arrive in one iteration of",
+        "the event loop, falconws writes all of them to each connection with one system call.",
         "",
         *_table("Subscribers", "In flight", "Server", "µs CPU/delivery", "falconws needs", "at most"),
     ]
@@ -99,9 +99,9 @@ def _brokers(rows: Sequence[Row]) -> _Section:
         "## Over a broker",
         "",
         "One worker. `redis://` is a Valkey server without persistence, on the core of the load. A responder that",
-        "awaits each `publish()` has one message at a time on its way to the broker: with one publisher, as many",
-        "as wait for it leave one by one, while over `memory://` they leave together. With as many publishers as",
-        "there are publications in flight, which is what a service looks like, they leave together over both.",
+        "awaits each `publish()` sends one message at a time to the broker. With one publisher, waiting messages",
+        "therefore leave one by one, while over `memory://` they leave together. A typical service has as many",
+        "publishers as publications in flight; then the messages leave together over both brokers.",
         "",
         *_table(
             "Subscribers",
@@ -147,12 +147,12 @@ def _workers(rows: Sequence[Row]) -> _Section:
     lines = [
         "## More workers",
         "",
-        "`falconws serve --workers N` over one Valkey server without persistence; one room that all workers",
-        "follow, one publisher, one publication in flight. All workers share one core here, and the load and the",
-        "broker the other, so deliveries a second cannot grow with the workers. What tells how it scales is the",
-        "CPU time of a delivery, of the supervisor and all workers together: it should be what one process needs for",
-        "as many subscribers, whose memory a core's caches do not hold (see above). The broker's CPU time for a",
-        "publication grows by one message a worker.",
+        "`falconws serve --workers N` over one Valkey server without persistence: one room that all workers follow,",
+        "one publisher, one publication in flight. All workers share one core, and the load and the broker share the",
+        "other one, so the deliveries a second cannot grow with the workers. The CPU time of a delivery, of the",
+        "supervisor and all workers together, shows how the hub scales: it should equal the CPU time of one process",
+        "with as many subscribers, whose memory does not fit into the caches of a core (see above). The broker's CPU",
+        "time for a publication grows by one message for each worker.",
         "",
         *_table(
             "Workers",
@@ -170,10 +170,10 @@ def _workers(rows: Sequence[Row]) -> _Section:
         lines.append(f"| {place} | {costs} | {row.median('rate'):,.0f} | {spread} |")
     lines += [
         "",
-        "The kernel gives a connection to the worker that takes it first. The load opens one after the other, and",
-        "workers that share a core take turns as the scheduler likes, so their shares are unequal: the last column has",
-        "the fewest and the most subscribers that one of them got in any round. Workers with a core each get about the",
-        "same.",
+        "The kernel gives a connection to the worker that accepts it first. The load opens one connection after the",
+        "other, and the scheduler decides which of the workers on one core runs, so their shares are unequal. The last",
+        "column has the fewest and the most subscribers of one worker in any round. Workers with a core each get about",
+        "equal shares.",
     ]
     panels = [
         Panel("µs CPU/delivery, by workers", _columns(rows, "workers", "cpu_us")),
@@ -186,7 +186,7 @@ def _rooms(rows: Sequence[Row]) -> _Section:
     lines = [
         "## More rooms",
         "",
-        "Memory of the hub, its broker `memory://` and the subscription; the connection is not counted.",
+        "The memory of the hub, its broker `memory://` and the subscription, without the connection.",
         "",
         *_table("Rooms, one member each", "Bytes a room"),
         *(f"| {row.what['rooms']} | {row.median('bytes'):.0f} |" for row in rows),

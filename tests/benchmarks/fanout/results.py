@@ -1,4 +1,4 @@
-"""The figures as data, part by part, so that a part which is measured again leaves the others as they are."""
+"""The figures as data, separate for each part, so that one part can be measured again."""
 
 import json
 import statistics
@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 Sample = dict[str, float]
-"""What one round gave, by metric.
+"""The values of one round, by metric.
 
-``rate``: deliveries a second. ``cpu_us``: CPU of all server processes for each. ``broker_us``: CPU of the broker for
-each publication. ``fewest`` and ``most``: subscribers of one worker. ``bytes``: memory of a room.
+``rate``: deliveries a second. ``cpu_us``: CPU time of all server processes for each. ``broker_us``: CPU time of the
+broker for each publication. ``fewest`` and ``most``: subscribers of one worker. ``bytes``: memory of a room.
 """
 
 
 @dataclass(frozen=True)
 class Row:
-    """One load on one server: what tells it from the other rows, and a sample a round."""
+    """One load on one server: what identifies it, and a sample for each round."""
 
     what: dict[str, str | int]
     samples: list[Sample]
@@ -30,7 +30,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """What one command measured, and where."""
+    """The result of one command, and the machine that it ran on."""
 
     command: str
     date: str
@@ -41,7 +41,7 @@ class Part:
 
 
 def read(path: Path) -> dict[str, Part]:
-    """Return the parts that the file holds, by name; none where there is no file."""
+    """Return the parts in the file, by name. A missing file has no parts."""
     if not path.exists():
         return {}
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -49,6 +49,6 @@ def read(path: Path) -> dict[str, Part]:
 
 
 def save(path: Path, parts: Mapping[str, Part]) -> None:
-    """Write *parts*, instead of what the file held."""
+    """Replace the contents of the file with *parts*."""
     text = json.dumps({name: asdict(part) for name, part in parts.items()}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")

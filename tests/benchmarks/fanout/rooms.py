@@ -1,6 +1,6 @@
-"""How much memory a room with one member takes: python -m tests.benchmarks.fanout.rooms COUNT; prints bytes a room.
+"""Print the memory of a room with one member, in bytes: python -m tests.benchmarks.fanout.rooms COUNT.
 
-The connection is one object for all: what is counted is the hub's, its broker's and the subscription's.
+All rooms share one connection object, so the result is the memory of the hub, its broker and the subscription.
 """
 
 import asyncio
@@ -13,13 +13,13 @@ from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 
 class Anonymous(ScriptedConnection):
-    """Keeps no callbacks: that list is the server's."""
+    """A connection that stores no callbacks, because that list belongs to the server."""
 
     def add_disconnect_callback(self, callback: object) -> None: ...
 
 
 async def measure(count: int) -> float:
-    """Return the bytes that each of *count* rooms takes."""
+    """Return the bytes of each of *count* rooms."""
     socket = ScriptedSocket(Anonymous())
     async with Hub() as hub:
         gc.collect()

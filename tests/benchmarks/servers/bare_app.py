@@ -1,11 +1,11 @@
-"""A bare ASGI function: what a server costs without a framework."""
+"""A bare ASGI function: the cost of a server without a framework."""
 
 import json
 from typing import Any
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Echo text on /echo, and what JSON means on /media."""
+    """Echo text on /echo, and parsed JSON on /media."""
     if scope["type"] == "lifespan":
         while True:
             message = await receive()

@@ -1,11 +1,11 @@
-"""Falcon's own WebSocket, as its documentation shows it."""
+"""Falcon's own WebSocket, as in its documentation."""
 
 import falcon.asgi
 from falcon import WebSocketDisconnected
 
 
 class Echo:
-    """Sends back each text."""
+    """Sends each text back."""
 
     async def on_websocket(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
         try:
@@ -17,7 +17,7 @@ class Echo:
 
 
 class Media:
-    """Sends back what each JSON text means."""
+    """Parses each JSON text and sends it back."""
 
     async def on_websocket(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
         try:

@@ -1,10 +1,10 @@
-"""The same two responders as in falcon_app, as falconws generates them."""
+"""The two responders of falcon_app, in the form that falconws generates."""
 
 import falconws
 
 
 class Echo:
-    """Sends back each text."""
+    """Sends each text back."""
 
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
         await ws.accept()
@@ -13,7 +13,7 @@ class Echo:
 
 
 class Media:
-    """Sends back what each JSON text means."""
+    """Parses each JSON text and sends it back."""
 
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
         await ws.accept()

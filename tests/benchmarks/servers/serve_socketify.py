@@ -1,4 +1,4 @@
-"""uWebSockets through socketify, with its callbacks; it has no coroutines to compare."""
+"""uWebSockets through the callbacks of socketify, which has no coroutine API."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ _LIMITS = {
     "compression": CompressOptions.DISABLED,
     "max_payload_length": 1 << 20,
     "idle_timeout": 0,
-    # Above what the benchmark keeps in flight: it drops messages over this.
+    # More than the benchmark keeps in flight, because socketify drops messages above this limit.
     "max_backpressure": 1 << 24,
 }
 

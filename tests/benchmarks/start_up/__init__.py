@@ -1,6 +1,6 @@
-"""Measures what a command costs from start to end, beside its peers: `python -m tests.benchmarks.start_up`.
+"""Measure whole commands from start to exit, compared with their peers: `python -m tests.benchmarks.start_up`.
 
-programs  what is run: the commands, the environment they are installed in, the folder each starts in
-runs      one run of a process, and rounds of all of them; ratios
+programs  the commands, their environment, and the folder that each starts in
+runs      runs of a process, in interleaved rounds; ratios
 report    the page and the plot
 """

@@ -1,4 +1,4 @@
-"""The command: `python -m tests.benchmarks.start_up`, from the root of the checkout."""
+"""The command line: `python -m tests.benchmarks.start_up`, from the root of the checkout."""
 
 import argparse
 import sys
@@ -13,10 +13,10 @@ from tests.benchmarks.start_up.runs import RunError, measure
 
 
 def main(words: Sequence[str]) -> int:
-    """Measure, write the page, print the figures; return an exit code."""
+    """Measure, write the page and print the figures. Return an exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.start_up",
-        description="Measure how long falconws' commands and their peers take, as whole processes.",
+        description="Measure the commands of falconws and of their peers, as whole processes.",
     )
     parser.add_argument("--rounds", type=int, default=15, help="rounds of all commands (default: 15)")
     parser.add_argument(
@@ -26,7 +26,10 @@ def main(words: Sequence[str]) -> int:
         help="folder for the page and the plot (default: docs/performance)",
     )
     parser.add_argument(
-        "--peers", type=Path, default=default_folder(), help="folder that all is installed in (default: a cache)"
+        "--peers",
+        type=Path,
+        default=default_folder(),
+        help="folder to install all packages in (default: a cache folder)",
     )
     options = parser.parse_args(words)
     if options.rounds < 1:

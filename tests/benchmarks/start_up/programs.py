@@ -1,4 +1,4 @@
-"""The commands that are measured, and the one environment that all of them are installed in."""
+"""The commands, and the environment that all of them are installed in."""
 
 import hashlib
 import os
@@ -38,17 +38,14 @@ sys.exit(cli())
 
 
 def default_folder() -> Path:
-    """Return a folder that is another one whenever the peers change."""
+    """Return a folder whose name depends on the peers."""
     name = f"{sys.version_info.major}.{sys.version_info.minor}-{_digest([_REQUIREMENTS])}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "falconws-start-up" / name
 
 
 def install(folder: Path) -> Path:
-    """Return the folder of the programs, installing the peers, and falconws as a wheel, where they are not there yet.
-
-    falconws is what users have: a wheel built of this checkout.
-    """
+    """Install the missing peers, and falconws as a wheel of this checkout. Return the folder of the programs."""
     python = folder / "bin" / "python"
     if not python.exists():
         _run([sys.executable, "-m", "venv", str(folder)])
@@ -71,9 +68,9 @@ def install(folder: Path) -> Path:
 
 
 def programs(bin_folder: Path, scratch: Path) -> list[Program]:
-    """Return all programs; their templates and projects are made in *scratch*.
+    """Create templates and projects in *scratch*, and return all programs.
 
-    The peers that render a template get the files that `falconws new` makes, so that all write the same.
+    The peers that render a template get the files that `falconws new` generates, so that all write the same files.
     """
     falconws = str(bin_folder / "falconws")
     project = scratch / "project"
@@ -122,23 +119,23 @@ def programs(bin_folder: Path, scratch: Path) -> list[Program]:
 
 
 def environment(home: Path) -> Mapping[str, str]:
-    """Return an environment without anybody's settings."""
+    """Return an environment without user settings."""
     home.mkdir(exist_ok=True)
     return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
 
 
 def versions(bin_folder: Path) -> dict[str, str]:
-    """Return the version of every program's package."""
+    """Return the version of the package of every program."""
     script = "from importlib.metadata import version; import sys; print(*map(version, sys.argv[1:]))"
     names = ["falconws", "click", "hatch", "django", "cookiecutter", "copier"]
-    said = _run([str(bin_folder / "python"), "-c", script, *names])
-    return dict(zip(names, said.split(), strict=True))
+    output = _run([str(bin_folder / "python"), "-c", script, *names])
+    return dict(zip(names, output.split(), strict=True))
 
 
 def _template(project: Path, folder: Path, name: str) -> Path:
-    """Make a template of *project* in *folder*, of its text files with a value for the package's name.
+    """Create a template of *project* in *folder*, with a placeholder for the name of the package.
 
-    *name* is what the project's folder is called in a template of cookiecutter's; copier's has none.
+    *name* is the name of the project's folder in a template of cookiecutter; a template of copier has none.
     """
     value, suffix = ("{{ cookiecutter.name }}", "") if name else ("{{ name }}", ".jinja")
     for source in sorted(path for path in project.rglob("*") if path.is_file()):
@@ -161,7 +158,7 @@ def _nothing(folder: Path) -> None:
 
 
 def _sources() -> list[Path]:
-    files = [ROOT / "pyproject.toml", ROOT / "hatch_build.py"]
+    files = [ROOT / "pyproject.toml"]
     for name in ("falconws_cli", "templates", "runtime"):
         files += [path for path in (ROOT / name).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return sorted(files)

@@ -1,4 +1,4 @@
-"""Runs of whole processes, in interleaved rounds. Knows nothing of what they do."""
+"""Runs of whole processes, in interleaved rounds. This module does not know what they do."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 
 class RunError(Exception):
-    """A program did not do what it is measured for; the message says what it said."""
+    """A program failed. The message contains its output."""
 
 
 @dataclass(frozen=True)
@@ -21,27 +21,27 @@ class Program:
     title: str
     words: tuple[str, ...]
     prepare: Callable[[Path], None]
-    """Fills the empty folder that the command runs in; not measured."""
+    """Fills the empty folder that the command runs in; its time is not measured."""
     makes: str = ""
-    """A file that is there when the command has done its work."""
+    """A file that the command creates."""
     ours: bool = False
 
 
 @dataclass
 class Runs:
-    """Milliseconds of every run, by program, in the order of the rounds."""
+    """The milliseconds of every run, by program, in the order of the rounds."""
 
     wall_ms: dict[str, list[float]] = field(default_factory=dict)
     cpu_ms: dict[str, list[float]] = field(default_factory=dict)
 
     def ratios(self, key: str, other: str, *, cpu: bool) -> list[float]:
-        """Return how many times as long *key* took as *other* in each round."""
+        """Return the time of *key* divided by the time of *other*, for each round."""
         times = self.cpu_ms if cpu else self.wall_ms
         return [one / two for one, two in zip(times[key], times[other], strict=True)]
 
 
 def measure(programs: Sequence[Program], environ: Mapping[str, str], *, rounds: int) -> Runs:
-    """Return *rounds* runs of each program: A B C A B C, after one of each that does not count.
+    """Run each program *rounds* times (A B C A B C), after one warm-up run of each.
 
     Raises:
         RunError: A program failed.
@@ -57,15 +57,15 @@ def measure(programs: Sequence[Program], environ: Mapping[str, str], *, rounds: 
 
 
 def run_once(program: Program, environ: Mapping[str, str]) -> tuple[float, float]:
-    """Return the milliseconds of one run by the wall clock, and those of the CPU (user and system).
+    """Return the wall time and the CPU time (user and system) of one run, in milliseconds.
 
     Raises:
-        RunError: It failed, or has not made its file.
+        RunError: The program failed, or has not created its file.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
         program.prepare(folder)
-        # A file takes all of the output: a pipe would be read by this process while it measures.
+        # The output goes to a file, because this process cannot read a pipe while it measures.
         with (folder.parent / f"{folder.name}.out").open("w+b") as output:
             try:
                 started = time.perf_counter()
@@ -77,8 +77,8 @@ def run_once(program: Program, environ: Mapping[str, str]) -> tuple[float, float
                 process.returncode = os.waitstatus_to_exitcode(status)
                 if process.returncode or not (folder / program.makes).exists():
                     output.seek(0)
-                    said = output.read().decode(errors="replace").strip()
-                    raise RunError(f"{' '.join(program.words)} ended with {process.returncode}: {said[-400:]}")
+                    text = output.read().decode(errors="replace").strip()
+                    raise RunError(f"{' '.join(program.words)} exited with {process.returncode}: {text[-400:]}")
             finally:
                 os.unlink(output.name)
     return (ended - started) * 1000, (usage.ru_utime + usage.ru_stime) * 1000

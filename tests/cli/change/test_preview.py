@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.change.changes import Change
+from falconws_cli.change.changes import FileChange
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import ExitCode
@@ -69,7 +69,7 @@ TEXTS = st.text(alphabet=st.sampled_from("ab\n\r\f\x1e é"), max_size=12).map(st
 def test_a_diff_says_exactly_what_changes(before: bytes | None, after: bytes) -> None:
     path = PurePosixPath("x.py")
     status = Status.CREATE if before is None else Status.IDENTICAL if before == after else Status.UPDATE
-    diff = Change(PlannedFile(path, after, before=before), status, before).diff()
+    diff = FileChange(PlannedFile(path, after, before=before), status, before).diff()
     assert undone(diff, after) == (before or b"")
 
 
@@ -94,7 +94,7 @@ def undone(diff: str, after: bytes) -> bytes:
 def test_json_is_one_object_of_a_documented_shape(run: Run, demo: Path) -> None:
     preview = parsed(run("add-resource", "chat room", "--dry-run", "--json", "--diff", cwd="demo"))
     assert list(preview) == [
-        "command", "written", "exit_code", "counts", "files", "memory", "registrations", "left_to_do", "notes",
+        "command", "written", "exit_code", "counts", "files", "record", "registrations", "left_to_do", "notes",
     ]  # fmt: skip
     assert preview["command"] == "falconws add-resource 'chat room'"
     assert preview["written"] is False
@@ -106,7 +106,7 @@ def test_json_is_one_object_of_a_documented_shape(run: Run, demo: Path) -> None:
         ("tests/resources/test_chat_room.py", "create"),
     ]
     assert preview["files"][1]["diff"].startswith("--- a/demo/routes.py\n+++ b/demo/routes.py\n")
-    assert preview["memory"] == "update"
+    assert preview["record"] == "update"
     (registration,) = preview["registrations"]
     assert registration["what"] == "the route /chat-room"
     assert registration["path"] == "demo/routes.py"
@@ -119,14 +119,14 @@ def test_json_is_one_object_of_a_documented_shape(run: Run, demo: Path) -> None:
     assert (demo / "demo" / "resources" / "chat_room.py").is_file()
     again = parsed(run("add-resource", "chat room", "--json", cwd="demo"))
     assert again["counts"]["identical"] == 2
-    assert again["memory"] == "identical"
+    assert again["record"] == "identical"
     assert again["registrations"][0]["outcome"] == "already registered"
 
 
 def test_new_has_the_same_json(run: Run, tmp_path: Path) -> None:
     document = parsed(run("new", "demo", "--json"))
     assert document["written"] is True
-    assert document["memory"] == "create"
+    assert document["record"] == "create"
     assert document["counts"]["create"] == len(document["files"]) > 15
     assert document["command"] == "falconws new demo"
     assert (tmp_path / "demo" / "demo" / "app.py").is_file()

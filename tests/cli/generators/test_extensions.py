@@ -14,7 +14,7 @@ import pytest
 
 from falconws_cli import generators
 from falconws_cli import plugin_api as extending
-from falconws_cli.change.record import read_memory
+from falconws_cli.change.record import read_record
 from falconws_cli.errors import ExitCode
 from falconws_cli.generators.plugins import extension_names
 from falconws_cli.main import cli
@@ -101,7 +101,7 @@ def test_its_command_works_like_the_built_in_ones(shell: Shell, demo: Path, site
     assert tests.returncode == 0, tests.stdout
 
     # The manifest has what renders the same files again, for `upgrade`.
-    [operation] = [made for made in read_memory(demo).manifest.operations if made.recipe.generator == "countdown"]
+    [operation] = [made for made in read_record(demo).manifest.operations if made.recipe.generator == "countdown"]
     assert operation.command == "falconws add-countdown launch --start 5"
     assert operation.recipe.options == {"start": 5, "route": "/launch"}
     assert "launch" in shell("status").stdout
@@ -130,7 +130,7 @@ def test_a_recorded_recipe_renders_again(shell: Shell, demo: Path, site: Path, m
     assert shell("add-countdown", "launch").returncode == 0
     monkeypatch.syspath_prepend(site)
     project = require_project(demo)
-    recipe = read_memory(demo).manifest.operations[-1].recipe
+    recipe = read_record(demo).manifest.operations[-1].recipe
     for file in generators.render(project, recipe):
         assert (demo / file.path).read_bytes() == file.data
 
@@ -294,14 +294,14 @@ BROKEN = {
         "{module}:Generator",
         "from falconws_cli.plugin_api import *\nfrom pathlib import PurePosixPath\nclass Generator:\n    params = ()\n"
         "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n"
-        "        return Piece((PlannedFile(PurePosixPath('../outside.py'), b''),))",
+        "        return Generated((PlannedFile(PurePosixPath('../outside.py'), b''),))",
         "it would write ../outside.py",
     ),
     "no piece": (
         "{module}:Generator",
         "from falconws_cli.plugin_api import *\nclass Generator:\n    params = ()\n"
         "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n        return []",
-        "no Piece",
+        "no Generated",
     ),
 }
 

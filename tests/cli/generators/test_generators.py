@@ -65,9 +65,9 @@ def test_a_wiring_registers_once(project: Project, kind: str, options: dict[str,
     commit(project.root, plan.files)
     for planned in plan.registrations:
         assert planned.registration.outcome is RegisterOutcome.REGISTERED
-        assert planned.wiring is not None
+        assert planned.spec is not None
         text = (project.root / planned.path).read_text()
-        assert planned.wiring.register(text).outcome is RegisterOutcome.ALREADY
+        assert planned.spec.register(text).outcome is RegisterOutcome.ALREADY
 
 
 def test_only_what_was_missing_in_pyproject_counts_as_added(project: Project) -> None:

@@ -6,9 +6,16 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.change.manifest import Destroyed, Edit, Made, Manifest, Operation, load_manifest
+from falconws_cli.change.manifest import (
+    Destroyed,
+    Manifest,
+    Operation,
+    RecordedEdit,
+    RecordedRegistration,
+    load_manifest,
+)
 from falconws_cli.change.plan import Recipe, Requirements
-from falconws_cli.change.record import Memory, is_memory, read_memory, sha256
+from falconws_cli.change.record import Record, read_record, sha256
 from falconws_cli.change.writer import commit
 
 WITHOUT_A_CLOCK = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,7 +27,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
 )
 FILES = st.dictionaries(TEXT, KEYS, max_size=3)
-EDITS = st.dictionaries(TEXT, st.builds(Edit, KEYS, KEYS), max_size=3)
+EDITS = st.dictionaries(TEXT, st.builds(RecordedEdit, KEYS, KEYS), max_size=3)
 REQUIREMENTS = st.builds(Requirements, NAMES, NAMES, NAMES, NAMES, NAMES)
 OPERATIONS = st.builds(
     Operation,
@@ -31,11 +38,12 @@ OPERATIONS = st.builds(
     packages=st.lists(TEXT, max_size=3).map(sorted).map(tuple),
     edits=EDITS,
     registrations=st.lists(
-        st.builds(Made, TEXT, TEXT, TEXT, st.dictionaries(TEXT, JSON, max_size=3), TEXT, NAMES), max_size=2
+        st.builds(RecordedRegistration, TEXT, TEXT, TEXT, st.dictionaries(TEXT, JSON, max_size=3), TEXT, NAMES),
+        max_size=2,
     ).map(tuple),
     requirements=REQUIREMENTS,
     added=REQUIREMENTS,
-    taken_back=st.booleans(),
+    partly_removed=st.booleans(),
 )
 MANIFESTS = st.builds(
     Manifest,
@@ -66,22 +74,21 @@ def operation(*texts: bytes) -> Operation:
     return Operation("c", "v", Recipe("g", "n"), files={f"{n}.py": sha256(text) for n, text in enumerate(texts)})
 
 
-def remembered(root: Path, manifest: Manifest, *texts: bytes) -> Memory:
-    files = read_memory(root).changes(manifest, texts)
-    assert all(is_memory(file.path) for file in files)
+def remembered(root: Path, manifest: Manifest, *texts: bytes) -> Record:
+    files = read_record(root).changes(manifest, texts)
     commit(root, files)
-    return read_memory(root)
+    return read_record(root)
 
 
 def test_each_text_is_kept_once_and_only_while_something_names_it(tmp_path: Path) -> None:
     first, second = b"first\n" * 100, b"second\n" * 100
-    memory = remembered(tmp_path, Manifest((operation(first, first), operation(first, second))), first, second)
+    record = remembered(tmp_path, Manifest((operation(first, first), operation(first, second))), first, second)
     base = tmp_path / ".falconws" / "base"
     assert sorted(path.name for path in base.iterdir()) == sorted(f"{sha256(text)}.z" for text in (first, second))
-    assert memory.text(sha256(second)) == second
+    assert record.text(sha256(second)) == second
     # A search through the project finds the text once: in the file that was generated.
     assert not any(b"second" in path.read_bytes() for path in base.iterdir())
-    memory = remembered(tmp_path, memory.manifest.replacing({1: None}))
+    record = remembered(tmp_path, record.manifest.replacing({1: None}))
     assert [path.name for path in base.iterdir()] == [f"{sha256(first)}.z"]
     remembered(tmp_path, Manifest())
     assert list(tmp_path.iterdir()) == []
@@ -89,10 +96,10 @@ def test_each_text_is_kept_once_and_only_while_something_names_it(tmp_path: Path
 
 def test_a_text_that_is_damaged_is_no_text(tmp_path: Path) -> None:
     text = b"text\n"
-    memory = remembered(tmp_path, Manifest((operation(text),)), text)
+    record = remembered(tmp_path, Manifest((operation(text),)), text)
     (path,) = (tmp_path / ".falconws" / "base").iterdir()
     path.write_bytes(path.read_bytes()[:-1])
-    assert memory.text(sha256(text)) is None
+    assert record.text(sha256(text)) is None
     (other,) = remembered(tmp_path, Manifest((operation(b"other"),)), b"other").manifest.operations
     assert list(other.files.values()) == [sha256(b"other")]
 

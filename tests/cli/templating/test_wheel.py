@@ -1,4 +1,4 @@
-"""What users install: a wheel whose templates are compiled, and do exactly what those of the checkout do."""
+"""What users install: a wheel that has the templates and makes what the checkout makes."""
 
 import os
 import subprocess
@@ -76,20 +76,13 @@ def tree(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_compiled_templates_make_the_same_projects_byte_for_byte(wheel: Path, installed: Path, tmp_path: Path) -> None:
-    # The same falconws, as a checkout has it: without what was compiled, it renders with Jinja2.
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(
-            tmp_path / "site", [name for name in archive.namelist() if "/compiled_templates/" not in name]
-        )
-    compiled = play(tmp_path / "compiled", installed)
-    rendered = play(tmp_path / "rendered", tmp_path / "site")
-    assert compiled == rendered
-    assert tree(tmp_path / "compiled") == tree(tmp_path / "rendered")
+def test_an_installed_falconws_makes_the_same_projects_byte_for_byte(installed: Path, tmp_path: Path) -> None:
+    assert play(tmp_path / "installed", installed) == play(tmp_path / "checkout", ROOT)
+    assert tree(tmp_path / "installed") == tree(tmp_path / "checkout")
 
 
 @pytest.mark.parametrize("words", [["new", "demo"], ["add-resource", "chat"]])
-def test_an_installed_falconws_does_not_load_jinja2(installed: Path, tmp_path: Path, words: list[str]) -> None:
+def test_a_command_loads_only_what_it_needs(installed: Path, tmp_path: Path, words: list[str]) -> None:
     environ = {**os.environ, "PYTHONPATH": str(installed), "XDG_CONFIG_HOME": str(tmp_path / "settings")}
 
     def run(*command: str, cwd: Path) -> str:
@@ -101,22 +94,12 @@ def test_an_installed_falconws_does_not_load_jinja2(installed: Path, tmp_path: P
     if words[0] != "new":
         loaded = run(*words, cwd=tmp_path / "demo")
     assert "falconws_cli.templating.rendering" in loaded
-    for dear in ("jinja2", "importlib.metadata", "tomlkit", "falcon.asgi"):
-        assert dear not in loaded
-    # An own template is rendered by Jinja2 here too.
-    own = tmp_path / "demo" / ".falconws" / "templates" / "resource" / "echo" / "notes"
-    own.mkdir(parents=True)
-    (own / "%module%.md.jinja").write_text("# {{ route }}\n")
-    assert "jinja2" in run("add-resource", "other", cwd=tmp_path / "demo")
-    assert (tmp_path / "demo" / "notes" / "other.md").read_text() == "# /other\n"
+    for module in ("importlib.metadata", "tomlkit", "falcon.asgi"):
+        assert module not in loaded
 
 
-def test_the_wheel_has_the_templates_and_what_was_compiled_of_all_kinds(wheel: Path) -> None:
+def test_the_wheel_has_the_templates(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     root = find_root()
     for file in (file for file in root.rglob("*") if file.is_file()):
         assert f"falconws_cli/templates/{file.relative_to(root).as_posix()}" in names
-    for kind in (folder.name for folder in root.iterdir() if folder.name != "partials"):
-        assert f"falconws_cli/compiled_templates/{kind}.py" in names
-    # Nothing is left in the checkout that could be out of date.
-    assert not (ROOT / "falconws_cli" / "compiled_templates").exists()

@@ -166,9 +166,19 @@ class Peer:
     async def open_gate(self, gate: str) -> None:
         await self._http("POST", f"/gates/{gate}/{self.run}")
 
-    async def get(self, name: str) -> tuple[int, bytes]:
+    async def get(self, name: str, query: str = "") -> tuple[int, bytes]:
         """Return status and body of a GET request to the route *name*."""
-        return await self._http("GET", f"/{name}/{self.run}")
+        return await self._http("GET", f"/{name}/{self.run}" + (f"?{query}" if query else ""))
+
+    async def get_raw(self, name: str, query: str) -> tuple[bytes, bytes, bytes]:
+        """Return head, separator and body of what a GET request to the route *name* is answered with, if anything."""
+        head = f"GET /{name}/{self.run}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        async with asyncio.timeout(self.patience_s):
+            reader, writer = await self.raw(head.encode())
+            try:
+                return (await reader.read()).partition(b"\r\n\r\n")
+            finally:
+                writer.transport.abort()
 
     async def _fetch(self, wait_s: float) -> None:
         _, body = await self._http("GET", f"/journal/{self.run}?after={len(self.notes)}&wait={wait_s}")

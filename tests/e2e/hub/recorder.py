@@ -53,7 +53,7 @@ async def following(hub: falconws.Hub, room: str) -> AsyncIterator[Follower]:
     ready = asyncio.Event()
 
     async def listen() -> None:
-        listener = hub.listen(room, policy=falconws.Policy.disconnect(max_messages=100_000, max_bytes=1 << 30))
+        listener = hub.listen(room, policy=falconws.Policy.disconnect(max_lag_s=600, max_bytes=1 << 30))
         async with listener:
             ready.set()
             async for event in listener:

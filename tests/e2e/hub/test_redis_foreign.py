@@ -129,7 +129,7 @@ async def test_text_and_keys_that_are_no_utf8_are_delivered_as_what_they_can_be(
             redis.call('HSET', KEYS[1], 'o', offset)
             redis.call('XADD', KEYS[2], offset .. '-0', 'n', 'x', 'p', top, 't', 't', 'd', '\\255text', 'k', '\\255')
             return redis.call('SPUBLISH', ARGV[1],
-                'm ' .. epoch .. ' ' .. offset .. ' ' .. top .. ' t 1\\n' .. '\\255' .. '\\255text')
+                'm ' .. epoch .. ' ' .. offset .. ' ' .. top .. ' t 1 -\\n' .. '\\255' .. '\\255text')
         """
         answer = await asyncio.to_thread(valkey.say, "EVAL", script, "2", META % room, LOG % room, CHANNEL % room)
         assert answer == ":1\r\n"
@@ -152,12 +152,12 @@ async def test_what_is_no_message_on_a_channel_is_told_once_and_the_session_goes
             "m hello",
             "",
             "x\n",
-            "m e 1 0 t 99\nkey",
-            "m e one 0 t -\n",
+            "m e 1 0 t 99 -\nkey",
+            "m e one 0 t - -\n",
             "j 1 9\nada",
             "j\n",
             "l 0 9\nada",
-            "m e 1 0 z -\n",
+            "m e 1 0 z - -\n",
         ):
             assert await asyncio.to_thread(valkey.say, "SPUBLISH", CHANNEL % room, data) == ":1\r\n"
         await hub.publish(room, "after")

@@ -21,7 +21,7 @@ class Room:
         since = "" if elapsed_us is None else str(elapsed_us)
         room = ("e0", "86400000", "100", "300000000", "0")
         answer = self._valkey.say(
-            "EVAL", scripts.PUBLISH, "2", self.meta, self.log, *room, self._base, nonce, since, "t", "x"
+            "EVAL", scripts.PUBLISH, "2", self.meta, self.log, *room, self._base, nonce, "-", since, "t", "x"
         )
         assert answer.startswith("$"), answer
         return answer

@@ -51,11 +51,11 @@ def tls(tmp_path: Path) -> tuple[str, ssl.SSLContext]:
 
 @pytest.fixture
 def dial() -> Iterator[Callable[..., RawClient]]:
-    """Return a function that connects a RawClient to a port."""
+    """Return a function that connects a RawClient to a port, or to the path of a Unix socket."""
     clients: list[RawClient] = []
 
-    def connect(port: int, **options: Any) -> RawClient:
-        client = RawClient(port, **options)
+    def connect(address: int | str, **options: Any) -> RawClient:
+        client = RawClient(address, **options)
         clients.append(client)
         return client
 

@@ -12,12 +12,16 @@ WAIT_S = 40.0
 class RawClient:
     """A WebSocket client that does what it is told, byte by byte, right or wrong."""
 
-    def __init__(self, port: int, *, receive_buffer: int | None = None) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def __init__(self, address: int | str, *, receive_buffer: int | None = None) -> None:
+        """Connect to a port on loopback, or to the path of a Unix socket."""
+        unix = isinstance(address, str)
+        self.socket = socket.socket(socket.AF_UNIX if unix else socket.AF_INET, socket.SOCK_STREAM)
+        if not unix:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(WAIT_S)
-        self.socket.connect(("127.0.0.1", port))
+        self.socket.connect(address if unix else ("127.0.0.1", address))
         self.key = uuid.uuid4().hex
         self._unread = b""
 
@@ -107,6 +111,9 @@ class RawClient:
             while self.socket.recv(65536):
                 pass
         return True
+
+    def close_writing(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -19,7 +19,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path, target: str, options: dict[str, Any], prelude: str = "") -> None:
         keywords = {"port": 0, "app_dir": str(folder), **options}
-        names = "AdmissionSettings, ConnectionSettings, DeflateSettings, TlsSettings, run"
+        names = "AdmissionSettings, ConnectionSettings, DeflateSettings, HttpSettings, TlsSettings, run"
         self.code = f"{prelude}from falconws.server import {names}\nrun({target!r}, **{keywords!r})\n"
         self.process = subprocess.Popen(
             [sys.executable, "-X", "dev", "-c", self.code],

@@ -13,6 +13,7 @@ class ScriptedConnection:
     def __init__(self, *, largest: int = 1_000_000) -> None:
         self.taken: list[str | bytes] = []
         self.prepared = 0
+        self.max_buffered_bytes: int | None = None
         self.closed = False
         self._largest = largest
         self._writable = True
@@ -35,6 +36,9 @@ class ScriptedConnection:
 
     def cork(self) -> None:
         pass
+
+    def limit_buffering(self, max_bytes: int) -> None:
+        self.max_buffered_bytes = max_bytes
 
     def stall(self) -> None:
         self._writable = False
@@ -123,3 +127,10 @@ async def settle() -> None:
     """Let everything run that can run without time passing."""
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait until *condition* is true."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)

@@ -104,7 +104,7 @@ class Continuity(RuleBasedStateMachine):
         # Two processes on one server.
         first = Unreliable(self.limits)
         self.brokers = (first, Unreliable(self.limits, first))
-        policy = Policy.disconnect(max_messages=10_000, max_bytes=10_000_000)
+        policy = Policy.disconnect(max_lag_s=60)
         self.hubs = tuple(Hub(broker, policy=policy) for broker in self.brokers)
         self.clients: list[Client] = []
         self.published: dict[tuple[str, str], list[list[int]]] = {}

@@ -3,6 +3,7 @@ import contextlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from math import inf, nan
@@ -16,7 +17,7 @@ from falconws.hub import BrokerUnavailable, Dropped, Health, Sink
 from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.brokers.redis.url import RedisUrl
 from falconws.media import JSONHandlerWS
-from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, settle
+from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, eventually, settle
 
 
 @pytest.fixture
@@ -465,9 +466,12 @@ async def test_an_event_is_encoded_and_prepared_once_for_all_with_the_same_funct
         await subscription.__aexit__(None, None, None)
 
 
-async def test_an_encode_function_that_fails_does_not_affect_others(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LookupError, SystemExit, KeyboardInterrupt])
+async def test_an_encode_function_that_fails_does_not_affect_others(
+    hub: Hub, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     def fail(event: Any) -> Any:
-        raise LookupError("my mistake")
+        raise kind("my mistake")
 
     good, bad = ScriptedConnection(), ScriptedConnection()
     async with (
@@ -782,13 +786,17 @@ async def test_a_drop_is_reported_after_the_delivery() -> None:
             await hub.publish("room", "2")
             assert told == []
             await settle()
-            assert told == [(Dropped("test:1", "room", 1, "drop_oldest"), 4)]
+            # The message that replaced it still waits.
+            assert told == [(Dropped("test:1", "room", 1, "drop_oldest"), 2)]
 
 
-async def test_an_on_drop_function_that_fails_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", [LookupError, SystemExit])
+async def test_an_on_drop_function_that_fails_does_not_flood_the_log(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     def on_drop(dropped: Dropped) -> None:
         told.append(dropped)
-        raise LookupError("my mistake")
+        raise kind("my mistake")
 
     told: list[Dropped] = []
     connection = ScriptedConnection()
@@ -799,8 +807,8 @@ async def test_an_on_drop_function_that_fails_does_not_flood_the_log(caplog: pyt
         connection.stall()
         for number in range(10):
             await hub.publish("room", str(number))
-        await settle()
-    assert len(told) == 9
+            await settle()
+    assert sum(dropped.count for dropped in told) == 9
     (complaint,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "on_drop() has failed" in complaint.getMessage()
     assert complaint.exc_info
@@ -811,14 +819,100 @@ async def test_disconnecting_closes_with_1013_and_leaves_the_room(hub: Hub, exte
     connection = ScriptedConnection()
     socket = ScriptedSocket(connection) if extension else SlowSocket()
     connection.stall()
-    async with hub.subscribe(socket, "room", member="ada", policy=Policy.disconnect(max_messages=2)) as subscription:
+    policy = Policy.disconnect(max_lag_s=0.05)
+    async with hub.subscribe(socket, "room", member="ada", policy=policy) as subscription:
         for number in range(5):
             await hub.publish("room", str(number))
-            await settle()
+        await eventually(lambda: socket.close_code)
         assert (socket.close_code, socket.close_reason) == (1013, "client too slow")
-        assert subscription.dropped == {"room": 3}
+        # Without the extension, the server has taken one message.
+        assert subscription.dropped == {"room": 5 if extension else 4}
         assert hub.stats.disconnected == 1
+        await settle()
         assert await hub.present("room") == {}
+
+
+@pytest.mark.parametrize("extension", [True, False], ids=["extension", "plain"])
+async def test_a_burst_makes_no_client_too_slow(hub: Hub, extension: bool) -> None:
+    """The verdict comes after the server has tried to send; here, the client takes everything at once."""
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection if extension else None)
+    policy = Policy.disconnect(max_bytes=1000)
+    async with hub.subscribe(socket, "room", policy=policy):
+        connection.stall()
+        asyncio.get_running_loop().call_soon(connection.resume)
+        for _ in range(5):
+            await asyncio.gather(*(hub.publish("room", "x" * 100) for _ in range(400)))
+        await settle()
+        assert len(connection.taken if extension else socket.sent) == 2000
+        assert (hub.stats.delivered, hub.stats.dropped, hub.stats.disconnected) == (2000, 0, 0)
+
+
+@pytest.mark.parametrize("make", [Policy.drop_oldest, Policy.drop_newest])
+async def test_a_burst_makes_nobody_miss_messages_who_takes_them(hub: Hub, make: Any) -> None:
+    socket = ScriptedSocket()
+    async with hub.subscribe(socket, "room", policy=make(max_messages=10)):
+        await asyncio.gather(*(hub.publish("room", str(number)) for number in range(400)))
+        await settle()
+        assert len(socket.sent) == 400
+
+
+async def test_bytes_that_a_client_does_not_take_disconnect_it(hub: Hub) -> None:
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection)
+    async with hub.subscribe(socket, "room", policy=Policy.disconnect(max_bytes=1000)):
+        await settle()
+        connection.stall()
+        await hub.publish("room", "x" * 5000)
+        await settle()
+        assert socket.close_code is None
+        await hub.publish("room", "x")
+        await settle()
+        assert (socket.close_code, hub.stats.dropped) == (1013, 2)
+
+
+async def test_a_process_that_stands_still_disconnects_no_client(hub: Hub) -> None:
+    connection = ScriptedConnection()
+    socket = ScriptedSocket(connection)
+    async with hub.subscribe(socket, "room", policy=Policy.disconnect(max_lag_s=0.2)):
+        await settle()
+        connection.stall()
+        await hub.publish("room", "x")
+        time.sleep(0.5)  # noqa: ASYNC251
+        # The client was writable all the time; the event loop learns it late.
+        asyncio.get_running_loop().call_later(0.05, connection.resume)
+        await eventually(lambda: connection.taken)
+        assert socket.close_code is None
+
+
+async def test_each_message_is_counted_once_for_each_subscriber(hub: Hub) -> None:
+    def fail(event: Any) -> str:
+        raise LookupError
+
+    fast, slow, gone, late = (ScriptedConnection() for _ in range(4))
+    conflate, disconnect = Policy.conflate(), Policy.disconnect(max_lag_s=0.05)
+    async with (
+        hub.subscribe(ScriptedSocket(fast), "room"),
+        hub.subscribe(ScriptedSocket(fast), "room", encode=fail),
+        hub.subscribe(ScriptedSocket(slow), "room", policy=conflate),
+        hub.subscribe(ScriptedSocket(gone), "room"),
+        hub.subscribe(ScriptedSocket(late), "room", policy=disconnect) as left,
+    ):
+        await settle()
+        for connection in (slow, gone, late):
+            connection.stall()
+        for number in range(10):
+            await hub.publish("room", str(number), key=str(number % 3))
+        assert (hub.stats.waiting, hub.stats.failed, hub.stats.delivered, hub.stats.dropped) == (23, 10, 10, 7)
+        gone.disconnect()
+        assert hub.stats.discarded == 10
+        assert 0 < left.lag_s <= hub.stats.lag_s
+        await eventually(lambda: hub.stats.disconnected)
+        slow.resume()
+        await settle()
+        stats = hub.stats
+        assert (stats.delivered, stats.dropped, stats.discarded, stats.failed) == (13, 17, 10, 10)
+        assert (stats.waiting, stats.lag_s) == (0, 0.0)
 
 
 # Listening
@@ -860,9 +954,10 @@ async def test_a_listener_receives_a_gap_in_its_place(hub: Hub) -> None:
 
 
 async def test_a_listener_that_does_not_keep_up_raises_an_error(hub: Hub) -> None:
-    async with hub.listen("room", policy=Policy.disconnect(max_messages=2)) as listener:
+    async with hub.listen("room", policy=Policy.disconnect(max_lag_s=0.01)) as listener:
         for number in range(3):
             await hub.publish("room", str(number))
+        await eventually(lambda: hub.stats.disconnected)
         with pytest.raises(ListenerTooSlow, match="policy disconnect, 3 messages lost"):
             await anext(aiter(listener))
 

@@ -23,6 +23,8 @@ class Hub:
     def message(self, publication: Publication) -> Message:
         return Message(publication, lambda payload: payload)
 
+    def follower(self, subscription: str | None) -> None: ...
+
     def request_history(self, room: Room) -> None:
         self.requests += 1
 
@@ -36,7 +38,7 @@ class Follower:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def offer(self, encoded: Any) -> None:
+    def offer(self, encoded: Any, *, recovered: bool) -> None:
         event = encoded.event
         self.told.append("gap" if isinstance(event, Gap) else event.position.offset)
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconws.server.handshake import (
-    HandshakeError,
     accept_value,
     denial_head,
     parse_request,
     plain_denial,
     upgrade_response,
 )
+from falconws.server.request_head import RequestError
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 GOOD = {
@@ -88,13 +88,13 @@ def test_the_absolute_form_of_a_target_passes(target, path):
     ],
 )
 def test_what_is_no_handshake_is_refused(data, status):
-    with pytest.raises(HandshakeError) as caught:
+    with pytest.raises(RequestError) as caught:
         parse_request(data)
     assert caught.value.status == status
 
 
 def test_another_version_is_told_the_right_one():
-    with pytest.raises(HandshakeError) as caught:
+    with pytest.raises(RequestError) as caught:
         parse_request(request(sec_websocket_version=b"8"))
     assert (b"sec-websocket-version", b"13") in caught.value.headers
 
@@ -104,7 +104,7 @@ def test_any_bytes_are_a_handshake_or_refused(data):
     for candidate in (data, request(extra=[(b"x", data)]), b"GET " + data + b"\r\n\r\n"):
         try:
             status = parse_request(candidate) and 101
-        except HandshakeError as error:
+        except RequestError as error:
             status = error.status
         assert status in (101, 400, 405, 426)
 

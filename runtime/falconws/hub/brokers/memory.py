@@ -7,7 +7,17 @@ from collections import deque
 from collections.abc import Sequence
 from time import monotonic
 
-from falconws.hub.broker import Entry, Health, History, HistoryLimits, Member, Payload, Publication, Sink
+from falconws.hub.broker import (
+    Entry,
+    EphemeralPublication,
+    Health,
+    History,
+    HistoryLimits,
+    Member,
+    Payload,
+    Publication,
+    Sink,
+)
 from falconws.hub.position import Position
 
 __all__ = ("HistoryLog", "MemoryBroker", "PresenceTable")
@@ -208,11 +218,13 @@ class MemoryBroker:
     async def health(self) -> Health:
         return Health(True, "memory: shared by nothing outside of this process")
 
-    async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
+    async def publish(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> Position:
         store = self._store
         log = store.log(room)
         position = Position(store.epoch, log.offset + 1)
-        publication = Publication(room, payload, position, log.offset, key)
+        publication = Publication(room, payload, position, log.offset, key, exclude)
         now = monotonic()
         log.append(publication, now, self._limits)
         store.dormant.pop(room, None)
@@ -222,6 +234,13 @@ class MemoryBroker:
             if room in broker.subscribed and broker._sink is not None:
                 broker._sink.deliver(publication)
         return position
+
+    async def broadcast(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> None:
+        message = EphemeralPublication(room, payload, key, exclude)
+        for sink in self._sinks(room):
+            sink.deliver_ephemeral(message)
 
     async def subscribe(self, room: str) -> Position:
         self.subscribed.add(room)

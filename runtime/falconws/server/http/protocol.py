@@ -1,12 +1,18 @@
-"""The HTTP protocol class to serve with. Knows which parser it is built on, but not how that works."""
+"""The HTTP protocol class to serve with: uvicorn's on httptools if it is installed, else on h11, behind the guard."""
 
 import asyncio
+from functools import cache
+
+from falconws.server.http.guard import GuardedHttp
 
 
+@cache
 def http_protocol_class() -> type[asyncio.Protocol]:
-    """Return the HTTP protocol class to serve with: on httptools if it is installed, else on h11."""
+    """Return the HTTP protocol class."""
     try:
-        from falconws.server.http import on_httptools as parser
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     except ImportError:
-        from falconws.server.http import on_h11 as parser  # type: ignore[no-redef]
-    return parser.HttpProtocol
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+
+        return type("HttpProtocol", (GuardedHttp, H11Protocol), {})
+    return type("HttpProtocol", (GuardedHttp, HttpToolsProtocol), {})

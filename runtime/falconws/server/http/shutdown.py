@@ -32,6 +32,7 @@ class GracefulHttp:
     timeout_keep_alive_task: asyncio.TimerHandle | None
     """Runs from a response to the next request."""
     timeout_keep_alive_handler: Callable[[], None]
+    _unset_keepalive_if_required: Callable[[], None]
     _deadline: asyncio.TimerHandle | None = None
     """The deadline of the request that is being received."""
     _draining = False
@@ -43,6 +44,7 @@ class GracefulHttp:
         if self.cycle is not None:
             # Protocol and request refer to each other; break the cycle.
             self.cycle.transport = self.transport
+            vars(self.cycle).pop("receive", None)
         super().connection_lost(exc)  # type: ignore[misc]
 
     def shutdown(self) -> None:
@@ -125,6 +127,7 @@ class GracefulHttp:
     def _end_keep_alive(self) -> None:
         """Make the present request the last one of the connection; its response says so."""
         self.cycle.keep_alive = False
+        self.cycle.default_headers = [*self.cycle.default_headers, (b"connection", b"close")]
 
     def _close_lingering(self, timeout_s: float, *, restart_while_sending: bool = False) -> None:
         self._lingering = True

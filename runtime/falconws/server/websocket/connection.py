@@ -19,7 +19,10 @@ beside it, and exists only then: `MessageAssembler`, `FlowControl`, `Keepalive`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -30,6 +33,7 @@ from falconws.closecodes import CloseCode, is_sendable
 from falconws.server.errors import DisconnectedError, ProtocolError
 from falconws.server.lingering_close import lingering_close
 from falconws.server.websocket.assembler import Compressed, Message, MessageAssembler
+from falconws.server.websocket.closing import CloseTimeout
 from falconws.server.websocket.deflate import PerMessageDeflate
 from falconws.server.websocket.flow_control import FlowControl
 from falconws.server.websocket.frames import (
@@ -44,15 +48,24 @@ from falconws.server.websocket.frames import (
     parse_close_payload,
     shorten_reason,
 )
-from falconws.server.websocket.keepalive import Keepalive
+from falconws.server.websocket.keepalive import Keepalive, PausedReading
 from falconws.server.websocket.prepared import MAX_HEADER_BYTES, PreparedMessage, coalesce
 from falconws.server.websocket.settings import ConnectionSettings
+from falconws.server.websocket.socket_state import (
+    client_has_left,
+    delivered_bytes,
+    received_bytes,
+    undelivered_bytes,
+)
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
 _COPIED_BYTES = 8192
 """Up to here picows copies header and payload into one buffer and sends it at once."""
 _COPIED_CHARACTERS = _COPIED_BYTES // 4
+
+_TCP_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+"""Python names it since 3.12."""
 
 _CORKED_BYTES = 1024
 _CORKED_MESSAGES = 64
@@ -77,7 +90,8 @@ class Connection(WSListener):
         "_assembler",
         "_can_send",
         "_close",
-        "_close_timer",
+        "_close_grace",
+        "_close_timeout",
         "_close_when_idle",
         "_connect_received",
         "_corked",
@@ -89,7 +103,7 @@ class Connection(WSListener):
         "_keepalive",
         "_loop",
         "_on_lost",
-        "_reading_paused",
+        "_paused_reading",
         "_receiver",
         "_settings",
         "_state",
@@ -115,7 +129,8 @@ class Connection(WSListener):
         self._ws_transport: Any = None
         self._state = CONNECTING
         self._close: tuple[int, str] | None = None
-        self._close_timer: asyncio.TimerHandle | None = None
+        self._close_timeout: CloseTimeout | None = None
+        self._close_grace: asyncio.TimerHandle | None = None
         self._close_when_idle: tuple[int, str] | None = None
         self._disconnect_callbacks: list[Callable[[], object]] = []
         self._deflate: PerMessageDeflate | None = None
@@ -125,7 +140,7 @@ class Connection(WSListener):
         self._inbox: deque[Message] = _EMPTY_INBOX
         self._inbox_bytes = 0
         self._receiver: asyncio.Future[None] | None = None
-        self._reading_paused = False
+        self._paused_reading: PausedReading | None = None
         self._assembler: MessageAssembler | None = None
         self._answering = False
 
@@ -299,6 +314,14 @@ class Connection(WSListener):
             self._corked = []
             self._loop.call_soon(self._uncork)
 
+    def limit_buffering(self, max_bytes: int) -> None:
+        if self._state == OPEN:
+            self._transport.set_write_buffer_limits(high=max_bytes, low=max_bytes // 2)
+            sock = self._transport.get_extra_info("socket")
+            if _TCP_NOTSENT_LOWAT is not None and sock is not None:
+                with contextlib.suppress(OSError):  # A Unix socket.
+                    sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, max_bytes)
+
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         if self._writable_callbacks is None:
             self._writable_callbacks = []
@@ -358,7 +381,7 @@ class Connection(WSListener):
         if receiver is not None:
             if not receiver.done():
                 receiver.set_result(None)
-        elif not self._reading_paused and self._inbox_is_full():
+        elif self._paused_reading is None and self._inbox_is_full():
             self._pause_reading()
 
     def _take(self) -> str | bytes | None:
@@ -378,7 +401,7 @@ class Connection(WSListener):
         else:
             self._inbox_bytes -= len(message)
             inflated = message  # type: ignore[assignment]
-        if self._reading_paused and self._inbox_is_half_empty():
+        if self._paused_reading is not None and self._inbox_is_half_empty():
             self._resume_reading()
         return inflated
 
@@ -438,20 +461,21 @@ class Connection(WSListener):
         )
 
     def _pause_reading(self) -> None:
-        if not self._reading_paused and self._state == OPEN:
-            self._reading_paused = True
+        if self._paused_reading is None and self._state == OPEN:
+            self._paused_reading = PausedReading(self._loop, self)
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._reading_paused:
-            self._reading_paused = False
+        if self._paused_reading is not None:
+            self._paused_reading.stop()
+            self._paused_reading = None
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     @property
     def is_reading(self) -> bool:
         """Whether it reads what the client sends: not while too much waits for the application."""
-        return not self._reading_paused
+        return self._paused_reading is None
 
     def discard_input(self) -> None:
         """Stop feeding picows' parser."""
@@ -567,6 +591,31 @@ class Connection(WSListener):
         self._ws_transport.send(PING, payload)
         return True
 
+    # What keepalive and flow control ask.
+
+    @property
+    def is_receiving_frame(self) -> bool:
+        """Whether a frame has come in part."""
+        return bool(self._transport.get_protocol().has_partial_frame)
+
+    def undelivered_bytes(self) -> int:
+        return undelivered_bytes(self._transport)
+
+    def delivered_bytes(self) -> int:
+        return delivered_bytes(self._transport)
+
+    def received_bytes(self) -> int | None:
+        return received_bytes(self._transport)
+
+    def has_left(self) -> bool:
+        return client_has_left(self._transport)
+
+    def probe(self) -> None:
+        """Send something that the client ignores, and that its machine answers with a reset if the client is gone."""
+        if not self.undelivered_bytes():
+            # RFC 6455 section 5.5.3 allows a pong that no ping has asked for.
+            self._ws_transport.send(PONG, b"")
+
     # Beginning.
 
     @property
@@ -589,7 +638,7 @@ class Connection(WSListener):
         self._can_send = True
         transport.set_write_buffer_limits(high=settings.high_water_bytes, low=settings.low_water_bytes)
         if settings.ping_interval_s is not None:
-            self._keepalive = Keepalive(self._loop, settings.ping_interval_s, settings.ping_timeout_s, self)
+            self._keepalive = Keepalive(self._loop, settings, self)
 
     def on_ws_connected(self, transport: Any) -> None:
         self._ws_transport = transport
@@ -615,7 +664,7 @@ class Connection(WSListener):
         self._finish(CLOSING, code, reason)
         # The client's close frame follows whatever it has sent before: read on, and drop that.
         self._resume_reading()
-        self._abort_in(self._settings.close_timeout_s)
+        self._start_close_timeout()
 
     def close_when_idle(self, code: int, reason: str, grace_s: float) -> None:
         """Close as soon as the application has answered what was received.
@@ -631,7 +680,7 @@ class Connection(WSListener):
         self._close_when_idle = (code, reason)
         self._pause_reading()
         if not self._inbox:
-            self._close_timer = self._loop.call_later(grace_s, self.close, code, reason)
+            self._close_grace = self._loop.call_later(grace_s, self.close, code, reason)
 
     def client_closed(self, code: int, reason: str) -> None:
         """Complete the closing handshake; called when the client's close frame has come."""
@@ -676,9 +725,9 @@ class Connection(WSListener):
     def lost(self) -> None:
         """Called when the transport is closed, for whatever reason."""
         self._finish(CLOSED, CloseCode.ABNORMAL, "")
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-            self._close_timer = None
+        if self._close_timeout is not None:
+            self._close_timeout.stop()
+            self._close_timeout = None
         if self._on_lost is not None:
             on_lost, self._on_lost = self._on_lost, None
             on_lost()
@@ -694,12 +743,12 @@ class Connection(WSListener):
         """Close the transport: the server does it first (RFC 6455 section 7.1.1)."""
         self._finish(CLOSED, code, reason)
         self._transport.close()
-        self._abort_in(self._settings.close_timeout_s)
+        self._start_close_timeout()
 
-    def _abort_in(self, seconds: float) -> None:
-        if self._close_timer is not None:
-            self._close_timer.cancel()
-        self._close_timer = self._loop.call_later(seconds, self.abort)
+    def _start_close_timeout(self) -> None:
+        if self._close_timeout is not None:
+            self._close_timeout.stop()
+        self._close_timeout = CloseTimeout(self._loop, self._settings, self._transport)
 
     def _finish(self, state: int, code: int, reason: str) -> None:
         """Enter *state*, CLOSING or CLOSED, and wake everything that waits; the first code and reason are told."""
@@ -713,6 +762,12 @@ class Connection(WSListener):
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None
+        if self._close_grace is not None:
+            self._close_grace.cancel()
+            self._close_grace = None
+        if state == CLOSED and self._paused_reading is not None:
+            self._paused_reading.stop()
+            self._paused_reading = None
         self._assembler = None
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)

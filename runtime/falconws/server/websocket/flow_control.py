@@ -31,6 +31,7 @@ class SlowConnection(Protocol):
     def is_open(self) -> bool: ...
     @property
     def buffered_amount(self) -> int: ...
+    def delivered_bytes(self) -> int: ...
     def describe_close(self) -> str: ...
     def encode(self, opcode: int, payload: bytes) -> tuple[int, bytes]: ...
     def write_frame(self, first_byte: int, payload: bytes) -> None: ...
@@ -73,7 +74,7 @@ class FlowControl:
     def pause(self) -> None:
         """Stop sending; called when more than the high-water mark waits for the client."""
         if self._timeout is None:
-            self._timeout = SendTimeout(self._loop, self._settings.send_timeout_s, self._connection)
+            self._timeout = SendTimeout(self._loop, self._settings, self._connection)
 
     def resume(self) -> None:
         """Continue with the first sender; called when no more than the low-water mark waits for the client."""
@@ -164,32 +165,45 @@ class FlowControl:
 
 
 class SendTimeout:
-    """Disconnects a client that takes not one byte within *timeout_s*; None never does."""
+    """Disconnects a client that does not take what waits for it.
 
-    __slots__ = ("_connection", "_last_progress", "_loop", "_timeout_s", "_timer", "_waiting")
+    It has to take something in every `send_timeout_s`, and `min_bytes_per_s` on average; without a `send_timeout_s` it
+    is never disconnected.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float | None, connection: SlowConnection) -> None:
+    __slots__ = ("_at_start", "_connection", "_last", "_last_progress", "_loop", "_settings", "_start", "_timer")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, connection: SlowConnection
+    ) -> None:
         self._loop = loop
-        self._timeout_s = timeout_s
+        self._settings = settings
         self._connection = connection
-        self._waiting = connection.buffered_amount
-        self._last_progress = loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        if timeout_s is not None:
-            self._timer = loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, timeout_s)
+        if settings.send_timeout_s is not None:
+            self._at_start = self._last = connection.delivered_bytes()
+            self._start = self._last_progress = loop.time()
+            self._check_later(settings.send_timeout_s)
 
-    def _check(self, timeout_s: float) -> None:
-        waiting = self._connection.buffered_amount
-        now = self._loop.time()
-        if waiting != self._waiting:
-            # Nothing is sent meanwhile, so the amount changes only by what the client takes.
-            self._waiting = waiting
-            self._last_progress = now
-        elif now - self._last_progress >= timeout_s:
-            self._connection.evict(f"it took none of {waiting} waiting bytes for {timeout_s:g} s")
-            return
+    def _check_later(self, timeout_s: float) -> None:
         self._timer = self._loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, timeout_s)
 
+    def _check(self, timeout_s: float) -> None:
+        delivered = self._connection.delivered_bytes()
+        now = self._loop.time()
+        if delivered > self._last:
+            self._last = delivered
+            self._last_progress = now
+        taken, elapsed_s = delivered - self._at_start, now - self._start
+        waiting = self._connection.buffered_amount
+        if now - self._last_progress >= timeout_s:
+            self._connection.evict(f"it took none of {waiting} waiting bytes for {timeout_s:g} s")
+        elif taken < self._settings.min_bytes_per_s * (elapsed_s - timeout_s):
+            self._connection.evict(f"it took {taken} bytes in {elapsed_s:.0f} s, and {waiting} wait")
+        else:
+            self._check_later(timeout_s)
+
     def stop(self) -> None:
+        """Called when no more than the low-water mark waits."""
         if self._timer is not None:
             self._timer.cancel()

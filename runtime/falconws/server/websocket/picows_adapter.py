@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from falconws.server.websocket.connection import Connection
 
 _READ_BUFFER_BYTES = 2048
+_FIRST_BUFFER_BYTES = 1792
+"""What picows uses of a buffer of that size at first."""
 _MAX_READ_BYTES = 65_536
 """picows doubles its buffer when a read fills it. Limiting a read limits the buffer, and the number of tiny messages
 that one read can bring."""
@@ -136,6 +139,16 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         except _AnsweredError:
             # The parser cannot continue, and nothing more is expected.
             self.listener.discard_input()
+
+    @property
+    def has_partial_frame(self) -> bool:
+        """Whether bytes of an incomplete frame are in the buffer.
+
+        picows does not tell. Its buffer, whose size is doubled again and again, is wholly free when there are none. A
+        frame that is cut where it fills exactly half of the buffer is not noticed.
+        """
+        free = len(_get_buffer(self, -1)) / _FIRST_BUFFER_BYTES
+        return free < 1 or not math.log2(free).is_integer()
 
     def parser_failed(self, code: int, reason: str) -> bool:
         """Called when picows cannot parse the next frame, before it sends a close frame that says so.

@@ -17,13 +17,13 @@ from falconws.closecodes import CloseCode
 from falconws.extension import CONNECTION_KEY
 from falconws.server.errors import DisconnectedError
 from falconws.server.handshake import (
-    HandshakeError,
     HandshakeRequest,
     denial_head,
     parse_request,
     plain_denial,
     upgrade_response,
 )
+from falconws.server.request_head import RequestError
 from falconws.server.websocket.connection import Connection
 from falconws.server.websocket.deflate import Agreement, PerMessageDeflate, negotiate
 from falconws.server.websocket.picows_adapter import feed, switch_protocols
@@ -132,7 +132,7 @@ class WebSocketProtocol(asyncio.Protocol):
         head, separator, rest = data.partition(b"\r\n\r\n")
         try:
             request = parse_request(head + separator)
-        except HandshakeError as refusal:
+        except RequestError as refusal:
             self._refuse(refusal.status, refusal.message, refusal.headers)
         else:
             self.begin(request, rest)

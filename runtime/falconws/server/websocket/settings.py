@@ -21,8 +21,8 @@ class ConnectionSettings:
     """The limits of a WebSocket connection.
 
     Attributes:
-        max_message_bytes: Size of the largest message that a client may send, all fragments together and inflated. A
-            larger one ends the connection with 1009.
+        max_message_bytes: Size in bytes of the largest message that a client may send, all fragments together and
+            inflated. A larger one ends the connection with 1009.
         max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
             messages cost. A smaller queue would not help: a client that leaves is noticed only while reading.
         max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes.
@@ -37,7 +37,9 @@ class ConnectionSettings:
             request, and then again the application to accept or deny it. None waits for ever, for TLS a minute.
         send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
             disconnected; None waits for ever.
-        close_timeout_s: Seconds in which a client has to answer a close frame, or is disconnected.
+        min_bytes_per_s: A client that takes fewer bytes a second than this on average, while something waits for it,
+            does not make progress: it is disconnected after `send_timeout_s`, `ping_timeout_s` or `close_timeout_s`.
+        close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
         deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
     """
 
@@ -51,6 +53,7 @@ class ConnectionSettings:
     ping_timeout_s: float | None = 20.0
     handshake_timeout_s: float | None = 10.0
     send_timeout_s: float | None = 10.0
+    min_bytes_per_s: int = KIB
     close_timeout_s: float = 10.0
     deflate: DeflateSettings | None = None
 
@@ -62,6 +65,8 @@ class ConnectionSettings:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; it must be above 0, or None for no limit")
+        if self.min_bytes_per_s < 0:
+            raise ValueError(f"min_bytes_per_s is {self.min_bytes_per_s}; it must not be negative")
         if not 0 <= self.low_water_bytes <= self.high_water_bytes <= self.max_buffered_bytes // 2:
             raise ValueError("low_water_bytes must not exceed high_water_bytes, nor that half of max_buffered_bytes")
 

@@ -1,4 +1,4 @@
-"""falconws: a hub with the policy and the history that it has by default. FANOUT_HUB_URL names the broker.
+"""falconws: a hub with the default policy and history. FANOUT_HUB_URL is the URL of the broker.
 
 It says which of several workers a client has reached: in the handshake of /sub, and on GET /worker.
 """

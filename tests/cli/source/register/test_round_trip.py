@@ -41,7 +41,7 @@ _tests = st.lists(st.sampled_from(["yield 1", "", "# x"]), max_size=2).map(lambd
 _imported = st.sampled_from(["", *_IMPORTS])
 
 
-def check(text: str, register: Callable[[str], RegisterResult], take_back: Callable[..., UnregisterResult]) -> None:
+def check(text: str, register: Callable[[str], RegisterResult], plan_removal: Callable[..., UnregisterResult]) -> None:
     registration = register(text)
     if registration.outcome is RegisterOutcome.CANNOT:
         assert registration.text == text
@@ -55,7 +55,7 @@ def check(text: str, register: Callable[[str], RegisterResult], take_back: Calla
     assert len(list(ast.walk(_parsed(edited)))) > len(list(ast.walk(_parsed(text))))
     again = register(edited)
     assert (again.outcome, again.text) == (RegisterOutcome.ALREADY, edited)
-    removal = take_back(edited, registration)
+    removal = plan_removal(edited, registration)
     assert (removal.outcome, removal.text) == (UnregisterOutcome.REMOVED, text), removal.reason
 
 

@@ -15,11 +15,11 @@ import falcon.asgi
 
 from falconws import Request
 
-from . import bare, ending, handshake, messages, tasks, wrapped
+from . import bare, ending, faults, handshake, headers, messages, tasks, wrapped
 from .apps import app_for, main
 from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe, run_of_client
 
-RESPONDERS = (handshake, messages, tasks, ending, wrapped)
+RESPONDERS = (handshake, headers, messages, tasks, ending, faults, wrapped)
 """Importing them has added their routes."""
 
 

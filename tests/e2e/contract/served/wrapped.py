@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from falconws import Request, WebSocket, WebSocketDisconnected, WebSocketPayloadType
@@ -55,44 +57,61 @@ async def wrapped(req: Request, ws: WebSocket, run: Run) -> None:
         await ws.deny(400)
         return
     await ws.accept()
-    try:
-        match via:
-            case "text":
-                while True:
-                    await ws.send_text(await ws.receive_text() + " secret")
-            case "timeout":
-                while True:
-                    await ws.send_text(await ws.receive_text(timeout=60) + " secret")
-            case "data":
-                while True:
-                    await ws.send_data(await ws.receive_data() + b" secret")
-            case "media":
-                while True:
-                    await ws.send_media(await ws.receive_media() + " secret")
-            case "binary-media":
-                while True:
-                    await ws.send_media(await ws.receive_media() + " secret", WebSocketPayloadType.BINARY)
-            case "iteration":
-                async for media in ws:
-                    await ws.send_media(media + " secret")
-            case "iter-text":
-                async for text in ws.iter_text():
-                    await ws.send_text(text + " secret")
-            case "iter-data":
-                async for data in ws.iter_data():
-                    await ws.send_data(data + b" secret")
-            case "close":
-                await ws.send_text("secret")
-                await ws.close(4000)
-            case "wait":
-                await ws.wait_disconnected()
-            case "task-scope":
-                async with ws.task_scope() as scope:
-                    scope.create_task(_echo(ws))
-    except WebSocketDisconnected:
-        pass
+    with contextlib.suppress(WebSocketDisconnected):
+        await _WAYS[via](ws)
 
 
-async def _echo(ws: WebSocket) -> None:
+async def _text(ws: WebSocket, timeout: float | None = None) -> None:
     while True:
-        await ws.send_text(await ws.receive_text() + " secret")
+        await ws.send_text(await ws.receive_text(timeout) + " secret")
+
+
+async def _data(ws: WebSocket) -> None:
+    while True:
+        await ws.send_data(await ws.receive_data() + b" secret")
+
+
+async def _media(ws: WebSocket, payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT) -> None:
+    while True:
+        await ws.send_media(await ws.receive_media() + " secret", payload_type)
+
+
+async def _iteration(ws: WebSocket) -> None:
+    async for media in ws:
+        await ws.send_media(media + " secret")
+
+
+async def _iter_text(ws: WebSocket) -> None:
+    async for text in ws.iter_text():
+        await ws.send_text(text + " secret")
+
+
+async def _iter_data(ws: WebSocket) -> None:
+    async for data in ws.iter_data():
+        await ws.send_data(data + b" secret")
+
+
+async def _close(ws: WebSocket) -> None:
+    await ws.send_text("secret")
+    await ws.close(4000)
+
+
+async def _task_scope(ws: WebSocket) -> None:
+    async with ws.task_scope() as scope:
+        scope.create_task(_text(ws))
+
+
+_WAYS: dict[str, Callable[[WebSocket], Awaitable[None]]] = {
+    "text": _text,
+    "timeout": lambda ws: _text(ws, timeout=60),
+    "data": _data,
+    "media": _media,
+    "binary-media": lambda ws: _media(ws, WebSocketPayloadType.BINARY),
+    "iteration": _iteration,
+    "iter-text": _iter_text,
+    "iter-data": _iter_data,
+    "close": _close,
+    "wait": WebSocket.wait_disconnected,
+    "task-scope": _task_scope,
+}
+"""Each way to receive and send."""

@@ -37,6 +37,9 @@ class MemoryTransport:
     def fileno(self) -> int:
         return -1
 
+    def getsockopt(self, *_: Any) -> bytes:
+        raise OSError("not a socket")
+
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass
 

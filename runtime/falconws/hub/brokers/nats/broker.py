@@ -29,8 +29,8 @@ from falconws.hub.concurrency import backoff
 from falconws.hub.position import Position
 
 from .client import check_credentials, load_nats
-from .codec import ANCHOR_HEADER, decode, encode, name_of, offset_of, token_of
-from .hub_streams import HubStreams
+from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
+from .hub_streams import EPHEMERAL, HubStreams
 from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
 from .session import NatsSession, TooLargeError
@@ -112,8 +112,10 @@ class NatsBroker:
 
     # Messages
 
-    async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
-        data, headers = encode(payload, key)
+    async def publish(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> Position:
+        data, headers = encode(payload, key, exclude)
 
         async def append(streams: HubStreams) -> Position:
             sequence = await streams.rooms.append(streams.subject(token_of(room)), data, headers)
@@ -122,6 +124,14 @@ class NatsBroker:
             return Position(streams.epoch, sequence)
 
         return await self._call(append)
+
+    async def broadcast(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> None:
+        data, headers = encode(payload, key, exclude)
+        await self._call(
+            lambda streams: streams.session.publish(streams.ephemeral_subject(token_of(room)), data, headers)
+        )
 
     async def subscribe(self, room: str) -> Position:
         token = token_of(room)
@@ -333,6 +343,9 @@ class NatsBroker:
             return
         if epoch == "who":
             _deliver_presence(sink, cursor.name, name_of(what), read_event(headers, data))
+            return
+        if epoch == EPHEMERAL:
+            sink.deliver_ephemeral(decode_ephemeral(cursor.name, headers, data))
             return
         publication = cursor.accept(epoch, headers, data)
         # A message of another program that did not come from the stream has not changed the cursor.

@@ -10,10 +10,21 @@ import secrets
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-from falconws.hub.broker import Payload, Publication
+from falconws.hub.broker import EphemeralPublication, Payload, Publication
 from falconws.hub.position import Position
 
-__all__ = ("ANCHOR_HEADER", "Headers", "anchor", "decode", "encode", "name_of", "number", "offset_of", "token_of")
+__all__ = (
+    "ANCHOR_HEADER",
+    "Headers",
+    "anchor",
+    "decode",
+    "decode_ephemeral",
+    "encode",
+    "name_of",
+    "number",
+    "offset_of",
+    "token_of",
+)
 
 ANCHOR_HEADER = "Falconws-Anchor"
 """Marks a message that only preserves the position of its room."""
@@ -24,6 +35,7 @@ and stands for itself."""
 
 _TYPE_HEADER = "Falconws-Type"
 _KEY_HEADER = "Falconws-Key"
+_EXCLUDE_HEADER = "Falconws-Exclude"
 _KEY_MARK = "="
 """Precedes each key: a header may not be empty."""
 
@@ -40,7 +52,7 @@ def name_of(token: str) -> str:
     return unquote(token)
 
 
-def encode(payload: Payload, key: str | None) -> tuple[bytes, dict[str, str]]:
+def encode(payload: Payload, key: str | None, exclude: str | None = None) -> tuple[bytes, dict[str, str]]:
     """Return payload and headers of a message; the stream stores it once, however often it is sent."""
     # JetStream drops a repetition with the same id: the answer to the first one may have been lost.
     headers = {"Nats-Msg-Id": secrets.token_hex(10)}
@@ -50,6 +62,8 @@ def encode(payload: Payload, key: str | None) -> tuple[bytes, dict[str, str]]:
         headers[_TYPE_HEADER] = "binary"
     if key is not None:
         headers[_KEY_HEADER] = _KEY_MARK + quote(key)
+    if exclude is not None:
+        headers[_EXCLUDE_HEADER] = exclude
     return payload, headers
 
 
@@ -66,6 +80,16 @@ def offset_of(headers: Headers, sequence: int) -> int:
 
 def decode(room: str, position: Position, previous: int | None, headers: Headers, data: bytes) -> Publication:
     """Return the publication in a message, whichever program has written it."""
+    payload, key, exclude = _read(headers, data)
+    return Publication(room, payload, position, previous, key, exclude)
+
+
+def decode_ephemeral(room: str, headers: Headers, data: bytes) -> EphemeralPublication:
+    """Return a message that is not kept."""
+    return EphemeralPublication(room, *_read(headers, data))
+
+
+def _read(headers: Headers, data: bytes) -> tuple[Payload, str | None, str | None]:
     payload: Payload = data
     if headers.get(_TYPE_HEADER) != "binary":
         try:
@@ -75,7 +99,7 @@ def decode(room: str, position: Position, previous: int | None, headers: Headers
     key = headers.get(_KEY_HEADER)
     if key is not None and key.startswith(_KEY_MARK):
         key = unquote(key.removeprefix(_KEY_MARK))
-    return Publication(room, payload, position, previous, key)
+    return payload, key, headers.get(_EXCLUDE_HEADER)
 
 
 def number(headers: Headers, name: str) -> int | None:

@@ -17,7 +17,7 @@ from .session import NatsSession
 from .stream import Conflict, NatsStream
 from .url import NatsUrl
 
-__all__ = ("HubStreams", "anchor_round_s")
+__all__ = ("EPHEMERAL", "HubStreams", "anchor_round_s")
 
 _ROOM_TTL_S = 3600.0
 """How long the stream keeps a message at least, and so the position of a room that nobody follows. A room that is
@@ -25,6 +25,9 @@ followed gets an anchor before that."""
 
 _DUPLICATES_S = 60.0
 """How long the stream recognizes a publication that is repeated; calls end long before."""
+
+EPHEMERAL = "now"
+"""In place of an epoch, in the subject of messages that no stream keeps."""
 
 _AGE = "falconws-history-age-s"
 """In the stream's metadata: the history's age, since the stream itself keeps messages for longer."""
@@ -134,6 +137,10 @@ class HubStreams:
     def subject(self, token: str) -> str:
         """Return the subject to which the messages of a room are published."""
         return f"{self._prefix}.room.{token}"
+
+    def ephemeral_subject(self, token: str) -> str:
+        """Return the subject of a room's messages that no stream keeps."""
+        return f"{self._prefix}.live.{EPHEMERAL}.{token}.m"
 
     def needs_anchor(self, stamp: str) -> bool:
         """Whether a room whose newest message was stored at *stamp* may lose its position soon."""

@@ -150,6 +150,15 @@ class NatsSession:
     # Requests. Not the client's request(): it waits with asyncio.wait_for(), which loses cancellations before
     # Python 3.12.
 
+    async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> None:
+        """Publish a message that nothing answers.
+
+        Raises:
+            TooLargeError: The server would not accept the message.
+        """
+        self._check_size(payload, headers)
+        await self._client.publish(subject, payload, headers=dict(headers))
+
     async def request(
         self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> dict[str, Any]:

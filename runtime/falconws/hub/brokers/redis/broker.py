@@ -22,6 +22,7 @@ from itertools import count
 from falconws.hub.broker import (
     BrokerUnavailable,
     Entry,
+    EphemeralPublication,
     Health,
     History,
     HistoryLimits,
@@ -37,7 +38,16 @@ from falconws.hub.position import Position
 
 from . import scripts
 from .client import RedisClient
-from .codec import MemberJoined, MemberLeft, MemberUpdated, decode_entry, decode_push, encode, is_contiguous
+from .codec import (
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
+    decode_entry,
+    decode_push,
+    encode,
+    encode_ephemeral,
+    is_contiguous,
+)
 from .connection import Argument
 from .presence import RedisPresence
 from .session import RedisSession
@@ -119,10 +129,12 @@ class RedisBroker:
 
     # Messages
 
-    async def publish(self, room: str, payload: Payload, *, key: str | None = None) -> Position:
+    async def publish(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> Position:
         nonce = f"{self._author}{next(self._numbers):x}"
         kind, data = encode(payload)
-        fixed = (*self._room_arguments(), self._channel(room), nonce)
+        fixed = (*self._room_arguments(), self._channel(room), nonce, exclude or "-")
         message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
@@ -135,6 +147,12 @@ class RedisBroker:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
         epoch, _, offset = answer.decode().partition(" ")
         return Position(epoch, int(offset))
+
+    async def broadcast(
+        self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
+    ) -> None:
+        message = encode_ephemeral(payload, key, exclude)
+        await self._client.run(scripts.BROADCAST, self._keys(room)[:1], [self._channel(room), message])
 
     async def subscribe(self, room: str) -> Position:
         channel = self._channel(room).encode()
@@ -269,6 +287,8 @@ class RedisBroker:
         match decode_push(room, data):
             case Publication() as publication:
                 self._sink.deliver(publication)
+            case EphemeralPublication() as message:
+                self._sink.deliver_ephemeral(message)
             case MemberJoined(member, info, devices):
                 self._sink.joined(room, member, info, devices)
             case MemberUpdated(member, info, devices):

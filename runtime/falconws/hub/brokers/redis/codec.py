@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from falconws.hub.broker import Payload, Publication
+from falconws.hub.broker import EphemeralPublication, Payload, Publication
 from falconws.hub.position import Position
 
 __all__ = (
@@ -17,10 +17,11 @@ __all__ = (
     "MemberJoined",
     "MemberLeft",
     "MemberUpdated",
-    "encode",
-    "is_contiguous",
     "decode_entry",
     "decode_push",
+    "encode",
+    "encode_ephemeral",
+    "is_contiguous",
 )
 
 _TEXT = b"t"
@@ -65,11 +66,18 @@ def decode_entry(room: str, epoch: str, entry_id: bytes, fields: Sequence[bytes]
         if number != b"0":
             return None
         position = Position(epoch, _number(offset))
-        return Publication(
-            room, _payload(values[b"t"], values[b"d"]), position, _number(values[b"p"]), _key(values.get(b"k"))
-        )
+        payload, previous = _payload(values[b"t"], values[b"d"]), _number(values[b"p"])
+        return Publication(room, payload, position, previous, _key(values.get(b"k")), _key(values.get(b"x")))
     except (KeyError, ValueError):
         return None
+
+
+def encode_ephemeral(payload: Payload, key: str | None, exclude: str | None) -> bytes:
+    """Return the message on the channel for a message that is not kept."""
+    kind, data = encode(payload)
+    encoded_key = b"" if key is None else key.encode()
+    key_size = b"-" if key is None else b"%d" % len(encoded_key)
+    return b"e %s %s %s\n%s%s" % (kind, key_size, (exclude or "-").encode(), encoded_key, data)
 
 
 def is_contiguous(publications: Sequence[Publication], first: int, last: int) -> bool:
@@ -82,19 +90,21 @@ def is_contiguous(publications: Sequence[Publication], first: int, last: int) ->
     return offset == last
 
 
-def decode_push(room: str, data: bytes) -> Publication | MemberEvent | None:
+def decode_push(room: str, data: bytes) -> Publication | EphemeralPublication | MemberEvent | None:
     """Return what a message on the room's channel says."""
     head, newline, body = data.partition(b"\n")
     if not newline:
         return None
     try:
         match head.split(b" "):
-            case [b"m", epoch, offset, previous, kind, key_size]:
-                key = None
-                if key_size != b"-":
-                    key, body = _split(body, key_size)
+            case [b"m", epoch, offset, previous, kind, key_size, exclude]:
+                key, body = _split_key(body, key_size)
                 position = Position(_name(epoch), _number(offset))
-                return Publication(room, _payload(kind, body), position, _number(previous), _key(key))
+                payload = _payload(kind, body)
+                return Publication(room, payload, position, _number(previous), _key(key), _exclude(exclude))
+            case [b"e", kind, key_size, exclude]:
+                key, body = _split_key(body, key_size)
+                return EphemeralPublication(room, _payload(kind, body), _key(key), _exclude(exclude))
             case [b"j" | b"u" as kind, devices, size]:
                 member, info = _split(body, size)
                 event = MemberJoined if kind == b"j" else MemberUpdated
@@ -105,6 +115,14 @@ def decode_push(room: str, data: bytes) -> Publication | MemberEvent | None:
     except ValueError:
         pass
     return None
+
+
+def _split_key(body: bytes, size: bytes) -> tuple[bytes | None, bytes]:
+    return (None, body) if size == b"-" else _split(body, size)
+
+
+def _exclude(text: bytes) -> str | None:
+    return None if text == b"-" else text.decode("utf-8", "replace")
 
 
 def _split(body: bytes, size_text: bytes) -> tuple[bytes, bytes]:

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 __all__ = (
     "ANY_DEAD",
+    "BROADCAST",
     "CLAIM",
     "COUNT",
     "END",
@@ -88,8 +89,9 @@ PROBE = "return redis.call('SET', KEYS[1], '', 'PX', 60000)"
 PUBLISH = (
     _ROOM
     + """
--- ARGV ..., channel, nonce, us since the first attempt ('' for the first), kind, payload, [key]
-local channel, nonce, elapsed, kind, payload, key = unpack(ARGV, 6)
+-- ARGV ..., channel, nonce, excluded subscription ('-' for none), us since the first attempt ('' for the first),
+-- kind, payload, [key]
+local channel, nonce, exclude, elapsed, kind, payload, key = unpack(ARGV, 6)
 local mark = redis.call('HGET', KEYS[1], 'm ' .. nonce)
 if mark then return string.match(mark, '^%d+ (.*)$') end
 local epoch, top, most, age = room()
@@ -117,6 +119,10 @@ if most > 0 then
     entry[#entry + 1] = 'k'
     entry[#entry + 1] = key
   end
+  if exclude ~= '-' then
+    entry[#entry + 1] = 'x'
+    entry[#entry + 1] = exclude
+  end
   local added = redis.pcall(unpack(entry))
   if type(added) == 'table' and added.err then
     -- Another program has written to the key, or an entry is from the future.
@@ -127,7 +133,7 @@ if most > 0 then
   redis.call('PEXPIRE', KEYS[2], int(age / 1000))
 end
 redis.call('SPUBLISH', channel, table.concat({
-  'm ', epoch, ' ', offset, ' ', top, ' ', kind, ' ', key and #key or '-', '\\n', key or '', payload
+  'm ', epoch, ' ', offset, ' ', top, ' ', kind, ' ', key and #key or '-', ' ', exclude, '\\n', key or '', payload
 }))
 local position = epoch .. ' ' .. offset
 if elapsed ~= '' then
@@ -147,6 +153,8 @@ end
 return position
 """
 )
+
+BROADCAST = "return redis.call('SPUBLISH', ARGV[1], ARGV[2])"
 
 TOP = (
     _ROOM

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from falconws_cli.plugin_api import (
+    Generated,
     Import,
     JsonValue,
-    Piece,
     Project,
     Recipe,
     RefusedError,
@@ -40,7 +40,7 @@ class CountdownGenerator:
             raise RefusedError(f"A countdown from {start} has no numbers; give --start 1 or more.")
         return Recipe("countdown", parsed.kebab, {"start": start, "route": options["route"] or f"/{parsed.kebab}"})
 
-    def make(self, project: Project, recipe: Recipe) -> Piece:
+    def make(self, project: Project, recipe: Recipe) -> Generated:
         name = parse_name(recipe.name)
         class_name = f"{name.class_prefix}Resource"
         context = {
@@ -52,10 +52,10 @@ class CountdownGenerator:
         }
         files = render_trees(["countdown"], context, root=project.root, home=TEMPLATES)
         resource = Import(f"{project.package}.resources.{name.module}", class_name)
-        wiring = route(
+        spec = route(
             project.package_path / "routes.py",
             project.package,
             template=str(recipe.options["route"]),
             resource=resource,
         )
-        return Piece(tuple(files), (wiring,))
+        return Generated(tuple(files), (spec,))

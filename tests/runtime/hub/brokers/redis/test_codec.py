@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconws.hub import Position
-from falconws.hub.broker import Publication
+from falconws.hub.broker import EphemeralPublication, Publication
 from falconws.hub.brokers.redis.codec import (
     MemberEvent,
     MemberJoined,
@@ -16,6 +16,7 @@ from falconws.hub.brokers.redis.codec import (
     decode_entry,
     decode_push,
     encode,
+    encode_ephemeral,
     is_contiguous,
 )
 
@@ -23,20 +24,32 @@ names = st.text(st.characters(codec="utf-8"), min_size=1)
 payloads = st.one_of(st.text(st.characters(codec="utf-8")), st.binary())
 keys = st.one_of(st.none(), st.text(st.characters(codec="utf-8")))
 offsets = st.integers(0, 2**53)
-words = st.lists(st.one_of(st.sampled_from([b"m", b"j", b"l", b"e0", b"0", b"1", b"t", b"b", b"-"]), st.binary()))
+excluded = st.none() | st.from_regex("[a-z0-9]{1,16}", fullmatch=True)
+words = st.lists(st.one_of(st.sampled_from([b"m", b"e", b"j", b"l", b"e0", b"0", b"1", b"t", b"b", b"-"]), st.binary()))
 
 
-@given(offsets, offsets, payloads, keys)
+@given(offsets, offsets, payloads, keys, excluded)
 def test_a_publication_is_decoded_as_it_was_written(
-    offset: int, previous: int, payload: str | bytes, key: str | None
+    offset: int, previous: int, payload: str | bytes, key: str | None, exclude: str | None
 ) -> None:
     kind, data = encode(payload)
-    written = Publication("room", payload, Position("e0", offset), previous, key)
+    written = Publication("room", payload, Position("e0", offset), previous, key, exclude)
     name = b"" if key is None else key.encode()
     size = b"-" if key is None else b"%d" % len(name)
-    assert decode_push("room", b"m e0 %d %d %b %b\n%b%b" % (offset, previous, kind, size, name, data)) == written
+    other = b"-" if exclude is None else exclude.encode()
+    head = b"m e0 %d %d %b %b %b\n" % (offset, previous, kind, size, other)
+    assert decode_push("room", head + name + data) == written
     fields = [b"n", b"nonce", b"p", b"%d" % previous, b"t", kind, b"d", data, *([] if key is None else [b"k", name])]
+    fields += [] if exclude is None else [b"x", other]
     assert decode_entry("room", "e0", b"%d-0" % offset, fields) == written
+
+
+@given(payloads, keys, excluded)
+def test_an_ephemeral_message_is_decoded_as_it_was_encoded(
+    payload: str | bytes, key: str | None, exclude: str | None
+) -> None:
+    data = encode_ephemeral(payload, key, exclude)
+    assert decode_push("room", data) == EphemeralPublication("room", payload, key, exclude)
 
 
 @given(names, st.binary())
@@ -50,7 +63,7 @@ def test_presence_events_are_decoded_as_they_were_written(member: str, info: byt
 @given(words, st.binary(), st.booleans())
 def test_arbitrary_channel_data_never_raises(head: list[bytes], body: bytes, ends: bool) -> None:
     told = decode_push("room", b" ".join(head) + (b"\n" if ends else b"") + body)
-    assert told is None or isinstance(told, Publication | MemberEvent)
+    assert told is None or isinstance(told, Publication | EphemeralPublication | MemberEvent)
 
 
 @given(st.binary(), st.lists(st.one_of(st.sampled_from([b"p", b"t", b"d", b"k", b"1"]), st.binary())))

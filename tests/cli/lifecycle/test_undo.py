@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from falconws_cli.change.record import read_memory
+from falconws_cli.change.record import read_record
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run, do
-from tests.cli.recorder import one_line_error, snapshot, tree, without_memory
+from tests.cli.recorder import one_line_error, snapshot, tree, without_record
 
 ADDITIONS = {
     ("resource", "chat room"): ("add-resource", "chat room", "--pattern", "duplex"),
@@ -36,10 +36,10 @@ def test_undo_leaves_everything_as_it_was_before(run: Run, demo: Path, thing: tu
 
 @pytest.mark.parametrize("thing", THINGS)
 def test_destroy_leaves_everything_as_it_was_before(run: Run, demo: Path, thing: tuple[str, str]) -> None:
-    before = without_memory(demo)
+    before = without_record(demo)
     do(run, *ADDITIONS[thing])
     do(run, "destroy", *thing)
-    assert without_memory(demo) == before
+    assert without_record(demo) == before
     assert not any("__pycache__" not in p.parts and not any(p.iterdir()) for p in demo.rglob("*") if p.is_dir())
 
 
@@ -59,7 +59,7 @@ def test_what_is_destroyed_in_any_order_was_never_there(
     for thing in order:
         if thing in keep:
             do(run, *ADDITIONS[thing])
-    expected = without_memory(demo)
+    expected = without_record(demo)
     shutil.rmtree(demo)
     assert run("new", "demo").exit_code == 0
     for thing in order:
@@ -67,7 +67,7 @@ def test_what_is_destroyed_in_any_order_was_never_there(
     gone = [thing for thing in order if thing not in keep]
     for thing in data.draw(st.permutations(gone)):
         do(run, "destroy", *thing)
-    assert without_memory(demo) == expected
+    assert without_record(demo) == expected
     files = json.loads(do(run, "status", "--json"))
     assert files["counts"]["edited"] == files["counts"]["missing"] == 0
 
@@ -135,7 +135,7 @@ def test_another_command_ends_the_time_in_which_a_destroy_comes_back(run: Run, d
     # The texts of what was destroyed are forgotten with it.
     kept = {path for path in tree(demo) if path.startswith(".falconws/base/")}
     assert kept < {path for path in before if path.startswith(".falconws/base/")}
-    memory = read_memory(demo)
+    memory = read_record(demo)
     assert len(kept) == len(set(memory.manifest.texts()))
 
 
@@ -163,7 +163,7 @@ def test_an_edited_file_is_kept_and_named_unless_forced(run: Run, demo: Path) ->
 
 def test_what_was_taken_back_but_for_edits_is_not_taken_back_again(run: Run, demo: Path) -> None:
     do(run, "add-resource", "chat")
-    made = without_memory(demo)
+    made = without_record(demo)
     module = demo / "demo" / "resources" / "chat.py"
     module.write_text(module.read_text() + "# Mine.\n")
     do(run, "destroy", "resource", "chat", code=ExitCode.LEFT_TO_DO)
@@ -177,20 +177,20 @@ def test_what_was_taken_back_but_for_edits_is_not_taken_back_again(run: Run, dem
         assert snapshot(demo) == before
     # What went the first time still comes back.
     do(run, "undo")
-    assert without_memory(demo) == {**made, "demo/resources/chat.py": module.read_bytes()}
+    assert without_record(demo) == {**made, "demo/resources/chat.py": module.read_bytes()}
 
 
 def test_undo_goes_on_past_what_it_has_kept(run: Run, demo: Path) -> None:
-    fresh = without_memory(demo)
+    fresh = without_record(demo)
     do(run, "add-resource", "ticker")
     do(run, "add-resource", "chat")
     module = demo / "demo" / "resources" / "chat.py"
     module.write_text("# Mine.\n")
     do(run, "undo", code=ExitCode.LEFT_TO_DO)
     assert "Taking back: falconws add-resource ticker" in do(run, "undo")
-    assert without_memory(demo) == {**fresh, "demo/resources/chat.py": b"# Mine.\n"}
+    assert without_record(demo) == {**fresh, "demo/resources/chat.py": b"# Mine.\n"}
     do(run, "undo", "--force")
-    assert without_memory(demo) == fresh
+    assert without_record(demo) == fresh
 
 
 @pytest.mark.parametrize("command", [("undo",), ("destroy", "resource", "chat")])
@@ -288,7 +288,7 @@ def test_overwritten_files_come_back_with_undo(run: Run, demo: Path) -> None:
 
 def test_packages_that_were_made_for_it_go_with_the_last_module(run: Run, demo: Path) -> None:
     shutil.rmtree(demo / "demo" / "media")
-    before = without_memory(demo)
+    before = without_record(demo)
     do(run, *ADDITIONS["media-handler", "fast"])
     do(run, *ADDITIONS["media-handler", "orders"])
     do(run, "destroy", "media-handler", "fast")
@@ -296,7 +296,7 @@ def test_packages_that_were_made_for_it_go_with_the_last_module(run: Run, demo: 
     do(run, "destroy", "media-handler", "orders")
     assert not (demo / "demo" / "media" / "orders.py").exists()
     (demo / "demo" / "media" / "__init__.py").unlink(missing_ok=True)
-    assert without_memory(demo) == before
+    assert without_record(demo) == before
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_a_project_without_memory_says_so_and_begins_one(run: Run, demo: Path, c
     assert result.exit_code == ExitCode.FAILURE
     assert "has no record of what was generated" in one_line_error(result)
     assert "has no record of what was generated" in do(run, "status")
-    assert json.loads(do(run, "status", "--json"))["remembered"] is False
+    assert json.loads(do(run, "status", "--json"))["recorded"] is False
     do(run, "add-resource", "chat")
     do(run, "undo")
     assert snapshot(demo) == before
@@ -367,17 +367,17 @@ def test_a_file_that_another_thing_has_too_stays(run: Run, demo: Path) -> None:
 @pytest.mark.parametrize("order", [("lobby", "hall"), ("hall", "lobby")])
 def test_what_two_things_share_goes_with_the_last(run: Run, demo: Path, order: tuple[str, str]) -> None:
     app = demo / "demo" / "app.py"
-    fresh = without_memory(demo)
+    fresh = without_record(demo)
     for name in ("lobby", "hall"):
         do(run, "add-resource", name, "--pattern", "room")
     shared = app.read_bytes()
     do(run, "destroy", "resource", order[0])
     assert app.read_bytes() == shared
-    last = without_memory(demo)
+    last = without_record(demo)
     do(run, "destroy", "resource", order[1])
-    assert without_memory(demo) == fresh
+    assert without_record(demo) == fresh
     do(run, "undo")
-    assert without_memory(demo) == last
+    assert without_record(demo) == last
     assert json.loads(do(run, "status", "--json"))["counts"]["edited"] == 0
 
 
@@ -394,7 +394,7 @@ def test_json_for_machines(run: Run, demo: Path) -> None:
     status = json.loads(do(run, "status", "--json"))
     assert status["counts"] == {"intact": 19, "edited": 1, "missing": 0, "conflict": 0}
     assert status["destroyed"] == "falconws destroy resource chat"
-    assert status["operations"][2]["taken_back"] is True
+    assert status["operations"][2]["partly_removed"] is True
     assert status["operations"][2]["files"] == [{"path": "demo/resources/chat.py", "state": "edited"}]
 
 
@@ -475,11 +475,11 @@ def test_a_damaged_manifest_is_one_line_and_nothing_is_written(
 
 
 def test_a_lost_text_falls_back_to_taking_the_registration_out(run: Run, demo: Path) -> None:
-    fresh = without_memory(demo)
+    fresh = without_record(demo)
     do(run, "add-resource", "chat")
     shutil.rmtree(demo / ".falconws" / "base")
     do(run, "undo")
-    assert without_memory(demo) == fresh
+    assert without_record(demo) == fresh
     do(run, "add-resource", "chat")
     do(run, "destroy", "resource", "chat")
     shutil.rmtree(demo / ".falconws" / "base")
@@ -500,13 +500,13 @@ def test_a_manifest_cannot_reach_out_of_the_project(run: Run, demo: Path, tmp_pa
 
 
 def test_the_resource_that_a_project_starts_with_goes_like_any_other(run: Run, demo: Path) -> None:
-    before = without_memory(demo)
+    before = without_record(demo)
     output = do(run, "destroy", "resource", "EchoResource", code=ExitCode.LEFT_TO_DO)
     assert "unregister  the route /echo from demo/routes.py" in output
     assert "README.md:16 still mentions /echo, which is gone: edit it by hand.\n" in output
-    after = without_memory(demo)
+    after = without_record(demo)
     assert before.keys() - after.keys() == {"demo/resources/echo.py", "tests/resources/test_echo.py"}
     assert [path for path, data in after.items() if b"echo" in data.lower()] == ["README.md"]
     assert "up to date" in do(run, "upgrade", "--check")
     do(run, "undo")
-    assert without_memory(demo) == before
+    assert without_record(demo) == before

@@ -1,0 +1,291 @@
+"""The guard in front of uvicorn's HTTP protocols: what reaches their parsers is one valid request at a time.
+
+It reads requests with a `RequestFramer`, whichever parser is behind it, and owns everything that a client can do wrong
+before the application sees it: limits, deadlines, upgrades, pipelining and half-closed connections. A foreign Upgrade
+header is removed; a WebSocket handshake is handed to the engine after the response to the request in front of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from falconws.server.handshake import check_handshake, plain_denial
+from falconws.server.http.framing import END, RequestFramer
+from falconws.server.http.shutdown import GracefulHttp
+from falconws.server.request_head import RequestError, RequestHead
+
+_REFUSAL_CLOSE_S = 2.0
+"""The time for a client to read why its request was refused."""
+_MAX_WAITING_BYTES = 65_536
+"""Reading pauses when more than this waits behind the present request."""
+_WEBSOCKETS_MAX_LINE_BYTES = 8190
+_WEBSOCKETS_MAX_LINES = 128
+"""The limits of the websockets package for a handshake; it neither answers nor closes above them."""
+
+
+class GuardedHttp(GracefulHttp):
+    """A mixin for uvicorn's HTTP protocol classes, which serve what it lets through."""
+
+    logger: logging.Logger
+    flow: Any
+    client: tuple[str, int] | None
+    app_state: dict[str, Any]
+    parser: Any
+    _chunked: bool
+    head_deadline: float | None = None
+    """When the first head is due, if the demultiplexer has waited for it already. Time of the loop."""
+    _refused = False
+    _advancing = False
+    _half_closed = False
+    """Whether the client has closed its sending side and waits for its responses."""
+    _awaits_disconnect = False
+    """Whether the application has the whole request, and waits for the client to leave."""
+    _body_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
+        super().__init__(config, server_state, app_state, _loop)  # type: ignore[call-arg]
+        self._framer = RequestFramer(config.http_settings)
+
+    # The transport.
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)  # type: ignore[misc]
+        self._start_deadline()
+        if self.config.going_away:
+            self.shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_deadline()
+        self._stop_body_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._refused:
+            self._framer.feed(data)
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """Keep the connection open for the response to a complete request (RFC 9112 section 9.6)."""
+        if self._refused or not self._is_responding() or self.cycle.more_body:
+            return False
+        if self._awaits_disconnect or self.transport.get_extra_info("sslcontext") is not None:
+            # The application waits for just this; and TLS has no half-closed state.
+            return False
+        self._half_closed = True
+        return True
+
+    # Requests.
+
+    def _advance(self) -> None:
+        """Serve what has been received, up to the end of the first request that has no response yet."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            self._serve_buffered()
+        except RequestError as error:
+            self._refuse(error)
+        finally:
+            self._advancing = False
+        if self._refused or self.transport.is_closing() or self not in self.server_state.connections:
+            return
+        if self._half_closed and not self._is_responding():
+            self.transport.close()
+        elif self._framer.expects_head and not self._is_responding():
+            if self._framer.buffered:
+                self._unset_keepalive_if_required()
+                self._start_deadline()
+            else:
+                self._restart_keep_alive()
+        elif self._framer.buffered > _MAX_WAITING_BYTES:
+            self.flow.pause_reading()
+
+    def _serve_buffered(self) -> None:
+        framer = self._framer
+        while not self.transport.is_closing():
+            if framer.expects_head:
+                if self._is_responding():
+                    return
+                head = framer.next_event()
+                if head is None:
+                    return
+                assert isinstance(head, RequestHead)
+                self._stop_deadline()
+                if head.asks_for_websocket:
+                    self._open_websocket(head)
+                    return
+                self._begin_request(head)
+            elif not self._serve_body():
+                return
+
+    def _serve_body(self) -> bool:
+        """Pass on the part of the body that is here; return whether that is all of it."""
+        pieces: list[bytes] = []
+        while isinstance(event := self._framer.next_event(), bytes):
+            pieces.append(event)
+        if pieces:
+            data = b"".join(pieces)
+            self._feed(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+            self._start_body_timer()
+        if event is None:
+            return False
+        assert event is END
+        self._stop_body_timer()
+        if self._chunked:
+            self._feed(b"0\r\n\r\n")
+        return True
+
+    def _begin_request(self, head: RequestHead) -> None:
+        self._chunked = head.content_length is None
+        self._awaits_disconnect = False
+        before = self.cycle
+        self._feed(head.as_plain_http())
+        if self.cycle is before:
+            return
+        self._prepare_response()
+        self.cycle.receive = self._watching(self.cycle, self.cycle.receive)
+        if head.content_length != 0:
+            self._start_body_timer()
+
+    def _feed(self, data: bytes) -> None:
+        """Give *data* to uvicorn's parser."""
+        super().data_received(data)  # type: ignore[misc]
+
+    def on_response_complete(self) -> None:
+        if self.cycle is not None:
+            # The function refers to the cycle; break that.
+            vars(self.cycle).pop("receive", None)
+        super().on_response_complete()
+        if self._framer.buffered or self._half_closed:
+            self._advance()
+
+    def _watching(
+        self, cycle: Any, receive: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> Callable[[], Awaitable[dict[str, Any]]]:
+        """Return *receive* of *cycle*, which also tells the application that the client has closed its side."""
+        complete = False
+
+        async def watching_receive() -> dict[str, Any]:
+            nonlocal complete
+            if complete:
+                self._awaits_disconnect = True
+                if self._half_closed:
+                    cycle.disconnected = True
+                    self.transport.close()
+            event = await receive()
+            complete = not event.get("more_body", False)
+            return event
+
+        return watching_receive
+
+    def _is_responding(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _has_partial_request(self) -> bool:
+        return self._framer.expects_head and self._framer.buffered > 0 and not self._is_responding()
+
+    # WebSockets.
+
+    def _open_websocket(self, head: RequestHead) -> None:
+        """Hand the connection to the WebSocket engine, with everything that came behind the handshake."""
+        request = check_handshake(head)
+        if not self.config.engine_is_fast:
+            self._check_size_for_websockets(head)
+        self._unset_keepalive_if_required()
+        self.server_state.connections.discard(self)
+        rest = self._framer.take_rest()
+        protocol = self.config.ws_protocol_class(
+            config=self.config, server_state=self.server_state, app_state=self.app_state
+        )
+        self.flow.resume_reading()
+        protocol.connection_made(self.transport)
+        self.transport.set_protocol(protocol)
+        if self.config.engine_is_fast:
+            protocol.begin(request, rest)
+        else:
+            lines = [b"%b: %b\r\n" % header for header in head.headers]
+            protocol.data_received(b"GET %b HTTP/1.1\r\n%b\r\n" % (head.target, b"".join(lines)))
+            if rest:
+                protocol.data_received(rest)
+        # Parser, cycle and protocol refer to each other; break the cycle.
+        self.parser = self.cycle = None
+
+    def _check_size_for_websockets(self, head: RequestHead) -> None:
+        sizes = [len(name) + len(value) + 4 for name, value in head.headers]
+        if max(sizes) > _WEBSOCKETS_MAX_LINE_BYTES or len(sizes) > _WEBSOCKETS_MAX_LINES:
+            raise RequestError(431, "The head of the request is too large.")
+
+    # Deadlines.
+
+    def _start_deadline(self) -> None:
+        timeout_s = self.config.connection_settings.handshake_timeout_s
+        if self._deadline is None and timeout_s is not None:
+            due, self.head_deadline = self.head_deadline, None
+            self._deadline = self.loop.call_at(due or self.loop.time() + timeout_s, self._timed_out)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _timed_out(self) -> None:
+        self._deadline = answer_timeout(self.transport, self.loop)
+
+    def _start_body_timer(self) -> None:
+        self._stop_body_timer()
+        timeout_s = self.config.http_settings.body_timeout_s
+        if timeout_s is not None:
+            self._body_timer = self.loop.call_later(timeout_s, self._body_timed_out)
+
+    def _stop_body_timer(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
+    def _body_timed_out(self) -> None:
+        if self.flow.read_paused or self._waits_for_continue():
+            # The application is slow, not the client.
+            self._start_body_timer()
+        else:
+            self._refuse(RequestError(408, "The body of the request did not arrive in time."))
+
+    def _waits_for_continue(self) -> bool:
+        return self.cycle.waiting_for_100_continue and not self.cycle.response_complete
+
+    # The end.
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer *error* in place of the application, and close in a way that lets the client read the answer."""
+        self._refused = True
+        self._stop_deadline()
+        self._stop_body_timer()
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        peer = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
+        self.logger.warning("%sRequest refused with %d: %s", peer, error.status, error.message)
+        if self._is_responding():
+            # The application gets no more of the request, and its response is not sent.
+            self._disconnect_application()
+            if self.cycle.response_started:
+                self.transport.abort()
+                return
+        headers = self.server_state.default_headers
+        self.transport.write(plain_denial(error.status, error.message, default_headers=headers, headers=error.headers))
+        self._close_lingering(_REFUSAL_CLOSE_S)
+
+    def _disconnect_application(self) -> None:
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+
+def answer_timeout(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:
+    """Answer 408 to a request that has not arrived, and close; return the timer of the abort that follows."""
+    if transport.is_closing():
+        return None
+    transport.write(plain_denial(408, "The request did not arrive in time."))
+    transport.close()
+    return loop.call_later(1.0, transport.abort)

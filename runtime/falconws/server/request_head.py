@@ -1,0 +1,204 @@
+"""The head of an HTTP request as bytes: parsed once, and judged the same for HTTP and for WebSocket handshakes.
+
+Strict where parsers differ from each other, because a difference hides requests (RFC 9112 section 11.2). Pure
+functions. Knows no transport.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from falconws.server.http_settings import HttpSettings
+
+_TOKEN_CHARACTERS = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
+_REQUEST_LINE = re.compile(rb"([%b]+) ([!-~]+) HTTP/([0-9]\.[0-9])\r\n" % _TOKEN_CHARACTERS)
+_PARTIAL_REQUEST_LINE = re.compile(rb"[%b]*(?: [!-~]*(?: [HTP/0-9.]*\r?)?)?" % _TOKEN_CHARACTERS)
+_HEADER_LINES = re.compile(rb"(?:[%b]+:[\t -~\x80-\xff]*\r\n)*\r\n" % _TOKEN_CHARACTERS)
+_HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_HOST = re.compile(rb"[0-9A-Za-z\-._~%!$&'()*+,;=]*(?::[0-9]*)?|\[[0-9A-Fa-f:.%A-Za-z]+\](?::[0-9]*)?")
+_ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?]*)([^#]*)")
+
+# All connections share these objects: a connection keeps its headers as long as it lives.
+_COMMON_NAMES = {
+    name: name
+    for name in (
+        *(b"host", b"upgrade", b"connection", b"origin", b"cookie", b"user-agent", b"authorization", b"accept"),
+        *(b"accept-encoding", b"accept-language", b"cache-control", b"pragma"),
+        *(b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol"),
+        *(b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"),
+    )
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+DEFAULT_SETTINGS = HttpSettings()
+
+
+class RequestError(Exception):
+    """The request cannot be served: answer with *status* and *headers*, and close."""
+
+    def __init__(self, status: int, message: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = list(headers)
+
+
+@dataclass(slots=True)
+class RequestHead:
+    """A valid request head.
+
+    Attributes:
+        method: As received.
+        target: In origin form: path and query.
+        version: b"1.0" or b"1.1".
+        headers: Names in lower case, in the order received.
+        values: The value of each name; several lines are joined by ", " (RFC 9110 section 5.3).
+        content_length: The size of the body; None if it is chunked.
+    """
+
+    method: bytes
+    target: bytes
+    version: bytes
+    headers: Headers
+    values: dict[bytes, bytes]
+    content_length: int | None
+
+    def lists(self, name: bytes, token: bytes) -> bool:
+        """Return whether the header *name*, a comma-separated list, contains *token* in any case."""
+        value = self.values.get(name, b"").lower()
+        return value == token or token in [item.strip(b" \t") for item in value.split(b",")]
+
+    @property
+    def asks_for_websocket(self) -> bool:
+        """Whether the request asks for an upgrade to WebSocket (RFC 9110 section 7.8)."""
+        return self.lists(b"upgrade", b"websocket") and self.lists(b"connection", b"upgrade")
+
+    def as_plain_http(self) -> bytes:
+        """Return the head without its Upgrade header: the request is served as if it asked for no upgrade.
+
+        Source: RFC 9110 section 7.8, "A server MAY ignore a received Upgrade header field".
+        """
+        parts = [b"%b %b HTTP/%b\r\n" % (self.method, self.target, self.version)]
+        parts += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+
+def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> RequestHead:
+    """Return the request head in *data*, which ends with the empty line.
+
+    Raises:
+        RequestError: 400 for a malformed or ambiguous head, 405 for CONNECT, 431 for a head over the limits, 501 for an
+            unknown Transfer-Encoding, 505 for an unknown version of HTTP.
+    """
+    line = _match_request_line(data)
+    method, target, version = line.groups()
+    if len(data) > settings.max_head_bytes or line.end() > settings.max_header_bytes:
+        raise _too_large()
+    if not _HEADER_LINES.fullmatch(data, line.end()):
+        raise RequestError(400, "Malformed header line.")
+    headers: Headers = []
+    values: dict[bytes, bytes] = {}
+    for name, value in _HEADER.findall(data, line.end()):
+        name = name.lower()
+        name = _COMMON_NAMES.get(name, name)
+        value = value.rstrip(b" \t")
+        headers.append((name, value))
+        values[name] = b"%b, %b" % (values[name], value) if name in values else value
+    _check_size(data, headers, values, settings)
+    target, authority = _origin_form(target)
+    _check_host(headers, values, version)
+    if authority is not None:
+        # The target's authority replaces the Host header (RFC 9112 section 3.2.2).
+        values[b"host"] = authority
+        headers = [(name, authority if name == b"host" else value) for name, value in headers]
+    if method == b"CONNECT":
+        raise RequestError(405, "CONNECT is not supported.", [(b"allow", b"GET")])
+    return RequestHead(method, target, version, headers, values, _content_length(headers, values, version))
+
+
+def check_partial_head(data: bytes, settings: HttpSettings) -> None:
+    """Raise RequestError if *data* cannot become a valid head, whatever follows."""
+    if b"\r\n" not in data:
+        if not _PARTIAL_REQUEST_LINE.fullmatch(data) and len(data) <= settings.max_header_bytes:
+            raise RequestError(400, "Malformed request line.")
+    else:
+        _match_request_line(data)
+    if _BARE_LF.search(data):
+        raise RequestError(400, "Malformed header line.")
+    if (
+        len(data) > settings.max_head_bytes
+        or len(data) - data.rfind(b"\r\n") > settings.max_header_bytes
+        or data.count(b"\r\n") > settings.max_header_lines + 1
+    ):
+        raise _too_large()
+
+
+def _match_request_line(data: bytes) -> re.Match[bytes]:
+    line = _REQUEST_LINE.match(data)
+    if line is None:
+        raise RequestError(400, "Malformed request line.")
+    if line[3] not in (b"1.1", b"1.0"):
+        raise RequestError(505, "This server supports HTTP/1.1 and HTTP/1.0.")
+    return line
+
+
+def _too_large() -> RequestError:
+    return RequestError(431, "The head of the request is too large.")
+
+
+def _check_size(data: bytes, headers: Headers, values: dict[bytes, bytes], settings: HttpSettings) -> None:
+    if len(headers) > settings.max_header_lines:
+        raise _too_large()
+    if len(data) > settings.max_header_bytes and any(
+        len(name) + len(value) + 4 > settings.max_header_bytes for name, value in values.items()
+    ):
+        raise _too_large()
+
+
+def _origin_form(target: bytes) -> tuple[bytes, bytes | None]:
+    """Return *target* in origin form, and the authority if it was in absolute form (RFC 9112 section 3.2)."""
+    if b"#" in target:
+        raise RequestError(400, "Malformed request target.")
+    if target.startswith(b"/"):
+        return target, None
+    absolute = _ABSOLUTE_FORM.fullmatch(target)
+    if absolute is None or not absolute[1] or not _HOST.fullmatch(absolute[1]):
+        raise RequestError(400, "Malformed request target.")
+    rest = absolute[2]
+    return rest if rest.startswith(b"/") else b"/" + rest, absolute[1]
+
+
+def _check_host(headers: Headers, values: dict[bytes, bytes], version: bytes) -> None:
+    host = values.get(b"host")
+    if host is None:
+        if version == b"1.1":
+            raise RequestError(400, "A request needs exactly one Host header.")
+        return
+    if len(values) != len(headers) and [name for name, _ in headers].count(b"host") != 1:
+        raise RequestError(400, "A request needs exactly one Host header.")
+    if not _HOST.fullmatch(host):
+        raise RequestError(400, "Malformed Host header.")
+
+
+def _content_length(headers: Headers, values: dict[bytes, bytes], version: bytes) -> int | None:
+    """Return the size of the body; None if it is chunked (RFC 9112 section 6)."""
+    length = values.get(b"content-length")
+    coding = values.get(b"transfer-encoding")
+    if coding is None:
+        if length is None:
+            return 0
+        if not length.isdigit() or len(length) > 18:
+            raise RequestError(400, "Malformed Content-Length header.")
+        return int(length)
+    if length is not None:
+        raise RequestError(400, "Content-Length and Transfer-Encoding exclude each other.")
+    if version == b"1.0":
+        raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding.")
+    if coding.lower() != b"chunked":
+        raise RequestError(501, "The only supported Transfer-Encoding is chunked.")
+    return None

@@ -1,0 +1,91 @@
+"""Copy snippets, sessions and tables into the pages: `python -m tests.docs.blocks`.
+
+A page can be read anywhere, because it contains its code. A comment names the source of each block, and a test compares
+the two. The command rewrites every block that differs::
+
+    <!-- source: docs/snippets/fan_out.py#resource -->
+    <!-- table: limits -->
+
+`#resource` is the part of the file between "# start: resource" and "# end: resource", `#L1` its first line. Without it,
+the block is the whole file. A table ends with `<!-- end -->`.
+"""
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.docs.tables import ROOT, TABLES
+
+_SOURCE = re.compile(
+    r"^<!-- source: (?P<path>[^#\n]+?)(?:#(?P<part>[\w-]+))? -->\n+(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)$",
+    re.DOTALL | re.MULTILINE,
+)
+_TABLE = re.compile(r"^<!-- table: (?P<name>[\w-]+) -->\n.*?^<!-- end -->$", re.DOTALL | re.MULTILINE)
+_LANGUAGES = {
+    ".conf": "nginx",
+    ".console": "console",
+    ".ini": "ini",
+    ".js": "js",
+    ".py": "python",
+    ".service": "ini",
+    ".toml": "toml",
+    ".yaml": "yaml",
+}
+
+
+def page_paths() -> Iterator[Path]:
+    """Yield the path of every page."""
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+def filled(text: str) -> str:
+    """Return the text of a page with all blocks as their sources are now."""
+    text = _SOURCE.sub(lambda found: _block(found["path"], found["part"]), text)
+    return _TABLE.sub(lambda found: _table(found["name"]), text)
+
+
+def _block(path: str, part: str | None) -> str:
+    code = source(path, part)
+    fence = "````" if "```" in code else "```"
+    where = f"{path}#{part}" if part else path
+    return f"<!-- source: {where} -->\n\n{fence}{language(path)}\n{code}{fence}"
+
+
+def _table(name: str) -> str:
+    return "\n".join([f"<!-- table: {name} -->", "", *TABLES[name](), "", "<!-- end -->"])
+
+
+def source(path: str, part: str | None) -> str:
+    """Return the text of a file, or of a part of it."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    if part is None:
+        return text.rstrip("\n") + "\n"
+    if number := re.fullmatch(r"L(\d+)", part):
+        return text.splitlines(keepends=True)[int(number[1]) - 1]
+    found = re.search(rf"^ *# start: {part}\n(.*?)^ *# end: {part}$", text, re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise LookupError(f'{path} has no part "{part}"')
+    return textwrap.dedent(found[1]).strip("\n") + "\n"
+
+
+def language(path: str) -> str:
+    """Return the language of a file, for the fence of its block."""
+    name = Path(path.removesuffix(".golden"))
+    if name.suffix == ".jinja":
+        return "jinja"
+    return "docker" if name.name == "Dockerfile" else _LANGUAGES[name.suffix]
+
+
+def main() -> None:
+    """Rewrite every page that differs from its sources."""
+    for page in page_paths():
+        text = page.read_text(encoding="utf-8")
+        if (new := filled(text)) != text:
+            page.write_text(new, encoding="utf-8")
+            print(f"rewrote {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

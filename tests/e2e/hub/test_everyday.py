@@ -1,0 +1,68 @@
+"""What everyday services need of the hub, in two processes over real brokers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from falconws import Hub
+from tests.e2e.hub.servers import BrokerServer
+from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, eventually
+
+pytestmark = pytest.mark.parametrize("kind", ["valkey", "valkey_cluster", "nats"])
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest) -> str:
+    server: BrokerServer = request.getfixturevalue(kind)
+    return server.url
+
+
+@pytest.fixture
+def room() -> str:
+    return f"everyday {uuid.uuid4().hex}"
+
+
+def messages(connection: ScriptedConnection, count: int) -> Callable[[], bool]:
+    return lambda: len(connection.taken) >= count
+
+
+async def test_history_on_first_load_and_paging(url: str, room: str) -> None:
+    connection = ScriptedConnection()
+    async with Hub(url) as publisher, Hub(url) as hub:
+        assert await hub.history(room) == []
+        for number in range(10):
+            await publisher.publish(room, str(number), key="even" if number % 2 == 0 else "odd")
+        async with hub.subscribe(ScriptedSocket(connection), room, history=3) as subscription:
+            await publisher.publish(room, "live")
+            await eventually(messages(connection, 4))
+            assert connection.taken == ["7", "8", "9", "live"]
+            assert not subscription.gap
+        latest = ScriptedConnection()
+        async with hub.subscribe(ScriptedSocket(latest), room, latest=True):
+            await eventually(messages(latest, 2))
+            assert latest.taken == ["8", "9"]
+        newest = await hub.history(room, limit=4)
+        assert [message.payload for message in newest] == ["7", "8", "9", "live"]
+        older = await hub.history(room, limit=4, before=newest[0].position)
+        assert [message.payload for message in older] == ["3", "4", "5", "6"]
+
+
+async def test_ephemeral_messages_and_messages_for_all_others(url: str, room: str) -> None:
+    here, there = ScriptedConnection(), ScriptedConnection()
+    async with Hub(url) as hub, Hub(url) as other:
+        async with (
+            hub.subscribe(ScriptedSocket(here), room) as subscription,
+            other.subscribe(ScriptedSocket(there), room),
+        ):
+            await other.publish(room, "typing", keep=False, exclude=subscription.id)
+            await other.publish(room, "not to here", exclude=subscription.id)
+            await hub.publish(room, "typing too", keep=False)
+            await hub.publish(room, "to all")
+            await eventually(messages(there, 4))
+            await eventually(messages(here, 2))
+            assert sorted(map(str, there.taken)) == ["not to here", "to all", "typing", "typing too"]
+            assert sorted(map(str, here.taken)) == ["to all", "typing too"]
+        assert [message.payload for message in await hub.history(room)] == ["not to here", "to all"]

@@ -1,0 +1,511 @@
+"""HTTP beside WebSockets: the same bytes have the same answer, whichever way they come in, on each loop and parser.
+
+The ways in: whole, cut into single bytes, behind another request; over TCP, TLS and a Unix socket; in one process or
+several workers. Every test runs on uvloop and asyncio, with httptools and h11.
+"""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from falconws.server import AdmissionSettings, HttpSettings, TlsSettings
+
+APP = """
+    import asyncio, json
+
+    release = asyncio.Event()
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            while True:
+                event = await receive()
+                await send({"type": event["type"] + ".complete"})
+                if event["type"] == "lifespan.shutdown":
+                    return
+        if scope["type"] == "websocket":
+            await receive()
+            if scope["path"] == "/slow":
+                await asyncio.sleep(0.3)
+            await send({"type": "websocket.accept"})
+            while (event := await receive())["type"] == "websocket.receive":
+                await send({"type": "websocket.send", "text": event["text"]})
+            return
+        print("served", scope["path"], flush=True)
+        if scope["path"] == "/go":
+            release.set()
+        if scope["path"] == "/slow":
+            await release.wait()
+            release.clear()
+        if scope["path"] == "/waits":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            print("client gone", flush=True)
+            return
+        body = b""
+        while scope["path"] != "/early":
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                print("disconnected", scope["path"], flush=True)
+                return
+            body += event["body"]
+            if not event["more_body"]:
+                break
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        told = {"method": scope["method"], "path": scope["path"], "body": body.decode("latin-1"), "headers": headers}
+        answer = json.dumps(told).encode()
+        head = [(b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": answer})
+"""
+LOOPS = {"uvloop": "", "asyncio": "import sys; sys.modules['uvloop'] = None; "}
+PARSERS = {"httptools": "", "h11": "import sys; sys.modules['httptools'] = None; "}
+STACKS = {f"{loop}-{parser}": LOOPS[loop] + PARSERS[parser] for loop in LOOPS for parser in PARSERS}
+
+GET = b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+WAYS = ["whole", "in pieces", "behind a request"]
+
+
+@pytest.fixture(scope="module", params=list(STACKS.values()), ids=list(STACKS))
+def server(request, serve_module):
+    return serve_module(APP, prelude=request.param, workers=1).wait_until_ready()
+
+
+@pytest.fixture(params=list(STACKS.values()), ids=list(STACKS))
+def stack(request):
+    return request.param
+
+
+def deliver(client, data: bytes, way: str) -> None:
+    if way == "behind a request":
+        client.send(GET)
+        assert answer(client)["path"] == "/first"
+    for piece in [data[i : i + 1] for i in range(len(data))] if way == "in pieces" else [data]:
+        client.send(piece)
+
+
+def status(client) -> int:
+    return int(client.read_head().split(b" ")[1])
+
+
+def answer(client) -> dict:
+    """Return what the application has told of the next request, which it must have served with 200."""
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 200 "), head
+    size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return json.loads(client.read(size))
+
+
+# An Upgrade to anything but WebSocket.
+
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "upgrade",
+    [
+        b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
+        b"Connection: upgrade\r\nUpgrade: foo\r\n",
+        b"Connection: upgrade\r\nUpgrade: TLS/1.0, HTTP/2.0\r\n",
+        b"Connection: upgrade\r\nUpgrade: h2c\r\nUpgrade: foo\r\n",
+        b"Connection: upgrade\r\nUpgrade: websocket2\r\n",
+        b"Connection: upgrade\r\nUpgrade:\r\n",
+        b"Upgrade: websocket\r\n",
+        b"Connection: keep-alive\r\nUpgrade: websocket\r\n",
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+def test_a_foreign_upgrade_is_served_as_if_it_were_not_there(server, dial, upgrade, chunked, way):
+    body = b"5\r\nhello\r\n0\r\n\r\n" if chunked else b"hello"
+    framing = b"Transfer-Encoding: chunked\r\n" if chunked else b"Content-Length: 5\r\n"
+    client = dial(server.port)
+    deliver(client, b"POST /upload HTTP/1.1\r\nHost: a\r\n" + upgrade + framing + b"\r\n" + body, way)
+    told = answer(client)
+    assert (told["method"], told["body"]) == ("POST", "hello")
+    assert "upgrade" not in told["headers"]
+    # The connection goes on.
+    client.send(GET)
+    assert answer(client)["path"] == "/first"
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"GET", b"OPTIONS", b"PATCH"])
+def test_a_request_that_is_hidden_in_the_body_of_a_foreign_upgrade_is_not_served(server, dial, method):
+    client = dial(server.port)
+    client.send(
+        method + b" /outer HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(HIDDEN)
+    )
+    httpx.get(server.url + "/later")
+    client.send(HIDDEN)
+    assert answer(client)["body"] == HIDDEN.decode()
+    client.send(GET)
+    assert answer(client)["path"] == "/first"
+    assert "served /hidden" not in server.output
+
+
+def test_a_pipelined_request_behind_a_foreign_upgrade_is_served(server, dial):
+    client = dial(server.port)
+    client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n") + GET + GET)
+    assert [answer(client)["path"] for _ in range(3)] == ["/first"] * 3
+
+
+def test_connect_is_refused(server, dial):
+    """llhttp takes everything behind it for another protocol."""
+    for target in (b"a:443", b"/x"):
+        client = dial(server.port)
+        client.send(b"CONNECT " + target + b" HTTP/1.1\r\nHost: a:443\r\n\r\n" + HIDDEN)
+        assert status(client) in (400, 405)
+        assert client.at_end()
+    assert "served /hidden" not in server.output
+
+
+# The order of responses.
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_handshake_waits_for_the_response_to_the_request_in_front_of_it(server, dial, times):
+    client = dial(server.port)
+    client.send(GET * (times - 1) + b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE + client.frame(1, b"early"))
+    for _ in range(times - 1):
+        assert answer(client)["path"] == "/first"
+    httpx.get(server.url + "/go")
+    assert answer(client)["path"] == "/slow"
+    assert status(client) == 101
+    assert client.read_frame() == (1, b"early")
+    client.send_frame(1, b"late")
+    assert client.read_frame() == (1, b"late")
+
+
+def test_a_handshake_waits_for_the_response_to_a_request_with_a_body(server, dial):
+    client = dial(server.port)
+    client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    client.send(b"0\r\nX-Trailer: 1\r\n\r\n" + HANDSHAKE + client.frame(1, b"early"))
+    assert answer(client)["body"] == "hello"
+    assert status(client) == 101
+    assert client.read_frame() == (1, b"early")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("path", [b"/ws", b"/slow"])
+def test_frames_that_arrive_with_the_handshake_are_served(server, dial, way, path):
+    client = dial(server.port)
+    frames = client.frame(1, b"one") + client.frame(1, b"two", fin=False) + client.frame(0, b"-three")
+    deliver(client, HANDSHAKE.replace(b"/ws", path) + frames, way)
+    assert status(client) == 101
+    assert client.read_frame() == (1, b"one")
+    assert client.read_frame() == (1, b"two-three")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_frames_that_arrive_before_the_accept_are_served(server, dial, way):
+    client = dial(server.port)
+    deliver(client, HANDSHAKE.replace(b"/ws", b"/slow"), way)
+    httpx.get(server.url + "/later")
+    client.send_frame(1, b"one")
+    assert status(client) == 101
+    assert client.read_frame() == (1, b"one")
+
+
+# The same header, the same answer.
+
+
+def changed(old: bytes, new: bytes) -> bytes:
+    assert old in HANDSHAKE
+    return HANDSHAKE.replace(old, new)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        (changed(b"Upgrade: websocket", b"Upgrade: websocket, foo"), 101),
+        (changed(b"Upgrade: websocket", b"Upgrade: foo,websocket"), 101),
+        (changed(b"Upgrade: websocket", b"Upgrade: foo\r\nUpgrade: websocket"), 101),
+        (changed(b"Upgrade: websocket", b"Upgrade: WebSocket"), 101),
+        (changed(b"Connection: Upgrade", b"Connection: Upgrade\r\nConnection: keep-alive"), 101),
+        (changed(b"Connection: Upgrade", b"Connection: keep-alive\r\nConnection: UPGRADE"), 101),
+        (changed(b"Connection: Upgrade", b"Connection: keep-alive ,\tUpgrade"), 101),
+        (changed(b"GET /ws", b"GET http://a/ws"), 101),
+        (changed(b"GET /ws HTTP/1.1", b"GET /ws HTTP/1.0"), 400),
+        (changed(b"GET /ws", b"POST /ws"), 405),
+        (changed(b"Host: a\r\n", b""), 400),
+        (changed(b"Host: a\r\n", b"Host: a\r\nHost: a\r\n"), 400),
+        (changed(b"Host: a\r\n", b"Host: a b\r\n"), 400),
+        (changed(b"Host: a\r\n", b"Host : a\r\n"), 400),
+        (changed(b"Version: 13", b"Version: 8"), 426),
+        (changed(b"Version: 13", b"Version: 13\r\nSec-WebSocket-Version: 13"), 426),
+        (changed(b"dGhlIHNhbXBsZSBub25jZQ==", b"c2hvcnQ="), 400),
+        (changed(b"Host: a\r\n", b"Host: a\r\nContent-Length: 5\r\n"), 400),
+        (changed(b"Host: a\r\n", b"Host: a\r\nTransfer-Encoding: chunked\r\n"), 400),
+        (GET.replace(b"Host: a\r\n", b""), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nHost: b"), 400),
+        (GET.replace(b"Host: a", b"Host: a/b"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\n folded"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nX-Bad\x00: b"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nX: b\x00"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nX: b\rc"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nContent-Length: 0\r\nContent-Length: 0"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nContent-Length: +1"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nContent-Length: 1, 1"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nContent-Length: 0x1"), 400),
+        (GET.replace(b"Host: a", b"Host: a\r\nTransfer-Encoding: gzip, chunked"), 501),
+        (GET.replace(b"Host: a", b"Host: a\r\nTransfer-Encoding: xchunked"), 501),
+        (GET.replace(b"Host: a", b"Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), 501),
+        (GET.replace(b"1.1", b"1.0").replace(b"Host: a", b"Host: a\r\nTransfer-Encoding: chunked"), 400),
+        (GET.replace(b"HTTP/1.1", b"HTTP/2.0"), 505),
+        (GET.replace(b"HTTP/1.1", b"http/1.1"), 400),
+        (GET.replace(b"/first", b"*"), 400),
+        (GET.replace(b"/first", b"first"), 400),
+        (GET.replace(b"/first", b"/\xc3\xa9"), 400),
+        (GET.replace(b"/first", b"/a#b"), 400),
+        (GET.replace(b"\r\n", b"\n"), 400),
+        (GET.replace(b" HTTP", b"  HTTP"), 400),
+        (b"GET /\r\n", 400),
+        (b"GET /\r\n\r\n", 400),
+        (b"GET\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!!", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n", 400),
+    ],
+)
+def test_a_request_has_one_answer_whichever_way_it_comes(server, dial, request_bytes, expected, way):
+    client = dial(server.port)
+    deliver(client, request_bytes, way)
+    assert status(client) == expected
+    if expected == 101:
+        client.send_frame(1, b"hello")
+        assert client.read_frame() == (1, b"hello")
+    else:
+        assert client.at_end()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_absolute_target_is_a_path_and_its_authority_is_the_host(server, dial, way):
+    client = dial(server.port)
+    deliver(client, b"GET http://example.com:80/x%20y?z=1 HTTP/1.1\r\nHost: other\r\n\r\n", way)
+    told = answer(client)
+    assert (told["path"], told["headers"]["host"]) == ("/x y", "example.com:80")
+
+
+def test_empty_lines_in_front_of_a_request_are_ignored(server, dial):
+    client = dial(server.port)
+    for _ in range(2):
+        client.send(b"\r\n\r\n" + GET)
+        assert answer(client)["path"] == "/first"
+
+
+# Limits of a request.
+
+
+def head_of(size: int, lines: int = 1) -> bytes:
+    """Return a request head with *lines* lines of together *size* bytes, each of its own name."""
+    each = size // lines
+    return GET[:-2] + b"".join(b"X-%04d: " % i + b"y" * (each - 10) + b"\r\n" for i in range(lines)) + b"\r\n"
+
+
+@pytest.mark.parametrize("way", ["whole", "behind a request"])
+@pytest.mark.parametrize("handshake", [False, True], ids=["http", "handshake"])
+@pytest.mark.parametrize(
+    ("extra", "fits"),
+    [
+        (b"X: " + b"y" * 8187 + b"\r\n", True),
+        (b"X: " + b"y" * 8188 + b"\r\n", False),
+        (b"".join(b"X-%d: y\r\n" % i for i in range(90)), True),
+        (b"".join(b"X-%d: y\r\n" % i for i in range(100)), False),
+        (b"".join(b"X-%d: " % i + b"y" * 7000 + b"\r\n" for i in range(4)), True),
+        (b"".join(b"X-%d: " % i + b"y" * 7000 + b"\r\n" for i in range(5)), False),
+        (b"Cookie: " + b"\\" * 64_000 + b"\r\n", False),
+        (b"".join(b"Cookie: " + b"\\" * 5000 + b"\r\n" for _ in range(3)), False),
+        (b"".join(b"X-%d: y\r\n" % i for i in range(15_000)), False),
+    ],
+)
+def test_a_head_over_a_limit_is_431(server, dial, way, handshake, extra, fits):
+    request = HANDSHAKE if handshake else GET
+    client = dial(server.port)
+    deliver(client, request[:-2] + extra + b"\r\n", way)
+    assert status(client) == ((101 if handshake else 200) if fits else 431)
+
+
+@pytest.mark.parametrize("way", ["whole", "behind a request"])
+def test_a_long_target_is_431(server, dial, way):
+    client = dial(server.port)
+    deliver(client, b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", way)
+    assert status(client) == 431
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+def test_a_body_over_the_limit_is_413(serve, dial, stack, chunked):
+    server = serve(APP, prelude=stack, http=HttpSettings(max_body_bytes=1000)).wait_until_ready()
+    framing = b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: %d\r\n\r\n"
+    for size, expected in ((1000, 200), (1001, 413)):
+        client = dial(server.port)
+        head = b"POST /upload HTTP/1.1\r\nHost: a\r\n" + framing
+        body = b"y" * size
+        client.send(head + b"%x\r\n%b\r\n0\r\n\r\n" % (size, body) if chunked else head % size + body)
+        assert status(client) == expected
+    client = dial(server.port)
+    if chunked:
+        client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\n" + framing + b"10\r\n" + b"y" * 16 + b"\r\n")
+        server.wait_for_line("served /upload")
+        client.send(b"ffffff\r\n")
+        assert status(client) == 413
+        server.wait_for_line("disconnected /upload")
+    else:
+        client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + framing % 999_999_999_999)
+        assert status(client) == 413
+
+
+def test_a_body_of_16_mib_passes_by_default(server, dial):
+    client = dial(server.port)
+    client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (16 * 1024 * 1024 + 1))
+    assert status(client) == 413
+
+
+@pytest.mark.parametrize("sent", [b"", b"hel"], ids=["nothing", "a part"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+def test_a_body_that_makes_no_progress_is_408_and_frees_its_place(serve, dial, stack, sent, chunked):
+    server = serve(
+        APP,
+        prelude=stack,
+        http=HttpSettings(body_timeout_s=1),
+        admission=AdmissionSettings(limit_connections=5),
+    ).wait_until_ready()
+    clients = [dial(server.port) for _ in range(5)]
+    for client in clients:
+        if chunked:
+            client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n" + sent)
+        else:
+            client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" + sent)
+    for client in clients:
+        assert status(client) == 408
+        assert client.at_end()
+    assert httpx.get(server.url + "/free").status_code == 200
+
+
+def test_a_slow_body_that_makes_progress_is_served(serve, dial, stack):
+    server = serve(APP, prelude=stack, http=HttpSettings(body_timeout_s=3)).wait_until_ready()
+    client = dial(server.port)
+    client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
+    begin = time.monotonic()
+    for byte in b"hello":
+        # Progress is what the test is about: five times less than the timeout, in all more than it.
+        time.sleep(0.8)
+        client.send(bytes([byte]))
+    assert answer(client)["body"] == "hello"
+    assert time.monotonic() - begin > 3
+
+
+# Connections.
+
+
+def test_a_client_that_closes_its_side_gets_its_answer(server, dial):
+    client = dial(server.port)
+    client.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.close_writing()
+    httpx.get(server.url + "/go")
+    assert answer(client)["path"] == "/slow"
+    assert client.at_end()
+
+
+def test_a_client_that_closes_its_side_gets_all_its_answers(server, dial):
+    client = dial(server.port)
+    client.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + GET * 2)
+    client.close_writing()
+    httpx.get(server.url + "/go")
+    assert [answer(client)["path"] for _ in range(3)] == ["/slow", "/first", "/first"]
+    assert client.at_end()
+
+
+def test_a_responder_that_waits_for_its_client_to_leave_learns_of_a_closed_side(server, dial):
+    before = server.output.count("client gone")
+    client = dial(server.port)
+    client.send(b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n")
+    server.wait_for_line("served /waits")
+    client.close_writing()
+    deadline = time.monotonic() + 20
+    while server.output.count("client gone") == before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert server.output.count("client gone") == before + 1
+
+
+def test_a_request_that_is_cut_off_is_not_answered(server, dial):
+    for part in (GET[:-4], b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"):
+        client = dial(server.port)
+        client.send(part)
+        client.close_writing()
+        assert client.read_head() == b""
+
+
+def test_the_time_for_another_request_is_an_option(serve, dial, stack):
+    server = serve(APP, prelude=stack, http=HttpSettings(keep_alive_timeout_s=0.5)).wait_until_ready()
+    client = dial(server.port)
+    client.send(GET)
+    answer(client)
+    begin = time.monotonic()
+    assert client.at_end()
+    assert time.monotonic() - begin < 4
+
+
+def test_a_slow_head_is_not_cut_off_by_the_time_between_requests(serve, dial, stack):
+    server = serve(APP, prelude=stack, http=HttpSettings(keep_alive_timeout_s=0.5)).wait_until_ready()
+    client = dial(server.port)
+    client.send(GET)
+    answer(client)
+    client.send(GET[:10])
+    time.sleep(1.5)
+    client.send(GET[10:])
+    assert answer(client)["path"] == "/first"
+
+
+# Over TLS, a Unix socket, and several workers.
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_requests_have_the_same_answers_over_tls(serve, dial, tls, stack, way):
+    certificate, context = tls
+    server = serve(APP, prelude=stack, tls=TlsSettings(certificate)).wait_until_ready()
+
+    def ask(data: bytes):
+        client = dial(server.port)
+        client.encrypt(context)
+        deliver(client, data, way)
+        return client
+
+    upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello"
+    assert answer(ask(b"POST /upload HTTP/1.1\r\nHost: a\r\n" + upgrade))["body"] == "hello"
+    client = ask(
+        GET + changed(b"Upgrade: websocket", b"Upgrade: websocket, foo") + dial(server.port).frame(1, b"early")
+    )
+    assert answer(client)["path"] == "/first"
+    assert status(client) == 101
+    assert client.read_frame() == (1, b"early")
+    assert status(ask(GET.replace(b"Host: a\r\n", b""))) == 400
+    assert status(ask(head_of(9000))) == 431
+    assert status(ask(b"GET /\r\n")) == 400
+
+
+@pytest.mark.parametrize("kind", ["unix", "workers"])
+def test_requests_have_the_same_answers_over_a_unix_socket_and_on_workers(serve, dial, stack, kind, tmp_path):
+    options = {"uds": str(tmp_path / "s")} if kind == "unix" else {"workers": 2}
+    server = serve(APP, prelude=stack, **options)
+    server.wait_for_line("workers are ready" if kind == "workers" else "startup complete")
+    where = options["uds"] if kind == "unix" else server.port
+    for way in WAYS:
+        client = dial(where)
+        upgrade = b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello"
+        deliver(client, b"POST /upload HTTP/1.1\r\nHost: a\r\n" + upgrade, way)
+        assert answer(client)["body"] == "hello"
+        client.send(GET + HANDSHAKE + client.frame(1, b"early"))
+        assert answer(client)["path"] == "/first"
+        assert status(client) == 101
+        assert client.read_frame() == (1, b"early")

@@ -1,0 +1,249 @@
+"""Clients that are slow, or gone: who makes progress stays, and who does not is noticed, whatever else goes on.
+
+Looked at, and held here or in the module named:
+
+- gone while reading is paused: reset, closed, over TCP, TLS and a Unix socket, with pings and without (here);
+- gone before the accept, while the start of the conversation waits: bounded by handshake_timeout_s (test_trust);
+- progress: a closing handshake, either side's, behind a large buffer; a ping behind a large buffer; a ping while a
+  large message comes in; what is sent to a client that is slow; a client that takes less than the minimum (here);
+- a connection that fails, and a drain, end after their own time: neither owes the client anything (test_drain);
+- order: concurrent `send()` in every state of the queue, and the `try_` methods (test_connection, test_flow_control);
+  `close()` does not wait for messages of other tasks, which raise OSError.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+
+import pytest
+
+from falconws.server import ConnectionSettings
+
+MIB = 1024 * 1024
+ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
+
+APP = """
+    import asyncio
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        connection = scope["extensions"]["falconws.connection"]
+        ended = asyncio.Event()
+        connection.add_disconnect_callback(ended.set)
+        try:
+            if scope["path"] == "/reads-nothing":
+                await ended.wait()
+            elif scope["path"].startswith("/says-"):
+                _, number, *listens = scope["path"].split("-")
+                for _ in range(int(number)):
+                    await send({"type": "websocket.send", "bytes": bytes(1024 * 1024)})
+                if not listens:
+                    await send({"type": "websocket.close", "code": 4000})
+            while (event := await receive())["type"] != "websocket.disconnect":
+                if scope["path"] == "/counts":
+                    await send({"type": "websocket.send", "text": str(len(event["bytes"]))})
+        except OSError:
+            pass
+        print("ended", connection.close_code, flush=True)
+"""
+
+
+def fill(client) -> None:
+    """Send messages until neither the server nor the kernel takes more."""
+    client.socket.settimeout(1)
+    with contextlib.suppress(TimeoutError):
+        for _ in range(64):
+            client.send(client.frame(2, bytes(MIB)))
+    client.socket.settimeout(40)
+
+
+def leave(client, how: str) -> None:
+    if how == "reset":
+        client.reset()
+    else:
+        client.socket.close()
+
+
+@pytest.mark.parametrize("how", ["reset", "closed"])
+@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
+@pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
+@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+def test_a_client_that_leaves_while_reading_is_paused_is_noticed(serve, dial, tls, loop, pings, encrypted, how):
+    from falconws.server import TlsSettings
+
+    certificate, context = tls
+    options = {"tls": TlsSettings(certificate)} if encrypted else {}
+    settings = ConnectionSettings(ping_interval_s=0.5 if pings else None)
+    server = serve(APP, prelude=loop, connection=settings, **options)
+    client = dial(server.port)
+    if encrypted:
+        client.encrypt(context)
+    client.handshake("/reads-nothing")
+    if pings:
+        # One is under way when the client leaves.
+        assert client.read_frame()[0] == 9
+    fill(client)
+    leave(client, how)
+    server.wait_for_line("^ended 1006", timeout=20)
+
+
+def test_a_client_that_leaves_a_unix_socket_while_reading_is_paused_is_noticed(serve, tmp_path):
+    path = str(tmp_path / "s")
+    server = serve(APP, uds=path, connection=ConnectionSettings(ping_interval_s=None))
+    server.wait_for_line("serves")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        client.sendall(
+            b"GET /reads-nothing HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
+        )
+        assert b" 101 " in client.recv(1000)
+        client.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(1000):
+                client.sendall(b"\x82\xfe\xff\xff" + bytes(4 + 65535))
+    server.wait_for_line("^ended 1006", timeout=20)
+
+
+def read_slowly(client, size: int, bytes_per_s: int) -> bytes:
+    """Return *size* bytes, or what comes before the end, read at *bytes_per_s*."""
+    data = b""
+    start = time.monotonic()
+    while len(data) < size:
+        due = start + len(data) / bytes_per_s
+        if (ahead := due - time.monotonic()) > 0:
+            threading.Event().wait(ahead)
+        try:
+            more = client.socket.recv(min(65536, size - len(data)))
+        except ConnectionError:
+            break
+        if not more:
+            break
+        data += more
+    return data
+
+
+SAID = 4 * (MIB + 10)
+
+
+@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+def test_close_waits_for_a_slow_client_that_makes_progress(serve, dial, loop):
+    # 4 MiB take five seconds; after one second without progress it would be disconnected.
+    server = serve(APP, prelude=loop, connection=ConnectionSettings(close_timeout_s=1.0, ping_interval_s=None))
+    client = dial(server.port, receive_buffer=65536)
+    client.handshake("/says-4")
+    client._unread = b""
+    read_slowly(client, SAID - len(client._unread) - 4096, 800_000)
+    assert client.read_close() == (4000, "")
+    client.send_frame(8, b"\x0f\xa0")
+    assert client.at_end()
+
+
+def test_close_gives_up_on_a_client_that_takes_less_than_the_minimum(serve, dial):
+    settings = ConnectionSettings(close_timeout_s=1.0, ping_interval_s=None, min_bytes_per_s=8 * MIB)
+    server = serve(APP, connection=settings)
+    client = dial(server.port, receive_buffer=65536)
+    client.handshake("/says-4")
+    # What the kernel had taken over arrives; the close frame does not.
+    assert len(read_slowly(client, SAID + 4, 600_000)) < SAID
+
+
+def test_what_waits_is_delivered_to_a_slow_client_that_closes(serve, dial):
+    server = serve(APP, connection=ConnectionSettings(close_timeout_s=0.5, ping_interval_s=None))
+    client = dial(server.port, receive_buffer=65536)
+    client.handshake("/says-4-listens")
+    # The last of the four is on its way when three have been read.
+    read_slowly(client, 3 * (MIB + 10), 3_000_000)
+    client.send_frame(8, b"\x03\xe8")
+    data = read_slowly(client, MIB + 10 + 4, 300_000)
+    assert data.endswith(b"\x88\x02\x03\xe8")
+
+
+def test_a_client_that_takes_less_than_the_minimum_is_disconnected(serve, dial):
+    settings = ConnectionSettings(send_timeout_s=1.0, ping_interval_s=None, min_bytes_per_s=8 * MIB)
+    server = serve(APP, connection=settings)
+    client = dial(server.port, receive_buffer=65536)
+    client.handshake("/says-16")
+    read_slowly(client, 2 * MIB, 600_000)
+    server.wait_for_line(r"WebSocket disconnected: it took \d+ bytes in \d+ s, and \d+ wait")
+
+
+class Answers:
+    """Reads frames at a speed, and answers pings."""
+
+    def __init__(self, client, bytes_per_s: int) -> None:
+        self.client = client
+        self.bytes_per_s = bytes_per_s
+
+    def until_close(self) -> tuple[int, int]:
+        """Return the number of whole messages, and the code of the close frame; 1006 when there was none."""
+        client, messages = self.client, 0
+        client._read = self._read
+        while (frame := client.read_frame()) is not None:
+            if frame[0] == 9:
+                client.send_frame(10, frame[1])
+            elif frame[0] == 8:
+                return messages, int.from_bytes(frame[1][:2], "big")
+            else:
+                messages += 1
+        return messages, 1006
+
+    def _read(self, size: int) -> bytes | None:
+        client = self.client
+        buffered, client._unread = client._unread[:size], client._unread[size:]
+        data = buffered + read_slowly(client, size - len(buffered), self.bytes_per_s)
+        return data if len(data) == size else None
+
+
+@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+def test_a_slow_client_is_not_blamed_for_a_ping_that_waits_behind_messages(serve, dial, loop):
+    # What waits in both kernels and in the server takes seconds; a ping has to be answered within one.
+    settings = ConnectionSettings(ping_interval_s=0.2, ping_timeout_s=1.0, send_timeout_s=None)
+    server = serve(APP, prelude=loop, connection=settings)
+    client = dial(server.port, receive_buffer=65536)
+    client.handshake("/says-4")
+    assert Answers(client, 700_000).until_close() == (4, 4000)
+
+
+def test_a_client_in_the_middle_of_a_large_frame_is_not_blamed_for_a_missing_pong(serve, dial):
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.2, ping_timeout_s=0.5))
+    client = dial(server.port)
+    client.handshake("/counts")
+    frame = client.frame(2, bytes(MIB - 1000))
+    for start in range(0, len(frame), 20_000):
+        # Three seconds in all.
+        client.send(frame[start : start + 20_000])
+        threading.Event().wait(0.06)
+    while (answer := client.read_frame())[0] == 9:
+        client.send_frame(10, answer[1])
+    assert answer == (1, str(MIB - 1000).encode())
+
+
+def test_a_client_that_stops_in_the_middle_of_a_frame_is_disconnected(serve, dial):
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.2, ping_timeout_s=0.5))
+    client = dial(server.port)
+    client.handshake("/counts")
+    client.send(client.frame(2, bytes(500_000), size=900_000))
+    server.wait_for_line("WebSocket disconnected: no answer to a ping")
+
+
+def test_a_client_that_takes_everything_and_answers_no_ping_is_disconnected(serve, dial):
+    settings = ConnectionSettings(ping_interval_s=0.2, ping_timeout_s=0.5)
+    server = serve(APP, connection=settings)
+    client = dial(server.port)
+    client.handshake("/says-4-listens")
+    read_slowly(client, SAID + 1000, 20_000_000)
+    server.wait_for_line("WebSocket disconnected: no answer to a ping")
+
+
+def test_a_client_that_is_not_read_and_acknowledges_pings_stays(serve, dial):
+    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.1, ping_timeout_s=1.0))
+    client = dial(server.port)
+    client.handshake("/reads-nothing")
+    client.send(client.frame(2, bytes(MIB - 100)) * 2)
+    for _ in range(5):
+        # Several would be due by the time that the first one should have been answered.
+        assert client.read_frame()[0] in (9, 10)
+    assert "disconnected" not in server.output
