@@ -20,6 +20,8 @@ def encode(event: falconws.Event) -> object:
             return {"type": "present", "who": event.member, "info": event.info}
         case falconws.Left():
             return {"type": "left", "who": event.member}
+        case falconws.Ephemeral():
+            return {"type": "ephemeral", "data": event.payload}
 
 
 def read(message: falconws.Message) -> object:
