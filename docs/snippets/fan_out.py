@@ -14,14 +14,14 @@ def encode(event: falconws.Event) -> object:
             return None  # BINARY: this client reads only JSON
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
+        case falconws.Ephemeral():
+            return {"type": "ephemeral", "data": event.media}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined() | falconws.Updated():
             return {"type": "present", "who": event.member, "info": event.info}
         case falconws.Left():
             return {"type": "left", "who": event.member}
-        case falconws.Ephemeral():
-            return {"type": "ephemeral", "data": event.payload}
 
 
 def read(message: falconws.Message) -> object:
