@@ -46,6 +46,14 @@ def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Calla
     show_default=True,
     help="Log each HTTP request and each WebSocket handshake.",
 )
+@click.option(
+    "--log-redact",
+    metavar="NAMES",
+    default="token,access_token",
+    show_default=True,
+    callback=lambda _context, _parameter, value: tuple(filter(None, value.split(","))),
+    help="Parameters of a query whose values are masked in logged URLs, separated by commas.",
+)
 @click.option("--ssl-certfile", "certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
 @click.option("--ssl-keyfile", "keyfile", metavar="FILE", help="Private key (PEM), if the certificate file lacks it.")
 @click.option("--ssl-keyfile-password", "keyfile_password", metavar="TEXT", help="Password of the private key.")

@@ -150,7 +150,7 @@ class Presence:
         try:
             await self._broker.leave(*entry)
         except BrokerUnavailable as error:
-            _logger.info("%s leaves room %r by lease: %s", entry.member, entry.room, error)
+            _logger.info("%r leaves room %r by lease: %s", entry.member, entry.room, error)
 
     async def leave_all(self) -> None:
         """Remove all devices of this process, and wait for what is on its way; cancelling this ends that too."""

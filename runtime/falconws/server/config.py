@@ -4,12 +4,14 @@ import contextvars
 import copy
 import logging
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from falconws.log_text import REDACTED_NAMES, InputFilter
 from falconws.server.admission import Admission, AdmissionSettings
 from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
@@ -35,6 +37,7 @@ class ServerConfig(uvicorn.Config):
         *,
         factory: bool = False,
         log_level: str = "info",
+        log_redact: Iterable[str] = REDACTED_NAMES,
         connection: ConnectionSettings,
         admission: AdmissionSettings,
         http: HttpSettings,
@@ -51,7 +54,7 @@ class ServerConfig(uvicorn.Config):
         self.drain_s = drain_s
         self.admission: Admission | None = None
         self._context: contextvars.Context | None = None
-        options.setdefault("log_config", log_config(log_level))
+        options.setdefault("log_config", log_config(log_level, log_redact))
         if tls is not None:
             options |= {
                 "ssl_certfile": tls.certfile,
@@ -115,9 +118,12 @@ class _UnixSocketAnd:
         return not host or host in self._hosts
 
 
-def log_config(log_level: str) -> dict[str, Any]:
-    """Return uvicorn's logging configuration, with the logger of falconws.server added."""
+def log_config(log_level: str, redact: Iterable[str] = REDACTED_NAMES) -> dict[str, Any]:
+    """Return uvicorn's logging configuration, with the logger of falconws.server, and without raw input or secrets."""
     config = copy.deepcopy(LOGGING_CONFIG)
+    config["filters"] = {"input": {"()": InputFilter, "redact": tuple(redact)}}
+    for handler in config["handlers"].values():
+        handler["filters"] = ["input"]
     config["loggers"]["falconws.server"] = {
         "handlers": ["default"],
         "level": "DEBUG" if log_level == "trace" else log_level.upper(),

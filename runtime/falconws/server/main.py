@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.config import LOG_LEVELS
 from uvicorn.supervisors import ChangeReload
 
+from falconws.log_text import REDACTED_NAMES
 from falconws.server.admission import AdmissionSettings
 from falconws.server.config import ServerConfig
 from falconws.server.engine import choose_engine
@@ -37,6 +38,7 @@ def run(
     reload_dirs: Sequence[str] = (),
     workers: int = 1,
     log_level: str = "info",
+    log_redact: Sequence[str] = REDACTED_NAMES,
     access_log: bool = True,
     root_path: str = "",
     lifespan: Literal["auto", "on", "off"] = "auto",
@@ -63,6 +65,7 @@ def run(
         reload_dirs: Folders to watch; the current one if empty.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
+        log_redact: Parameters of a query whose values are masked in logged URLs.
         access_log: Log each HTTP request and each handshake; uvicorn's own engines always log handshakes.
         root_path: Prefix that a proxy has stripped (ASGI "root_path").
         lifespan: "on" refuses to start if the app has no lifespan or it fails; "auto" serves such an app too.
@@ -110,6 +113,7 @@ def run(
         reload_dirs=list(reload_dirs) or None,
         workers=workers,
         log_level=log_level,
+        log_redact=log_redact,
         access_log=access_log,
         root_path=root_path,
         lifespan=lifespan,
