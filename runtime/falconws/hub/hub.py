@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -35,6 +35,9 @@ from .subscription import Subscription
 __all__ = ("Hub",)
 
 _MAX_ID = 64
+_BATCH_MESSAGES = 256
+_BATCH_BYTES = 256 * 1024
+"""What ``publish_many()`` gives the broker at once, so that other work of this process is not held up."""
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
 
 
@@ -281,6 +284,54 @@ class Hub:
             position = await dispatcher.broker.publish(room, payload, key=key, exclude=excluded)
         dispatcher.stats.published += 1
         return position
+
+    async def publish_many(
+        self,
+        room: str,
+        messages: Iterable[object],
+        payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
+        *,
+        key: Callable[[Any], str | None] | None = None,
+        exclude: Subscription | str | None = None,
+    ) -> list[Position]:
+        """Send several messages to all followers of *room*, in order, and return their positions.
+
+        Over a broker, it takes one round trip for a few hundred messages instead of one for each.
+
+        Args:
+            room: As in ``publish()``.
+            messages: What ``publish()`` takes as *media*.
+            payload_type: As in ``publish()``.
+            key: Returns the key of a message.
+            exclude: As in ``publish()``.
+
+        Raises:
+            BrokerUnavailable: It is not known which of the messages will arrive.
+            RuntimeError, TypeError, ValueError: As in ``publish()``; nothing is sent then.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("room", room)
+        excluded = None if exclude is None else _id_of(exclude)
+        batches: list[list[tuple[Payload, str | None]]] = []
+        full = True
+        for media in messages:
+            payload = self._media.payload(media, payload_type)
+            message_key = None if key is None else key(media)
+            _check_key(message_key)
+            if full:
+                batches.append([])
+                size = 0
+            batches[-1].append((payload, message_key))
+            size += _size(payload)
+            full = len(batches[-1]) >= _BATCH_MESSAGES or size >= _BATCH_BYTES
+        positions: list[Position] = []
+        for batch in batches:
+            if room in dispatcher.rooms:
+                await dispatcher.yield_to_loop(sum(len(payload) for payload, _ in batch))
+            positions += await dispatcher.broker.publish_many(room, batch, exclude=excluded)
+            dispatcher.stats.published += len(batch)
+        return positions
 
     @overload
     def publish_threadsafe(

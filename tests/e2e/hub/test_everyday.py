@@ -83,3 +83,12 @@ async def test_a_member_is_disconnected_in_every_process_within_a_second(url: st
         assert await hub.disconnect(member=member, reason="signed out") == 2
         assert time.monotonic() - began < 1
         assert [socket.close_code for socket in sockets] == [4403, 4403, None]
+
+
+async def test_several_messages_take_one_round_trip(url: str, room: str) -> None:
+    connection = ScriptedConnection()
+    async with Hub(url) as publisher, Hub(url) as hub, hub.subscribe(ScriptedSocket(connection), room):
+        positions = await publisher.publish_many(room, [str(number) for number in range(600)])
+        assert positions == sorted(set(positions))
+        await eventually(messages(connection, 600))
+        assert connection.taken == [str(number) for number in range(600)]

@@ -233,6 +233,11 @@ class MemoryBroker:
                 broker._sink.deliver(publication)
         return position
 
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        return [await self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages]
+
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> None:

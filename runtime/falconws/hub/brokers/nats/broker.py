@@ -123,6 +123,14 @@ class NatsBroker:
 
         return await self._call(append)
 
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        # The tasks begin in their order, and the connection keeps it.
+        return await asyncio.gather(
+            *(self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages)
+        )
+
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> None:

@@ -121,21 +121,27 @@ class RedisBroker:
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> Position:
-        nonce = f"{self._author}{next(self._numbers):x}"
-        kind, data = encode(payload)
-        fixed = (*self._room_arguments(), self._channel(room), nonce, exclude or "-")
-        message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
+        [position] = await self.publish_many(room, [(payload, key)], exclude=exclude)
+        return position
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        fixed = (*self._room_arguments(), self._channel(room), exclude or "-")
+        encoded: list[Argument] = []
+        for payload, key in messages:
+            nonce = f"{self._author}{next(self._numbers):x}"
+            encoded += (nonce, *encode(payload), "" if key is None else f"={key}")
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
             # One second more than has passed: the server's clock may differ slightly from this one.
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
-            return (*fixed, since, *message)
+            return (*fixed, since, *encoded)
 
-        answer = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
-        if answer is None:
+        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
+        if None in answers:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
-        epoch, _, offset = answer.decode().partition(" ")
-        return Position(epoch, int(offset))
+        return [Position(epoch, int(offset)) for epoch, _, offset in (a.decode().partition(" ") for a in answers)]
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
