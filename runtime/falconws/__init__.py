@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Message,
         Policy,
         Position,
+        Publisher,
         Subscription,
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
@@ -73,6 +74,7 @@ __all__ = (
     "Message",
     "Policy",
     "Position",
+    "Publisher",
     "Subscription",
 )
 
@@ -105,6 +107,7 @@ _OWNERS = {
     "Message": "hub",
     "Policy": "hub",
     "Position": "hub",
+    "Publisher": "hub",
     "Subscription": "hub",
 }
 """Which module owns each public name."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -49,13 +49,15 @@ class Hub:
         hub = falconws.Hub()
         app = falconws.App(middleware=[hub])
 
-    Resources can use it as ``req.context.hub``.
+    Resources can use it as ``req.context.hub``, and a second one, ``Hub(name="alerts")``, as
+    ``req.context.hubs["alerts"]``.
 
     Without an application, ``async with hub:`` does the same. A hub belongs to the event loop in which it was started.
 
     Args:
         url: The broker through which several processes share messages: ``redis://host:6379/0``, ``nats://host:4222``;
             or ``memory://``, which needs nothing and does not leave the process. A ``Broker`` of your own works too.
+        name: Distinguishes several hubs of one application. The hub without a name is ``req.context.hub``.
         history: How much of each room is kept for clients that resume. ``None``: the limits that another process has
             given the broker's rooms, or 100 messages for 300 s if none has. So a process that only publishes does not
             shorten the history.
@@ -75,6 +77,7 @@ class Hub:
         self,
         url: str | Broker = "memory://",
         *,
+        name: str | None = None,
         history: HistoryLimits | None = None,
         policy: Policy | None = None,
         lease_s: float = 30.0,
@@ -92,7 +95,10 @@ class Hub:
         check_seconds("Hub", "timeout_s", timeout_s)
         if on_drop is not None:
             check_function("on_drop", on_drop, "a Dropped")
+        if name is not None and not (isinstance(name, str) and name):
+            raise TypeError(f"name is a str that is not empty, or None for the only hub; not {name!r}.")
         self._url = url
+        self._name = name
         self._history = history
         self._policy = policy or Policy.disconnect()
         self._lease_s = lease_s
@@ -112,11 +118,16 @@ class Hub:
 
     # Life
 
-    async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+    async def process_startup(self, scope: MutableMapping[str, Any], event: Mapping[str, Any]) -> None:
         """Start with the application (Falcon's middleware interface).
 
         If the server has a lifespan state, its readiness endpoint reports ``health()`` from now on.
         """
+        names = scope.setdefault("falconws.hubs", set())
+        if self._name in names:
+            which = "without a name" if self._name is None else f"with the name {self._name!r}"
+            raise RuntimeError(f"This application has two hubs {which}: distinguish them with Hub(name=...).")
+        names.add(self._name)
         await self.start()
         state = scope.get("state")
         if state is not None:
@@ -127,12 +138,21 @@ class Hub:
         await self.stop()
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Set ``req.context.hub`` (Falcon's middleware interface)."""
-        req.context.hub = self
+        """Set ``req.context.hub`` or ``req.context.hubs[name]`` (Falcon's middleware interface)."""
+        self._set_context(req)
 
     async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
         """Set ``req.context.hub`` (Falcon's middleware interface)."""
-        req.context.hub = self
+        self._set_context(req)
+
+    def _set_context(self, req: falcon.asgi.Request) -> None:
+        context = req.context
+        if self._name is None:
+            context.hub = self
+        elif hasattr(context, "hubs"):
+            context.hubs[self._name] = self
+        else:
+            context.hubs = {self._name: self}
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -183,7 +203,7 @@ class Hub:
 
     async def _problem(self) -> str | None:
         health = await self.health()
-        return None if health.ok else f"hub: {health.detail}"
+        return None if health.ok else f"{'hub' if self._name is None else f'hub {self._name}'}: {health.detail}"
 
     @property
     def stats(self) -> Stats:
