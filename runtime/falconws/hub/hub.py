@@ -18,13 +18,14 @@ from falcon import WebSocketPayloadType
 from falconws.closecodes import FORBIDDEN, check_close
 
 from .broadcast import Encode
-from .broker import Broker, Health, HistoryLimits, Payload
+from .broker import Broker, Health, Payload
 from .brokers import make_broker
 from .checks import check_count, check_function, check_name, check_seconds
 from .codec import Media
 from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
 from .events import Message
+from .history_rules import RoomHistory, check_history
 from .listener import Listener
 from .policy import Policy
 from .position import BEGINNING, Position, check_position
@@ -60,7 +61,8 @@ class Hub:
         name: Distinguishes several hubs of one application. The hub without a name is ``req.context.hub``.
         history: How much of each room is kept for clients that resume. ``None``: the limits that another process has
             given the broker's rooms, or 100 messages for 300 s if none has. So a process that only publishes does not
-            shorten the history.
+            shorten the history. A mapping gives limits to rooms by name or prefix, and the longest one that fits
+            counts: ``{"chat:*": HistoryLimits(messages=500), "*": HistoryLimits()}``.
         policy: For subscribers that do not keep up, unless ``subscribe()`` gives another (default:
             ``Policy.disconnect()``).
         lease_s: Seconds after which the members of a process that died are no longer present.
@@ -78,7 +80,7 @@ class Hub:
         url: str | Broker = "memory://",
         *,
         name: str | None = None,
-        history: HistoryLimits | None = None,
+        history: RoomHistory | None = None,
         policy: Policy | None = None,
         lease_s: float = 30.0,
         timeout_s: float = 5.0,
@@ -88,8 +90,7 @@ class Hub:
         # A class has these methods too.
         if isinstance(url, type) or not isinstance(url, str | Broker):
             raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker, not {url!r}.")
-        if history is not None and not isinstance(history, HistoryLimits):
-            raise TypeError(f"history is a HistoryLimits(messages=..., age_s=...), not {type(history).__name__}.")
+        check_history(history)
         _check_policy(policy)
         check_seconds("Hub", "lease_s", lease_s)
         check_seconds("Hub", "timeout_s", timeout_s)

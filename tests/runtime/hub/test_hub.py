@@ -232,7 +232,7 @@ class Sleeper:
     ("arguments", "problem"),
     [
         ({"url": MemoryBroker}, "Hub takes a URL, or a broker"),
-        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), not int\."),
+        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), or a mapping .*, not int\."),
         ({"on_drop": 5}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
         ({"on_drop": sleep}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
         ({"on_drop": partial(sleep)}, "on_drop is a function that takes a Dropped, and not a coroutine function"),

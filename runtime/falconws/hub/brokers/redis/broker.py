@@ -25,7 +25,6 @@ from falconws.hub.broker import (
     EphemeralPublication,
     Health,
     History,
-    HistoryLimits,
     Payload,
     Publication,
     Sink,
@@ -33,6 +32,7 @@ from falconws.hub.broker import (
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from . import scripts
@@ -67,13 +67,12 @@ class RedisBroker:
         ValueError: The URL is malformed, or redis-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
-        limits = history or HistoryLimits()
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._client = RedisClient(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
-        self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
         self._presence = RedisPresence(self._client, self._base, self._channel, self._ttl_ms)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
@@ -127,7 +126,7 @@ class RedisBroker:
     async def publish_many(
         self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
     ) -> list[Position]:
-        fixed = (*self._room_arguments(), self._channel(room), exclude or "-")
+        fixed = (*self._room_arguments(room), self._channel(room), exclude or "-")
         encoded: list[Argument] = []
         for payload, key in messages:
             nonce = f"{self._author}{next(self._numbers):x}"
@@ -156,7 +155,7 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
                 if session is self._session:
                     return Position(epoch.decode(), int(offset))
                 # The session was lost meanwhile; the next one may begin after a later publication.
@@ -169,7 +168,7 @@ class RedisBroker:
         self._forget(self._channel(room).encode())
 
     async def history(self, room: str, since: Position) -> History:
-        arguments = [*self._room_arguments(), since.epoch, since.offset]
+        arguments = [*self._room_arguments(room), since.epoch, since.offset]
         name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments)
         epoch, top = name.decode(), int(newest)
         read = (decode_entry(room, epoch, *entry) for entry in entries)
@@ -209,9 +208,11 @@ class RedisBroker:
         base = self._base(room)
         return f"{base}:meta", f"{base}:log"
 
-    def _room_arguments(self) -> tuple[Argument, ...]:
+    def _room_arguments(self, room: str) -> tuple[Argument, ...]:
         """Return what a script needs to know of a room: an epoch if it is new, and what to keep for how long."""
-        return secrets.token_hex(4), self._ttl_ms, *self._limits
+        limits = self._history.limits(room)
+        given = int(self._history.is_given)
+        return secrets.token_hex(4), self._ttl_ms, limits.messages, _microseconds(limits.age_s), given
 
     # Deliveries
 
@@ -264,7 +265,7 @@ class RedisBroker:
             await asyncio.sleep(self._ttl_ms / 3000)
             for room in list(self._rooms.values()):
                 with suppress(BrokerUnavailable):
-                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)
