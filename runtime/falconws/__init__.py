@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Position,
         Publisher,
         Subscription,
+        Updated,
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
@@ -76,6 +77,7 @@ __all__ = (
     "Position",
     "Publisher",
     "Subscription",
+    "Updated",
 )
 
 _OWNERS = {
@@ -109,6 +111,7 @@ _OWNERS = {
     "Position": "hub",
     "Publisher": "hub",
     "Subscription": "hub",
+    "Updated": "hub",
 }
 """Which module owns each public name."""
 

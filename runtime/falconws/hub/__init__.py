@@ -14,11 +14,12 @@ from .broker import (
     Health,
     History,
     HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
 )
-from .events import Ephemeral, Event, Gap, Joined, Left, Message
+from .events import Ephemeral, Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
@@ -43,6 +44,7 @@ __all__ = (
     "Left",
     "Message",
     "Position",
+    "Updated",
     # Counters and errors
     "BrokerUnavailable",
     "Dropped",
@@ -54,6 +56,7 @@ __all__ = (
     "Entry",
     "EphemeralPublication",
     "History",
+    "Member",
     "Payload",
     "Publication",
     "Sink",
