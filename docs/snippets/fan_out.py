@@ -14,6 +14,8 @@ def encode(event: falconws.Event) -> object:
             return None  # BINARY: this client reads only JSON
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
+        case falconws.Ephemeral():
+            return {"type": "ephemeral", "data": event.media}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined():

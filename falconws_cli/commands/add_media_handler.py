@@ -19,8 +19,8 @@ _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobu
 
 @click.command("add-media-handler", short_help="Add a media handler and its tests.")
 @click.argument("name")
-@click.option("--payload", type=Choice(("text", "binary")), required=True, help="The messages that it is for.")
-@click.option("--codec", type=Choice(_CODECS), required=True, help="What makes the payloads.")
+@click.option("--payload", type=Choice(("text", "binary")), required=True, help="The kind of messages that it handles.")
+@click.option("--codec", type=Choice(_CODECS), required=True, help="The format of the payloads.")
 @generating()
 def command(name: str, payload: str, codec: str, write_options: WriteOptions) -> None:
     """Add a media handler with its tests, register it in app.py, and add its dependency.

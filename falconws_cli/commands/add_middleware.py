@@ -27,8 +27,8 @@ def command(name: str, kind: str, write_options: WriteOptions) -> None:
     \b
     Kinds:
       blank       lets everything through
-      logging     logs each request, and each WebSocket's beginning and end
-      token-auth  answers 401 to whoever has no token, before a WebSocket is accepted
+      logging     logs each request, and the start and end of each WebSocket
+      token-auth  answers 401 to clients without a token, before a WebSocket is accepted
 
     \b
     Examples:

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("undo", short_help="Take the last generating command back.")
+@click.command("undo", short_help="Undo the last generating command.")
 @click.option("--yes", is_flag=True, help="Do not ask, whoever committed it, and however old it is.")
 @removing(unrecorded=("yes",))
 def command(yes: bool, write_options: WriteOptions) -> None:
-    """Undo the last generating command of this working tree, or the last `falconws destroy`; again, the one before.
+    """Undo the last generating command or `falconws destroy` of this working tree; run it again to undo the one before.
 
-    Asks first if somebody else committed it, or if it is older than the last upgrade. Files that were edited since
-    are kept and named, unless --force. What cannot be undone: `falconws new`, an undo, an upgrade, what pip has
-    installed.
+    Asks first if somebody else committed it, or if it is older than the last upgrade. Files that were edited since are
+    kept and listed, unless --force is given. `falconws new`, another undo, an upgrade, and the packages that pip has
+    installed cannot be undone.
 
     \b
     Examples:

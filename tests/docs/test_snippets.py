@@ -290,3 +290,22 @@ class TestAuthenticate:
         async with Client(app) as client, client.websocket("/session", headers=self.AUTHORIZED) as ws:
             assert await ws.wait_closed() == 4401
             assert ws.close_reason == "The session has expired"
+
+
+async def test_a_chat_of_a_few_lines_broadcasts_to_its_room(snippet: Load) -> None:
+    async with (
+        Client(snippet("chat").app) as client,
+        client.websocket("/chat/lobby") as ada,
+        client.websocket("/chat/lobby") as grace,
+        client.websocket("/chat/other") as other,
+    ):
+        # Each client hears itself, and so is subscribed.
+        for ws, name in ((other, "other"), (ada, "ada"), (grace, "grace")):
+            await ws.send_text(name)
+            while await ws.receive_text() != name:
+                pass
+        await ada.send_text("hello")
+        assert await grace.receive_text() == "hello"
+        assert [await ada.receive_text() for _ in range(2)] == ["grace", "hello"]
+        await other.send_text("alone")
+        assert await other.receive_text() == "alone"

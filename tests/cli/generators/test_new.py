@@ -214,7 +214,7 @@ def test_the_questions_end_with_the_command_line_that_says_the_same(tmp_path: Pa
     with terminal(command, cwd=tmp_path, environ=os.environ, rows=60) as asked:
         for question, answer in {
             "Name of the project:": "class",
-            "is a word of the Python language": "chat room",
+            "is a Python keyword": "chat room",
             "Only one module": "",
             "A Dockerfile": "y",
             "A compose.yaml": "n",
@@ -229,7 +229,7 @@ def test_the_questions_end_with_the_command_line_that_says_the_same(tmp_path: Pa
             asked.type(f"{answer}\n")
         asked.until_shown("Next: cd chat-room")
         assert asked.wait() == 0
-        said = re.search(r"The same without questions: falconws (.+?)\r\n", asked.written.decode())
+        said = re.search(r"The same without prompts: falconws (.+?)\r\n", asked.written.decode())
     assert said is not None
     assert said[1] == "new 'chat room' --with docker,redis,github-ci,pre-commit"
     assert recipe(tmp_path / "chat-room")[0] == f"falconws {said[1]}"
