@@ -91,7 +91,7 @@ def _token_for_the_tests(project: Project, snippet: str) -> registration.Registr
         "tests",
         first_party=project.package,
         what="a token for the tests",
-        imports=(Import("collections.abc", "AsyncIterator"), Import("falconws.testing", "Client")),
+        imports=(),
         code=snippet,
-        needs=("pytest", "falconws", "app"),
+        needs=("pytest",),
     )

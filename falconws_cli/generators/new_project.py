@@ -107,12 +107,19 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
         "package": name.module,
         "env": name.constant,
         "falconws_version": VERSION,
+        "next_breaking_version": _next_breaking(VERSION),
         "minimal": minimal,
         "broker": broker,
         "broker_url": _BROKER_URLS.get(broker),
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
     return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
+
+
+def _next_breaking(version: str) -> str:
+    """Return the next version that may break what works with *version*: the next major one, or minor one before 1.0."""
+    major, minor, *_ = (int(part) for part in version.split("."))
+    return f"{major + 1}" if major else f"0.{minor + 1}"
 
 
 def _trees(parts: Iterable[Part], *, minimal: bool) -> list[str]:

@@ -51,12 +51,12 @@ def test_the_help_lists_every_command_and_exit_code(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "problem", "instead"),
     [
-        ("class", "word of the Python language", "my-class"),
+        ("class", "Python keyword", "my-class"),
         ("json", "standard library", "my-json"),
         ("../x", "is a path", "falconws new x --in .."),
         ("2fast", "begins with a digit", "fast2"),
         ("falcon", "the installed package falcon", "my-falcon"),
-        ("tests", "project's own tests", "my-tests"),
+        ("tests", "project's tests", "my-tests"),
         ("", "is empty", "chat-room"),
         ("full", "exists and is not empty", "choose another name"),
         ("file", "exists and is a file", "choose another name"),
