@@ -275,11 +275,8 @@ def test_a_new_repository_becomes_a_project_without_options(run: Run, tmp_path: 
     assert (folder / "README.md").read_text() == "# Mine\n"
     assert (folder / ".gitignore").read_text() == "*.log\n"
     assert (folder / "price_feed" / "app.py").exists()
-    assert result.output.endswith(
-        "\nNext: falconws serve\n"
-        if name == "."
-        else "\nNext: cd price-feed && pip install -e '.[dev]' && falconws serve\n"
-    )
+    step = "" if name == "." else "cd price-feed && "
+    assert result.output.endswith(f"\nNext: {step}falconws serve\n")
 
 
 def test_a_folder_whose_name_cannot_be_a_package_is_refused(run: Run, tmp_path: Path) -> None:
