@@ -14,6 +14,8 @@ def encode(event: falconws.Event) -> object:
             return None  # BINARY: this client reads only JSON
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
+        case falconws.Ephemeral():
+            return {"type": "message", "data": read(event)}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined():
@@ -22,7 +24,7 @@ def encode(event: falconws.Event) -> object:
             return {"type": "left", "who": event.member}
 
 
-def read(message: falconws.Message) -> object:
+def read(message: falconws.Message | falconws.Ephemeral) -> object:
     try:
         return message.media
     except ValueError:  # text that is not JSON, for example from `falconws publish 42 "We are back"`
