@@ -15,7 +15,7 @@ def encode(event: falconws.Event) -> object:
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
         case falconws.Ephemeral():
-            return {"type": "message", "data": read(event)}
+            return {"type": "ephemeral", "data": read(event)}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined():

@@ -108,8 +108,7 @@ def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
     """Return the file with both versions in it; where they cannot be in one, the new one goes beside it."""
     from falconws_cli.change.merge import CannotMergeError, Labels, three_way
 
-    key = record.manifest.pristine(change.file.path)
-    base = None if key is None else record.text(key)
+    base = record.base(change.file.path)
     assert change.current is not None
     try:
         merged = three_way(base, change.current, change.file.data, Labels())

@@ -27,6 +27,10 @@ class Recipe:
     package: str = ""
     """The package that the generator came with, which falconws fills in; empty for its own."""
 
+    def is_same_thing(self, other: "Recipe") -> bool:
+        """Return whether both are recipes of one thing, with whatever options."""
+        return (self.generator, self.name) == (other.generator, other.name)
+
 
 @dataclass(frozen=True)
 class PlannedFile:

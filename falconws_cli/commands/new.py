@@ -24,7 +24,7 @@ def _complete_part(_context: click.Context, _parameter: click.Parameter, incompl
 
     from falconws_cli.generators.parts import WHAT
 
-    # "docker,com" goes on with "docker,compose".
+    # "docker,com" completes to "docker,compose".
     before, comma, begun = incomplete.rpartition(",")
     chosen = before.split(",")
     names = {part.value: what for part, what in WHAT.items() if part.value not in chosen}
@@ -43,7 +43,7 @@ def _complete_preset(_context: click.Context, _parameter: click.Parameter, incom
         return []
 
 
-@click.command("new", short_help="Make a project.")
+@click.command("new", short_help="Create a project.")
 @click.argument("name", required=False)
 @click.option(
     "--in",
@@ -51,24 +51,24 @@ def _complete_preset(_context: click.Context, _parameter: click.Parameter, incom
     metavar="FOLDER",
     type=click.Path(path_type=Path),
     default=Path(),
-    help="Where to make the project's folder.  [default: here]",
+    help="Folder to create the project in.  [default: the current one]",
 )
-@click.option("--minimal", is_flag=True, help="One module and one test, in place of the full layout.")
+@click.option("--minimal", is_flag=True, help="Generate one module and one test, instead of the full layout.")
 @click.option(
     "--with",
     "with_parts",
     metavar="PART",
     multiple=True,
     shell_complete=_complete_part,
-    help="Add an optional part, or several with commas between; can be repeated.",
+    help="Add an optional part, or several separated by commas; can be repeated.",
 )
 @click.option(
     "--preset",
     metavar="NAME",
     shell_complete=_complete_preset,
-    help="Start from one of your own presets, in presets.toml of the folder for settings.",
+    help="Start from a preset in presets.toml of your settings folder.",
 )
-@click.option("--interactive", is_flag=True, help="Ask for everything, and show the options that say the same.")
+@click.option("--interactive", is_flag=True, help="Ask for each option, and show the equivalent command.")
 @click.option("--serve", is_flag=True, help="Serve the project afterwards, on port 8000 or a free one.")
 @generating(unrecorded=("parent", "serve"))
 def command(
@@ -81,18 +81,18 @@ def command(
     serve: bool,
     write_options: WriteOptions,
 ) -> None:
-    """Make a project: an app with tests, ready to serve.
+    """Create a project: an app with tests, ready to serve.
 
-    NAME is a word or several: demo, chat-room, "chat room" and ChatRoom all work.
+    NAME is one or several words: demo, chat-room, "chat room" and ChatRoom all work.
 
     \b
     Parts:
-      docker      a Dockerfile: multi-stage, not root, with a health check
-      compose     a compose.yaml that runs the image; brings docker
-      redis       a hub for fan-out on Redis or Valkey
-      nats        a hub for fan-out on NATS JetStream
-      github-ci   a GitHub workflow that checks and tests
-      pre-commit  git hooks that check before a commit
+      docker      a Dockerfile: multi-stage, non-root, with a health check
+      compose     a compose.yaml that runs the image; includes docker
+      redis       a hub for broadcast over Redis or Valkey
+      nats        a hub for broadcast over NATS JetStream
+      github-ci   a GitHub workflow that runs checks and tests
+      pre-commit  git hooks that run checks before a commit
       agents-md   an AGENTS.md for coding agents
 
     \b
@@ -125,10 +125,10 @@ def command(
     code = carry_out(root, plans, replace(write_options, command=_command_line(name, options)))
     if write_options.dry_run or write_options.json:
         sys.exit(code)
-    click.echo(f"\nMade {root}.")
+    click.echo(f"\nCreated {root}.")
     if interactive:
         where = [] if parent == Path() else ["--in", str(parent)]
-        click.echo(f"The same without questions: {_command_line(name, options, *where)}")
+        click.echo(f"The same without prompts: {_command_line(name, options, *where)}")
     if code != ExitCode.OK:
         sys.exit(code)
     if serve:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ("CloseCode", "check_close", "http_status_to_close_code", "is_sendable")
+__all__ = ("FORBIDDEN", "CloseCode", "check_close", "http_status_to_close_code", "is_sendable")
 
 _MAX_REASON_BYTES = 123
 """A control frame's payload is at most 125 bytes, two of which are the code (RFC 6455 section 5.5)."""
@@ -47,6 +47,10 @@ class CloseCode(IntEnum):
     """The server is overloaded. Reconnect later."""
     BAD_GATEWAY = 1014
     """A gateway got an invalid answer from the server behind it. Reconnect later."""
+
+
+FORBIDDEN = 4403
+"""An application's code, after HTTP's 403: the default of ``hub.disconnect()``. Do not reconnect."""
 
 
 def is_sendable(code: int) -> bool:

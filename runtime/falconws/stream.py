@@ -287,7 +287,8 @@ class AsgiStream:
     def _start_watch(self) -> None:
         if self._watch is None and self.closed is None and self._has_capacity():
             self.may_bypass_receive = False
-            self._watch = self._loop.create_task(self._run_watch())
+            # Not made by the loop's task factory: an eager task could end before it is assigned.
+            self._watch = asyncio.Task(self._run_watch(), loop=self._loop)
 
     def _update_may_bypass_receive(self) -> None:
         self.may_bypass_receive = self._cancellable and self._watch is None and not self._held and self.closed is None

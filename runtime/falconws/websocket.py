@@ -22,6 +22,7 @@ from .closecodes import CloseCode, check_close, http_status_to_close_code
 from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
+from .first_use import FirstUseStream
 from .headers import check_headers
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
@@ -403,6 +404,21 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._stream.closed is not None:
             on_closed()
 
+    def when_first_used(self, callback: Callable[[], object]) -> None:
+        """Call *callback* when the next send has returned, or before the next receive or wait. The hub calls it."""
+        if isinstance(self._stream, FirstUseStream):
+            self._stream.callbacks.append(callback)
+            return
+        stream, bypass = self._stream, self._bypass
+
+        def on_used() -> None:
+            self._stream, self._bypass = stream, bypass
+
+        first_use = FirstUseStream(stream, on_used)
+        first_use.callbacks.append(callback)
+        # It passes on all other attributes.
+        self._stream, self._bypass = cast("Stream", first_use), None
+
     def release(self) -> None:
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
         self._stream.stop()
@@ -578,7 +594,7 @@ class _Messages(Generic[_T]):
         kind: The type of payload that *convert* returns unchanged.
     """
 
-    __slots__ = ("_bypass", "_convert", "_kind", "_receive", "_ws")
+    __slots__ = ("_convert", "_kind", "_receive", "_ws")
 
     def __init__(
         self,
@@ -588,7 +604,6 @@ class _Messages(Generic[_T]):
         kind: type[str | bytes] | None = None,
     ) -> None:
         self._ws = ws
-        self._bypass = ws._bypass
         self._receive = receive
         self._convert = convert
         self._kind = kind
@@ -597,7 +612,7 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
-        bypass = self._bypass
+        bypass = self._ws._bypass
         if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
             # What `receive_text()` does, without its coroutine.
             bypass.receiving = True

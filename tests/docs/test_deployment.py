@@ -37,7 +37,7 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     shell = Shell(tmp_path)
-    assert "Made demo" in shell.run("falconws new demo && cd demo")
+    assert "Created demo" in shell.run("falconws new demo && cd demo")
     return shell
 
 

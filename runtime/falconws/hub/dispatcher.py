@@ -15,6 +15,7 @@ from .broadcast import Encoder
 from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
+from .control import CONTROL_ROOM, Control
 from .events import Ephemeral, Joined, Left, Message
 from .log_throttle import LogThrottle
 from .presence import Presence, Roster, decode_info
@@ -65,6 +66,7 @@ class Dispatcher:
         self._presence_events = PresenceEvents()
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
+        self.control = Control(broker)
         self.rooms: dict[str, Room] = {}
         self.lagging: set[Subscriber] = set()
         self.subscribers: dict[str, Subscriber] = {}
@@ -102,6 +104,7 @@ class Dispatcher:
             self.replay_cache.clear()
             self._presence_events.stop()
             self._recovery_queue.stop()
+            self.control.stop()
             tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
@@ -271,6 +274,9 @@ class Dispatcher:
 
     def deliver_ephemeral(self, publication: EphemeralPublication) -> None:
         """Deliver a message that is not kept to its room, whatever the room's state."""
+        if publication.room == CONTROL_ROOM:
+            self.spawn(self.control.receive(publication))
+            return
         room = self.rooms.get(publication.room)
         if room is not None and room.followers:
             self._presence_events.flush(room)

@@ -15,6 +15,8 @@ from typing import Any, Literal, Self, overload
 import falcon.asgi
 from falcon import WebSocketPayloadType
 
+from falconws.closecodes import FORBIDDEN, check_close
+
 from .broadcast import Encode
 from .broker import Broker, Health, HistoryLimits, Payload
 from .brokers import make_broker
@@ -467,6 +469,37 @@ class Hub:
             same_epoch = before.epoch == found.top.epoch
             publications = [p for p in publications if same_epoch and p.position.offset < before.offset]
         return [dispatcher.message(publication) for publication in publications[-limit:]]
+
+    async def disconnect(
+        self,
+        *,
+        member: str,
+        room: str | None = None,
+        code: int = FORBIDDEN,
+        reason: str | None = None,
+    ) -> int:
+        """Close the connections of *member*, in all processes, and return how many there were.
+
+        Takes half a second: so long answers of other processes are waited for. The member may connect again unless your
+        responder refuses it.
+
+        Args:
+            member: As in ``subscribe(member=...)``.
+            room: Only connections that follow this room.
+            code: The close code (default: 4403, which stands for HTTP's 403 Forbidden).
+            reason: At most 123 bytes of UTF-8, for the client.
+
+        Raises:
+            BrokerUnavailable: Only connections of this process have been closed.
+            TypeError, ValueError: An argument cannot be used.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("member", member)
+        if room is not None:
+            check_name("room", room)
+        check_close(code, reason)
+        return await dispatcher.control.disconnect(member, room, int(code), reason)
 
     async def present(self, room: str) -> dict[str, Any]:
         """Return the members present in *room*, in all processes: the info of each, by name.

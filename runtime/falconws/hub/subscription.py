@@ -15,6 +15,7 @@ import falcon
 from .broadcast import Encode
 from .checks import check_count
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
+from .control import Control
 from .policy import Policy
 from .position import Position, check_position
 from .presence import Membership, Presence
@@ -28,6 +29,7 @@ class SubscriptionHost(ConnectionHost, Protocol):
     """What a subscription needs of the hub."""
 
     presence: Presence
+    control: Control
 
 
 class Subscription(SubscriberView):
@@ -81,8 +83,9 @@ class Subscription(SubscriberView):
     async def __aenter__(self) -> Self:
         """Join the rooms.
 
-        What the responder sends right afterwards, before it awaits anything else, reaches the client before any event
-        of the rooms: send a welcome with ``position`` and ``gap`` there.
+        No event of the rooms is sent before the responder has sent something, receives, waits for the disconnect, or
+        calls ``start()``. So a welcome with ``position``, or a snapshot, reaches the client first. Connections that are
+        not of ``falconws.WebSocket`` do not report their use: there, events are sent at once.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; no room is joined.
@@ -96,14 +99,19 @@ class Subscription(SubscriberView):
             raise falcon.OperationNotAllowed("Accept the WebSocket before hub.subscribe()")
         self._subscriber.open(self._connection_ended)
         try:
+            if self._member is not None:
+                await self._host.control.add(self._member, self._subscriber)
             for room, position in since.items():
                 await self._join(room, position, self._recent)
         except BaseException:
             await self._close()
             raise
-        finally:
-            self._subscriber.resume_sending()
+        self._subscriber.start_when_used()
         return self
+
+    async def start(self) -> None:
+        """Begin to send events of the rooms, if that has not begun; see ``async with``."""
+        self._subscriber.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -153,12 +161,18 @@ class Subscription(SubscriberView):
 
     async def _close(self) -> None:
         self._subscriber.close()
+        self._forget()
         memberships, self._memberships = self._memberships, None
         if memberships:
             await self._host.presence.leave(memberships.values())
 
+    def _forget(self) -> None:
+        if self._member is not None:
+            self._host.control.remove(self._member, self._subscriber)
+
     def _connection_ended(self) -> None:
         """Called when the connection has ended: the member leaves now, however long the responder takes."""
+        self._forget()
         memberships, self._memberships = self._memberships, None
         if memberships:
             self._host.spawn(self._host.presence.leave(memberships.values()))

@@ -1,18 +1,20 @@
 """uvicorn's configuration as falconws uses it: it finds the app, sets up the log, and carries our settings."""
 
+import contextvars
 import copy
 import logging
 import sys
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from falconws.server.admission import Admission, AdmissionSettings
 from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
 from falconws.server.errors import StartError
+from falconws.server.forwarded import TrustedProxies
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
@@ -40,6 +42,7 @@ class ServerConfig(uvicorn.Config):
         tls: TlsSettings | None,
         engine: Engine,
         drain_s: float,
+        root_path: str = "",
         **options: Any,
     ) -> None:
         self.app_is_factory = factory
@@ -48,7 +51,10 @@ class ServerConfig(uvicorn.Config):
         self.http_settings = http
         self.engine_is_fast = engine.fast
         self.drain_s = drain_s
+        # uvicorn would put it in front of each path.
+        self.app_root_path = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
         self.admission: Admission | None = None
+        self._context: contextvars.Context | None = None
         options.setdefault("log_config", log_config(log_level))
         if tls is not None:
             options |= {
@@ -61,6 +67,7 @@ class ServerConfig(uvicorn.Config):
             # An Admission is no coroutine function, so uvicorn would take it for an ASGI 2 application.
             factory=True,
             interface="asgi3",
+            proxy_headers=False,
             log_level=log_level,
             ws=engine.ws,
             # What uvicorn's own engines can do of our limits.
@@ -77,6 +84,10 @@ class ServerConfig(uvicorn.Config):
         """Whether the server has begun to drain."""
         return self.admission is not None and self.admission.going_away.is_set()
 
+    def request_context(self) -> contextvars.Context:
+        """Return a context for a request or a WebSocket: a copy of the one in which the server has started."""
+        return contextvars.copy_context() if self._context is None else self._context.copy()
+
     def load_app(self) -> Any:
         """Return a factory of the app; uvicorn calls it right away."""
         assert isinstance(self.app, str)
@@ -85,27 +96,35 @@ class ServerConfig(uvicorn.Config):
         except StartError as error:
             _logger.error("%s", error)
             sys.exit(STARTUP_FAILURE)
-        self.admission = Admission(application, self.admission_settings, hide_cancellation=not self.engine_is_fast)
+        self.admission = Admission(
+            application,
+            self.admission_settings,
+            hide_cancellation=not self.engine_is_fast,
+            prepare=self.prepare_scope,
+            prepare_websockets=not self.engine_is_fast,
+        )
         return lambda: self.admission
 
     def load(self) -> None:
         """Load what cannot be pickled, in the process that serves."""
+        self._context = contextvars.copy_context()
         http_class = http_protocol_class()
         self.http = demux_class(http_class) if self.engine_is_fast else http_class
         super().load()
-        if self.uds is not None and isinstance(self.loaded_app, ProxyHeadersMiddleware):
-            self.loaded_app.trusted_hosts = _UnixSocketAnd(self.loaded_app.trusted_hosts)  # type: ignore[assignment]
+        self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.uds is not None)
 
+    def prepare_scope(self, scope: dict[str, Any]) -> None:
+        """Complete the scope of a request: what a trusted proxy tells of its client, and the path below the root path.
 
-class _UnixSocketAnd:
-    """Trusted hosts, and every client of the Unix socket: it has no address, but is on this machine."""
-
-    def __init__(self, hosts: Any) -> None:
-        self._hosts = hosts
-        self.get_trusted_client_address = hosts.get_trusted_client_address
-
-    def __contains__(self, host: str | None) -> bool:
-        return not host or host in self._hosts
+        Falcon routes on the path without the root path, whether or not a proxy has stripped it.
+        """
+        self._proxies.apply(scope)
+        root_path = self.app_root_path
+        if root_path:
+            scope["root_path"] = root_path
+            if f"{scope['path']}/".startswith(f"{root_path}/"):
+                scope["path"] = scope["path"].removeprefix(root_path) or "/"
+                scope["raw_path"] = scope["raw_path"].removeprefix(quote(root_path).encode()) or b"/"
 
 
 def log_config(log_level: str) -> dict[str, Any]:

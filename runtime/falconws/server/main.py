@@ -32,6 +32,7 @@ def run(
     host: str = "127.0.0.1",
     port: int = 8000,
     uds: str | None = None,
+    uds_mode: int = 0o660,
     app_dir: str | None = None,
     reload: bool = False,
     reload_dirs: Sequence[str] = (),
@@ -58,13 +59,14 @@ def run(
         host: Address to listen on; "::" and "0.0.0.0" listen on all interfaces.
         port: TCP port; 0 takes a free one.
         uds: Path of a Unix socket to listen on instead of host and port.
+        uds_mode: Permissions of the Unix socket. By default a proxy must run as the same user or be in its group.
         app_dir: Folder to put at the front of the import path; None leaves the path alone.
         reload: Restart when a file changes.
         reload_dirs: Folders to watch; the current one if empty.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
         access_log: Log each HTTP request and each handshake; uvicorn's own engines always log handshakes.
-        root_path: Prefix that a proxy has stripped (ASGI "root_path").
+        root_path: Prefix of all paths (ASGI "root_path"); a proxy may have stripped it, or not.
         lifespan: "on" refuses to start if the app has no lifespan or it fails; "auto" serves such an app too.
         forwarded_allow_ips: Proxies whose X-Forwarded-* headers are trusted, separated by commas; "*" trusts all.
             None: the environment variable FORWARDED_ALLOW_IPS, else loopback. A Unix socket is always trusted.
@@ -118,7 +120,7 @@ def run(
     if not reload:
         # A reloading server starts even with a broken app, and waits until it is repaired.
         load_application(app, factory=factory)
-    listener = bind_unix(uds) if uds is not None else bind_tcp(host, port)
+    listener = bind_unix(uds, uds_mode) if uds is not None else bind_tcp(host, port)
     identity = None if uds is None else identity_of(uds)
     try:
         url = url_of(listener, host=host, tls=config.is_ssl)

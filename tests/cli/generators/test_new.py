@@ -15,7 +15,9 @@ from falconws_cli.errors import ExitCode
 from falconws_cli.generators.parts import WHAT, Part, ProjectOptions, parse_parts
 from falconws_cli.generators.presets import presets_file
 from falconws_cli.main import cli
+from tests.cli.lifecycle.operations import operation_files
 from tests.cli.pseudoterminal import terminal
+from tests.cli.recorder import without_record
 
 Run = Callable[..., click.testing.Result]
 
@@ -38,7 +40,7 @@ def write_presets(text: str) -> Path:
 
 def recipe(root: Path) -> tuple[str, dict[str, object]]:
     """Return the command line that the project remembers, and the options of its recipe."""
-    operation, *_ = json.loads((root / ".falconws" / "manifest.json").read_text())["operations"]
+    operation = json.loads(operation_files(root)[0].read_text())
     return operation["command"], operation["recipe"]["options"]
 
 
@@ -212,7 +214,7 @@ def test_the_questions_end_with_the_command_line_that_says_the_same(tmp_path: Pa
     with terminal(command, cwd=tmp_path, environ=os.environ, rows=60) as asked:
         for question, answer in {
             "Name of the project:": "class",
-            "is a word of the Python language": "chat room",
+            "is a Python keyword": "chat room",
             "Only one module": "",
             "A Dockerfile": "y",
             "A compose.yaml": "n",
@@ -227,16 +229,13 @@ def test_the_questions_end_with_the_command_line_that_says_the_same(tmp_path: Pa
             asked.type(f"{answer}\n")
         asked.until_shown("Next: cd chat-room")
         assert asked.wait() == 0
-        said = re.search(r"The same without questions: falconws (.+?)\r\n", asked.written.decode())
+        said = re.search(r"The same without prompts: falconws (.+?)\r\n", asked.written.decode())
     assert said is not None
     assert said[1] == "new 'chat room' --with docker,redis,github-ci,pre-commit"
     assert recipe(tmp_path / "chat-room")[0] == f"falconws {said[1]}"
     (tmp_path / "again").mkdir()
     assert run("new", "chat room", *said[1].split()[3:], cwd="again").exit_code == 0
-    one, other = (
-        {file.relative_to(root): file.read_bytes() for file in root.rglob("*") if file.is_file()}
-        for root in (tmp_path / "chat-room", tmp_path / "again" / "chat-room")
-    )
+    one, other = (without_record(root) for root in (tmp_path / "chat-room", tmp_path / "again" / "chat-room"))
     assert one == other
 
 

@@ -15,6 +15,7 @@ import pytest
 from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from falconws_cli.templating import rendering, templates
+from tests.cli.lifecycle.operations import operation_files
 
 VERSIONS = ["older", "current"]
 COMMANDS = [
@@ -388,14 +389,13 @@ def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
 
 def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Callable[[str], Path], run: Run) -> None:
     upgraded("current")
-    file = root / ".falconws/manifest.json"
-    manifest = json.loads(file.read_text())
-    for operation in manifest["operations"]:
-        options = operation["recipe"]["options"]
+    for file in operation_files(root):
+        document = json.loads(file.read_text())
+        options = document["recipe"]["options"]
         for option, default in {"subprotocol": None, "minimal": False, "with": []}.items():
             if option in options and options[option] == default:
                 del options[option]
-    file.write_text(json.dumps(manifest))
+        file.write_text(json.dumps(document))
     before = generated(root)
     result = run("upgrade")
     assert result.exit_code == ExitCode.OK, result.output
@@ -476,7 +476,11 @@ def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
     assert run("destroy", "resource", "ticker").exit_code == ExitCode.OK
     change(changed_templates / APP, '"""Puts', '"""Now puts')
     assert run("upgrade").exit_code == ExitCode.OK
-    result = run("undo")
+    refused = run("undo")
+    assert refused.exit_code == ExitCode.USAGE
+    assert "is older than the upgrade of " in refused.stderr
+    assert "Confirm with --yes" in refused.stderr
+    result = run("undo", "--yes")
     assert result.exit_code == ExitCode.OK, result.output
     assert not (root / "demo/resources/ticker.py").exists()
     assert not (root / "demo/media/orders.py").exists()

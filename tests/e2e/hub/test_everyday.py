@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 
@@ -66,3 +67,19 @@ async def test_ephemeral_messages_and_messages_for_all_others(url: str, room: st
             assert sorted(map(str, there.taken)) == ["not to here", "to all", "typing", "typing too"]
             assert sorted(map(str, here.taken)) == ["to all", "typing too"]
         assert [message.payload for message in await hub.history(room)] == ["not to here", "to all"]
+
+
+async def test_a_member_is_disconnected_in_every_process_within_a_second(url: str, room: str) -> None:
+    sockets = [ScriptedSocket(ScriptedConnection()) for _ in range(3)]
+    member = f"ada {room}"
+    async with (
+        Hub(url) as hub,
+        Hub(url) as other,
+        hub.subscribe(sockets[0], room, member=member),
+        other.subscribe(sockets[1], room, member=member),
+        other.subscribe(sockets[2], room, member="ben"),
+    ):
+        began = time.monotonic()
+        assert await hub.disconnect(member=member, reason="signed out") == 2
+        assert time.monotonic() - began < 1
+        assert [socket.close_code for socket in sockets] == [4403, 4403, None]

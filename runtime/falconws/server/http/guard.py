@@ -12,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.shutdown import GracefulHttp
@@ -53,6 +54,8 @@ class GuardedHttp(GracefulHttp):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
+        if self.client is not None:
+            self.client = plain_host(self.client[0]), self.client[1]
         self._start_deadline()
         if self.config.going_away:
             self.shutdown()

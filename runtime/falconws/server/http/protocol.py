@@ -4,6 +4,7 @@ import asyncio
 from functools import cache
 
 from falconws.server.http.guard import GuardedHttp
+from falconws.server.http.request_context import RequestContext
 
 
 @cache
@@ -14,5 +15,5 @@ def http_protocol_class() -> type[asyncio.Protocol]:
     except ImportError:
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
-        return type("HttpProtocol", (GuardedHttp, H11Protocol), {})
-    return type("HttpProtocol", (GuardedHttp, HttpToolsProtocol), {})
+        return type("HttpProtocol", (GuardedHttp, RequestContext, H11Protocol), {})
+    return type("HttpProtocol", (GuardedHttp, RequestContext, HttpToolsProtocol), {})

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from falconws.closecodes import CloseCode
 from falconws.extension import CONNECTION_KEY
+from falconws.server.addresses import endpoint
 from falconws.server.errors import DisconnectedError
 from falconws.server.handshake import (
     HandshakeRequest,
@@ -146,15 +147,26 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._settings.deflate is not None and request.extensions:
             self._agreement = negotiate(request.extensions, self._settings.deflate)
         self._scope = scope = self._make_scope(request)
+        if (prepare := getattr(self._config, "prepare_scope", None)) is not None:
+            prepare(scope)
         self._peer = _address(scope["client"])
         self._connection = connection = Connection(self._settings, self._loop, self._peer, self._answer)
         scope["extensions"] = {"websocket.http.response": {}, CONNECTION_KEY: connection}
         if self._settings.handshake_timeout_s is not None:
             self._accept_timer = self._loop.call_later(self._settings.handshake_timeout_s, self._accept_timed_out)
-        context = contextvars.Context() if self._config.reset_contextvars else None
-        self._task = self._loop.create_task(self._run(connection, scope), context=context)
+        # Not create_task(): a task factory may run the application at once, but uvicorn sets this protocol on the
+        # transport only after it has passed the handshake, and would undo an accept.
+        self._task = asyncio.Task(self._run(connection, scope), loop=self._loop, context=self._make_context())
         self._server_state.tasks.add(self._task)
         self._task.add_done_callback(self._server_state.tasks.discard)
+
+    def _make_context(self) -> contextvars.Context:
+        if self._config.reset_contextvars:
+            return contextvars.Context()
+        # Without our server, whose configuration it is, the present context may be that of an earlier request.
+        request_context = getattr(self._config, "request_context", contextvars.copy_context)
+        context: contextvars.Context = request_context()
+        return context
 
     def _make_scope(self, request: HandshakeRequest) -> dict[str, Any]:
         root_path = self._config.root_path
@@ -163,8 +175,8 @@ class WebSocketProtocol(asyncio.Protocol):
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.5"},
             "http_version": "1.1",
             "scheme": "wss" if self._transport.get_extra_info("sslcontext") else "ws",
-            "server": _endpoint(self._transport.get_extra_info("sockname")),
-            "client": _endpoint(self._transport.get_extra_info("peername")),
+            "server": endpoint(self._transport.get_extra_info("sockname")),
+            "client": endpoint(self._transport.get_extra_info("peername")),
             "root_path": root_path,
             "path": root_path + request.path,
             "raw_path": root_path.encode() + request.raw_path,
@@ -181,9 +193,13 @@ class WebSocketProtocol(asyncio.Protocol):
             # The application was told that the connection has ended, and did not catch it.
             self._app_ended(connection, failed=False)
         except asyncio.CancelledError:
+            assert self._task is not None
+            if not self._task.cancelling():
+                _logger.exception("Exception in ASGI application: it raised a CancelledError of its own\n")
             self._app_ended(connection, failed=True)
             raise
-        except Exception:
+        except BaseException:
+            # SystemExit too: it would end the server.
             _logger.exception("Exception in ASGI application\n")
             self._app_ended(connection, failed=True)
         else:
@@ -335,15 +351,6 @@ class WebSocketProtocol(asyncio.Protocol):
             return "?"
         query = self._request.query_string.decode("latin-1")
         return quote(self._request.path) + (f"?{query}" if query else "")
-
-
-def _endpoint(address: Any) -> tuple[str, int | None] | None:
-    """Return an address as ASGI wants it: host and port, or the path of a Unix socket and None."""
-    if isinstance(address, (tuple, list)) and len(address) >= 2:
-        return str(address[0]), int(address[1])
-    if isinstance(address, str) and address:
-        return address, None
-    return None
 
 
 def _address(client: tuple[str, int | None] | None) -> str:

@@ -13,16 +13,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import click.testing
+import picows
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
 
-from falconws_cli.bench.client import Answers, Client, Frames
-from falconws_cli.bench.frames import client_frame
-from falconws_cli.bench.settings import Settings
-from falconws_cli.bench.subject import served
+from falconws_cli.bench.app_server import serve_project
+from falconws_cli.bench.client import Client, Load, masked_frame
 from falconws_cli.main import cli
 from tests.ports import free_port
 
@@ -112,7 +113,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(project: Path) -> Iterator[str]:
     """The URL of the project's app, served by a process of its own."""
-    with served(project) as port:
+    with serve_project(project) as port:
         yield f"ws://127.0.0.1:{port}"
 
 
@@ -208,9 +209,9 @@ def test_a_path_outside_of_a_project_is_refused(tmp_path: Path, monkeypatch: pyt
     [
         ("/nowhere", "denied the handshake with 404 Not Found"),
         ("/guarded", 'denied the handshake with 403 Forbidden: {"title": "No token"}.'),
-        ("/closes-first", "closed a connection with 4001 (enough) instead of answering the first message"),
+        ("/closes-first", "closed a connection with 4001 (enough) instead of replying to the first message"),
         ("/closes-later", "closed a connection with 4001 (enough)."),
-        ("/twice", "sent a message that answers none: falconws bench expects one message back for each"),
+        ("/twice", "sent a message that is not a reply: falconws bench expects one reply to each message"),
     ],
 )
 def test_a_server_that_does_not_play_along_is_one_line(server: str, path: str, said: str) -> None:
@@ -226,8 +227,8 @@ def test_a_header_gets_past_a_guard(server: str) -> None:
 
 def test_a_server_that_does_not_answer_is_told_what_is_expected(server: str) -> None:
     line = error_of(bench(f"{server}/silent"))
-    assert "has not answered the first message within 5 s" in line
-    assert "expects one message back for each" in line
+    assert "has not replied to the first message within 5 s" in line
+    assert "expects one reply to each message" in line
 
 
 def test_nobody_listening_is_one_line() -> None:
@@ -261,8 +262,9 @@ def answering(reply: bytes) -> Iterator[int]:
         (b"220 mail.example ESMTP\r\n\r\n", "does not speak HTTP"),
         (b"", "closed the connection during the handshake"),
         (
-            b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: nonsense\r\n\r\n",
-            "Sec-WebSocket-Accept is wrong",
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: nonsense\r\n\r\n",
+            "Sec-WebSocket-Accept header is wrong",
         ),
         (b"HTTP/1.1 200 OK\r\n\r\nhello", "denied the handshake with 200 OK: hello."),
     ],
@@ -350,20 +352,18 @@ def test_a_terminal_gets_a_live_view(server: str) -> None:
     assert len(live) >= 2
     assert all(screen.rstrip().endswith(("\x1b[4F", "\x1b[5F", "\x1b[3F")) for screen in live)
     assert "1.2 of 1.2 s" in live[-1]
-    assert "each answered" in summary
+    assert "each with its reply" in summary
 
 
 async def test_messages_in_flight_never_exceed_what_was_asked() -> None:
     """The window is the load's promise: a server that answers late must not get more."""
     received = bytearray()
-    frame = client_frame(0x1, b"hello")
+    frame = masked_frame(b"hello", binary=False)
     got_first = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        key = head.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
-        accept = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
-        writer.write(b"HTTP/1.1 101 x\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        writer.write(switching_protocols(head))
         received.extend(await reader.readexactly(3 * len(frame)))
         got_first.set()
         # Two answers in one piece and a half: exactly two more messages follow.
@@ -379,16 +379,95 @@ async def test_messages_in_flight_never_exceed_what_was_asked() -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, asyncio.timeout(WAIT_S):
         port = server.sockets[0].getsockname()[1]
-        settings = Settings("127.0.0.1", port, "/", "localhost", False, False, [], 1, 3, "hello", False, 0.0, 1.0, [])
         ended = asyncio.Event()
-        answers = Answers(3, lambda line: (failures.append(line), ended.set()))  # type: ignore[func-returns-value]
-        client = Client(settings, Frames(frame, 3), answers)
-        await asyncio.get_running_loop().create_connection(lambda: client, "127.0.0.1", port)
-        await client.opened
-        client.answered.set()
+        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))  # type: ignore[func-returns-value]
+        client = Client(load)
+        await picows.ws_connect(lambda: client, f"ws://127.0.0.1:{port}/")
+        client.replied.set()
         client.send(3)
         await got_first.wait()
         await ended.wait()
     assert len(received) == 6 * len(frame)
-    assert answers.histogram.count == 3
-    assert failures == ["The server cut a connection without a closing handshake (1006)."]
+    assert load.histogram.count == 3
+    assert failures == ["The server dropped a connection without a closing handshake (1006)."]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+@pytest.mark.parametrize("binary", [False, True])
+def test_another_implementation_reads_the_frames_to_send(size: int, binary: bool) -> None:
+    payload = os.urandom(size)
+    reader = StreamReader()
+    reader.feed_data(masked_frame(payload, binary=binary))
+    parser = Frame.parse(reader.read_exact, mask=True)
+    with pytest.raises(StopIteration) as stopped:
+        next(parser)
+    frame = stopped.value.value
+    assert (frame.opcode, frame.fin, bytes(frame.data)) == (Opcode.BINARY if binary else Opcode.TEXT, True, payload)
+    assert reader.buffer == b""
+
+
+FRAGMENTED = b"\x01\x02he" + b"\x89\x04ping" + b"\x00\x02ll" + b"\x80\x01o"
+
+
+@pytest.mark.parametrize(
+    ("replies", "count"),
+    [
+        (b"\x81\x05hello" + b"\x82\x7e\x01\x00" + b"b" * 256, 2),
+        (b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + b"c" * 65536 + b"\x81\x00", 2),
+        (FRAGMENTED + b"\x81\x00", 2),
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [1, 7, 1 << 20])
+async def test_replies_count_once_however_they_are_framed_and_cut(replies: bytes, count: int, piece_bytes: int) -> None:
+    async with counting_client(replies, piece_bytes) as (load, failures):
+        assert load.histogram.count == count
+        assert failures == []
+
+
+@pytest.mark.parametrize("head", [b"\x81\x80\x00\x00\x00\x00", b"\x83\x00"])
+async def test_a_frame_that_no_server_may_send_ends_the_test(head: bytes) -> None:
+    async with counting_client(head, 1) as (_, failures):
+        assert failures[0].startswith("The server violated the protocol: ")
+
+
+@contextlib.asynccontextmanager
+async def counting_client(replies: bytes, piece_bytes: int) -> AsyncIterator[tuple[Load, list[str]]]:
+    """A client with two messages in flight, once the server has sent *replies* in pieces and both have closed."""
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(switching_protocols(head))
+        await reader.readexactly(2 * len(frame))
+        for start in range(0, len(replies), piece_bytes):
+            writer.write(replies[start : start + piece_bytes])
+            await writer.drain()
+        received = b""
+        # Until the client's close frame, which may follow a pong.
+        while b"\x88\x82" not in received and (data := await reader.read(65536)):
+            received += data
+        writer.write(b"\x88\x02\x03\xe8")
+        writer.close()
+        done.set()
+
+    frame = masked_frame(b"x", binary=False)
+    failures: list[str] = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, asyncio.timeout(WAIT_S):
+        load = Load(frame, 2, failures.append)
+        client = Client(load)
+        port = server.sockets[0].getsockname()[1]
+        await picows.ws_connect(lambda: client, f"ws://127.0.0.1:{port}/", max_frame_size=1 << 20)
+        client.replied.set()
+        client.send(2)
+        await client.close()
+        await done.wait()
+    yield load, failures
+
+
+def switching_protocols(request: bytes) -> bytes:
+    """The response that accepts a handshake."""
+    key = request.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
+    accept = base64.b64encode(hashlib.sha1((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return head + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"

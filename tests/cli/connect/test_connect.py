@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from falconws_cli.bench.subject import served
+from falconws_cli.bench.app_server import serve_project
 from tests.cli.pseudoterminal import Terminal, terminal
 from tests.ports import free_port
 
@@ -128,7 +128,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(project: Path) -> Iterator[int]:
-    with served(project) as number:
+    with serve_project(project) as number:
         yield number
 
 
@@ -177,7 +177,9 @@ class TestScript:
         words = ["--send", "a", "--send", "b", "--expect", "pong", "--timeout", "3"]
         done = connect(port, "/echo", *words)
         assert done.stdout == "a\nb\n"
-        assert error_of(done) == 'Error: No message "pong" came within 3 s (--timeout); 2 others came, at last: b\n'
+        assert error_of(done) == (
+            'Error: No message "pong" arrived within 3 s (--timeout); 2 others arrived, the last one: b\n'
+        )
 
     def test_a_close_before_the_expected_message_is_told(self, port: int) -> None:
         done = connect(port, "/closing?code=4001&reason=enough", "--expect", "never")
@@ -288,10 +290,10 @@ class TestRefusal:
         ("words", "problem"),
         [
             (["echo"], "neither a URL"),
-            (["ftp://127.0.0.1/"], "is no WebSocket URL"),
-            (["/echo", "--header", "nonsense"], "is no header"),
+            (["ftp://127.0.0.1/"], "is not a WebSocket URL"),
+            (["/echo", "--header", "nonsense"], "is not a header"),
             (["/echo", "--hex", "--send", "xy"], "is not hexadecimal"),
-            (["/echo", "--expect", "/(/"], "is no regular expression"),
+            (["/echo", "--expect", "/(/"], "is not a valid regular expression"),
         ],
     )
     def test_what_cannot_be_carried_out_as_typed_is_refused(self, words: list[str], problem: str) -> None:
@@ -299,7 +301,7 @@ class TestRefusal:
 
     def test_a_line_of_the_input_that_is_no_message_is_told_with_its_number(self, port: int) -> None:
         line = error_of(connect(port, "/echo?binary=1", "--msgpack", lines=b'{"a": 1}\n{"a"\n'))
-        assert line.startswith("Error: Line 2 of the input is no JSON")
+        assert line.startswith("Error: Line 2 of the input is not JSON")
 
 
 @pytest.fixture(scope="module")
@@ -334,14 +336,14 @@ class TestTls:
         url = f"wss://127.0.0.1:{secure_port}/echo"
         words = ["--send", "x", "--expect", "x"]
         line = error_of(connect(1, url, *words))
-        assert "cannot be trusted" in line
+        assert "is not trusted" in line
         assert "--cafile" in line
         assert connect(1, url, *words, "--cafile", str(authority / "ca.pem")).returncode == 0
         assert connect(1, url, *words, "--insecure").returncode == 0
 
     def test_a_file_that_holds_no_certificate_is_told(self, secure_port: int, tmp_path: Path) -> None:
         (tmp_path / "ca.pem").write_text("nothing\n")
-        for name, problem in (("ca.pem", "holds no certificate"), ("gone.pem", "no such file")):
+        for name, problem in (("ca.pem", "contains no certificate"), ("gone.pem", "no such file")):
             words = ["--cafile", str(tmp_path / name)]
             assert problem in error_of(connect(1, f"wss://127.0.0.1:{secure_port}/echo", *words))
 
@@ -418,7 +420,7 @@ class TestByHand:
             )
             assert f'  "{"b" * 60}"' in lines
             screen.type("{oops\r")
-            screen.until_shown("What you typed is no JSON")
+            screen.until_shown("What you typed is not JSON")
             # It is there to be corrected.
             screen.until("line as it was typed", lambda lines: "> {oops" in lines)
             screen.type("\x03")
@@ -471,10 +473,10 @@ class TestByHand:
 
 
 def test_the_default_context_verifies() -> None:
-    from falconws_cli.connect.handshake import tls_context
-    from falconws_cli.urls import Target
+    from falconws_cli.connect.connection import tls_context
+    from falconws_cli.urls import WebSocketUrl
 
-    context = tls_context(Target("example.com", 443, "/", tls=True), insecure=False, cafile=None)
+    context = tls_context(WebSocketUrl("example.com", 443, "/", tls=True), insecure=False, cafile=None)
     assert context is not None
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname

@@ -1,4 +1,4 @@
-"""Serves the project's app on a free port for the time of a test, as `falconws serve` does."""
+"""Serves a project's app on a free port during a load test, as `falconws serve` does. Must not know the load."""
 
 import contextlib
 import re
@@ -13,15 +13,15 @@ from typing import IO
 from falconws_cli.errors import CommandError
 
 _LISTENING = re.compile(r"^falconws serves https?://[^ ]+:(\d+) ")
-_STOP_S = 20.0
+_STOP_TIMEOUT_S = 20.0
 
 
 @contextlib.contextmanager
-def served(root: Path) -> Iterator[int]:
-    """Serve the project at *root*; yield the port of 127.0.0.1, and stop the server afterwards.
+def serve_project(root: Path) -> Iterator[int]:
+    """Serve the project at *root*; yield the port on 127.0.0.1, and stop the server at the end.
 
     Raises:
-        CommandError: It did not start; the server's own last line says why.
+        CommandError: The server did not start; the message has its last line.
     """
     options = ["--port", "0", "--no-access-log", "--log-level", "warning"]
     with tempfile.TemporaryFile(mode="w+") as log:
@@ -32,7 +32,7 @@ def served(root: Path) -> Iterator[int]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            # Ctrl-C is for the command, which stops the server when the load has ended.
+            # Only the command gets the Ctrl+C signal; it stops the server when the load has ended.
             start_new_session=True,
         )
         try:
@@ -47,7 +47,7 @@ def _port(process: subprocess.Popen[str], log: IO[str]) -> int:
         found = _LISTENING.match(line)
         if found:
             return int(found[1])
-    process.wait(_STOP_S)
+    process.wait(_STOP_TIMEOUT_S)
     log.seek(0)
     lines = log.read().strip().splitlines() or [f"the server ended with code {process.returncode}"]
     raise CommandError(f"The project's app cannot be served: {lines[-1].removeprefix('Error: ')}")
@@ -58,6 +58,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
         if process.poll() is None:
             process.send_signal(signal.SIGINT if sys.platform != "win32" else signal.SIGTERM)
             try:
-                process.wait(_STOP_S)
+                process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
