@@ -45,7 +45,7 @@ def test_every_settings_class_is_in_the_reference() -> None:
     assert {name for name in settings if f".. autoclass:: falconws.server.{name}" in reference} == settings
 
 
-@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_page_equal_their_sources(page: Path) -> None:
     text = page.read_text()
     assert filled(text) == text, "run python -m tests.docs.blocks"
