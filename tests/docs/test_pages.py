@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import falcon
 import pytest
 
 import falconws
@@ -138,6 +139,20 @@ def test_every_snippet_is_shown_on_a_page() -> None:
         # These two files are described in words.
         if name not in ("testing/service.py", "falcon_app.py"):
             assert f"snippets/{name}" in pages, f"no page shows {name}"
+
+
+def test_what_the_migration_page_names_exists() -> None:
+    rows = re.findall(r"^\| .* \| (.*) \|$", (DOCS / "howto" / "migrate-from-others.md").read_text(), re.MULTILINE)
+    owners = {
+        "ws": falconws.WebSocket,
+        "hub": falconws.Hub,
+        "subscription": falconws.Subscription,
+        "app": falconws.App(),
+    }
+    owners |= {"falconws": falconws, "falcon": falcon}
+    named = [found for row in rows for found in re.findall(r"\b(ws|hub|subscription|app|falconws|falcon)\.(\w+)", row)]
+    assert len(named) > 20
+    assert [f"{owner}.{name}" for owner, name in named if not hasattr(owners[owner], name)] == []
 
 
 def test_close_codes_of_the_explanation_are_registered() -> None:
