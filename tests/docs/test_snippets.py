@@ -209,7 +209,7 @@ def test_the_example_tests_pass() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 async def test_a_background_task_outlives_its_connection(snippet: Load) -> None:
