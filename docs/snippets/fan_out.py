@@ -18,8 +18,8 @@ def encode(event: falconws.Event) -> object:
             return {"type": "ephemeral", "data": event.media}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
-        case falconws.Joined():
-            return {"type": "joined", "who": event.member, "info": event.info}
+        case falconws.Joined() | falconws.Updated():
+            return {"type": "present", "who": event.member, "info": event.info}
         case falconws.Left():
             return {"type": "left", "who": event.member}
 

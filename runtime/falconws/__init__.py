@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Policy,
         Position,
         Subscription,
+        Updated,
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
@@ -74,6 +75,7 @@ __all__ = (
     "Policy",
     "Position",
     "Subscription",
+    "Updated",
 )
 
 _OWNERS = {
@@ -106,6 +108,7 @@ _OWNERS = {
     "Policy": "hub",
     "Position": "hub",
     "Subscription": "hub",
+    "Updated": "hub",
 }
 """Which module owns each public name."""
 

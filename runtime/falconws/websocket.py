@@ -538,6 +538,18 @@ class WebSocket(falcon.asgi.WebSocket):
             raise self._disconnected()
         return self._as_media(payload)
 
+    async def receive_payload(self, timeout: float | None = None) -> Payload:
+        """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
+
+        Everything else is as for ``receive_text()``, but for PayloadTypeError, which is never raised.
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        payload = await self._stream.receive(timeout)
+        if payload is None:
+            raise self._disconnected()
+        return payload
+
     def _as_text(self, payload: Payload) -> str:
         if isinstance(payload, str):
             return payload
@@ -571,6 +583,10 @@ class WebSocket(falcon.asgi.WebSocket):
     def iter_data(self) -> AsyncIterator[bytes]:
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
         return _Messages(self, self.receive_data, self._as_data, bytes)
+
+    def iter_payloads(self) -> AsyncIterator[Payload]:
+        """Iterate over the payloads of incoming messages, of both types, until the peer leaves; see ``iter_text()``."""
+        return _Messages(self, self.receive_payload, _unchanged, str)
 
     # Errors
 
@@ -629,6 +645,10 @@ class _Messages(Generic[_T]):
             return await self._receive()
         except WebSocketDisconnected:
             raise StopAsyncIteration from None
+
+
+def _unchanged(payload: Payload) -> Payload:
+    return payload
 
 
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:

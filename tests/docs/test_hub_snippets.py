@@ -22,7 +22,7 @@ async def test_a_room_broadcasts_and_a_client_resumes(snippet: Load) -> None:
         async with client.websocket("/rooms/1", query_string="who=ada") as ada:
             welcome = await ada.receive_media()
             assert welcome["type"] == "welcome"
-            assert (await ada.receive_media()) == {"type": "joined", "who": "ada", "info": None}
+            assert (await ada.receive_media()) == {"type": "present", "who": "ada", "info": None}
             assert (await client.simulate_get("/rooms/1")).json == {"ada": None}
             await ada.send_media("hello")
             said = await ada.receive_media()

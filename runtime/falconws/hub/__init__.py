@@ -14,11 +14,12 @@ from .broker import (
     Health,
     History,
     HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
 )
-from .events import Ephemeral, Event, Gap, Joined, Left, Message
+from .events import Ephemeral, Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
@@ -41,6 +42,7 @@ __all__ = (
     "Left",
     "Message",
     "Position",
+    "Updated",
     # Counters and errors
     "BrokerUnavailable",
     "Dropped",
@@ -52,6 +54,7 @@ __all__ = (
     "Entry",
     "EphemeralPublication",
     "History",
+    "Member",
     "Payload",
     "Publication",
     "Sink",

@@ -7,8 +7,7 @@ Owns the life from the application's start to its shutdown, and checks all argum
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -28,6 +27,7 @@ from .events import Message
 from .listener import Listener
 from .policy import Policy
 from .position import BEGINNING, Position, check_position
+from .presence import Roster, encode_info
 from .replay import Recent
 from .stats import Dropped, Stats
 from .subscription import Subscription
@@ -360,6 +360,7 @@ class Hub:
         latest: bool = False,
         member: str | None = None,
         info: object = None,
+        grace_s: float = 0.0,
         encode: Encode | None = None,
     ) -> Subscription:
         """Return a context manager that sends the events of *rooms* to the client of *ws* while its block lasts.
@@ -382,12 +383,15 @@ class Hub:
                 such as prices. Neither reaches back further than the history that the broker keeps.
             member: Who the client is to callers of ``present()`` while the block lasts.
             info: What ``present()`` returns of the member; anything that JSON can express. Only with *member*: if that
-                may be None, omit both.
-            encode: Makes what the client is sent for an event (``Message``, ``Gap``, ``Joined``, ``Left``): ``str``,
-                ``bytes``, an object for the TEXT media handler, or None for nothing. Called once for each event and all
-                subscribers with the same function, so define it once, outside of the responder. By default messages
-                are sent as they were published and other events are not sent; a client whose messages the broker has
-                lost is disconnected (1013, "messages are missing"), unless its policy drops messages anyway.
+                may be None, omit both. ``subscription.update_info()`` replaces it.
+            grace_s: Seconds for which the member stays present after the connection has ended. A client that comes back
+                within them, as one does that reloads its page, never left.
+            encode: Makes what the client is sent for an event (``Message``, ``Gap``, ``Joined``, ``Updated``,
+                ``Left``): ``str``, ``bytes``, an object for the TEXT media handler, or None for nothing. Called once
+                for each event and all subscribers with the same function, so define it once, outside of the responder.
+                By default messages are sent as they were published and other events are not sent; a client whose
+                messages the broker has lost is disconnected (1013, "messages are missing"), unless its policy drops
+                messages anyway.
 
         Raises:
             TypeError, ValueError: An argument cannot be used.
@@ -400,6 +404,7 @@ class Hub:
             check_name("member", member)
         elif info is not None:
             raise ValueError("info describes a member: give member too.")
+        check_seconds("subscribe", "grace_s", grace_s, or_zero=True)
         _check_policy(policy)
         if encode is not None:
             check_function("encode", encode, "an event")
@@ -416,7 +421,8 @@ class Hub:
             policy=policy or self._policy,
             since=since,
             member=member,
-            info=b"null" if info is None else json.dumps(info, ensure_ascii=False, allow_nan=False).encode(),
+            info=encode_info(info),
+            grace_s=grace_s,
             encode=encode,
             recent=Recent(history, latest),
         )
@@ -509,10 +515,38 @@ class Hub:
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
+        return await self._roster("room", room).members(room)
+
+    async def present_count(self, room: str) -> int:
+        """Return how many members are present in *room*, in all processes.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        return (await self.present_counts([room]))[room]
+
+    async def present_counts(self, rooms: Sequence[str]) -> dict[str, int]:
+        """Return how many members are present in each of *rooms*, in all processes.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        return await self._roster("room", *rooms).count(rooms)
+
+    async def where(self, member: str) -> list[str]:
+        """Return the rooms in which *member* is present, in all processes, sorted.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached.
+        """
+        return await self._roster("member", member).rooms_of(member)
+
+    def _roster(self, kind: str, *names: str) -> Roster:
         dispatcher = self._running()
         dispatcher.check_loop()
-        check_name("room", room)
-        return await dispatcher.roster.members(room)
+        for name in names:
+            check_name(kind, name)
+        return dispatcher.roster
 
 
 def _check_key(key: str | None) -> None:

@@ -47,10 +47,6 @@ class Follower(Protocol):
     direct: Broadcaster | None
     """The connection on which an event may be sent at once; None if the event has to be offered."""
 
-    @property
-    def watches(self) -> bool:
-        """Whether it receives ``Left`` events, or is a member itself."""
-
     def offer(self, encoded: EncodedEvent, *, recovered: bool) -> None:
         """Take an event that could not be sent at once; *recovered*: it is late because the broker was away."""
 
@@ -78,7 +74,7 @@ class RoomHost(Protocol):
 class Room:
     """See the module's docstring. A process may have a hundred thousand: what few rooms need is created on demand."""
 
-    __slots__ = ("_groups", "_held", "_host", "epoch", "followers", "name", "offset", "settled", "state", "watchers")
+    __slots__ = ("_groups", "_held", "_host", "epoch", "followers", "name", "offset", "settled", "state")
 
     def __init__(self, host: RoomHost, name: str) -> None:
         self._host = host
@@ -87,8 +83,6 @@ class Room:
         self.epoch = ""
         self.offset = 0
         """The offset of the last publication that was delivered here."""
-        self.watchers = 0
-        """How many followers receive ``Left`` events."""
         self.settled: asyncio.Future[None] | None = None
         """Completed when the state OPENING or CLOSING ends, if anything waits for that."""
         self.followers: SmallSet[Follower] = SmallSet()
@@ -106,13 +100,11 @@ class Room:
         """Deliver to *follower*, beginning with the next publication."""
         self.followers.add(follower)
         self._groups = None
-        self.watchers += follower.watches
 
     def remove(self, follower: Follower) -> None:
         """Stop delivering to *follower*, which was added before."""
         self.followers.discard(follower)
         self._groups = None
-        self.watchers -= follower.watches
 
     def regroup(self) -> None:
         """Group the followers again: called when ``direct`` of one of them has changed."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from falcon import OperationNotAllowed, WebSocketPayloadType
 
-from falconws import App, Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
+from falconws import App, Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position, Updated
 from falconws.hub import BrokerUnavailable, Dropped, Health, Sink
 from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.brokers.redis.url import RedisUrl
@@ -34,6 +34,8 @@ def tell(event: Any) -> Any:
             return "gap"
         case Joined():
             return f"+{event.member} {event.info}"
+        case Updated():
+            return f"={event.member} {event.info} {event.devices}"
         case Left():
             return f"-{event.member}"
 
@@ -973,7 +975,12 @@ async def test_two_devices_of_one_member_join_and_leave(hub: Hub) -> None:
             assert await hub.present("elsewhere") == {}
         assert await hub.present("room") == {}
         await settle()
-    assert watcher.taken == ["+ada {'name': 'Ada'}", "-ada"]
+    assert watcher.taken == [
+        "+ada {'name': 'Ada'}",
+        "=ada {'name': 'Ada'} 2",
+        "=ada {'name': 'Ada'} 1",
+        "-ada",
+    ]
 
 
 async def test_the_members_of_a_dead_process_leave_and_are_announced_once() -> None:
@@ -1009,8 +1016,8 @@ async def test_members_of_a_process_that_was_away_join_again() -> None:
             hub.subscribe(ScriptedSocket(watcher), "room", encode=tell),
             hub.subscribe(ScriptedSocket(), "room", member="ada", info=1),
         ):
-            (leases,) = server._store.presence.values()
-            leases.expire(float("inf"))
+            for process in list(server._store.presence.leases):
+                server._remove_process(process)
             async with asyncio.timeout(20):
                 while watcher.taken.count("+ada 1") < 2:
                     await asyncio.sleep(0.01)
@@ -1019,18 +1026,18 @@ async def test_members_of_a_process_that_was_away_join_again() -> None:
 
 @pytest.mark.parametrize("info", [b"\xff", b"", b"{", b"[" * 100_000])
 async def test_info_that_is_not_json_is_none(info: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    class SingleFlight(MemoryBroker):
+    class Shared(MemoryBroker):
         hub: Sink
 
         async def start(self, sink: Sink) -> None:
             self.hub = sink
             await super().start(sink)
 
-    broker = SingleFlight()
+    broker = Shared()
     connection = ScriptedConnection()
     async with Hub(broker) as hub, hub.subscribe(ScriptedSocket(connection), "room", encode=tell):
-        broker.hub.joined("room", "ada", info)
-        broker.hub.joined("room", "bob", b"1")
+        broker.hub.joined("room", "ada", info, 1)
+        broker.hub.joined("room", "bob", b"1", 1)
         assert connection.taken == ["+ada None", "+bob 1"]
     (record,) = caplog.records
     assert record.message == "The info of member 'ada' of room 'room' is not JSON"

@@ -12,7 +12,7 @@ from falconws.hub.broker import HistoryLimits
 
 from .codec import anchor, offset_of
 from .cursor import SubjectPosition
-from .presence import NatsPresence
+from .presence import NatsPresence, PresenceIdentity
 from .session import NatsSession
 from .stream import Conflict, NatsStream
 from .url import NatsUrl
@@ -45,7 +45,9 @@ def anchor_round_s() -> float:
 class HubStreams:
     """The two streams, in one session."""
 
-    def __init__(self, session: NatsSession, url: NatsUrl, limits: HistoryLimits | None) -> None:
+    def __init__(
+        self, session: NatsSession, url: NatsUrl, limits: HistoryLimits | None, identity: PresenceIdentity
+    ) -> None:
         self.session = session
         self._prefix = url.prefix
         self._configured = limits
@@ -53,7 +55,7 @@ class HubStreams:
         """The history's limits: those of this process, or those with which another process has created the stream."""
         self._storage = {"storage": url.storage, "num_replicas": url.replicas, "allow_direct": True}
         self.rooms = NatsStream(session, f"{url.prefix}-rooms")
-        self.presence = NatsPresence(session, url.prefix)
+        self.presence = NatsPresence(session, url.prefix, identity)
         self.epoch = ""
         """The epoch of the stream of rooms, for the length of the session."""
         self._replaced = False

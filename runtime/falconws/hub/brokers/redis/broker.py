@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -26,6 +26,7 @@ from falconws.hub.broker import (
     Health,
     History,
     HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
@@ -37,7 +38,16 @@ from falconws.hub.position import Position
 
 from . import scripts
 from .client import RedisClient
-from .codec import MemberJoined, MemberLeft, decode_entry, decode_push, encode, encode_ephemeral, is_contiguous
+from .codec import (
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
+    decode_entry,
+    decode_push,
+    encode,
+    encode_ephemeral,
+    is_contiguous,
+)
 from .connection import Argument
 from .presence import RedisPresence
 from .session import RedisSession
@@ -74,7 +84,7 @@ class RedisBroker:
         self._client = RedisClient(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
         self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
-        self._presence = RedisPresence(self._client, self._base, self._channel, self._ttl_ms)
+        self._presence = RedisPresence(self._client, self._base, self._channel)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[bytes, str] = {}
@@ -86,6 +96,7 @@ class RedisBroker:
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._presence.start()
         self._client.open()
         try:
             await self._reconnect.start(sink)
@@ -173,20 +184,29 @@ class RedisBroker:
 
     # Presence
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        return await self._presence.join(room, member, device, info, lease_s)
+    async def renew(self, lease_s: float) -> bool:
+        return await self._presence.renew(lease_s)
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        return await self._presence.leave(room, member, device)
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await self._presence.join(entry, info)
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        return await self._presence.renew(entries, lease_s)
+    async def leave(self, entry: Entry) -> None:
+        await self._presence.leave(entry)
 
-    async def members(self, room: str) -> dict[str, bytes]:
+    async def members(self, room: str) -> dict[str, Member]:
         return await self._presence.members(room)
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        return await self._presence.expire(rooms)
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        return await self._presence.count_members(rooms)
+
+    async def rooms_of(self, member: str) -> list[str]:
+        return await self._presence.rooms_of(member)
+
+    async def expire(self) -> None:
+        await self._presence.expire()
+
+    async def release(self, after_s: float = 0.0) -> None:
+        await self._presence.release(after_s)
 
     # Names
 
@@ -269,8 +289,10 @@ class RedisBroker:
                 self._sink.deliver(publication)
             case EphemeralPublication() as message:
                 self._sink.deliver_ephemeral(message)
-            case MemberJoined(member, info):
-                self._sink.joined(room, member, info)
+            case MemberJoined(member, info, devices):
+                self._sink.joined(room, member, info, devices)
+            case MemberUpdated(member, info, devices):
+                self._sink.updated(room, member, info, devices)
             case MemberLeft(member):
                 self._sink.left(room, member)
             case None:
