@@ -1,6 +1,6 @@
-"""What a shell may complete beyond commands, options and choices: names that the project has. Reads; says nothing.
+"""Shell completion of names that the project defines: functions for click's `shell_complete=`.
 
-Functions for click's `shell_complete=`. Where there is no project, or a broken one, there is nothing to complete.
+Must not write or print. Without a project, or with a broken one, there is nothing to complete.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def generated_kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the kinds of things that the project's generating commands have made."""
+    """Return the kinds of generated code in the project: "resource", ..."""
     kinds = dict.fromkeys(kind for kind, _ in _generated())
     return [kind for kind in kinds if kind.startswith(incomplete)]
 
 
 def generated_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of what was generated of the kind that stands before them."""
+    """Return the names of the generated code of the kind that was typed before."""
     wanted = ctx.params.get("kind")
     names = dict.fromkeys(name for kind, name in _generated() if kind == wanted)
     return [name for name in names if name.startswith(incomplete)]
@@ -43,20 +43,20 @@ def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 
 def _generated() -> list[tuple[str, str]]:
-    """Return kind and name of what was generated and is still there."""
+    """Return kind and name of the generated code that still exists."""
     from falconws_cli.change.record import read_record
 
     project = _project()
     if project is None:
         return []
     try:
-        operations = read_record(project.root).manifest.operations
+        operations = read_record(project.root).generated
     except CommandError:
         return []
     return [
         (operation.recipe.generator, operation.recipe.name)
         for operation in operations
-        if operation.recipe.generator != "project" and not operation.partly_removed
+        if operation.recipe and operation.recipe.generator != "project" and not operation.partly_removed
     ]
 
 

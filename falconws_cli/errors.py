@@ -1,6 +1,11 @@
-"""The errors that end a command: one line that says what is wrong and what to do.
+"""The errors that end a command, each one line that says what is wrong and what to do, and the exit codes.
 
-click prints each as `Error: ...` on stderr, in the style of its own usage errors, and exits with the code.
+    CommandError            1  the command failed
+    +-- UnavailableError    1  a package that one generator needs is missing
+    +-- RefusedError        2  the arguments cannot be carried out; nothing was written
+    +-- ConflictError       4  files exist already; nothing was written
+
+click prints each as `Error: ...` on stderr, and exits with the code.
 """
 
 from enum import IntEnum
@@ -9,48 +14,44 @@ import click
 
 
 class ExitCode(IntEnum):
-    """What a script may rely on.
-
-    `falconws test` is the exception: it passes on pytest's own exit code.
-    """
+    """The exit codes. `falconws test` returns the exit code of pytest instead."""
 
     OK = 0
-    """Done, or nothing was left to do."""
+    """Done, or there was nothing to do."""
     FAILURE = 1
-    """The world refused: a port in use, an app that does not import, a file that cannot be written; a client that
-    was denied, an expectation that was not met; a problem that `falconws doctor` found."""
+    """The command failed: a port in use, an app that does not import, a file that cannot be written, a denied
+    handshake, an expectation that was not met, a problem that `falconws doctor` found."""
     USAGE = 2
-    """The command line cannot be carried out as typed: an option, a name or a route that is refused."""
+    """An option, a name or a route is not valid; nothing was written."""
     LEFT_TO_DO = 3
-    """Done, and something is left for the user, which was printed: lines to add, an edited file that was kept,
-    what an upgrade has left out, a warning of `falconws doctor`."""
+    """Done, and something that was printed is left for the user: lines to add, an edited file that was kept, a part
+    that an upgrade skipped, a warning of `falconws doctor`."""
     CONFLICT = 4
-    """Files are in the way, and nobody was there to ask; nothing is written. `--force`, `--skip` and `--merge`
-    decide."""
+    """Files exist already, and there is no terminal to ask on; nothing was written. `--force`, `--skip` and
+    `--merge` decide."""
     MERGE_CONFLICTS = 5
-    """Merged or upgraded, and places that both you and the templates changed have conflict markers; the files were
-    named. `falconws status`: some still have."""
+    """Merged or upgraded, with conflict markers in the listed files. `falconws status`: some files still have them."""
     UPGRADE_AVAILABLE = 6
-    """`falconws upgrade --check`: the installed templates make something else than what the project has."""
+    """`falconws upgrade --check`: the installed templates differ from those that made the project."""
 
 
 class CommandError(click.ClickException):
-    """The command cannot go on because of something outside its command line."""
+    """The command failed for a reason outside its command line."""
 
     exit_code = ExitCode.FAILURE
 
 
 class UnavailableError(CommandError):
-    """What one generator needs is not installed; whatever others make can still be made."""
+    """A package that one generator needs is not installed; the other generators still work."""
 
 
 class RefusedError(CommandError):
-    """What was typed cannot be carried out; nothing has been written."""
+    """The arguments cannot be carried out; nothing was written."""
 
     exit_code = ExitCode.USAGE
 
 
 class ConflictError(CommandError):
-    """Files are in the way, and nobody was there to ask; nothing has been written."""
+    """Files exist already, and there is no terminal to ask on; nothing was written."""
 
     exit_code = ExitCode.CONFLICT

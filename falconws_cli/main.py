@@ -1,7 +1,7 @@
 """The `falconws` command: a group whose commands are loaded when they are needed.
 
-Whoever asks for the list of commands pays for click and this file: each command's one line of help stands here, and
-a test holds it against the command's own.
+Listing the commands imports only click and this file: the one line of help of each command stands here, and a test
+compares it with the command's own. Must not import anything else before a command is looked up.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _COMMANDS = {
-    "new": "Make a project.",
+    "new": "Create a project.",
     "add-resource": "Add a resource, its tests and its route.",
     "add-middleware": "Add a middleware and its tests.",
     "add-media-handler": "Add a media handler and its tests.",
-    "status": "Show what was generated, and what became of it.",
-    "undo": "Take the last generating command back.",
+    "status": "Show what was generated, and what has changed since.",
+    "undo": "Undo the last generating command.",
     "destroy": "Remove a generated resource, middleware or media handler.",
-    "upgrade": "Bring the project to the installed templates.",
-    "eject": "Copy a template, to make it your own.",
+    "upgrade": "Upgrade the project to the installed templates.",
+    "eject": "Copy a template to customize it.",
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
-    "inspect": "Show what the app consists of.",
+    "inspect": "Show the parts of the app.",
+    "asyncapi": "Print or check the AsyncAPI document.",
     "doctor": "Check the installation and the project.",
-    "connect": "Talk to a WebSocket, by hand or in scripts.",
-    "publish": "Send a message to all who follow a room.",
+    "connect": "Talk to a WebSocket, interactively or in scripts.",
+    "publish": "Publish a message to a room.",
     "bench": "Put a WebSocket route under load.",
-    "completion": "Print what makes a shell complete falconws.",
+    "completion": "Print the completion script for a shell.",
 }
-"""The commands in the order in which a newcomer needs them, each with its short help."""
+"""Each command with its short help, in the order in which a newcomer needs them."""
 
 
 class LazyGroup(click.Group):
@@ -54,7 +55,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that *args* begin with; where there is none, suggest one that is spelled alike."""
+        """Return the command that *args* begin with; if there is none, suggest a similar one."""
         name = args[0]
         if name in _COMMANDS or name.startswith("-"):
             return super().resolve_command(ctx, args)
@@ -83,7 +84,7 @@ class LazyGroup(click.Group):
 
 
 def _all_commands() -> dict[str, str]:
-    """Return our commands and those of other packages' generators, each with its short help; loads none of them."""
+    """Return the commands and those of installed generators, each with its short help; loads none of them."""
     from falconws_cli.generators.plugins import extension_names
 
     return {
@@ -101,7 +102,7 @@ def _command_of_another_package(ctx: click.Context, name: str) -> click.Command 
     try:
         extension = load_extension(name.removeprefix("add-"))
     except CommandError:
-        # A shell that completes a line has no use for an error.
+        # A shell that completes a line cannot show an error.
         if ctx.resilient_parsing:
             return None
         raise
@@ -123,9 +124,9 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done; 1 it could not be done; 2 refused as typed, nothing written; 3 written, but "
-    "something is left for you to do (it was printed); 4 files are in the way, nothing written; 5 merged, with "
-    "conflicts to settle; 6 an upgrade is available. `falconws test` passes on pytest's.",
+    epilog="Exit codes: 0 done; 1 failed; 2 invalid arguments, nothing written; 3 written, and something is left for "
+    "you to do (it was printed); 4 files exist already, nothing written; 5 merged, with conflicts to resolve; 6 an "
+    "upgrade is available. `falconws test` returns the exit code of pytest.",
 )
 @click.option(
     "--version",

@@ -1,12 +1,8 @@
-"""What a package needs that adds a generator of its own: the names of this module, and nothing else, are for others.
+"""The public API for packages that add a generator. Other modules of falconws_cli are private.
 
-The package names a class, or an object, in the entry-point group "falconws.generators"; the entry point's name is
-the command's: "presence" is `falconws add-presence`. The class has what `GeneratorExtension` describes.
+A package registers a class or an object in the entry-point group "falconws.generators"; the name of the entry point is
+that of the command: "presence" adds `falconws add-presence`. The class follows the protocol `GeneratorExtension`.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import CommandError, RefusedError
@@ -17,9 +13,6 @@ from falconws_cli.project import Project
 from falconws_cli.source.python import Import
 from falconws_cli.source.registration import JsonValue, RegistrationSpec, functions, media_handler, middleware, route
 from falconws_cli.templating.rendering import render_trees
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = (
     "CommandError",

@@ -1,4 +1,4 @@
-"""Who listens on a port of this machine, and how much CPU time it has used. Reads /proc; knows nothing elsewhere."""
+"""Finds the processes that listen on a local port, and their CPU time. Reads /proc, so it finds nothing elsewhere."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ _LISTENING = "0A"
 
 
 def listening_pids(port: int) -> list[int]:
-    """Return the processes that listen on a TCP port; empty when that cannot be told."""
+    """Return the processes that listen on a TCP port; empty when they cannot be determined."""
     wanted = {f"socket:[{inode}]" for name in ("tcp", "tcp6") for inode in _inodes(_PROC / "net" / name, port)}
     if not wanted:
         return []
@@ -18,7 +18,7 @@ def listening_pids(port: int) -> list[int]:
         try:
             descriptors = list((folder / "fd").iterdir())
         except OSError:
-            # Another user's, or just gone.
+            # It belongs to another user, or has just ended.
             continue
         if any(_link(descriptor) in wanted for descriptor in descriptors):
             found.append(int(folder.name))
@@ -30,7 +30,7 @@ def cpu_seconds(pids: Sequence[int]) -> float | None:
     total = 0
     for pid in pids:
         try:
-            # The name, in brackets, may hold spaces and brackets of its own.
+            # The name is in parentheses, and may contain spaces and parentheses itself.
             fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None
@@ -39,7 +39,7 @@ def cpu_seconds(pids: Sequence[int]) -> float | None:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process; empty when it is gone."""
+    """Return the name of a process; empty when it has ended."""
     try:
         return (_PROC / str(pid) / "comm").read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""The project that a command works on: found through [tool.falconws] in pyproject.toml, read, never written."""
+"""Finds and reads the project that a command works on, by [tool.falconws] in pyproject.toml. Must not write."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a pyproject.toml that says which app it serves."""
+    """A folder whose pyproject.toml names the app to serve."""
 
     root: Path
     app: str
@@ -20,13 +20,13 @@ class Project:
 
     @property
     def package(self) -> str:
-        """The import name of the package that the app lives in."""
+        """The import name of the app's package."""
         return self.app.split(":")[0].split(".")[0]
 
     @property
     def import_root(self) -> Path:
-        """The folder that must be on the import path: the root, or its src folder."""
-        return self.root / "src" if (self.root / "src" / self.package).is_dir() else self.root
+        """The folder to put on the import path: the root, or its src folder."""
+        return self.root / "src" if self.exists(PurePosixPath("src", self.package)) else self.root
 
     @property
     def package_path(self) -> PurePosixPath:
@@ -54,7 +54,7 @@ def find_project(start: Path) -> Project | None:
     """Return the project that *start* is in, or None.
 
     Raises:
-        CommandError: A pyproject.toml on the way is broken, or its [tool.falconws] is.
+        CommandError: A pyproject.toml in it or above is not valid, or its [tool.falconws] is not.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
@@ -81,25 +81,25 @@ def require_project(start: Path) -> Project:
     """Return the project that *start* is in.
 
     Raises:
-        CommandError: There is none, or it is broken.
+        CommandError: There is none, or its pyproject.toml is not valid.
     """
     project = find_project(start)
     if project is None:
         raise CommandError(
             f"{start} is not in a falconws project: neither it nor a folder above has a pyproject.toml with "
-            "[tool.falconws]; change into a project, or make one with `falconws new NAME`."
+            "[tool.falconws]; change into a project, or create one with `falconws new NAME`."
         )
     return project
 
 
 def require_package(project: Project) -> None:
-    """Make sure that generated modules have a package to go to.
+    """Check that the package for generated modules exists.
 
     Raises:
-        CommandError: The package that the project's app names is not there.
+        CommandError: The package of the project's app does not exist.
     """
     if not (project.root / project.package_path).is_dir():
         raise CommandError(
             f'[tool.falconws] says that the app is "{project.app}", but {project.root} has no package '
-            f"{project.package}; correct the one or create the other."
+            f"{project.package}; correct the setting or create the package."
         )

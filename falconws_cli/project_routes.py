@@ -1,4 +1,4 @@
-"""The routes that a project's source adds, for suggestions; the app is not imported. Knows projects, and no servers."""
+"""Reads the routes in a project's source, for suggestions. Must not import the app."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _MODULES = ("routes.py", "app.py")
 
 
 def written_routes(project: Project) -> list[str]:
-    """Return the URI templates that stand as literals where projects add their routes."""
+    """Return the literal URI templates in the modules where projects add their routes."""
     found: dict[str, str] = {}
     for name in _MODULES:
         data = project.read(project.package_path / name)
@@ -21,12 +21,12 @@ def written_routes(project: Project) -> list[str]:
 
 
 def suggest_route(path: str, start: Path) -> str:
-    """Return what to say when the app around *start* has no route for *path*: one that is spelled alike."""
+    """Return a hint for a *path* that the server does not know: a similar route of the project around *start*."""
     plain = path.partition("?")[0]
     try:
         project = find_project(start)
         routes = written_routes(project) if project else []
     except CommandError:
-        # It has been said elsewhere, or is no concern of whoever asks another server.
+        # The project may have nothing to do with the server.
         routes = []
     return (did_you_mean(plain, routes) if plain not in routes else "") or " Is the path right?"

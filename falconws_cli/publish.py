@@ -1,4 +1,4 @@
-"""Publishing from the command line: which broker, what payload, and what can be wrong with either."""
+"""Publishes from the command line: finds the broker, checks the payload, and explains failures."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def publish(
     """Publish *message* to *room* and print its position.
 
     Raises:
-        RefusedError: There is no URL, or one that reaches nobody; or the message is not what was said.
-        CommandError: The broker cannot be reached, or refuses; or something is wrong that nobody has thought of.
+        RefusedError: The URL is missing or reaches no other process, or the message is not what an option says.
+        CommandError: The broker cannot be reached, or refuses the message.
     """
     broker, source = _broker(url, folder)
     if broker.lower().startswith("memory:"):
         raise RefusedError(
-            f"{source} is memory://, which stays inside of the server's process: nobody else can publish there; "
+            f"{source} is memory://, which only the server's own process can publish to; "
             "use a broker such as redis://localhost:6379/0."
         )
     payload = _payload(message, as_json=as_json, binary=binary)
-    # After everything that can be refused: this import takes a while.
+    # Imported late, since it takes a while and the checks above do not need it.
     from falconws.hub import BrokerUnavailable, Hub
 
-    # What goes wrong is said in one line at the end.
+    # Every failure is reported in one line below.
     logging.getLogger("falconws.hub").addHandler(logging.NullHandler())
 
     async def send() -> str:
@@ -52,13 +52,13 @@ def publish(
     except ValueError as error:
         raise RefusedError(str(error)) from error
     except Exception as error:
-        # Whoever types a command has no use for a traceback, whatever it was.
+        # On a command line, one line is more useful than a traceback.
         raise CommandError(f"Not published: {type(error).__name__}: {' '.join(str(error).split())}") from error
     click.echo(position)
 
 
 def _broker(url: str | None, folder: Path) -> tuple[str, str]:
-    """Return the URL, and where it was found."""
+    """Return the URL, and the name of its source."""
     if url:
         return url, "--url"
     names = [_VARIABLE]
@@ -72,13 +72,13 @@ def _broker(url: str | None, folder: Path) -> tuple[str, str]:
         settings = project.package_path / "settings.py"
         if default := _default_url(project.read(settings) or b""):
             return default, f"hub_url in {settings}"
-    raise RefusedError(f"Which broker? Give --url, or set {' or '.join(names)}.")
+    raise RefusedError(f"No broker is configured: use --url, or set {' or '.join(names)}.")
 
 
 def _default_url(source: bytes) -> str | None:
-    """Return what `hub_url` of a class is when nothing else is said, as `falconws new --with redis` writes it.
+    """Return the default of `hub_url` in a settings class, as `falconws new --with redis` generates it.
 
-    It is read, not run: publishing does not depend on what else the service needs to start.
+    The source is parsed, not run: publishing does not need the other settings of the service.
     """
     try:
         tree = ast.parse(source)
@@ -92,8 +92,8 @@ def _default_url(source: bytes) -> str | None:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    # Python reads and writes NaN and the infinities; RFC 8259 section 6 has none, and browsers do not read them.
-    raise ValueError(f"it has no {name}")
+    # Python accepts NaN and the infinities, which RFC 8259 section 6 does not have and browsers reject.
+    raise ValueError(f"{name} is not allowed")
 
 
 def _payload(message: str, *, as_json: bool, binary: bool) -> str | bytes:

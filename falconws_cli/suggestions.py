@@ -1,4 +1,4 @@
-"""What somebody may have meant who typed a name, or a value of an option, that is not there."""
+"""Suggests similar names for a mistyped command, option value or route."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ else:
 
 
 class Choice(_Choice):
-    """One of a few words; anything else is refused in one line that names the words that come near, or all of them."""
+    """A choice of words; the error for any other value suggests similar words, or lists all of them."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return *value* when it is one of the choices.
+        """Return *value* if it is one of the choices.
 
         Raises:
-            RefusedError: It is none.
+            RefusedError: It is not.
         """
         if value in self.choices:
             return str(value)
@@ -31,7 +31,7 @@ class Choice(_Choice):
         raise RefusedError(f'{_label(param)} cannot be "{value}".{hint}')
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Return what click adds to its own message when nothing was typed at all."""
+        """Return the text that click adds to its message for a missing value."""
         return self._all()
 
     def _all(self) -> str:
@@ -39,11 +39,11 @@ class Choice(_Choice):
 
 
 def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
-    """Return ` Did you mean "...", "..." or "..."?` with up to three of *candidates*, or "" when none comes near.
+    """Return ` Did you mean "...", "..." or "..."?` with up to three of *candidates*, or "" when none is similar.
 
-    Upper and lower case count as the same letter.
+    Case is ignored.
     """
-    # Only failing commands pay for it.
+    # Imported late: only failing commands need it.
     from difflib import get_close_matches
 
     spellings = {candidate.lower(): candidate for candidate in candidates}

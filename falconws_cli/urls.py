@@ -1,4 +1,4 @@
-"""Which server is meant, and what it is asked: URLs, paths and headers as they are typed. Connects to nothing."""
+"""Parses URLs, paths and headers of WebSocket routes as they are typed. Opens no connection."""
 
 import ipaddress
 import socket
@@ -11,13 +11,13 @@ _SCHEMES = {"ws": (False, 80), "http": (False, 80), "wss": (True, 443), "https":
 
 
 @dataclass(frozen=True)
-class Target:
+class WebSocketUrl:
     """A WebSocket route of one server."""
 
     host: str
     port: int
     path: str
-    """With the query, as it goes into the request."""
+    """The path with its query, percent-encoded."""
     tls: bool = False
 
     @property
@@ -25,16 +25,15 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
-    @property
-    def url(self) -> str:
+    def __str__(self) -> str:
         return f"{'wss' if self.tls else 'ws'}://{self.authority}{self.path}"
 
 
 def parse_path(path: str) -> str:
-    """Return a route of the project's own app as it goes into a request.
+    """Check the path of a route of the project's own app.
 
     Raises:
-        RefusedError: It is no path.
+        RefusedError: It is not a path.
     """
     if not path.startswith("/"):
         raise RefusedError(
@@ -43,68 +42,68 @@ def parse_path(path: str) -> str:
     return _checked(path)
 
 
-def parse_url(url: str) -> Target:
-    """Return what a ws:// or wss:// URL names; http:// and https:// mean the same.
+def parse_url(url: str) -> WebSocketUrl:
+    """Parse a ws:// or wss:// URL; http:// and https:// mean the same.
 
     Raises:
-        RefusedError: It names no server.
+        RefusedError: It is not a URL of a WebSocket route.
     """
     try:
         parts: SplitResult = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RefusedError(f'"{url}" is no URL: {str(error).lower()}.') from error
+        raise RefusedError(f'"{url}" is not a valid URL: {str(error).lower()}.') from error
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise RefusedError(f'"{url}" is no WebSocket URL; one looks like ws://127.0.0.1:8000/echo.')
+        raise RefusedError(f'"{url}" is not a WebSocket URL; an example is ws://127.0.0.1:8000/echo.')
     if parts.username is not None or parts.password is not None:
         raise RefusedError('Put credentials into a header, not into the URL: --header "Authorization: ...".')
     tls, usual_port = _SCHEMES[parts.scheme]
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.hostname, usual_port if port is None else port, _checked(path), tls)
+    return WebSocketUrl(parts.hostname, usual_port if port is None else port, _checked(path), tls)
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Return name and value of a header that was typed as "Name: value".
+    """Parse a header that is typed as "Name: value".
 
     Raises:
-        RefusedError: It is no header.
+        RefusedError: It is not a valid header.
     """
     name, colon, value = text.partition(":")
     if not colon or not name.strip() or not text.isprintable() or not text.isascii():
-        raise RefusedError(f'"{text}" is no header; one looks like "Authorization: Bearer token".')
+        raise RefusedError(f'"{text}" is not a header; an example is "Authorization: Bearer token".')
     return name.strip(), value.strip()
 
 
-def require_loopback(target: Target) -> None:
-    """Make sure that the load stays on this machine.
+def require_loopback(url: WebSocketUrl) -> None:
+    """Refuse a host that is not this machine.
 
     Raises:
-        RefusedError: The host is, or may be, another machine.
+        RefusedError: An address of the host is another machine's.
         CommandError: The host has no address.
     """
-    for address in _addresses(target):
+    for address in _addresses(url):
         if not address.is_loopback:
             raise RefusedError(
-                f"{target.host} is not this machine ({address}): a load test of a server that is not yours is an "
-                "attack; add --allow-remote if you may."
+                f"{url.host} is not this machine ({address}): a load test of somebody else's server is an attack; "
+                "add --allow-remote if you have permission."
             )
 
 
-def is_loopback(target: Target) -> bool:
-    """Return whether every address of the host is this machine."""
-    return all(address.is_loopback for address in _addresses(target))
+def is_loopback(url: WebSocketUrl) -> bool:
+    """Return whether every address of the host belongs to this machine."""
+    return all(address.is_loopback for address in _addresses(url))
 
 
-def _addresses(target: Target) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _addresses(url: WebSocketUrl) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise CommandError(f'The host "{target.host}" has no address; check the URL.') from error
-    # A zone, as in fe80::1%eth0, is no part of the address.
+        raise CommandError(f'The host "{url.host}" has no address; check the URL.') from error
+    # The zone, as in fe80::1%eth0, is not part of the address.
     return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 def _checked(path: str) -> str:
     if not path.isascii() or any(character <= " " for character in path):
-        raise RefusedError(f'"{path}" must be percent-encoded to go into a request.')
+        raise RefusedError(f'"{path}" is not percent-encoded, which a request needs.')
     return path

@@ -1,11 +1,11 @@
-"""A histogram of latencies: a fixed number of counters, off by less than 2 % whatever the latency. Pure."""
+"""A histogram of latencies with a fixed number of counters and an error below 2 %. Pure."""
 
 _PRECISE_BITS = 6
 _HALF = 1 << _PRECISE_BITS
 
 
 class Histogram:
-    """Counts latencies, by the microsecond up to 128 of them, in 64 steps for each doubling from there."""
+    """Counts latencies: in steps of 1 us up to 128 us, then in 64 steps for each doubling."""
 
     __slots__ = ("_counts", "count", "largest_us")
 
@@ -25,14 +25,14 @@ class Histogram:
             self.largest_us = latency_us
 
     def merge(self, other: "Histogram") -> None:
-        """Count what *other* has counted."""
+        """Add the counts of *other*."""
         for bucket, times in other._counts.items():
             self._counts[bucket] = self._counts.get(bucket, 0) + times
         self.count += other.count
         self.largest_us = max(self.largest_us, other.largest_us)
 
     def percentile(self, percent: float) -> int:
-        """Return the latency, in microseconds, that *percent* of all do not exceed; 0 when there are none."""
+        """Return the latency in microseconds that *percent* of all do not exceed; 0 when nothing was counted."""
         wanted = percent / 100 * self.count
         seen = 0
         for bucket in sorted(self._counts):

@@ -1,4 +1,4 @@
-"""A load test from end to end: find or serve the app, start the generator, show what it reports."""
+"""Runs a load test: serves the app or finds the server, starts the load generator, and shows its measurements."""
 
 import contextlib
 import json
@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from falconws_cli.bench.settings import Measure, Settings
-from falconws_cli.bench.subject import served
+from falconws_cli.bench.app_server import serve_project
+from falconws_cli.bench.settings import Measurement, Settings
 from falconws_cli.bench.view import JsonView, LiveView, PlainView, View
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.processes import listening_pids, name_of
 from falconws_cli.project import require_project
 from falconws_cli.project_routes import suggest_route
-from falconws_cli.urls import Target, is_loopback, parse_header, parse_path, parse_url, require_loopback
+from falconws_cli.urls import WebSocketUrl, is_loopback, parse_header, parse_path, parse_url, require_loopback
 
 _MAX_IN_FLIGHT_BYTES = 1 << 30
-_END_S = 15.0
+_EXIT_TIMEOUT_S = 15.0
 
 
 def bench(
@@ -31,16 +31,16 @@ def bench(
     message: str | None,
     binary: bool,
     headers: Sequence[str],
-    seconds: float,
-    warm_up: float,
+    duration_s: float,
+    warm_up_s: float,
     allow_remote: bool,
     as_json: bool,
 ) -> None:
     """Put *where* under load: a URL, or a path of the app of the project around *start*.
 
     Raises:
-        CommandError: The server cannot be reached, or does not answer as a load test needs it.
-        RefusedError: The load test cannot be carried out as typed; nothing was started.
+        CommandError: The server cannot be reached, or does not reply as expected.
+        RefusedError: An argument is invalid; nothing was started.
     """
     sent = "x" * size if message is None else message
     if connections * in_flight * len(sent.encode()) > _MAX_IN_FLIGHT_BYTES:
@@ -48,32 +48,32 @@ def bench(
     pairs = [parse_header(header) for header in headers]
     with contextlib.ExitStack() as stack:
         if "://" in where:
-            target = parse_url(where)
+            url = parse_url(where)
             if not allow_remote:
-                require_loopback(target)
+                require_loopback(url)
         else:
             path = parse_path(where)
-            port = stack.enter_context(served(require_project(start).root))
-            target = Target("127.0.0.1", port, path)
-        local = is_loopback(target)
-        pids = listening_pids(target.port) if local else []
+            port = stack.enter_context(serve_project(require_project(start).root))
+            url = WebSocketUrl("127.0.0.1", port, path)
+        local = is_loopback(url)
+        pids = listening_pids(url.port) if local else []
         settings = Settings(
-            host=target.host,
-            port=target.port,
-            path=target.path,
-            authority=target.authority,
-            tls=target.tls,
-            # A certificate for development is nobody's but this machine's.
+            host=url.host,
+            port=url.port,
+            path=url.path,
+            authority=url.authority,
+            tls=url.tls,
+            # A local server usually has a certificate for development.
             verify_tls=not local,
             headers=pairs,
             connections=connections,
             in_flight=in_flight,
             message=sent,
             binary=binary,
-            warm_up_s=warm_up,
-            seconds=seconds,
+            warm_up_s=warm_up_s,
+            duration_s=duration_s,
             pids=pids,
-            not_found_hint=suggest_route(target.path, start),
+            not_found_hint=suggest_route(url.path, start),
         )
         _load(settings, _view(settings, as_json=as_json))
 
@@ -91,7 +91,7 @@ def _load(settings: Settings, view: View) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # Ctrl-C is for this process, which then asks the generator for its summary.
+        # Only this process gets the Ctrl+C signal; it then asks the generator for its summary.
         start_new_session=True,
     )
     try:
@@ -112,10 +112,10 @@ def _load(settings: Settings, view: View) -> None:
         if reader.summary is not None:
             view.end(reader.summary, interrupted=interrupted)
         elif not interrupted:
-            raise CommandError(f"The load generator ended with code {process.wait(_END_S)} and no word.")
+            raise CommandError(f"The load generator ended with code {process.wait(_EXIT_TIMEOUT_S)} and no result.")
     finally:
         process.kill()
-        process.wait(_END_S)
+        process.wait(_EXIT_TIMEOUT_S)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
@@ -123,10 +123,10 @@ def _load(settings: Settings, view: View) -> None:
 
 
 class _Reader:
-    """Takes the generator's lines."""
+    """Reads the generator's lines."""
 
     def __init__(self, process: subprocess.Popen[str], view: View) -> None:
-        self.summary: Measure | None = None
+        self.summary: Measurement | None = None
         self.error: str | None = None
         self._process = process
         self._view = view
@@ -134,7 +134,7 @@ class _Reader:
 
     def read(self, *, silent: bool = False) -> None:
         """Read until the generator has ended; show each tick unless *silent*."""
-        take: dict[str, Callable[[Any], None]] = {
+        handlers: dict[str, Callable[[Any], None]] = {
             "tick": (lambda value: None) if silent else self._tick,
             "summary": self._end,
             "error": self._fail,
@@ -142,15 +142,15 @@ class _Reader:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             for kind, value in json.loads(line).items():
-                take[kind](value)
+                handlers[kind](value)
 
     def _tick(self, value: dict[str, Any]) -> None:
-        measure = Measure(**value)
-        self._elapsed_s += measure.seconds
-        self._view.tick(self._elapsed_s, measure)
+        measurement = Measurement(**value)
+        self._elapsed_s += measurement.seconds
+        self._view.tick(self._elapsed_s, measurement)
 
     def _end(self, value: dict[str, Any]) -> None:
-        self.summary = Measure(**value)
+        self.summary = Measurement(**value)
 
     def _fail(self, value: str) -> None:
         self.error = value

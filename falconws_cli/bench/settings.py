@@ -1,4 +1,4 @@
-"""What the generator is told, and what it reports: plain data that crosses a pipe as JSON lines. Pure."""
+"""The settings of a load test and its measurements, which cross a pipe as JSON lines. Pure."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,23 +17,27 @@ class Settings:
     headers: list[tuple[str, str]]
     connections: int
     in_flight: int
-    """Messages of one connection that wait for their answer."""
+    """Messages of one connection that wait for a reply."""
     message: str
     binary: bool
     warm_up_s: float
-    seconds: float
+    duration_s: float
     pids: list[int]
-    """The server's processes, whose CPU time is read; empty when they are not known."""
+    """The server's processes, whose CPU time is read; empty when unknown."""
     not_found_hint: str = " Is the path right?"
-    """What to add when the server answers 404."""
+    """The text to add when the server answers 404."""
+
+    @property
+    def url(self) -> str:
+        return f"{'wss' if self.tls else 'ws'}://{self.authority}{self.path}"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Measure:
-    """Some stretch of the test: the last second, or all of it."""
+class Measurement:
+    """The measurement of a part of the test, or of all of it."""
 
     seconds: float
     messages: int
@@ -42,29 +46,29 @@ class Measure:
     p99_us: int
     max_us: int
     server_cpu_s: float | None
-    """CPU time of the server's processes; None when it is not known."""
+    """CPU time of the server's processes; None when unknown."""
     generator_cpu_s: float
 
     @property
     def rate(self) -> float:
-        """Messages a second, there and back."""
+        """Messages a second; each is sent and gets a reply."""
         return self.messages / self.seconds if self.seconds else 0.0
 
     @property
     def server_cpu_us(self) -> float | None:
-        """Microseconds of the server's CPU time for a message."""
+        """Microseconds of the server's CPU time a message."""
         if self.server_cpu_s is None or not self.messages:
             return None
         return self.server_cpu_s / self.messages * 1e6
 
     @property
     def server_busy(self) -> float | None:
-        """Cores that the server kept busy: 0.5 is half of one."""
+        """Cores that the server kept busy; 0.5 is half a core."""
         return None if self.server_cpu_s is None or not self.seconds else self.server_cpu_s / self.seconds
 
     @property
     def generator_busy(self) -> float:
-        """Cores that the generator kept busy; near 1 it, and not the server, sets the rate."""
+        """Cores that the generator kept busy; near 1, the generator and not the server limits the rate."""
         return self.generator_cpu_s / self.seconds if self.seconds else 0.0
 
     def to_json(self) -> dict[str, Any]:

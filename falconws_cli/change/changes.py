@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
+from falconws_cli.change.paths import resolve_inside
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.change.writer import Status, compare, read_current
 from falconws_cli.errors import CommandError
@@ -97,7 +98,7 @@ def read(root: Path, path: str) -> bytes | None:
         CommandError: It cannot be read.
     """
     try:
-        return (root / path).read_bytes()
+        return resolve_inside(root, PurePosixPath(path)).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

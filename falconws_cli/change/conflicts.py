@@ -32,6 +32,11 @@ def resolve_conflicts(
     Raises:
         ConflictError: Somebody has to decide, and nobody is there to ask, or the user has quit.
     """
+    if options.policy is ConflictPolicy.ASK:
+        changes = [
+            change.keeping() if change.status is Status.CONFLICT and change.file.keep_existing else change
+            for change in changes
+        ]
     conflicts = [change for change in changes if change.status is Status.CONFLICT]
     hopeless = [str(change.file.path) for change in conflicts if change.current is None]
     if hopeless and not options.dry_run:
@@ -108,8 +113,7 @@ def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
     """Return the file with both versions in it; where they cannot be in one, the new one goes beside it."""
     from falconws_cli.change.merge import CannotMergeError, Labels, three_way
 
-    key = record.manifest.pristine(change.file.path)
-    base = None if key is None else record.text(key)
+    base = record.base(change.file.path)
     assert change.current is not None
     try:
         merged = three_way(base, change.current, change.file.data, Labels())

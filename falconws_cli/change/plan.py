@@ -27,6 +27,10 @@ class Recipe:
     package: str = ""
     """The package that the generator came with, which falconws fills in; empty for its own."""
 
+    def is_same_thing(self, other: "Recipe") -> bool:
+        """Return whether both are recipes of one thing, with whatever options."""
+        return (self.generator, self.name) == (other.generator, other.name)
+
 
 @dataclass(frozen=True)
 class PlannedFile:
@@ -38,6 +42,8 @@ class PlannedFile:
     before: bytes | None = None
     delete: bool = False
     """The file goes away; *data* is empty then, and *before* what it must contain to go."""
+    keep_existing: bool = False
+    """Whether a file that is there already stays, unless an option decides otherwise."""
 
 
 @dataclass(frozen=True)

@@ -1,103 +1,119 @@
-"""`.falconws/` in a project: the manifest, and the texts that it remembers, each once and compressed.
+"""`.falconws/operations/` in a project: one file for each operation. Reads it, and plans changes of it.
 
-Compressed, so that a search through the project does not find everything twice. Reads only: a change of the record
-is planned files, which writer.py writes in one transaction with what they are about.
+No file is shared by two commands, so that git merges the records of two branches without a conflict. A change of the
+record is a list of planned files, which writer.py writes in one transaction with the files that they are about.
 """
 
 import hashlib
 import os
-import re
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from falconws_cli.change.manifest import Manifest, load_manifest
+from falconws_cli.change.operation import ID, DamagedError, Operation, dump_operation, load_operation
+from falconws_cli.change.paths import resolve_inside
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError
 
 FOLDER = PurePosixPath(".falconws")
-MANIFEST = FOLDER / "manifest.json"
-_BASE = FOLDER / "base"
+OPERATIONS = FOLDER / "operations"
 _ATTRIBUTES = FOLDER / ".gitattributes"
-# Without a zero byte in it, git would take a short compressed text for lines, and on Windows change their ends.
-_ATTRIBUTES_TEXT = b"base/*.z binary\nmanifest.json text eol=lf\n"
-_TEXT_NAME = re.compile(r"([0-9a-f]{64})\.z")
+_ATTRIBUTES_TEXT = b"operations/*.json text eol=lf linguist-generated\n"
+_MAX_FILE_BYTES = 20_000_000
+_TIME = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What the project at *root* remembers; empty, where nothing was remembered yet."""
+    """What is recorded in the project at *root*."""
 
     root: Path
-    manifest: Manifest
-    exists: bool
-    """Whether there is a manifest."""
-    unwritten: Mapping[str, bytes] = field(default_factory=dict)
-    """Texts that are remembered from now on, by their SHA-256; `changes` writes them."""
+    operations: tuple[Operation, ...] = ()
+    """In the order in which they happened."""
+    damaged: tuple[str, ...] = ()
+    """A sentence for each file that cannot be read; the others are usable."""
+    sources: Mapping[str, bytes] = field(default_factory=dict)
+    """The content of each operation's file, by its id."""
 
-    def text(self, key: str) -> bytes | None:
-        """Return the text with this SHA-256, or None when it is lost or damaged."""
-        if key in self.unwritten:
-            return self.unwritten[key]
-        try:
-            data = zlib.decompress((self.root / _path_of(key)).read_bytes())
-        except (OSError, zlib.error):
-            return None
-        return data if sha256(data) == key else None
+    @property
+    def exists(self) -> bool:
+        return bool(self.operations or self.damaged)
 
-    def require_text(self, key: str) -> bytes:
-        """Return the text with this SHA-256.
+    @property
+    def generated(self) -> tuple[Operation, ...]:
+        """The operations that generated something."""
+        return tuple(operation for operation in self.operations if operation.is_generated)
 
-        Raises:
-            CommandError: It is lost or damaged.
-        """
-        data = self.text(key)
-        if data is None:
-            raise CommandError(f"{_path_of(key)} is missing or damaged; restore {FOLDER}/ from your repository.")
-        return data
+    def base(self, path: PurePosixPath) -> bytes | None:
+        """Return the text that a template last made for *path*, or None."""
+        found = [operation.files[str(path)] for operation in self.generated if str(path) in operation.files]
+        return found[-1] if found else None
 
-    def changes(self, manifest: Manifest, texts: Iterable[bytes] = ()) -> list[PlannedFile]:
-        """Return what writes *manifest* in place of the present one.
+    def next_id(self, after: str = "") -> str:
+        """Return an id for an operation that follows all recorded ones, and *after*."""
+        last = max([after, *(operation.id for operation in self.operations)])
+        time = now()
+        if time <= last.partition("-")[0]:
+            latest = datetime.strptime(last.partition("-")[0], _TIME).replace(tzinfo=UTC)
+            time = (latest + timedelta(microseconds=1)).strftime(_TIME)
+        return f"{time}-{os.urandom(4).hex()}"
 
-        Args:
-            manifest: What shall be remembered; with nothing in it, nothing of the record stays.
-            texts: The texts that it names and that are not remembered yet.
-        """
-        new = {**self.unwritten, **{sha256(data): data for data in texts}}
-        wanted = set(manifest.texts())
-        if manifest.destroyed is not None:
-            earlier = manifest.destroyed.manifest
-            wanted.update(load_manifest(new.get(earlier) or self.require_text(earlier), str(MANIFEST)).texts())
-        known = _names_in(self.root / _BASE)
-        files = [PlannedFile(_path_of(key), _compressed(new[key])) for key in sorted(wanted - known) if key in new]
-        files += [self._without(_path_of(key)) for key in sorted(known - wanted)]
-        anything = bool(manifest.operations or manifest.destroyed)
-        for path, data in ((MANIFEST, manifest.dump()), (_ATTRIBUTES, _ATTRIBUTES_TEXT)):
-            before = _read(self.root / path)
-            if anything:
-                files.append(PlannedFile(path, data, before=before))
-            elif before is not None:
-                files.append(PlannedFile(path, b"", before=before, delete=True))
+    def changes(self, operations: Iterable[Operation]) -> list[PlannedFile]:
+        """Return the planned files that record *operations*, and no others."""
+        known = {operation.id: operation for operation in self.operations}
+        wanted = {operation.id: operation for operation in operations}
+        files = [
+            PlannedFile(_file(name), dump_operation(operation), before=self.sources.get(name))
+            for name, operation in sorted(wanted.items())
+            if operation != known.get(name)
+        ]
+        files += [
+            PlannedFile(_file(operation.id), b"", before=self.sources[operation.id], delete=True)
+            for operation in self.operations
+            if operation.id not in wanted
+        ]
+        if not files:
+            return []
+        before = _read(self.root, _ATTRIBUTES)
+        if wanted or self.damaged:
+            files.append(PlannedFile(_ATTRIBUTES, _ATTRIBUTES_TEXT, before=before))
+        elif before is not None:
+            files.append(PlannedFile(_ATTRIBUTES, b"", before=before, delete=True))
         return files
-
-    def _without(self, path: PurePosixPath) -> PlannedFile:
-        return PlannedFile(path, b"", before=_read(self.root / path), delete=True)
 
 
 def read_record(root: Path) -> Record:
-    """Return what the project at *root* remembers.
+    """Return what is recorded in the project at *root*.
 
     Raises:
-        CommandError: The manifest is damaged, or cannot be read.
+        CommandError: A newer falconws has written to it, or the folder cannot be read.
     """
     try:
-        data = _read(root / MANIFEST)
+        names = sorted(os.listdir(resolve_inside(root, OPERATIONS)))
+    except (FileNotFoundError, NotADirectoryError):
+        return Record(root)
     except OSError as error:
-        raise CommandError(f"Cannot read {MANIFEST}: {(error.strerror or str(error)).lower()}.") from error
-    if data is None:
-        return Record(root, Manifest(), exists=False)
-    return Record(root, load_manifest(data, str(MANIFEST)), exists=True)
+        raise CommandError(f"Cannot read {OPERATIONS}: {(error.strerror or str(error)).lower()}.") from error
+    operations, damaged, sources = [], [], {}
+    for file in names:
+        path = OPERATIONS / file
+        if path.suffix != ".json":
+            continue
+        try:
+            if not ID.fullmatch(path.stem):
+                raise DamagedError("its name is not that of an operation")
+            data = _read(root, path) or b""
+            operations.append(load_operation(path.stem, data))
+            sources[path.stem] = data
+        except (DamagedError, OSError) as error:
+            damaged.append(f"{path} is damaged: {error}. Restore it from your repository, or delete it.")
+    return Record(root, tuple(operations), tuple(damaged), sources)
+
+
+def now() -> str:
+    """Return the time, as the first part of an operation's id."""
+    return datetime.now(UTC).strftime(_TIME)
 
 
 def sha256(data: bytes) -> str:
@@ -105,7 +121,7 @@ def sha256(data: bytes) -> str:
 
 
 def is_text(data: bytes, key: str) -> bool:
-    """Tell whether *data* is the text with this SHA-256, be it with the line ends that git on Windows gives it."""
+    """Return whether *data* is the text with this SHA-256, perhaps with the line ends of git on Windows."""
     return sha256(data) == key or (b"\r\n" in data and sha256(unix(data)) == key)
 
 
@@ -115,30 +131,21 @@ def unix(data: bytes) -> bytes:
 
 
 def with_newlines_of(current: bytes, text: bytes) -> bytes:
-    """Return *text* with the line ends of *current*, when that has other ones throughout."""
+    """Return *text* with the line ends of *current*, if all of those are CRLF."""
     if b"\r\n" in current and b"\r\n" not in text and current.count(b"\n") == current.count(b"\r\n"):
         return text.replace(b"\n", b"\r\n")
     return text
 
 
-def _path_of(key: str) -> PurePosixPath:
-    return _BASE / f"{key}.z"
+def _file(name: str) -> PurePosixPath:
+    return OPERATIONS / f"{name}.json"
 
 
-def _compressed(data: bytes) -> bytes:
-    return zlib.compress(data, 9)
-
-
-def _names_in(folder: Path) -> set[str]:
+def _read(root: Path, path: PurePosixPath) -> bytes | None:
+    place = resolve_inside(root, path)
     try:
-        names = os.listdir(folder)
-    except OSError:
-        return set()
-    return {match[1] for name in names if (match := _TEXT_NAME.fullmatch(name))}
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
+        if place.stat().st_size > _MAX_FILE_BYTES:
+            raise DamagedError(f"it is larger than {_MAX_FILE_BYTES} bytes")
+        return place.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None

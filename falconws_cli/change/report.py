@@ -147,8 +147,11 @@ _COUNTED = {
 
 def record_status(changes: Sequence[FileChange]) -> Status:
     """Return what becomes of the record as a whole."""
-    manifest = [change.status for change in changes if change.file.path.name == "manifest.json"]
-    return manifest[0] if manifest else Status.IDENTICAL
+    if all(change.status is Status.IDENTICAL for change in changes):
+        return Status.IDENTICAL
+    # The one file that is there as long as anything is recorded.
+    (attributes,) = (change.status for change in changes if change.file.path.name == ".gitattributes")
+    return attributes if attributes in (Status.CREATE, Status.DELETE) else Status.UPDATE
 
 
 def _advise(planned: PlannedRegistration) -> None:

@@ -1,17 +1,17 @@
 """A writing command from plan to disk: preview, settle conflicts, remember, commit, report. One transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from falconws_cli import VERSION
 from falconws_cli.change.changes import FileChange, preview
-from falconws_cli.change.manifest import Manifest, Operation, RecordedEdit, RecordedRegistration
+from falconws_cli.change.operation import MAX_TEXT_BYTES, Operation, RecordedEdit, RecordedRegistration
 from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration, stacked
 from falconws_cli.change.record import Record, read_record, sha256
 from falconws_cli.change.report import Report, record_status
 from falconws_cli.change.write_options import ConflictPolicy, WriteOptions
 from falconws_cli.change.writer import Status, commit
-from falconws_cli.errors import ExitCode
+from falconws_cli.errors import CommandError, ExitCode
 
 Remember = Callable[[Record, Sequence[FileChange]], list[PlannedFile]]
 """From the changes that are about to be made to the planned files of the record."""
@@ -71,7 +71,7 @@ def transact(
         )
     remembered = preview(root, remember(record, changes))
     shown = sorted([*changes, *kept], key=lambda change: change.file.path)
-    report = Report(shown, registrations, notes, record_status(remembered), left_to_do)
+    report = Report(shown, registrations, [*notes, *record.damaged], record_status(remembered), left_to_do)
     if options.dry_run:
         report.show(options)
         if report.exit_code is ExitCode.CONFLICT:
@@ -97,60 +97,62 @@ def _resolved(
 
 
 def _recording(record: Record, plans: Sequence[Plan], changes: Sequence[FileChange], command: str) -> list[PlannedFile]:
-    """Return what makes *record* remember the plans, once for every time that they did something."""
+    """Return what records the plans, each once for every time that it does something."""
     if any(change.status is Status.CONFLICT for change in changes):
         return []
-    manifest, texts = record.manifest, []
+    operations = list(record.operations)
     for plan in plans:
-        operation, named = _operation(plan, changes, plan.command or command)
-        if any(change.writes for change in changes) or not _is_known(manifest, operation):
-            manifest = manifest.adding(operation)
-            texts += named
-    return [] if manifest is record.manifest else record.changes(manifest, texts)
+        name = record.next_id(operations[-1].id if operations else "")
+        operation = _operation(name, plan, changes, plan.command or command)
+        if any(change.writes for change in changes) or not _is_known(record, operation):
+            operations.append(operation)
+    return record.changes(operations)
 
 
-def _is_known(manifest: Manifest, operation: Operation) -> bool:
+def _is_known(record: Record, operation: Operation) -> bool:
     return not operation.files or any(
         operation.files.items() <= known.files.items()
-        for known in manifest.operations
-        if (known.recipe.generator, known.recipe.name) == (operation.recipe.generator, operation.recipe.name)
+        for known in record.generated
+        if known.recipe is not None and operation.recipe is not None and known.recipe.is_same_thing(operation.recipe)
     )
 
 
-def _operation(plan: Plan, changes: Sequence[FileChange], command: str) -> tuple[Operation, list[bytes]]:
-    """Return what the project shall remember of the plan, and the texts that it names."""
+def _operation(name: str, plan: Plan, changes: Sequence[FileChange], command: str) -> Operation:
+    """Return the operation that records the plan."""
     assert plan.recipe is not None
     pristine = {file.path: file.data for file in plan.files if file.path in plan.generated}
+    for path, data in pristine.items():
+        if len(data) > MAX_TEXT_BYTES:
+            raise CommandError(f"{path} would have more than {MAX_TEXT_BYTES} bytes. Nothing was written.")
     planned = {file.path: file for file in plan.files}
     here = {c.file.path: c for c in changes if c.status is not Status.SKIP and c.file.path in planned}
-    files = {path: data for path, data in pristine.items() if path in here}
     edits = {}
     for path, change in here.items():
-        # What an earlier plan of the same command has made is not on the disk yet.
+        # What an earlier plan of the same command makes is not on the disk yet.
         before = planned[path].before if change.current is None else change.current
-        if before is not None and (change.writes or path in files):
-            edits[path] = (before, change.file.data)
-    packages = [
-        str(path)
-        for path, change in here.items()
-        if change.status is Status.CREATE and path.name == "__init__.py" and path not in pristine
-    ]
-    operation = Operation(
+        if before is not None and (change.writes or path in pristine):
+            edits[str(path)] = recorded_edit(before, change.file.data)
+    return Operation(
+        id=name,
         command=command,
         version=VERSION,
         recipe=plan.recipe,
-        files=_hashed(files),
-        packages=tuple(packages),
-        edits={str(path): RecordedEdit(sha256(before), sha256(after)) for path, (before, after) in edits.items()},
+        files={str(path): data for path, data in pristine.items() if path in here},
+        packages=tuple(
+            str(path)
+            for path, change in here.items()
+            if change.status is Status.CREATE and path.name == "__init__.py" and path not in pristine
+        ),
+        edits=edits,
         registrations=tuple(_made(one) for one in plan.registrations if one.spec is not None),
         requirements=plan.requirements,
         added=plan.added,
     )
-    return operation, [*files.values(), *(before for before, _ in edits.values())]
 
 
-def _hashed(files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
-    return {str(path): sha256(data) for path, data in files.items()}
+def recorded_edit(before: bytes, after: bytes) -> RecordedEdit:
+    """Return the edit as it is recorded; a text that is too large is not."""
+    return RecordedEdit(before if len(before) <= MAX_TEXT_BYTES else None, sha256(after))
 
 
 def _made(planned: PlannedRegistration) -> RecordedRegistration:

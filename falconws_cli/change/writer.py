@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from types import FrameType
 
+from falconws_cli.change.paths import resolve_inside
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError, ConflictError
 
@@ -54,8 +55,9 @@ def read_current(root: Path, file: PlannedFile) -> bytes | None:
 
     Raises:
         OSError: It is a folder, or cannot be read.
+        CommandError: It leads out of the project.
     """
-    path = root / file.path
+    path = resolve_inside(root, file.path)
     return path.read_bytes() if path.exists() or path.is_symlink() else None
 
 
@@ -66,9 +68,6 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
         ConflictError: A file is in the way, or has changed since it was read. Nothing was written.
         CommandError: A file cannot be written. The disk is as it was.
     """
-    for file in files:
-        if file.path.is_absolute() or ".." in file.path.parts:
-            raise CommandError(f"{file.path} is not in the project; nothing was written.")
     statuses = [(file, compare(root, file)) for file in files]
     conflicts = [file for file, status in statuses if status is Status.CONFLICT]
     if conflicts:
@@ -134,7 +133,7 @@ class _Step:
 
 
 def _stage(root: Path, file: PlannedFile, status: Status, undo: list[Callable[[], None]]) -> _Step:
-    path = root / file.path
+    path = resolve_inside(root, file.path)
     token = f".{path.name}.{os.urandom(4).hex()}"
     if status is Status.DELETE:
         return _Step(path, None, path.with_name(token + ".before"))
@@ -173,7 +172,7 @@ def _rename(source: Path, target: Path) -> None:
 def _forget_module(target: Path, root: Path) -> None:
     """Remove what Python cached of a module that is gone, and the folders that are empty without it."""
     cache = target.with_name("__pycache__")
-    if cache.is_dir():
+    if cache.is_dir() and not cache.is_symlink():
         for entry in cache.iterdir():
             if entry.suffix == ".pyc" and entry.name.split(".")[0] == target.stem:
                 entry.unlink()

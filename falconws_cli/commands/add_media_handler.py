@@ -19,8 +19,8 @@ _CODECS = ("json", "orjson", "rapidjson", "msgspec", "msgpack", "cbor", "protobu
 
 @click.command("add-media-handler", short_help="Add a media handler and its tests.")
 @click.argument("name")
-@click.option("--payload", type=Choice(("text", "binary")), required=True, help="The messages that it is for.")
-@click.option("--codec", type=Choice(_CODECS), required=True, help="What makes the payloads.")
+@click.option("--payload", type=Choice(("text", "binary")), required=True, help="The kind of messages that it handles.")
+@click.option("--codec", type=Choice(_CODECS), required=True, help="The format of the payloads.")
 @generating()
 def command(name: str, payload: str, codec: str, write_options: WriteOptions) -> None:
     """Add a media handler with its tests, register it in app.py, and add its dependency.
@@ -35,6 +35,7 @@ def command(name: str, payload: str, codec: str, write_options: WriteOptions) ->
       falconws add-media-handler fast-json --payload text --codec orjson
       falconws add-media-handler orders --payload binary --codec protobuf
     """
+    from falconws_cli.change.lock import exclusive
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
@@ -42,4 +43,5 @@ def command(name: str, payload: str, codec: str, write_options: WriteOptions) ->
     project = require_project(Path.cwd())
     require_package(project)
     options = {"payload": payload, "codec": codec}
-    sys.exit(carry_out(project.root, [plan(project, "media-handler", name, options)], write_options))
+    with exclusive(project.root):
+        sys.exit(carry_out(project.root, [plan(project, "media-handler", name, options)], write_options))

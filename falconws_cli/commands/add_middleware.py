@@ -27,14 +27,15 @@ def command(name: str, kind: str, write_options: WriteOptions) -> None:
     \b
     Kinds:
       blank       lets everything through
-      logging     logs each request, and each WebSocket's beginning and end
-      token-auth  answers 401 to whoever has no token, before a WebSocket is accepted
+      logging     logs each request, and the start and end of each WebSocket
+      token-auth  answers 401 to clients without a token, before a WebSocket is accepted
 
     \b
     Examples:
       falconws add-middleware access-log --kind logging
       falconws add-middleware auth --kind token-auth
     """
+    from falconws_cli.change.lock import exclusive
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
@@ -42,4 +43,5 @@ def command(name: str, kind: str, write_options: WriteOptions) -> None:
     project = require_project(Path.cwd())
     require_package(project)
     options = {"kind": kind}
-    sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], write_options))
+    with exclusive(project.root):
+        sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], write_options))

@@ -19,30 +19,30 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 
 @click.command("add-resource", short_help="Add a resource, its tests and its route.")
 @click.argument("name")
-@click.option("--route", metavar="TEMPLATE", help="URI template of Falcon's.  [default: the name]")
+@click.option("--route", metavar="TEMPLATE", help="URI template.  [default: the name]")
 @click.option(
     "--pattern",
     type=Choice(_PATTERNS),
     default="echo",
     show_default=True,
-    help="The conversation that the resource holds.",
+    help="The kind of conversation.",
 )
 @click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
-@click.option("--http/--no-http", default=True, show_default=True, help="Answer GET on the same route too.")
+@click.option("--http/--no-http", default=True, show_default=True, help="Also answer HTTP requests on the route.")
 @generating()
 def command(
     name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, write_options: WriteOptions
 ) -> None:
-    """Add a resource with its tests, and its route to routes.py.
+    """Add a resource with its tests, and add its route to routes.py.
 
     \b
     Patterns:
-      echo              sends back what it is sent
-      request-response  answers each request with one reply
+      echo              sends back each message
+      request-response  sends one reply to each request
       feed              sends events as they happen
       duplex            receives and sends at the same time
-      room              rooms with presence, resume and a page to try it out; over a hub
-      blank             accepts, and leaves the rest to you
+      room              chat rooms with presence and recovery, and a page to try them; uses a hub
+      blank             accepts the connection; the rest is up to you
 
     \b
     Examples:
@@ -51,6 +51,7 @@ def command(
       falconws add-resource chat --pattern room
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
+    from falconws_cli.change.lock import exclusive
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.generators import plan
     from falconws_cli.project import require_package, require_project
@@ -58,4 +59,5 @@ def command(
     project = require_project(Path.cwd())
     require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
-    sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))
+    with exclusive(project.root):
+        sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))

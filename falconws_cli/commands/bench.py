@@ -21,21 +21,35 @@ def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
     type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
-    help="Messages of each connection that wait for their answer.",
+    help="Messages of each connection that wait for a reply.",
 )
 @click.option(
-    "--size", type=click.IntRange(0, 16 * 1024 * 1024), default=32, show_default=True, help="Bytes of a message."
+    "--size",
+    type=click.IntRange(0, 16 * 1024 * 1024),
+    default=32,
+    show_default=True,
+    help="Size of a message in bytes.",
 )
-@click.option("--message", metavar="TEXT", help="Message to send instead of --size bytes of x.")
+@click.option("--message", metavar="TEXT", help="Message to send, instead of --size bytes of x.")
 @click.option("--binary", is_flag=True, help="Send BINARY messages instead of TEXT.")
 @click.option("--header", "headers", multiple=True, metavar='"NAME: VALUE"', help="Add a header to the handshake.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, help="Length of the test."
+    "--seconds",
+    "duration_s",
+    type=click.FloatRange(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    help="Duration of the test.",
 )
 @click.option(
-    "--warm-up", type=click.FloatRange(0, 60), default=0.5, show_default=True, help="Seconds of load before it."
+    "--warm-up",
+    "warm_up_s",
+    type=click.FloatRange(0, 60),
+    default=0.5,
+    show_default=True,
+    help="Seconds of load before the measurement.",
 )
-@click.option("--allow-remote", is_flag=True, help="Let URL be another machine.")
+@click.option("--allow-remote", is_flag=True, help="Allow a URL of another machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(
     where: str,
@@ -45,17 +59,18 @@ def command(
     message: str | None,
     binary: bool,
     headers: tuple[str, ...],
-    seconds: float,
-    warm_up: float,
+    duration_s: float,
+    warm_up_s: float,
     allow_remote: bool,
     as_json: bool,
 ) -> None:
-    """Put a WebSocket route under load, and show its rate, latency and CPU time a message.
+    """Put a WebSocket route under load, and show its rate, its latency and the CPU time a message.
 
-    PATH (/echo by default) is a route of the project's app, which is served for the test on a free port; URL is a
-    route of a server that runs already. The route must answer each message with one message, as an echo does.
-    The server's CPU time is shown on Linux, when it runs on this machine as the same user. Ctrl+C ends the test with
-    a summary. On this machine, TLS certificates are not verified.
+    PATH (/echo by default) is a route of the project's app, which is served on a free port during the test. URL is a
+    route of a server that is already running. The route must send one reply to each message, as an echo does.
+
+    On Linux, the server's CPU time is shown when it runs on this machine as the same user. Ctrl+C ends the test with
+    a summary. TLS certificates of this machine are not verified.
 
     \b
     Examples:
@@ -75,8 +90,8 @@ def command(
         message=message,
         binary=binary,
         headers=headers,
-        seconds=seconds,
-        warm_up=warm_up,
+        duration_s=duration_s,
+        warm_up_s=warm_up_s,
         allow_remote=allow_remote,
         as_json=as_json,
     )

@@ -9,22 +9,22 @@ INSTALLATION = {
     "zsh": """echo 'eval "$(falconws completion zsh)"' >> ~/.zshrc""",
     "fish": "falconws completion fish > ~/.config/fish/completions/falconws.fish",
 }
-"""What installs it for good, for each shell."""
+"""The command that installs completion permanently, for each shell."""
 
 
-@click.command("completion", short_help="Print what makes a shell complete falconws.")
+@click.command("completion", short_help="Print the completion script for a shell.")
 @click.argument("shell", type=Choice(tuple(INSTALLATION)), required=False)
 @click.pass_context
 def command(ctx: click.Context, shell: str | None) -> None:
-    """Print a script that makes SHELL complete commands, options, and names that the project has.
+    """Print a script that completes commands, options and the project's names in SHELL.
 
     \b
-    Install it for good (in a new shell it works):
+    To install it permanently, run this, and start a new shell:
       bash  echo 'eval "$(falconws completion bash)"' >> ~/.bashrc
       zsh   echo 'eval "$(falconws completion zsh)"' >> ~/.zshrc    (after compinit)
       fish  falconws completion fish > ~/.config/fish/completions/falconws.fish
 
-    falconws must be on the PATH, as in an activated virtual environment. bash must be 4.4 or newer.
+    falconws must be on the PATH, as in an activated virtual environment. bash 4.4 or newer is needed.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def command(ctx: click.Context, shell: str | None) -> None:
 
 
 def _which_shell() -> click.ClickException:
-    """Return the error for a command line without a shell: how to install it in the user's, where that is known."""
+    """Return the error for a missing SHELL; it says how to install completion in the user's own shell, if known."""
     import os
     from pathlib import Path
 

@@ -15,7 +15,7 @@ def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
 
 
 class _InOrder(click.Command):
-    """Remembers in which order --send and --expect were typed, which click tells for single options only."""
+    """Records the order of --send and --expect, which click does not keep across options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse *args*; the order goes to ``ctx.obj``."""
@@ -25,44 +25,50 @@ class _InOrder(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command("connect", cls=_InOrder, short_help="Talk to a WebSocket, by hand or in scripts.")
+@click.command("connect", cls=_InOrder, short_help="Talk to a WebSocket, interactively or in scripts.")
 @click.argument("where", metavar="URL|PATH", shell_complete=_routes)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=8000,
     show_default=True,
-    help="Port of this machine that a PATH is on.",
+    help="Port of the local server, for a PATH.",
 )
 @click.option("--header", "headers", multiple=True, metavar='"NAME: VALUE"', help="Add a header to the handshake.")
 @click.option(
-    "--subprotocol", "subprotocols", multiple=True, metavar="TOKEN", help="Offer a subprotocol; the best first."
+    "--subprotocol",
+    "subprotocols",
+    multiple=True,
+    metavar="TOKEN",
+    help="Offer a subprotocol; the preferred one first.",
 )
-@click.option("--origin", metavar="ORIGIN", help='Say which page asks, as a browser does: "https://example.com".')
+@click.option("--origin", metavar="ORIGIN", help='Origin of the page, as a browser sends it: "https://example.com".')
 @click.option("--send", "sends", multiple=True, metavar="TEXT", help="Send a message.")
-@click.option("--expect", "expects", multiple=True, metavar="TEXT|/REGEX/", help="Wait for a message; pass others by.")
-@click.option("--text", "payload", flag_value="text", help="Send TEXT messages; so it is unless said.")
+@click.option("--expect", "expects", multiple=True, metavar="TEXT|/REGEX/", help="Wait for a message; ignore others.")
+@click.option("--text", "payload", flag_value="text", help="Send TEXT messages (the default).")
 @click.option("--binary", "payload", flag_value="binary", help="Send the text in BINARY messages.")
 @click.option("--hex", "payload", flag_value="hex", help="Send BINARY messages, typed in hexadecimal.")
 @click.option("--msgpack", "payload", flag_value="msgpack", help="Send MessagePack, typed as JSON.")
 @click.option(
     "--timeout",
+    "timeout_s",
     type=click.FloatRange(0, min_open=True),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time for the handshake, and for each --expect.",
+    help="Time limit of the handshake and of each --expect.",
 )
 @click.option(
     "--wait",
+    "wait_s",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="Time to stay for answers when there is no --expect.",
+    help="Time to wait for replies when there is no --expect.",
 )
 @click.option("--insecure", is_flag=True, help="Trust any TLS certificate.")
-@click.option("--cafile", metavar="FILE", help="Trust the TLS certificates that FILE (PEM) has signed.")
+@click.option("--cafile", metavar="FILE", help="Trust the certificate authorities in FILE (PEM).")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -74,22 +80,22 @@ def command(
     sends: tuple[str, ...],
     expects: tuple[str, ...],
     payload: str | None,
-    timeout: float,
-    wait: float,
+    timeout_s: float,
+    wait_s: float,
     insecure: bool,
     cafile: str | None,
 ) -> None:
     """Talk to a WebSocket route.
 
-    PATH is a route of the server on this machine, as `falconws serve` starts it. On a terminal, each line that you
-    type is sent, and messages come in above it; JSON and MessagePack are shown readably. Ctrl+D and Ctrl+C close the
-    connection with 1000 and leave.
+    PATH is a route of the server on this machine that `falconws serve` has started. On a terminal, each line that you
+    type is sent, and received messages appear above the input line; JSON and MessagePack are formatted. Ctrl+D and
+    Ctrl+C close the connection normally.
 
-    With --send, --expect or lines on standard input it is a script: messages go to standard output, one a line
-    (MessagePack as JSON, other BINARY messages in hexadecimal), and the exit code is 0 when every --expect was met.
-    --send and --expect are carried out in the order typed. TEXT is the whole message, or the same JSON value;
-    /REGEX/ is searched for. Lines of standard input are sent when there is no --send. The exit code is 1 when an
-    --expect is not met in time, or when the server refuses, denies or breaks off the connection.
+    With --send, --expect or lines on standard input, the command runs as a script. Messages go to standard output,
+    one a line: MessagePack as JSON, other BINARY messages in hexadecimal. --send and --expect run in the given order.
+    TEXT is the whole message, or the same JSON value; /REGEX/ is searched for. Without --send, the lines of standard
+    input are sent. The exit code is 0 when every --expect was met, and 1 when one was not met in time or when the
+    server denied or dropped the connection.
 
     \b
     Examples:
@@ -101,7 +107,7 @@ def command(
     """
     from falconws_cli.connect.run import connect
 
-    waiting = {"sends": iter(sends), "expects": iter(expects)}
+    texts = {"sends": iter(sends), "expects": iter(expects)}
     sys.exit(
         connect(
             where,
@@ -110,10 +116,10 @@ def command(
             headers=headers,
             subprotocols=subprotocols,
             origin=origin,
-            steps=[(_STEPS[name], next(waiting[name])) for name in ctx.obj],
+            steps=[(_STEPS[name], next(texts[name])) for name in ctx.obj],
             payload=payload or "text",
-            timeout_s=timeout,
-            wait_s=wait,
+            timeout_s=timeout_s,
+            wait_s=wait_s,
             insecure=insecure,
             cafile=cafile,
         )

@@ -31,9 +31,10 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
 @click.argument("name", shell_complete=_names)
 @removing()
 def command(kind: str, name: str, write_options: WriteOptions) -> None:
-    """Remove what add-KIND made under NAME: files, registration, and the dependency that nothing else needs.
+    """Remove what add-KIND made under NAME: its files, its registration, and dependencies that nothing else needs.
 
-    KIND is resource, middleware or media-handler. Files that were edited since are kept and named, unless --force.
+    KIND is resource, middleware or media-handler. Files that were edited since are kept and listed, unless --force is
+    given. The resource echo of a new project can be removed like any other.
 
     \b
     Examples:

@@ -7,18 +7,18 @@ import click
 
 
 @click.command("doctor", short_help="Check the installation and the project.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the app shall be served on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve the app on.")
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port that it shall be served on."
+    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to serve the app on."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def command(host: str, port: int, as_json: bool) -> None:
-    """Check everything that serving the project needs; each line is ok, a warning or a problem, and says what to do.
+    """Check everything that serving the project needs. Each line is ok, a warning or a problem, and says what to do.
 
-    Versions, the fast engine, the port, generated files, dependencies, settings, whether the app imports, its routes,
-    and whether the brokers of its hub answer. The app is imported in a process of its own, with this environment.
+    Checks versions, the WebSocket engine, the port, generated files, dependencies, settings, the import of the app,
+    its routes, and the brokers of its hub. The app is imported in a process of its own, with this environment.
 
-    The exit code is by the worst: 0 when all is well, 3 for warnings, 1 for problems.
+    The exit code is 0 when nothing is wrong, 3 for warnings and 1 for problems.
 
     \b
     Examples:

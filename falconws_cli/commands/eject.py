@@ -20,16 +20,16 @@ def _complete(_context: click.Context, _parameter: click.Parameter, incomplete: 
     return [name for name in tree_names() if name.startswith(incomplete)]
 
 
-@click.command("eject", short_help="Copy a template, to make it your own.")
+@click.command("eject", short_help="Copy a template to customize it.")
 @click.argument("template", required=False, shell_complete=_complete)
-@click.option("--list", "list_them", is_flag=True, help="List the templates, and which of them are your own.")
-@click.option("--user", is_flag=True, help="Copy for all your projects, into your folder for settings.")
+@click.option("--list", "list_them", is_flag=True, help="List the templates, and which of them you have customized.")
+@click.option("--user", is_flag=True, help="Copy it into your settings folder, for all your projects.")
 @generating()
 def command(template: str | None, list_them: bool, user: bool, write_options: WriteOptions) -> None:
-    """Copy a template into the project's .falconws/templates/, where it wins over falconws' own.
+    """Copy a template into the project's .falconws/templates/, where it takes precedence over the built-in one.
 
-    TEMPLATE is a name of --list, or one file below it. A file that you do not change can go again: falconws'
-    own then counts.
+    TEMPLATE is a name from --list, or one file below it. Delete the copies that you do not change: falconws then
+    uses the built-in files.
 
     \b
     Examples:
@@ -58,6 +58,6 @@ def command(template: str | None, list_them: bool, user: bool, write_options: Wr
     else:
         root, folder = require_project(Path.cwd()).root, PurePosixPath(*IN_PROJECT.parts)
     included = ejecting.included_by(templates)
-    notes = [f"Included from falconws' own until you eject them: {', '.join(included)}."] if included else []
+    notes = [f"Still included from the built-in templates: {', '.join(included)}."] if included else []
     files = ejecting.copies(templates, folder)
     sys.exit(transact(root, files, write_options, lambda _memory, _changes: [], notes=notes))

@@ -1,4 +1,4 @@
-"""The options that every command which writes to a project shares, and the command line as it is remembered."""
+"""The options that all commands that write to a project share, and the command line as it is recorded."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -18,33 +18,33 @@ def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., Non
     The command gets them as one argument, `write_options`.
 
     Args:
-        unrecorded: Parameters that are not part of what the project remembers.
+        unrecorded: Parameters that are not recorded in the project.
     """
     return _writing(
         [
             *_PREVIEW,
-            click.option("--force", is_flag=True, help="Overwrite files that are in the way."),
-            click.option("--skip", is_flag=True, help="Keep files that are in the way as they are."),
-            click.option("--merge", is_flag=True, help="Merge with files that are in the way, as git would."),
+            click.option("--force", is_flag=True, help="Overwrite existing files."),
+            click.option("--skip", is_flag=True, help="Keep existing files unchanged."),
+            click.option("--merge", is_flag=True, help="Merge with existing files, as git would."),
         ],
         frozenset(unrecorded),
     )
 
 
-def removing() -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command that takes things away its options: as `generating`, without `--skip` and `--merge`."""
-    force = click.option("--force", is_flag=True, help="Take away edited files too.")
-    return _writing([*_PREVIEW, force], frozenset())
+def removing(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a removing command its options: those of `generating`, without `--skip` and `--merge`."""
+    force = click.option("--force", is_flag=True, help="Remove edited files too.")
+    return _writing([*_PREVIEW, force], frozenset(unrecorded))
 
 
 def upgrading() -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give `falconws upgrade` its options: as `removing`, with another reason for `--force`."""
-    force = click.option("--force", is_flag=True, help="Upgrade although changes are not committed.")
+    """Give `falconws upgrade` its options: those of `removing`, where `--force` means something else."""
+    force = click.option("--force", is_flag=True, help="Upgrade even though changes are not committed.")
     return _writing([*_PREVIEW, force], frozenset())
 
 
 _PREVIEW = (
-    click.option("--dry-run", is_flag=True, help="Show what would be written, and write nothing."),
+    click.option("--dry-run", is_flag=True, help="Show what would be written; write nothing."),
     click.option("--diff", is_flag=True, help="Show each change as a unified diff."),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines."),
 )
@@ -72,7 +72,7 @@ def _write_options(chosen: dict[str, bool], unrecorded: frozenset[str]) -> "Writ
 
     policies = [name for name in _POLICIES if chosen[name]]
     if len(policies) > 1:
-        raise click.UsageError(f"--{policies[0]} and --{policies[1]} exclude each other; choose one.")
+        raise click.UsageError(f"--{policies[0]} and --{policies[1]} cannot be combined; choose one.")
     return WriteOptions(
         dry_run=chosen["dry_run"],
         diff=chosen["diff"],
@@ -83,7 +83,7 @@ def _write_options(chosen: dict[str, bool], unrecorded: frozenset[str]) -> "Writ
 
 
 def command_line(context: click.Context, unrecorded: Iterable[str] = ()) -> str:
-    """Return what was typed, in one spelling: arguments first, then the options, without those of this module."""
+    """Return the command line in a canonical form: arguments, then options, without the options of this module."""
     from shlex import quote
 
     hidden = {"dry_run", "diff", "as_json", *_POLICIES, *unrecorded}

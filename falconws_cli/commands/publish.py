@@ -5,18 +5,18 @@ from pathlib import Path
 import click
 
 
-@click.command("publish", short_help="Send a message to all who follow a room.")
+@click.command("publish", short_help="Publish a message to a room.")
 @click.argument("room")
 @click.argument("message")
 @click.option("--url", metavar="URL", help="Broker of the hub, such as redis://localhost:6379/0.")
 @click.option("--json", "as_json", is_flag=True, help="Refuse a MESSAGE that is not JSON.")
 @click.option("--binary", is_flag=True, help="Send a BINARY message.")
-@click.option("--key", metavar="KEY", help="What the message is about, for subscribers with the policy conflate.")
+@click.option("--key", metavar="KEY", help="Key of the message, for subscribers with the policy conflate.")
 def command(room: str, message: str, url: str | None, as_json: bool, binary: bool, key: str | None) -> None:
-    """Send MESSAGE to all who follow ROOM, in all processes, and print the position that it was given.
+    """Publish MESSAGE to all subscribers of ROOM, in all processes, and print its position.
 
-    The broker is that of --url; otherwise that of the variable FALCONWS_HUB_URL, or, in a project, of its own (for a
-    project named demo: DEMO_HUB_URL), or of its settings.py. With "-" for MESSAGE, it is read from the standard input.
+    The broker is taken from --url, else from the variable FALCONWS_HUB_URL, else from the project: its own variable
+    (DEMO_HUB_URL for a project named demo), or its settings.py. If MESSAGE is "-", it is read from standard input.
 
     \b
     Examples:

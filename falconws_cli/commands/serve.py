@@ -1,5 +1,6 @@
 """`falconws serve`. Each option that limits something has the name of its field in one of the server's settings."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,18 @@ def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Calla
     )
 
 
+class OctalMode(click.ParamType[int]):
+    """Permissions in octal, such as 660."""
+
+    name = "mode"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the permissions as a number."""
+        if not re.fullmatch("(0o?)?[0-7]{3}", str(value)):
+            self.fail(f'"{value}" is not a mode such as 660.', param, ctx)
+        return int(value, 8)
+
+
 @click.command("serve", short_help="Serve the project's app.")
 @click.argument("target", metavar="[MODULE:ATTR]", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -36,28 +49,59 @@ def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Calla
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
+@click.option("--fd", type=click.IntRange(0), metavar="NUMBER", help="Open socket to listen on instead of a port.")
 @click.option("--uds", metavar="PATH", help="Unix socket to listen on instead of a port.")
+@click.option(
+    "--uds-mode",
+    type=OctalMode(),
+    default="660",
+    show_default=True,
+    metavar="MODE",
+    help="Permissions of the Unix socket, in octal.",
+)
 @click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
+@click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
+@click.option(
+    "--log-redact",
+    default="token,access_token",
+    show_default=True,
+    metavar="NAMES",
+    callback=lambda _context, _parameter, value: [name.strip() for name in value.split(",") if name.strip()],
+    help="Query parameters whose values are masked in the log, separated by commas.",
+)
 @click.option(
     "--access-log/--no-access-log",
     default=True,
     show_default=True,
     help="Log each HTTP request and each WebSocket handshake.",
 )
-@click.option(
-    "--log-redact",
-    metavar="NAMES",
-    default="token,access_token",
-    show_default=True,
-    callback=lambda _context, _parameter, value: tuple(filter(None, value.split(","))),
-    help="Parameters of a query whose values are masked in logged URLs, separated by commas.",
-)
 @click.option("--ssl-certfile", "certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
 @click.option("--ssl-keyfile", "keyfile", metavar="FILE", help="Private key (PEM), if the certificate file lacks it.")
 @click.option("--ssl-keyfile-password", "keyfile_password", metavar="TEXT", help="Password of the private key.")
-@click.option("--root-path", metavar="PATH", default="", help="Path prefix that a proxy strips.")
+@click.option(
+    "--ssl-keyfile-password-file",
+    "keyfile_password_file",
+    metavar="FILE",
+    help="File whose first line is the password of the private key.",
+)
+@click.option("--ssl-ca-certs", "ca_certs", metavar="FILE", help="Authorities of client certificates (PEM).")
+@click.option(
+    "--ssl-cert-reqs",
+    "cert_reqs",
+    type=Choice(("none", "optional", "required")),
+    help="Whether clients need a certificate; required with --ssl-ca-certs, else none.",
+)
+@click.option("--server-header/--no-server-header", default=True, show_default=True, help="Send a Server header.")
+@click.option(
+    "--lifespan",
+    type=Choice(("auto", "on", "off")),
+    default="auto",
+    show_default=True,
+    help="on refuses to start an app without lifespan; off does not run the lifespan.",
+)
+@click.option("--root-path", metavar="PATH", default="", help="Prefix of all paths; a proxy may have stripped it.")
 @click.option(
     "--forwarded-allow-ips",
     metavar="ADDRESSES",
@@ -81,6 +125,15 @@ def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Calla
     show_default=True,
     metavar="SECONDS",
     help="Time over which connections are closed after Ctrl+C or SIGTERM.",
+)
+@click.option(
+    "--drain-accept",
+    "drain_accept_s",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time before that in which clients are still accepted, while the readiness path answers 503.",
 )
 @click.option(
     "--ws-max-size",
@@ -155,6 +208,22 @@ def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Calla
     type=click.IntRange(1),
     metavar="NUMBER",
     help="The same for one client address.",
+)
+@click.option(
+    "--ipv6-prefix",
+    type=click.IntRange(1, 128),
+    default=64,
+    show_default=True,
+    metavar="BITS",
+    help="Bits of an IPv6 address that count as one client address.",
+)
+@click.option(
+    "--readiness-path",
+    default="/readyz",
+    show_default=True,
+    metavar="PATH",
+    callback=lambda _context, _parameter, value: None if value.lower() in ("", "off") else value,
+    help="Path at which the server says whether it can take clients; off turns it off.",
 )
 def command(target: str | None, **options: Any) -> None:
     """Serve the project's app, from any folder of the project, or the app MODULE:ATTR.

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 
-@click.command("status", short_help="Show what was generated, and what became of it.")
+@click.command("status", short_help="Show what was generated, and what has changed since.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def command(as_json: bool) -> None:
-    """Show which commands made the project, and which of their files were edited since, or are missing.
+    """Show the recorded commands of the project, and which of their files were edited or are missing.
 
-    Where conflict markers of a merge are still to be settled, the exit code is 5.
+    The exit code is 5 while a file has conflict markers of a merge.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ import click
 def command(pytest_args: tuple[str, ...]) -> None:
     """Run the project's tests with pytest, from any folder of the project.
 
-    The exit code is pytest's.
+    The exit code is that of pytest.
 
     \b
     Examples:
@@ -25,6 +25,6 @@ def command(pytest_args: tuple[str, ...]) -> None:
     try:
         done = subprocess.run([sys.executable, "-m", "pytest", *pytest_args], cwd=project.root, check=False)
     except KeyboardInterrupt:
-        # pytest got the signal too, and has said so.
+        # pytest gets the signal too, and reports it.
         sys.exit(130)
     sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)

@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("undo", short_help="Take the last generating command back.")
-@removing()
-def command(write_options: WriteOptions) -> None:
-    """Take the last generating command back, or the last `falconws destroy`; again, the one before.
+@click.command("undo", short_help="Undo the last generating command.")
+@click.option("--yes", is_flag=True, help="Do not ask, whoever committed it, and however old it is.")
+@removing(unrecorded=("yes",))
+def command(yes: bool, write_options: WriteOptions) -> None:
+    """Undo the last generating command or `falconws destroy` of this working tree; run it again to undo the one before.
 
-    Files that were edited since are kept and named, unless --force. What cannot be undone: `falconws new`, an undo,
-    what pip has installed.
+    Asks first if somebody else committed it, or if it is older than the last upgrade. Files that were edited since are
+    kept and listed, unless --force is given. `falconws new`, another undo, an upgrade, and the packages that pip has
+    installed cannot be undone.
 
     \b
     Examples:
@@ -30,4 +32,4 @@ def command(write_options: WriteOptions) -> None:
     from falconws_cli.lifecycle.undo import undo
     from falconws_cli.project import require_project
 
-    sys.exit(undo(require_project(Path.cwd()).root, write_options))
+    sys.exit(undo(require_project(Path.cwd()).root, write_options, yes=yes))

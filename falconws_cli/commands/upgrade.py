@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("upgrade", short_help="Bring the project to the installed templates.")
-@click.option("--check", "only_check", is_flag=True, help="Only say whether there is an upgrade: exit code 6 if so.")
+@click.command("upgrade", short_help="Upgrade the project to the installed templates.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Only check for an upgrade; the exit code is 6 if there is one."
+)
 @upgrading()
 def command(only_check: bool, write_options: WriteOptions) -> None:
-    """Bring the project to the templates of the installed falconws.
+    """Upgrade the project to the templates of the installed falconws.
 
-    What you changed and what the templates changed are merged, file by file, as git would; where both changed the
-    same lines, there are conflict markers, and the exit code is 5. In a git repository, everything has to be
-    committed first.
+    Your changes and those of the templates are merged file by file, as git would. If both changed the same lines, the
+    file gets conflict markers and the exit code is 5. In a git repository, commit everything first.
 
     \b
     Examples:

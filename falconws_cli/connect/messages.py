@@ -1,4 +1,4 @@
-"""Messages as a user types and reads them: text, JSON, MessagePack, hexadecimal digits. Pure."""
+"""Messages as a user types and reads them: text, JSON, MessagePack and hexadecimal. Pure; must not know connections."""
 
 import json
 import re
@@ -10,40 +10,40 @@ Message = str | bytes
 """The payload of a TEXT message or of a BINARY one."""
 
 SHOWN_CHARACTERS = 20_000
-"""How much of a message is shown to a person."""
+"""How many characters of a message are shown on a terminal."""
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-# C0 but for tab and line feed, DEL, C1, and what turns the direction of writing: a server must not drive the terminal.
+# C0 except tab and line feed, DEL, C1, and bidirectional controls: a server must not control the terminal.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Payload(Enum):
-    """What a typed line becomes."""
+    """How a typed line is encoded."""
 
     TEXT = "text"
     """A TEXT message."""
     BINARY = "binary"
     """A BINARY message of its UTF-8 bytes."""
     HEX = "hex"
-    """A BINARY message of the bytes whose hexadecimal digits the line has."""
+    """A BINARY message; the line has its bytes in hexadecimal."""
     MSGPACK = "msgpack"
-    """A BINARY message: the line is JSON, and is sent as MessagePack."""
+    """A BINARY message; the line is JSON and is sent as MessagePack."""
 
 
 @dataclass(frozen=True)
 class Media:
-    """An object that a message stands for."""
+    """The object that a message encodes."""
 
     value: Any
     text: str
-    """As JSON."""
+    """The object as JSON."""
 
 
 def encode(line: str, payload: Payload) -> Message:
-    """Return the message that a line means.
+    """Encode a line.
 
     Raises:
-        ValueError: The line is not what *payload* needs; the text is the end of a sentence.
+        ValueError: The line does not fit *payload*; the text is the end of a sentence.
     """
     if payload is Payload.TEXT:
         return line
@@ -59,17 +59,17 @@ def encode(line: str, payload: Payload) -> Message:
     try:
         packed: bytes = msgpack.packb(json.loads(line))
     except (ValueError, RecursionError, OverflowError) as error:
-        raise ValueError(f"is no JSON that MessagePack can carry ({error})") from None
+        raise ValueError(f"is not JSON that MessagePack can encode ({error})") from None
     return packed
 
 
 def media_of(message: Message, *, scalars: bool = False) -> Media | None:
-    """Return the object that *message* stands for: JSON in a TEXT message, MessagePack in a BINARY one; else None.
+    """Decode JSON in a TEXT message or MessagePack in a BINARY one; return None for anything else.
 
     Args:
-        message: What came.
-        scalars: Whether bytes that may be a lone number or string of MessagePack are taken for one. Most short
-            sequences of bytes are.
+        message: The received message.
+        scalars: Whether bytes count as MessagePack when they decode to a single number or string. Most short byte
+            sequences do.
     """
     if isinstance(message, str):
         try:
@@ -91,7 +91,7 @@ def media_of(message: Message, *, scalars: bool = False) -> Media | None:
 
 
 def plain(message: Message, *, scalars: bool = False) -> str:
-    """Return *message* for a program: text as it is, MessagePack as a line of JSON, other bytes in hexadecimal."""
+    """Return *message* for a program: text unchanged, MessagePack as one line of JSON, other bytes in hexadecimal."""
     if isinstance(message, str):
         return message
     media = media_of(message, scalars=scalars)
@@ -99,7 +99,7 @@ def plain(message: Message, *, scalars: bool = False) -> str:
 
 
 def readable(message: Message, width: int, *, scalars: bool = False) -> str:
-    """Return *message* for a person at a terminal of *width* columns: JSON on several lines when it is wide."""
+    """Return *message* for a terminal of *width* columns: JSON that does not fit is indented."""
     text = plain(message, scalars=scalars)
     if len(text) > width and len(text) <= SHOWN_CHARACTERS and media_of(message, scalars=scalars) is not None:
         text = indent(text)
@@ -110,7 +110,7 @@ def readable(message: Message, width: int, *, scalars: bool = False) -> str:
 
 
 def kind_of(message: Message, *, scalars: bool = False) -> str:
-    """Return what a BINARY message is, in brackets, and "" for a TEXT message."""
+    """Return the kind and size of a BINARY message in parentheses; an empty string for a TEXT message."""
     if isinstance(message, str):
         return ""
     name = "BINARY" if media_of(message, scalars=scalars) is None else "MessagePack"
@@ -118,12 +118,12 @@ def kind_of(message: Message, *, scalars: bool = False) -> str:
 
 
 def printable(text: str) -> str:
-    """Return *text* with what would steer a terminal written as an escape sequence of Python's."""
+    """Return *text* with control characters as Python escape sequences."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def indent(text: str) -> str:
-    """Return a JSON document with one item a line; every token stays as it was written."""
+    """Return a JSON document with one item a line; the tokens are unchanged."""
     lines = [""]
     depth = 0
     tokens = _TOKEN.findall(text)
@@ -143,7 +143,7 @@ def indent(text: str) -> str:
 
 
 def _as_text(value: object) -> str:
-    """What JSON has no word for: bytes in hexadecimal, a time as ISO 8601, MessagePack's extensions as they are."""
+    """Return text for a type that JSON lacks: bytes in hexadecimal, a time as ISO 8601, others by str()."""
     if isinstance(value, bytes):
         return value.hex()
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

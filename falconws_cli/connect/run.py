@@ -1,4 +1,4 @@
-"""A conversation from end to end: where to, the handshake, who speaks, and how it ended."""
+"""Runs `falconws connect`: opens the connection, starts the script or the terminal, and returns the exit code."""
 
 import asyncio
 import contextlib
@@ -12,17 +12,15 @@ import click
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from falconws_cli.connect.expectations import Expectation
-from falconws_cli.connect.handshake import Handshake, open_connection, tls_context
-from falconws_cli.connect.lines import read_lines
+from falconws_cli.connect.connection import HandshakeRequest, open_connection, tls_context
 from falconws_cli.connect.messages import Message, Payload, encode, plain, printable
-from falconws_cli.connect.script import Conversation, Script
+from falconws_cli.connect.script import Conversation, Expectation, Script, read_lines
 from falconws_cli.errors import RefusedError
 from falconws_cli.project_routes import suggest_route
-from falconws_cli.urls import Target, parse_header, parse_path, parse_url
+from falconws_cli.urls import WebSocketUrl, parse_header, parse_path, parse_url
 
-_INTERRUPTED = 130
-_TERMINATED = 143
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
 
 
 def connect(
@@ -40,46 +38,46 @@ def connect(
     insecure: bool,
     cafile: str | None,
 ) -> int:
-    """Converse with *where*, a URL or a path of the local server, and return the exit code.
+    """Talk to *where*, a URL or a path of the local server, and return the exit code.
 
     Args:
         where: As typed.
-        start: The folder whose project's routes are suggested for a path that is not there.
-        port: Where the local server listens.
-        headers: As typed, "Name: value".
-        subprotocols: What to offer, the best first.
+        start: The folder whose project's routes are suggested when the path is not found.
+        port: The port of the local server.
+        headers: Headers as typed, "Name: value".
+        subprotocols: Subprotocols to offer, the preferred one first.
         origin: The Origin header; None for none.
         steps: ("send" or "expect", text) in the order typed.
         payload: The value of a Payload.
-        timeout_s: For the handshake, and for each expected message.
-        wait_s: For answers, where nothing is expected.
+        timeout_s: The time for the handshake, and for each expected message.
+        wait_s: The time to wait for replies when nothing is expected.
         insecure: Trust any certificate.
         cafile: Certificates to trust instead of the system's.
 
     Raises:
-        CommandError: There is no connection, or the conversation did not go as expected.
-        RefusedError: It cannot be carried out as typed; nothing was sent.
+        CommandError: The connection failed, or an expectation was not met.
+        RefusedError: An argument is invalid; nothing was sent.
     """
-    target = parse_url(where) if "://" in where else Target("127.0.0.1", port, parse_path(where))
+    url = parse_url(where) if "://" in where else WebSocketUrl("127.0.0.1", port, parse_path(where))
     kind = Payload(payload)
     parsed = [_step(name, text, kind) for name, text in steps]
-    handshake = Handshake(
-        target,
+    handshake = HandshakeRequest(
+        url,
         headers=[parse_header(header) for header in headers],
         subprotocols=subprotocols,
         origin=origin,
-        tls=tls_context(target, insecure=insecure, cafile=cafile),
+        tls=tls_context(url, insecure=insecure, cafile=cafile),
         timeout_s=timeout_s,
-        not_found_hint=suggest_route(target.path, start),
+        not_found_hint=suggest_route(url.path, start),
     )
     if not steps and sys.stdin.isatty() and sys.stdout.isatty():
-        return _run(_by_hand(handshake, kind))
+        return _run(_run_terminal(handshake, kind))
     sends = any(name == "send" for name, _ in steps)
-    return _run(_by_script(handshake, parsed, kind, from_input=not sends, timeout_s=timeout_s, wait_s=wait_s))
+    return _run(_run_script(handshake, parsed, kind, from_input=not sends, timeout_s=timeout_s, wait_s=wait_s))
 
 
-async def _by_script(
-    handshake: Handshake,
+async def _run_script(
+    handshake: HandshakeRequest,
     steps: Sequence[Message | Expectation],
     payload: Payload,
     *,
@@ -92,33 +90,33 @@ async def _by_script(
     script = Script(steps, lines, payload, timeout_s, wait_s)
     show = functools.partial(_print, scalars=payload is Payload.MSGPACK)
     async with _closing(connection):
-        await Conversation(connection, script, show).hold()
+        await Conversation(connection, script, show).run()
     return 0
 
 
-async def _by_hand(handshake: Handshake, payload: Payload) -> int:
+async def _run_terminal(handshake: HandshakeRequest, payload: Payload) -> int:
     # prompt_toolkit costs more start-up time than everything else here.
     from falconws_cli.connect.terminal import Terminal, open_history
 
     connection = await open_connection(handshake)
     async with _closing(connection):
         chosen = f", subprotocol {printable(connection.subprotocol)}" if connection.subprotocol else ""
-        click.echo(f"Connected to {handshake.target.url}{chosen}. Enter sends, Ctrl+D leaves.")
-        ending = await Terminal(connection, payload, open_history()).hold()
-    if ending is None:
+        click.echo(f"Connected to {handshake.url}{chosen}. Enter sends, Ctrl+D leaves.")
+        closed = await Terminal(connection, payload, open_history()).run()
+    if closed is None:
         click.echo(f"Closed with {connection.close_code}.")
         return 0
-    click.echo(f"{ending.sentence}.")
-    return 0 if ending.good else 1
+    click.echo(f"{closed.sentence}.")
+    return 0 if closed.clean else 1
 
 
 @contextlib.asynccontextmanager
 async def _closing(connection: ClientConnection) -> AsyncIterator[None]:
-    """Close the connection with 1000, whatever has happened."""
+    """Close the connection with NORMAL when the block ends."""
     try:
         yield
     finally:
-        # What the server has sent stands before its part of the closing handshake.
+        # Messages that are still unread come before the server's close frame.
         discarding = asyncio.ensure_future(_discard(connection))
         try:
             await connection.close()
@@ -134,7 +132,7 @@ async def _discard(connection: ClientConnection) -> None:
 
 
 def _run(conversation: Coroutine[object, object, int]) -> int:
-    """Return the exit code; a signal ends the conversation with a closing handshake, and has its own code."""
+    """Run the conversation and return its exit code; a signal closes the connection, and has its own code."""
     stopped_by = _INTERRUPTED
 
     async def until_stopped() -> int:
@@ -148,7 +146,7 @@ def _run(conversation: Coroutine[object, object, int]) -> int:
             task.cancel()
 
         for number, code in ((signal.SIGINT, _INTERRUPTED), (signal.SIGTERM, _TERMINATED)):
-            # Windows has no signals in its event loop; there, asyncio.run() sees to Ctrl+C.
+            # On Windows the event loop has no signal handlers; asyncio.run() handles Ctrl+C there.
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(number, stop, code)
         return await conversation
@@ -170,5 +168,5 @@ def _step(name: str, text: str, payload: Payload) -> Message | Expectation:
 
 def _print(message: Message, *, scalars: bool) -> None:
     text = plain(message, scalars=scalars)
-    # A program gets what came; a person's terminal is not the server's to steer.
+    # A program gets the message unchanged; on a terminal, control characters are escaped.
     click.echo(printable(text) if sys.stdout.isatty() else text)

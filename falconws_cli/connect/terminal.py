@@ -1,4 +1,7 @@
-"""The conversation that a person holds: a line to type on below the messages, which come while it is typed."""
+"""An interactive conversation: an input line below the messages, which appear while the user types.
+
+Must not know where the connection comes from, nor scripts.
+"""
 
 import asyncio
 import contextlib
@@ -19,20 +22,20 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from falconws_cli.connect.ending import Ending, ending_of
+from falconws_cli.connect.connection import CloseSummary, summarize_close
 from falconws_cli.connect.messages import Message, Payload, encode, kind_of, readable
 
-_PING_EVERY_S = 5.0
+_PING_INTERVAL_S = 5.0
 _MAX_UNSHOWN = 500
 _DIM = "fg:ansibrightblack"
 _INDENT = len("00:00:00.000 < ")
 
 _Parts = Sequence[tuple[str, str]]
-"""A line, in pieces that each have a style."""
+"""A line as pairs of style and text."""
 
 
 class Terminal:
-    """One conversation; it ends when the user leaves or the connection ends."""
+    """One conversation; it ends when the user leaves or the connection is closed."""
 
     def __init__(self, connection: ClientConnection, payload: Payload, history: History) -> None:
         self._connection = connection
@@ -52,8 +55,8 @@ class Terminal:
             input=_raw_input(),
         )
 
-    async def hold(self) -> Ending | None:
-        """Converse; return how the connection ended, None when the user has left it open."""
+    async def run(self) -> CloseSummary | None:
+        """Talk to the server; return how it closed the connection, or None when the user left."""
         with patch_stdout():
             receiving = asyncio.ensure_future(self._receive())
             typing = asyncio.ensure_future(self._type())
@@ -71,7 +74,7 @@ class Terminal:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _type(self) -> None:
-        # One prompt for the whole conversation: between two, the terminal would take a Ctrl+D for itself.
+        # One prompt for the whole conversation: between two prompts, the terminal would handle Ctrl+D itself.
         with contextlib.suppress(EOFError, KeyboardInterrupt):
             await self._session.prompt_async("> ")
 
@@ -86,9 +89,9 @@ class Terminal:
             try:
                 message = encode(buffer.text, self._payload)
             except ValueError as error:
-                # The line stays, to be corrected.
-                complaint = [("fg:ansired", f"What you typed {error}.")]
-                event.app.create_background_task(self._show(complaint))
+                # The line stays in the editor, to be corrected.
+                problem = [("fg:ansired", f"What you typed {error}.")]
+                event.app.create_background_task(self._show(problem))
                 return
             buffer.append_to_history()
             buffer.reset()
@@ -104,7 +107,7 @@ class Terminal:
                 self._sent += 1
                 await self._show_message(">", message)
 
-    async def _receive(self) -> Ending:
+    async def _receive(self) -> CloseSummary:
         try:
             while True:
                 message = await self._connection.recv()
@@ -112,14 +115,14 @@ class Terminal:
                 await self._show_message("<", message)
         except ConnectionClosed as closed:
             await self._unshown.join()
-            return ending_of(closed)
+            return summarize_close(closed)
 
     async def _ping(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 self._ping_s = await (await self._connection.ping())
                 self._session.app.invalidate()
-                await asyncio.sleep(_PING_EVERY_S)
+                await asyncio.sleep(_PING_INTERVAL_S)
 
     async def _show_message(self, direction: str, message: Message) -> None:
         width = shutil.get_terminal_size().columns - _INDENT
@@ -133,7 +136,7 @@ class Terminal:
         await self._unshown.put(parts)
 
     async def _print(self) -> None:
-        # All that has come meanwhile at once: drawing the line to type on anew takes longer than printing a message.
+        # All pending messages at once: redrawing the input line takes longer than printing a message.
         while True:
             batch = [await self._unshown.get()]
             while not self._unshown.empty():
@@ -151,18 +154,18 @@ class Terminal:
 
 
 def _raw_input() -> Input:
-    """Return the terminal's keyboard, whose keys are ours also while a message is shown."""
+    """Return the keyboard in raw mode, which it keeps while a message is printed."""
     keyboard = create_input()
     keyboard.cooked_mode = contextlib.nullcontext  # type: ignore[method-assign]
     return keyboard
 
 
 def open_history() -> History:
-    """Return what was typed in earlier conversations; nothing where no file can be kept."""
+    """Return the lines of earlier conversations, from a file when it can be written."""
     path = Path(click.get_app_dir("falconws")) / "connect_history"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # For nobody else's eyes: tokens are typed into it.
+        # Readable by the user only: the lines may contain tokens.
         os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR, 0o600))
         return FileHistory(str(path))
     return InMemoryHistory()

@@ -1,4 +1,4 @@
-"""Checks of the app itself, which is imported in a process of its own: it may fail, block, or end the process."""
+"""Checks of the app, which a process of its own imports, since the import may fail, block or end the process."""
 
 import contextlib
 import json
@@ -14,12 +14,12 @@ from typing import Any
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.project import Project
 
-IMPORT_S = 30.0
-"""Seconds for the import of the app, and for the brokers that it uses."""
+IMPORT_TIMEOUT_S = 30.0
+"""The time for the import of the app and for the answers of its brokers."""
 
 
-def check_app(project: Project, *, timeout_s: float = IMPORT_S) -> Iterator[Finding]:
-    """Yield what is found of settings, app, routes, origins and brokers."""
+def check_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> Iterator[Finding]:
+    """Yield the findings about settings, app, routes, origins and brokers."""
     found = _examine(project, timeout_s)
     problem = found.get("settings")
     if problem:
@@ -31,13 +31,13 @@ def check_app(project: Project, *, timeout_s: float = IMPORT_S) -> Iterator[Find
             "app",
             Level.PROBLEM,
             found["app"].rstrip("."),
-            found.get("remedy", "correct it, or the environment that it reads"),
+            found.get("remedy", "correct the app, or the environment that it reads"),
         )
         return
     yield Finding("app", Level.OK, f"{project.app} imports")
     count, websockets = found["routes"], found["websockets"]
     yield (
-        Finding("routes", Level.OK, f"{count}, of which {websockets} take WebSockets")
+        Finding("routes", Level.OK, f"{count}, of which {websockets} accept WebSockets")
         if count
         else Finding("routes", Level.WARNING, "there are none", "add one with `falconws add-resource NAME`")
     )
@@ -45,8 +45,8 @@ def check_app(project: Project, *, timeout_s: float = IMPORT_S) -> Iterator[Find
         yield Finding(
             "origins",
             Level.WARNING,
-            "any web page may open a WebSocket with its user's cookies",
-            'set app.ws_options.allowed_origins to "same-origin" or to a list of origins, or to "*" if that is meant',
+            "any web page may open a WebSocket with the cookies of its user",
+            'set app.ws_options.allowed_origins to "same-origin" or to a list of origins; "*" allows all',
         )
     for ok, detail in found["hubs"]:
         yield (
@@ -66,20 +66,20 @@ def _examine(project: Project, timeout_s: float) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            # Whatever processes the app starts end with it.
+            # Processes that the app starts are ended with it.
             start_new_session=True,
         )
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return {
-                "app": f"The import of {project.app} has not come to an end within {timeout_s:g} s",
-                "remedy": "do what takes time, or waits, in a middleware's process_startup()",
+                "app": f"The import of {project.app} has not finished within {timeout_s:g} s",
+                "remedy": "move what takes time or waits into a middleware's process_startup()",
             }
         finally:
             _end(process)
         if not result.exists():
-            return {"app": f"The import of {project.app} has ended the process with code {code}"}
+            return {"app": f"The import of {project.app} ended the process with exit code {code}"}
         found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
         return found
 

@@ -1,8 +1,8 @@
 """The process that imports the app: `python -m falconws_cli.doctor.app_probe FOLDER ROOT TARGET RESULT`.
 
-It writes what it found to the file RESULT, as JSON: {"settings": null where there are none, or what they complain
-about, "app": null or a line, "routes": how many, "websockets": how many of them, "origins": whether they are
-restricted, "hubs": [[ok, detail], ...]}. Whatever the app does to this process, the doctor lives on.
+It writes its result to the file RESULT, as JSON: {"settings": their error, "" for none, null without settings;
+"app": null or an error, "routes": their number, "websockets": the number that accept WebSockets, "origins": whether
+origins are restricted, "hubs": [[ok, detail], ...]}. Must not know how findings are shown.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def examine(root: Path, target: str) -> dict[str, Any]:
-    """Return what is found of the app."""
+    """Import the app and return the result."""
     from falconws.server import StartError
     from falconws.server.importer import load_application
     from falconws_cli.errors import CommandError
@@ -24,28 +24,28 @@ def examine(root: Path, target: str) -> dict[str, Any]:
     found: dict[str, Any] = {"settings": _settings_problem(target.partition(":")[0].partition(".")[0]), "app": None}
     try:
         app = load_application(target)
-        looked_into = survey(app, target, root)
+        surveyed = survey(app, target, root)
     except (StartError, CommandError) as error:
         return {**found, "app": str(error)}
     except SystemExit as error:
-        return {**found, "app": f"The app ended the process while it was imported ({error.code})."}
-    found["routes"] = len(looked_into.routes)
+        return {**found, "app": f"The import of the app called sys.exit({error.code})."}
+    found["routes"] = len(surveyed.routes)
     found["websockets"] = sum(
-        any(method.name == "WEBSOCKET" for method in route.resource.methods) for route in looked_into.routes
+        any(method.name == "WEBSOCKET" for method in route.resource.methods) for route in surveyed.routes
     )
-    # Falcon's own app has no such option.
-    found["origins"] = looked_into.ws_options.get("allowed_origins", "") is not None
+    # Falcon's own App has no such option.
+    found["origins"] = surveyed.ws_options.get("allowed_origins", "") is not None
     found["hubs"] = asyncio.run(_hubs(app))
     return found
 
 
 def _settings_problem(package: str) -> str | None:
-    """Return what the project's settings complain about, "" for nothing; None where there are no settings."""
+    """Return the error of the project's settings, "" for none; None when the project has no settings."""
     try:
         settings = importlib.import_module(f"{package}.settings").Settings
         from_env = settings.from_env
     except Exception:
-        # Not a module of ours; if it is broken, the import of the app says so.
+        # The project has no such module, or it is broken; then the import of the app fails too.
         return None
     try:
         from_env()
@@ -57,7 +57,7 @@ def _settings_problem(package: str) -> str | None:
 async def _hubs(app: Any) -> list[tuple[bool, str]]:
     from falconws.app import middleware_of
 
-    # Nobody has a hub who has not imported it.
+    # An app with a hub has imported this module.
     module = sys.modules.get("falconws.hub.hub")
     found = []
     for hub in middleware_of(app) if module else ():
@@ -72,12 +72,12 @@ async def _hubs(app: Any) -> list[tuple[bool, str]]:
 
 
 def main() -> None:
-    """Examine the app that the arguments name."""
+    """Check the app that the arguments name."""
     folder, root, target, result = sys.argv[1:]
     sys.path.insert(0, folder)
     found = examine(Path(root), target)
     Path(result).write_text(json.dumps(found), encoding="utf-8")
-    # Threads of the app's must not keep the process.
+    # Threads of the app must not keep the process alive.
     os._exit(0)
 
 

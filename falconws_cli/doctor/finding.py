@@ -1,4 +1,4 @@
-"""What a check found, and what to do about it. Pure."""
+"""The result of a check, and what to do about it. Pure; must not know the checks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from enum import Enum
 
 
 class Level(Enum):
-    """How bad it is; the worst comes last."""
+    """The severity; the worst comes last."""
 
     OK = "ok"
     WARNING = "warning"
-    """The app can be served, but not as it should be."""
+    """The app can be served, with a drawback."""
     PROBLEM = "problem"
     """The app cannot be served, or will fail."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     topic: str
     level: Level
     detail: str
-    """What is there: the end of a sentence that the topic begins, without a full stop."""
+    """What was found, as the end of a sentence that the topic begins, without a full stop."""
     remedy: str = ""
-    """What to do, as an order without a full stop; empty when all is well."""
+    """What to do, in the imperative, without a full stop; empty when nothing is wrong."""
 
     def __str__(self) -> str:
         return f"{self.detail}: {self.remedy}" if self.remedy else self.detail

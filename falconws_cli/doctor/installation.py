@@ -1,4 +1,4 @@
-"""Checks of what is installed, whatever project there is."""
+"""Checks of the installed packages. Must not know the project."""
 
 import platform
 import sys
@@ -15,7 +15,7 @@ _SHOWN = ("falcon", "uvicorn")
 
 
 def check_installation() -> Iterator[Finding]:
-    """Yield what is found of Python, the packages that serve, and the engine."""
+    """Yield the findings about Python, the packages that serve the app, and the WebSocket engine."""
     yield Finding("python", Level.OK, f"{platform.python_version()} ({sys.executable})")
     wanted = {requirement.name: requirement for requirement in parse_requirements(requires("falconws") or ())}
     for name in _SHOWN:
@@ -24,21 +24,21 @@ def check_installation() -> Iterator[Finding]:
 
 
 def parse_requirements(lines: Iterable[str]) -> list[Requirement]:
-    """Return the requirements that hold on this machine; what is none is left out."""
+    """Parse requirements; leave out those that are invalid or do not apply to this machine."""
     found = []
     for line in lines:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        # Of extras, none is asked for.
+        # Evaluated without any extra.
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             found.append(requirement)
     return found
 
 
-def lack_of(requirement: Requirement) -> str:
-    """Return what is wrong with the package that is installed for *requirement*; "" when nothing is."""
+def unmet(requirement: Requirement) -> str:
+    """Return why *requirement* is not met by the installed package; "" when it is."""
     try:
         installed = version(requirement.name)
     except PackageNotFoundError:
@@ -49,10 +49,10 @@ def lack_of(requirement: Requirement) -> str:
 
 
 def _check_package(name: str, requirement: Requirement | None) -> Finding:
-    lack = lack_of(requirement) if requirement is not None else ""
-    if lack:
-        # In quotes, for the shell's sake.
-        return Finding(name, Level.PROBLEM, lack, f'pip install "{requirement}"')
+    reason = unmet(requirement) if requirement is not None else ""
+    if reason:
+        # Quoted for the shell.
+        return Finding(name, Level.PROBLEM, reason, f'pip install "{requirement}"')
     return Finding(name, Level.OK, version(name))
 
 
@@ -60,12 +60,12 @@ def _check_engine() -> Finding:
     try:
         engine = choose_engine("auto")
     except StartError as error:
-        return Finding("engine", Level.PROBLEM, str(error).rstrip("."), "install falconws again")
+        return Finding("engine", Level.PROBLEM, str(error).rstrip("."), "reinstall falconws")
     if engine.fast:
-        return Finding("engine", Level.OK, f"{engine.title}, the fast one")
+        return Finding("engine", Level.OK, f"{engine.title}, the fast engine")
     return Finding(
         "engine",
         Level.WARNING,
         f"{engine.title}, as {engine.notice}",
-        "pip install picows, where it has a wheel; uvicorn's own engine serves meanwhile",
+        "run `pip install picows` if it has a wheel for this platform; until then, uvicorn's own engine is used",
     )

@@ -1,4 +1,4 @@
-"""Checks of what is around the app: the port, and the project's files and dependencies. Imports nothing of the app."""
+"""Checks of the port, and of the project's files and dependencies. Must not import the app."""
 
 import tomllib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from falconws.server import StartError
 from falconws.server.sockets import bind_tcp
 from falconws_cli.change.record import read_record
 from falconws_cli.doctor.finding import Finding, Level
-from falconws_cli.doctor.installation import lack_of, parse_requirements
+from falconws_cli.doctor.installation import parse_requirements, unmet
 from falconws_cli.errors import CommandError
 from falconws_cli.lifecycle.status import FileState, generated_files
 from falconws_cli.processes import listening_pids, name_of
@@ -19,7 +19,7 @@ _INSTALL = 'pip install -e ".[dev]"'
 
 
 def check_port(host: str, port: int) -> Finding:
-    """Return whether a server could listen there."""
+    """Check whether a server can listen on the port."""
     where = f"{host}:{port}"
     try:
         bind_tcp(host, port).close()
@@ -29,13 +29,16 @@ def check_port(host: str, port: int) -> Finding:
             return Finding("port", Level.PROBLEM, str(error).rstrip("."), "serve with another --port or --host")
         names = ", ".join(f"{name_of(pid)} (pid {pid})" for pid in pids)
         return Finding(
-            "port", Level.WARNING, f"{where} is taken by {names}", "stop it, unless it is this app, or use --port"
+            "port",
+            Level.WARNING,
+            f"{where} is taken by {names}",
+            "stop that process, unless it is this app, or use --port",
         )
     return Finding("port", Level.OK, f"{where} is free")
 
 
 def check_project(project: Project) -> Iterator[Finding]:
-    """Yield what is found of the project's files and dependencies."""
+    """Yield the findings about the project's files and dependencies."""
     if not (project.root / project.package_path).is_dir() and not project.exists(
         project.package_path.with_suffix(".py")
     ):
@@ -58,40 +61,42 @@ def _check_generated(project: Project) -> Finding:
     except CommandError as error:
         return Finding(topic, Level.PROBLEM, error.message.rstrip("."), "see `falconws status`")
     if not record.exists:
-        return Finding(topic, Level.OK, "none are remembered")
+        return Finding(topic, Level.OK, "none are recorded")
+    if record.damaged:
+        return Finding(topic, Level.PROBLEM, record.damaged[0].rstrip("."), "see `falconws status`")
     files = generated_files(record)
-    unsettled = [str(file.path) for file in files if file.state is FileState.CONFLICT]
-    if unsettled:
-        what = f"{_listed(unsettled)} {'has' if len(unsettled) == 1 else 'have'} conflict markers of a merge"
-        return Finding(topic, Level.PROBLEM, what, "choose, and delete the markers")
+    conflicted = [str(file.path) for file in files if file.state is FileState.CONFLICT]
+    if conflicted:
+        what = f"{_listed(conflicted)} {'has' if len(conflicted) == 1 else 'have'} conflict markers"
+        return Finding(topic, Level.PROBLEM, what, "resolve the conflicts")
     missing = [str(file.path) for file in files if file.state is FileState.MISSING]
     if missing:
         return Finding(
             topic,
             Level.WARNING,
             f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-            "bring it back from your repository, or `falconws destroy` what it belongs to",
+            "restore it from your repository, or remove its resource with `falconws destroy`",
         )
     edited = sum(file.state is FileState.EDITED for file in files)
-    return Finding(topic, Level.OK, f"{len(files)}, of which {edited} are edited")
+    return Finding(topic, Level.OK, f"{len(files)}, {edited} of them edited")
 
 
 def _check_dependencies(project: Project) -> Finding:
     topic = "dependencies"
     table = _project_table(project)
-    lacking = [lack for lack in map(lack_of, parse_requirements(_strings(table.get("dependencies")))) if lack]
+    lacking = [reason for reason in map(unmet, parse_requirements(_strings(table.get("dependencies")))) if reason]
     if lacking:
         return Finding(topic, Level.PROBLEM, "; ".join(lacking), _INSTALL)
     extras = table.get("optional-dependencies")
     dev = _strings(extras.get("dev")) if isinstance(extras, dict) else []
-    lacking = [lack for lack in map(lack_of, parse_requirements(dev)) if lack]
+    lacking = [reason for reason in map(unmet, parse_requirements(dev)) if reason]
     if lacking:
         return Finding(topic, Level.WARNING, f"for development, {'; '.join(lacking)}", _INSTALL)
     return Finding(topic, Level.OK, "installed")
 
 
 def _project_table(project: Project) -> dict[str, Any]:
-    # That it is TOML is known, or there would be no project.
+    # It is valid TOML: the project was found in it.
     document = tomllib.loads((project.root / "pyproject.toml").read_text(encoding="utf-8"))
     table = document.get("project")
     return table if isinstance(table, dict) else {}

@@ -1,4 +1,4 @@
-"""All checks, one after the other, and their exit code."""
+"""Runs all checks, shows their findings, and returns the exit code."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _TOPIC_WIDTH = len("generated files")
 
 
 def examine(start: Path, *, host: str, port: int, as_json: bool) -> ExitCode:
-    """Show each finding as soon as there is one, and return the exit code for the worst."""
+    """Show each finding as soon as it is known, and return the exit code of the worst."""
     findings = []
     for finding in _all(start, host, port):
         findings.append(finding)
@@ -45,7 +45,7 @@ def _all(start: Path, host: str, port: int) -> Iterator[Finding]:
         yield Finding("project", Level.PROBLEM, error.message.rstrip("."), "correct pyproject.toml")
         return
     if project is None:
-        yield Finding("project", Level.OK, "this folder is in none, so that only the installation was looked at")
+        yield Finding("project", Level.OK, "this folder is not in a project, so only the installation was checked")
         return
     yield from check_project(project)
     yield from check_app(project)
@@ -57,4 +57,4 @@ def _summary(findings: list[Finding]) -> str:
         count = sum(finding.level is level for finding in findings)
         if count:
             counted.append(f"{count} {level.value}{'' if count == 1 else 's'}")
-    return f"{' and '.join(counted)}." if counted else "All is well."
+    return f"{' and '.join(counted)}." if counted else "No problems found."

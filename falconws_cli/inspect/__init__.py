@@ -1,7 +1,4 @@
-"""`falconws inspect`: what an app consists of.
+"""`falconws inspect`: shows the parts of an app.
 
-survey  looks into an app; the one module here that knows Falcon
-table   pure: a survey for a person, in columns
-tree    pure: a survey for a person, one responder a line
-run     puts the parts together
+Imports the app and does not start it. Must not know how projects are made or changed.
 """

@@ -1,10 +1,11 @@
-"""Loads an app and shows what it consists of."""
+"""Loads an app and shows its parts."""
 
 import contextlib
 import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,36 +13,47 @@ from falconws.server import StartError
 from falconws.server.importer import load_application
 from falconws_cli.errors import CommandError
 from falconws_cli.inspect.survey import Survey, survey
-from falconws_cli.inspect.table import table
-from falconws_cli.inspect.tree import tree
+from falconws_cli.inspect.view import table, tree
 from falconws_cli.project import find_project, require_project
 
 
-def inspect(target: str | None, start: Path, *, as_tree: bool, as_json: bool) -> None:
-    """Show the app that *target* names, or that of the project around *start*.
+def inspect(app_path: str | None, start: Path, *, as_tree: bool, as_json: bool) -> None:
+    """Show the app that *app_path* names, "module:attribute", or that of the project around *start*.
 
     Raises:
         CommandError: There is no project, or the app does not load.
     """
-    found = load_survey(target, start)
+    found = load_survey(app_path, start)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
         click.echo(tree(found) if as_tree else table(found))
 
 
-def load_survey(target: str | None, start: Path) -> Survey:
-    """Return a survey of the app; what it prints while it is imported goes to stderr.
+def load_survey(app_path: str | None, start: Path) -> Survey:
+    """Return a survey of the app; its output during the import goes to stderr.
 
     Raises:
         CommandError: There is no project, or the app does not load.
     """
-    project = require_project(start) if target is None else find_project(start)
-    named = target or (project.app if project else "")
+    app, name, root = load_app(app_path, start)
+    return survey(app, name, root)
+
+
+def load_app(app_path: str | None, start: Path) -> tuple[Any, str, Path]:
+    """Return the app that *app_path* names, or that of the project around *start*; its name; and its folder.
+
+    Its output during the import goes to stderr.
+
+    Raises:
+        CommandError: There is no project, or the app does not load.
+    """
+    project = require_project(start) if app_path is None else find_project(start)
+    named = app_path or (project.app if project else "")
     sys.path.insert(0, str(project.import_root if project else start))
     try:
         with contextlib.redirect_stdout(sys.stderr):
             app = load_application(named)
     except StartError as error:
         raise CommandError(str(error)) from error
-    return survey(app, named, (project.root if project else start).resolve())
+    return app, named, (project.root if project else start).resolve()

@@ -1,4 +1,4 @@
-"""Looks into an app: what answers where, and what stands in front of it. Uses Falcon's public inspection."""
+"""Reads an app with Falcon's public inspection: routes, middleware and options. Must not know how they are shown."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -22,17 +22,17 @@ _METHODS = tuple(f"{stage}{suffix}" for stage in _STAGES for suffix in ("", "_as
 
 @dataclass(frozen=True)
 class Method:
-    """One function that the app calls, and where it is written: file and line."""
+    """A function that the app calls, with the file and line of its definition."""
 
     name: str
-    """What a user calls it by: an HTTP method or WEBSOCKET, or the function's own name."""
+    """An HTTP method, WEBSOCKET, or the name of the function."""
     function: str
     source: str
 
 
 @dataclass(frozen=True)
 class Component:
-    """One object of the app: a resource, a middleware."""
+    """A resource or a middleware."""
 
     name: str
     """The name of its class."""
@@ -42,7 +42,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Route:
-    """A URI template, and what answers there."""
+    """A URI template and its resource."""
 
     path: str
     resource: Component
@@ -50,7 +50,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Sink:
-    """A function that answers where no route does."""
+    """A function that answers when no route matches."""
 
     pattern: str
     name: str
@@ -68,7 +68,7 @@ class StaticRoute:
 
 @dataclass(frozen=True)
 class MediaHandlers:
-    """Which class serializes what, by media type for HTTP and by payload type for WebSockets."""
+    """The classes of the media handlers, by media type for HTTP and by payload type for WebSockets."""
 
     request: dict[str, str]
     response: dict[str, str]
@@ -77,46 +77,47 @@ class MediaHandlers:
 
 @dataclass(frozen=True)
 class Survey:
-    """All that an app says about itself."""
+    """The parts of an app."""
 
-    target: str
+    app: str
     kind: str
     """The class of the app."""
     routes: tuple[Route, ...]
     sinks: tuple[Sink, ...]
     static_routes: tuple[StaticRoute, ...]
     middleware: tuple[Component, ...]
-    """In the order in which they are asked."""
+    """In the order in which they are called."""
     lifespan: tuple[Component, ...]
     error_handlers: tuple[Sink, ...]
-    """Those that the app has added: the error, and what handles it."""
+    """Those that the app has added: the exception and its handler."""
     media_handlers: MediaHandlers
     ws_options: dict[str, Any]
 
 
-def survey(app: object, target: str, root: Path) -> Survey:
-    """Return what *app* consists of; files below *root* are named relative to it.
+def survey(app: object, name: str, root: Path) -> Survey:
+    """Return the parts of *app*; files below *root* are named relative to it.
 
     Raises:
-        CommandError: It is no ASGI app of Falcon's, or its router cannot be looked into.
+        CommandError: It is not an ASGI app of Falcon, or its router cannot be inspected.
     """
     if not isinstance(app, falcon.asgi.App):
         raise CommandError(
-            f'"{target}" is a {_dotted(type(app))}, not an ASGI app of Falcon\'s: name the app itself, or its factory.'
+            f'"{name}" is a {_dotted(type(app))}, not an ASGI app of Falcon: name the app itself, or its factory.'
         )
     try:
         routes = falcon.inspect.inspect_routes(app)
     except TypeError as error:
-        raise CommandError(f'The routes of "{target}" cannot be read: {error}.') from error
+        raise CommandError(f'The routes of "{name}" cannot be read: {error}.') from error
     middleware = middleware_of(app)
-    # Falcon takes the handlers of a subclass for the user's own.
+    # Falcon does not count the handlers of a subclass as internal.
     ours = str(Path(falconws.__file__).parent)
     return Survey(
-        target=target,
+        app=name,
         kind=_dotted(type(app)),
         routes=tuple(_route(route, root) for route in routes),
         sinks=tuple(
-            Sink(sink.prefix, sink.name, _falcons(sink.source_info, root)) for sink in falcon.inspect.inspect_sinks(app)
+            Sink(sink.prefix, sink.name, _falcon_source(sink.source_info, root))
+            for sink in falcon.inspect.inspect_sinks(app)
         ),
         static_routes=tuple(
             StaticRoute(static.prefix, _relative(str(static.directory), root), static.fallback_filename)
@@ -125,7 +126,7 @@ def survey(app: object, target: str, root: Path) -> Survey:
         middleware=_components(middleware, _METHODS, root),
         lifespan=_components(middleware, _LIFESPAN, root),
         error_handlers=tuple(
-            Sink(handler.error, handler.name, _falcons(handler.source_info, root))
+            Sink(handler.error, handler.name, _falcon_source(handler.source_info, root))
             for handler in falcon.inspect.inspect_error_handlers(app)
             if not handler.internal and not handler.source_info.startswith(ours)
         ),
@@ -140,11 +141,11 @@ def survey(app: object, target: str, root: Path) -> Survey:
 
 def _route(route: falcon.inspect.RouteInfo, root: Path) -> Route:
     methods = tuple(
-        Method(method.method, method.function_name, _falcons(method.source_info, root))
+        Method(method.method, method.function_name, _falcon_source(method.source_info, root))
         for method in sorted(route.methods, key=lambda method: (method.method == "WEBSOCKET", method.method))
         if not method.internal
     )
-    return Route(route.path, Component(route.class_name, _falcons(route.source_info, root), methods))
+    return Route(route.path, Component(route.class_name, _falcon_source(route.source_info, root), methods))
 
 
 def _components(parts: Iterable[object], names: tuple[str, ...], root: Path) -> tuple[Component, ...]:
@@ -156,7 +157,7 @@ def _components(parts: Iterable[object], names: tuple[str, ...], root: Path) -> 
 def _component(part: object, names: tuple[str, ...], root: Path) -> Component:
     methods = [(name, getattr(part, name, None)) for name in names]
     kind = type(part)
-    # A module can be a middleware too.
+    # A module can be a middleware.
     shown = part.__name__ if isinstance(part, ModuleType) else kind.__name__
     return Component(
         shown,
@@ -167,7 +168,7 @@ def _component(part: object, names: tuple[str, ...], root: Path) -> Component:
 
 @cache
 def _first_line() -> int:
-    """Return what Falcon calls the first line of a file: 0 in Falcon 4.4."""
+    """Return the number of the first line in Falcon's inspection: 0 in Falcon 4.4."""
 
     async def probe(req: falcon.asgi.Request, resp: falcon.asgi.Response | None, **kwargs: Any) -> None: ...
 
@@ -178,8 +179,8 @@ def _first_line() -> int:
     return int(line) - probe.__code__.co_firstlineno + 1 if line.isdecimal() else 1
 
 
-def _falcons(source_info: str, root: Path) -> str:
-    """Return a place that Falcon tells, with lines that count from 1."""
+def _falcon_source(source_info: str, root: Path) -> str:
+    """Return the file and line of Falcon's inspection, with lines that count from 1."""
     file, _, line = source_info.rpartition(":")
     if not line.isdecimal():
         return ""
@@ -193,7 +194,7 @@ def _source(thing: Any, root: Path) -> str:
         line = inspect.getsourcelines(thing)[1]
     except (OSError, TypeError, ValueError):
         return ""
-    # The first line of a module is line 0 to inspect.
+    # inspect reports line 0 for a module.
     return _relative(f"{file}:{line or 1}", root)
 
 
@@ -209,7 +210,7 @@ def _classes(handlers: Mapping[str, object]) -> dict[str, str]:
 
 
 def _options(options: object) -> dict[str, Any]:
-    """Return the options that are plain values; handlers and compiled forms of others are not."""
+    """Return the options with plain values, without handlers and compiled forms of other options."""
     hidden = ("media_handlers", "origin_policy", "log_throttle", "default_close_reasons")
     names = [name for name in dir(options) if not name.startswith("_") and name not in hidden]
     found = {name: getattr(options, name) for name in names}

@@ -1,72 +1,91 @@
-"""Undoing a `falconws destroy`: its files, its edits, and what the project remembered before. Plans only."""
+"""Plans the undo of a `falconws destroy`: its files, its edits, and the operations that it removed. Plans only."""
 
-from falconws_cli.change import changes as tracked
-from falconws_cli.change.manifest import Destroyed, Manifest, Operation, RecordedRegistration, load_manifest
+from falconws_cli.change import changes as files
+from falconws_cli.change.operation import Operation, RecordedRegistration
 from falconws_cli.change.plan import PlannedRegistration, Requirements, pyproject_lists
-from falconws_cli.change.record import MANIFEST, Record, is_text, sha256, unix, with_newlines_of
-from falconws_cli.lifecycle.removal import PYPROJECT, RemovalPlan
+from falconws_cli.change.record import Record, is_text, with_newlines_of
+from falconws_cli.lifecycle.removal import RemovalPlan
+from falconws_cli.lifecycle.rendered import PYPROJECT
 
 
-def plan_restore(record: Record, destroyed: Destroyed, *, force: bool) -> RemovalPlan:
-    """Return what brings back what a `falconws destroy` took away.
+def plan_restore(record: Record, destroy: Operation, *, force: bool) -> RemovalPlan:
+    """Return the plan that brings back what a `falconws destroy` removed.
 
     Raises:
-        CommandError: A file cannot be read, or a text that is needed is lost.
+        CommandError: A file cannot be read.
     """
-    manifest = load_manifest(record.require_text(destroyed.manifest), str(MANIFEST))
-    back = RemovalPlan(destroyed.command, manifest)
-    for path, key in sorted(destroyed.files.items()):
-        current = tracked.read(record.root, path)
-        text = record.require_text(key)
-        if current is not None and current != text and not force:
-            back.kept.append(tracked.kept(path, current, "another file is there now; --force overwrites it"))
+    return _Restore(record, destroy, force=force).plan()
+
+
+class _Restore:
+    """The undo of one `destroy`; one use."""
+
+    def __init__(self, record: Record, destroy: Operation, *, force: bool) -> None:
+        self._record = record
+        self._destroy = destroy
+        self._force = force
+        self._plan = RemovalPlan(destroy.command, _operations_after(record, destroy))
+        self._restored: set[str] = set()
+        self._edited: dict[str, tuple[bytes, bytes]] = {}
+
+    def plan(self) -> RemovalPlan:
+        """Return the whole plan."""
+        for path, text in sorted(self._destroy.files.items()):
+            self._restore_file(path, text)
+        self._restore_edits()
+        for operation in self._destroy.destroyed:
+            for made in operation.registrations:
+                self._register(made)
+            if operation.added and PYPROJECT not in self._restored:
+                current = files.read(self._record.root, PYPROJECT) or b""
+                before, text = self._edited.get(PYPROJECT, (current, current))
+                self._edited[PYPROJECT] = (before, _with_requirements(text, operation.added))
+        self._plan.files += [
+            files.planned(path, before, after)
+            for path, (before, after) in sorted(self._edited.items())
+            if before != after
+        ]
+        return self._plan
+
+    def _restore_file(self, path: str, text: bytes) -> None:
+        current = files.read(self._record.root, path)
+        if current is not None and current != text and not self._force:
+            note = "another file is there now; --force overwrites it"
+            self._plan.kept.append(files.kept(path, current, note))
         else:
-            back.files.append(tracked.planned(path, current, text))
-    restored = set()
-    edited: dict[str, tuple[bytes, bytes]] = {}
-    for path, edit in destroyed.edits.items():
-        current = tracked.read(record.root, path)
-        if current is not None and is_text(current, edit.after):
-            restored.add(path)
-            edited[path] = (current, with_newlines_of(current, record.require_text(edit.before)))
-    for operation in _returning(record.manifest, manifest):
-        for made in operation.registrations:
-            back.registrations += _again(record, made, edited, restored)
-        if operation.added and str(PYPROJECT) not in restored:
-            current = tracked.read(record.root, str(PYPROJECT)) or b""
-            before, text = edited.get(str(PYPROJECT), (current, current))
-            edited[str(PYPROJECT)] = (before, _with_requirements(text, operation.added))
-    back.files += [
-        tracked.planned(path, before, after) for path, (before, after) in sorted(edited.items()) if before != after
-    ]
-    changed = ((path, sha256(unix(before)), sha256(unix(after))) for path, (before, after) in edited.items())
-    back.manifest = manifest.leaving(record.manifest, changed)
-    return back
+            self._plan.files.append(files.planned(path, current, text))
+
+    def _restore_edits(self) -> None:
+        """Give each file that is as the `destroy` left it the text from before, byte for byte."""
+        for path, edit in self._destroy.edits.items():
+            current = files.read(self._record.root, path)
+            if current is not None and edit.before is not None and is_text(current, edit.after):
+                self._restored.add(path)
+                self._edited[path] = (current, with_newlines_of(current, edit.before))
+
+    def _register(self, made: RecordedRegistration) -> None:
+        """Register again in a file that has changed since."""
+        from falconws_cli.source.register import RegisterOutcome
+
+        current = files.read(self._record.root, made.path)
+        if current is None:
+            return
+        before, text = self._edited.get(made.path, (current, current))
+        spec = made.spec
+        registration = spec.register(files.decoded(before if made.path in self._restored else text))
+        if made.path not in self._restored and registration.outcome is RegisterOutcome.REGISTERED:
+            self._edited[made.path] = (before, files.encoded(registration.text))
+        self._plan.registrations.append(PlannedRegistration(spec.path, registration, spec))
 
 
-def _again(
-    record: Record, made: RecordedRegistration, edited: dict[str, tuple[bytes, bytes]], restored: set[str]
-) -> list[PlannedRegistration]:
-    """Register once more what was taken out of a file that has changed since."""
-    from falconws_cli.source.register import RegisterOutcome
-
-    current = tracked.read(record.root, made.path)
-    if current is None:
-        return []
-    before, text = edited.get(made.path, (current, current))
-    spec = made.spec
-    source = before if made.path in restored else text
-    registration = spec.register(tracked.decoded(source))
-    if made.path not in restored and registration.outcome is RegisterOutcome.REGISTERED:
-        edited[made.path] = (before, tracked.encoded(registration.text))
-    return [PlannedRegistration(spec.path, registration, spec)]
-
-
-def _returning(now: Manifest, then: Manifest) -> list[Operation]:
-    return [operation for operation in then.operations if operation not in now.operations]
+def _operations_after(record: Record, destroy: Operation) -> list[Operation]:
+    """Return the recorded operations without the `destroy`, and with those that it removed."""
+    found = {operation.id: operation for operation in record.operations if operation is not destroy}
+    found |= {operation.id: operation for operation in destroy.destroyed}
+    return [found[name] for name in sorted(found)]
 
 
 def _with_requirements(text: bytes, added: Requirements) -> bytes:
     from falconws_cli.source.pyproject import edit_pyproject
 
-    return tracked.encoded(edit_pyproject(tracked.decoded(text), **pyproject_lists(added)))
+    return files.encoded(edit_pyproject(files.decoded(text), **pyproject_lists(added)))

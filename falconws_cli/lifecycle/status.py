@@ -1,33 +1,34 @@
-"""What `falconws status` says."""
+"""What `falconws status` says: which files were generated, and what became of them. Reads only."""
 
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from itertools import groupby
 from pathlib import PurePosixPath
 
 import click
 
-from falconws_cli.change.manifest import Operation
+from falconws_cli.change.changes import read
 from falconws_cli.change.merge import has_markers
-from falconws_cli.change.record import FOLDER, Record, is_text
-from falconws_cli.errors import ExitCode
+from falconws_cli.change.operation import Operation
+from falconws_cli.change.record import OPERATIONS, Record
+from falconws_cli.errors import CommandError, ExitCode
+from falconws_cli.lifecycle.rendered import RenderedVersion, recorded_version
 
 
 class FileState(Enum):
     """What became of a generated file."""
 
     INTACT = "intact"
-    """As a template made it, or as a later falconws command left it."""
+    """As templates and registrations make it."""
     EDITED = "edited"
     MISSING = "missing"
     CONFLICT = "conflict"
-    """With conflict markers of a merge in it, which are still to be settled."""
+    """It has conflict markers of a merge."""
 
 
 @dataclass(frozen=True)
 class GeneratedFile:
-    """A file that the project remembers, and the last operation that made it."""
+    """A file that is recorded, and the last operation that made it."""
 
     path: PurePosixPath
     state: FileState
@@ -36,39 +37,37 @@ class GeneratedFile:
 
 def generated_files(record: Record) -> list[GeneratedFile]:
     """Return every generated file, in the order of the operations, and of paths within one."""
-    makers = {path: operation for operation in record.manifest.operations for path in operation.files}
+    makers = {path: operation for operation in record.generated for path in operation.files}
+    version = recorded_version(record)
     return [
-        GeneratedFile(PurePosixPath(path), state_of(record, path), operation)
-        for operation in record.manifest.operations
+        GeneratedFile(PurePosixPath(path), _state_of(record, version, path), operation)
+        for operation in record.generated
         for path in sorted(operation.files)
         if makers[path] is operation
     ]
 
 
-def state_of(record: Record, path: str) -> FileState:
-    """Return what became of the file at *path*."""
+def _state_of(record: Record, version: RenderedVersion, path: str) -> FileState:
     try:
-        data = (record.root / path).read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return FileState.MISSING
-    except OSError:
+        data = read(record.root, path)
+    except CommandError:
         return FileState.EDITED
+    if data is None:
+        return FileState.MISSING
     if has_markers(data):
         return FileState.CONFLICT
-    return (
-        FileState.INTACT if any(is_text(data, key) for key in record.manifest.left_behind(path)) else FileState.EDITED
-    )
+    return FileState.INTACT if version.is_untouched(PurePosixPath(path), data) else FileState.EDITED
 
 
 _COLORS = {FileState.EDITED: "yellow", FileState.MISSING: "red", FileState.CONFLICT: "red"}
 _NOTES = {FileState.CONFLICT: " (conflict markers of a merge: settle them)"}
-FORGOTTEN = f"This project has no record of what was generated: {FOLDER}/manifest.json is missing."
+NO_RECORD = f"This project has no record of what was generated: {OPERATIONS}/ is missing or empty."
 
 
 def show_status(record: Record, *, as_json: bool) -> ExitCode:
     """Print each operation with those of its files that are not as falconws left them, and a summary.
 
-    Return `MERGE_CONFLICTS` when some have conflict markers.
+    Return `MERGE_CONFLICTS` when some have conflict markers, and `LEFT_TO_DO` when an operation cannot be read.
     """
     files = generated_files(record)
     if as_json:
@@ -76,16 +75,16 @@ def show_status(record: Record, *, as_json: bool) -> ExitCode:
     elif record.exists:
         _print(record, files)
     else:
-        click.echo(FORGOTTEN)
-    return ExitCode.MERGE_CONFLICTS if any(file.state is FileState.CONFLICT for file in files) else ExitCode.OK
+        click.echo(NO_RECORD)
+    if any(file.state is FileState.CONFLICT for file in files):
+        return ExitCode.MERGE_CONFLICTS
+    return ExitCode.LEFT_TO_DO if record.damaged else ExitCode.OK
 
 
 def _print(record: Record, files: list[GeneratedFile]) -> None:
-    # What a command has made is remembered in two parts when one of them was destroyed and brought back.
-    for title, operations in groupby(record.manifest.operations, _title):
-        parts_of_one = list(operations)
-        own = [file for file in files if any(file.operation is operation for operation in parts_of_one)]
-        click.echo(title)
+    for operation in record.generated:
+        own = [file for file in files if file.operation is operation]
+        click.echo(_title(operation))
         for file in own:
             if file.state is not FileState.INTACT:
                 state = click.style(f"{file.state.value:>10}", fg=_COLORS[file.state])
@@ -98,20 +97,22 @@ def _print(record: Record, files: list[GeneratedFile]) -> None:
     if found[FileState.CONFLICT]:
         parts.append(f"{found[FileState.CONFLICT]} with conflict markers")
     click.echo(f"\n{len(files)} generated {'file' if len(files) == 1 else 'files'}: {', '.join(parts)}.")
-    if record.manifest.destroyed is not None:
-        click.echo(f"`falconws undo` brings back what `{record.manifest.destroyed.command}` took away.")
+    for operation in record.operations:
+        if not operation.is_generated:
+            click.echo(f"`{operation.command}` can be undone.")
+    for sentence in record.damaged:
+        click.echo(sentence)
 
 
 def _title(operation: Operation) -> str:
-    partly_removed = ", taken back but for what was edited" if operation.partly_removed else ""
-    return f"{operation.command} (falconws {operation.version}{partly_removed})"
+    partly = ", removed except for edited files" if operation.partly_removed else ""
+    return f"{operation.command} (falconws {operation.version}{partly})"
 
 
 def _print_json(record: Record, files: list[GeneratedFile]) -> None:
     import json
 
     found = Counter(file.state for file in files)
-    destroyed = record.manifest.destroyed
     document = {
         "recorded": record.exists,
         "operations": [
@@ -130,9 +131,11 @@ def _print_json(record: Record, files: list[GeneratedFile]) -> None:
                 ],
                 "dependencies": list(operation.added.dependencies),
             }
-            for operation in record.manifest.operations
+            for operation in record.generated
+            if operation.recipe is not None
         ],
         "counts": {state.value: found[state] for state in FileState},
-        "destroyed": None if destroyed is None else destroyed.command,
+        "destroyed": [operation.command for operation in record.operations if not operation.is_generated],
+        "damaged": list(record.damaged),
     }
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))

@@ -1,13 +1,17 @@
-"""`falconws destroy` and `falconws undo`, from what the project remembers to the transaction."""
+"""`falconws destroy` and `falconws undo`, from the record to the transaction."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from falconws_cli.change.changes import FileChange
+from falconws_cli.change.git import Authors, read_authors
+from falconws_cli.change.lock import exclusive
+from falconws_cli.change.operation import Operation
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.record import FOLDER, Record, read_record
+from falconws_cli.change.record import OPERATIONS, Record, read_record
 from falconws_cli.change.transaction import transact
 from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.errors import CommandError, ExitCode, RefusedError
@@ -23,77 +27,111 @@ def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> Ex
 
     Raises:
         RefusedError: There is no such thing.
-        CommandError: The project does not remember what was generated, or it cannot be written.
+        CommandError: Nothing is recorded, or the project cannot be written.
     """
-    record = _require_record(project.root)
-    kinds = [*KINDS, *(operation.recipe.generator for operation in record.manifest.operations)]
-    kinds = [known for known in dict.fromkeys(kinds) if known != "project"]
-    if kind not in kinds:
-        from falconws_cli.suggestions import did_you_mean
+    with exclusive(project.root):
+        record = _require_record(project.root)
+        kinds = [*KINDS, *(operation.recipe.generator for operation in record.operations if operation.recipe)]
+        kinds = [known for known in dict.fromkeys(kinds) if known != "project"]
+        if kind not in kinds:
+            from falconws_cli.suggestions import did_you_mean
 
-        raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
-    return _carry_out(record, _plan_destroy(record, kind, name, options), options)
+            raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
+        operations = find_operations(record, kind, name)
+        plan = plan_removal(record, operations, options.command, destroys=True, force=options.force)
+        return _carry_out(record, plan, options)
 
 
-def undo(root: Path, options: WriteOptions) -> ExitCode:
-    """Take the last generating command back; return how it went.
+def undo(root: Path, options: WriteOptions, *, yes: bool = False) -> ExitCode:
+    """Take back the last command of this working tree; return how it went.
+
+    Args:
+        root: The project.
+        options: How to write.
+        yes: Do not ask before taking back what somebody else did, or what is older than an upgrade.
 
     Raises:
-        RefusedError: Nothing is left that can be undone.
-        CommandError: The project does not remember what was generated, or it cannot be written.
+        RefusedError: Nothing is left that can be undone, or the user has to confirm.
+        CommandError: Nothing is recorded, or the project cannot be written.
     """
-    record = _require_record(root)
-    plan = _plan_undo(record, force=options.force)
-    if not options.json:
-        click.echo(f"Taking back: {plan.command}\n")
-    return _carry_out(record, plan, options)
+    with exclusive(root):
+        record = _require_record(root)
+        operation, doubt = _last(record, force=options.force)
+        if doubt and not options.dry_run and not yes:
+            _confirm(f"{doubt} Undo it?", options)
+        if operation.is_generated:
+            plan = plan_removal(record, [operation], operation.command, destroys=False, force=options.force)
+        else:
+            plan = plan_restore(record, operation, force=options.force)
+        if not options.json:
+            click.echo(f"Undoing: {plan.command}\n")
+        return _carry_out(record, plan, options)
 
 
-def _plan_undo(record: Record, *, force: bool) -> RemovalPlan:
-    """Return what takes the last generating command back, or brings back what the last `destroy` took.
+def find_operations(record: Record, kind: str, name: str) -> list[Operation]:
+    """Return the operations that made the thing of this kind and name.
 
     Raises:
-        CommandError: The project remembers nothing, or a text that is needed is lost.
-        RefusedError: What is left cannot be undone.
+        RefusedError: No such thing is recorded.
     """
-    manifest = record.manifest
-    if manifest.destroyed is not None:
-        return plan_restore(record, manifest.destroyed, force=force)
-    last = len(manifest.operations) - 1
-    # What an earlier undo has left, because it was edited, is asked for again with --force only.
-    while last >= 0 and manifest.operations[last].partly_removed and not force:
-        last -= 1
-    if last < 0:
-        raise RefusedError("Nothing is left to undo.")
-    operation = manifest.operations[last]
-    if operation.recipe.generator == "project":
-        raise RefusedError(
-            f"Nothing is left to undo but the project itself, which `{operation.command}` made; "
-            f"to take that back, delete the folder {record.root}."
-        )
-    return plan_removal(record, [last], operation.command, destroys=False, force=force)
-
-
-def _plan_destroy(record: Record, kind: str, name: str, options: WriteOptions) -> RemovalPlan:
-    """Return what removes the thing of this kind and name, whatever commands made it.
-
-    Raises:
-        RefusedError: The project does not remember such a thing.
-    """
-    made = {
-        position: operation.recipe.name
-        for position, operation in enumerate(record.manifest.operations)
-        if operation.recipe.generator == kind
-    }
+    made = {op.id: op.recipe.name for op in record.operations if op.recipe and op.recipe.generator == kind}
     wanted = _canonical(kind, name, made.values())
-    positions = [position for position, known in made.items() if known == wanted]
-    if not positions:
+    found = [operation for operation in record.operations if operation.id in made and made[operation.id] == wanted]
+    if not found:
         from falconws_cli.suggestions import did_you_mean
 
         known = sorted(set(made.values()))
         hint = did_you_mean(name, known) or (f" There is {', '.join(known)}." if known else "")
         raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
-    return plan_removal(record, positions, options.command, destroys=True, force=options.force)
+    return found
+
+
+def _last(record: Record, *, force: bool) -> tuple[Operation, str]:
+    """Return the operation to undo, and what makes it doubtful that the user means this one.
+
+    The last one of this working tree: one that is not committed, or that its user has committed. Where there is none,
+    the last one of all.
+
+    Raises:
+        RefusedError: There is none that can be undone.
+    """
+    # What an earlier undo has left, because it was edited, goes with --force only.
+    candidates = [operation for operation in record.operations if force or not operation.partly_removed]
+    undoable = [op for op in candidates if op.recipe is None or op.recipe.generator != "project"]
+    if not undoable:
+        if candidates:
+            raise RefusedError(
+                f"Nothing is left to undo but the project itself, which `{candidates[-1].command}` made; "
+                f"to take that back, delete the folder {record.root}."
+            )
+        raise RefusedError("Nothing is left to undo.")
+    authors = read_authors(record.root, str(OPERATIONS))
+    own = [operation for operation in undoable if authors.is_own(f"{operation.id}.json")]
+    operation = (own or undoable)[-1]
+    return operation, _doubt(record, operation, authors)
+
+
+def _doubt(record: Record, operation: Operation, authors: Authors) -> str:
+    author = authors.of(f"{operation.id}.json")
+    if author is not None and not authors.is_own(f"{operation.id}.json"):
+        return f"`{operation.command}` was committed by {author}."
+    upgrade = max((other.upgraded for other in record.operations), default="")
+    if upgrade > operation.time:
+        day = f"{upgrade[:4]}-{upgrade[4:6]}-{upgrade[6:8]}"
+        return f"`{operation.command}` is older than the upgrade of {day}."
+    return ""
+
+
+def _confirm(question: str, options: WriteOptions) -> None:
+    """Ask on a terminal.
+
+    Raises:
+        RefusedError: There is no terminal, or the answer is no.
+    """
+    if options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise RefusedError(f"{question} Confirm with --yes. Nothing was written.")
+    if not click.confirm(question):
+        raise RefusedError("Nothing was written.")
 
 
 def _canonical(kind: str, name: str, known: Iterable[str]) -> str | None:
@@ -116,19 +154,19 @@ def _canonical(kind: str, name: str, known: Iterable[str]) -> str | None:
 def _require_record(root: Path) -> Record:
     record = read_record(root)
     if not record.exists:
-        raise CommandError(f"This project has no record of what was generated: {FOLDER}/manifest.json is missing.")
+        raise CommandError(f"This project has no record of what was generated: {OPERATIONS}/ is missing or empty.")
     return record
 
 
 def _carry_out(record: Record, plan: RemovalPlan, options: WriteOptions) -> ExitCode:
-    def remember(record: Record, _: Sequence[FileChange]) -> list[PlannedFile]:
-        return record.changes(plan.manifest, plan.texts)
+    def recording(record: Record, _: Sequence[FileChange]) -> list[PlannedFile]:
+        return record.changes(plan.operations)
 
     return transact(
         record.root,
         plan.files,
         options,
-        remember,
+        recording,
         record=record,
         kept=plan.kept,
         registrations=plan.registrations,

@@ -8,8 +8,9 @@ import click
 from falconws_cli import VERSION
 from falconws_cli.change.changes import FileChange, preview
 from falconws_cli.change.git import require_clean
+from falconws_cli.change.lock import exclusive
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.record import MANIFEST, read_record
+from falconws_cli.change.record import read_record
 from falconws_cli.change.report import Report, record_status
 from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.change.writer import commit
@@ -24,16 +25,17 @@ def upgrade(project: Project, options: WriteOptions) -> ExitCode:
     Raises:
         CommandError: It cannot be done; the disk is as it was.
     """
-    record = read_record(project.root)
-    require_operations(record)
-    plan = plan_upgrade(project, record)
-    notes = _notes(plan)
-    if not plan.changes and not options.json:
-        click.echo("\n".join([_up_to_date(plan), *notes]))
-        notes = []
-    code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
-    remembered = record.changes(plan.manifest, plan.texts)
-    return _write(project, plan.changes, remembered, options, notes, left_to_do=plan.left_out, code=code)
+    with exclusive(project.root):
+        record = read_record(project.root)
+        require_operations(record)
+        plan = plan_upgrade(project, record)
+        notes = _notes(plan)
+        if not plan.changes and not options.json:
+            click.echo("\n".join([_up_to_date(plan), *notes]))
+            notes = []
+        code = ExitCode.MERGE_CONFLICTS if plan.conflicts else None
+        recorded = record.changes(plan.operations)
+        return _write(project, plan.changes, recorded, options, notes, left_to_do=plan.left_out, code=code)
 
 
 def check(project: Project, *, as_json: bool = False) -> ExitCode:
@@ -66,7 +68,7 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
 def _write(
     project: Project,
     changes: Sequence[FileChange],
-    remembered: Sequence[PlannedFile],
+    recorded: Sequence[PlannedFile],
     options: WriteOptions,
     notes: Sequence[str],
     *,
@@ -74,13 +76,13 @@ def _write(
     code: ExitCode | None = None,
 ) -> ExitCode:
     written = [change.file for change in changes if change.writes]
-    remembering = preview(project.root, remembered)
-    writes = written or any(change.writes for change in remembering)
+    recording = preview(project.root, recorded)
+    writes = written or any(change.writes for change in recording)
     if writes and not options.dry_run and not options.force:
-        require_clean(project.root, [*(file.path for file in written), MANIFEST])
-    report = Report(changes, (), notes, record_status(remembering), left_to_do, code)
+        require_clean(project.root, [file.path for file in (*written, *recorded)])
+    report = Report(changes, (), notes, record_status(recording), left_to_do, code)
     if not options.dry_run:
-        commit(project.root, [*written, *remembered])
+        commit(project.root, [*written, *recorded])
     if changes or left_to_do or options.json or options.dry_run:
         report.show(options)
     return report.exit_code
@@ -98,6 +100,6 @@ def _notes(plan: Upgrade) -> list[str]:
         notes.append(f"{count} to settle: look for <<<<<<< and >>>>>>> in the files above.")
     if any(change.writes for change in plan.changes):
         notes.append("Then run `falconws test`, and commit." if plan.conflicts else "Run `falconws test`, and commit.")
-    if not any(operation.recipe.generator == "project" for operation in plan.manifest.operations):
+    if not any(one.recipe is not None and one.recipe.generator == "project" for one in plan.operations):
         notes.append("What `falconws new` made is not recorded, and stays as it is.")
     return notes

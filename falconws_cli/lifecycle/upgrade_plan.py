@@ -5,97 +5,55 @@ stands in the way of a merge: what is left to merge is what the user changed, an
 Reads, and never writes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 
 from falconws_cli import VERSION
 from falconws_cli.change.changes import FileChange
-from falconws_cli.change.manifest import Manifest, Operation, RecordedRegistration
 from falconws_cli.change.merge import CannotMergeError, Labels, has_markers, three_way
+from falconws_cli.change.operation import Operation, RecordedRegistration
 from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
-from falconws_cli.change.record import Record, sha256
+from falconws_cli.change.record import OPERATIONS, Record, now
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
-from falconws_cli.generators.planning import PYPROJECT
 from falconws_cli.generators.plugins import BUILT_IN
+from falconws_cli.lifecycle.rendered import REGISTERED, RenderedVersion
 from falconws_cli.project import Project
-from falconws_cli.source.pyproject import distribution_of, edit_pyproject
-from falconws_cli.source.register import RegisterOutcome
+from falconws_cli.source.pyproject import distribution_of
 from falconws_cli.source.registration import RegistrationSpec
 
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What becomes of the files, and what the project remembers afterwards."""
+    """What becomes of the files, and what is recorded afterwards."""
 
     changes: tuple[FileChange, ...]
     """One for each path that the templates make differently now; nothing for the others."""
-    manifest: Manifest
-    texts: tuple[bytes, ...]
-    """The texts that the manifest names."""
+    operations: Sequence[Operation]
     available: bool
-    """Whether the installed templates make anything else than what is remembered."""
+    """Whether the installed templates make anything else than what is recorded."""
     conflicts: int
     """How many places have conflict markers, in all files."""
     left_out: tuple[str, ...]
     """A sentence for each command that the installed generators cannot repeat; what it made is left as it was."""
 
 
-@dataclass(frozen=True)
-class RenderedVersion:
-    """What one version of the templates makes of all recipes."""
-
-    operations: tuple[Operation, ...]
-    texts: Mapping[PurePosixPath, bytes]
-    """What they make, without anything that is registered or required since."""
-
-    def with_registrations(self, path: PurePosixPath) -> bytes | None:
-        """Return the file with everything registered in it and required by it, as the commands left it behind."""
-        data = self.texts.get(path)
-        try:
-            text = None if data is None else data.decode()
-        except UnicodeDecodeError:
-            return data
-        if text is None:
-            return None
-        for operation in self.operations:
-            for made in operation.registrations:
-                if PurePosixPath(made.path) == path and made.outcome == RegisterOutcome.REGISTERED.value:
-                    text = made.spec.register(text).text
-            if path == PYPROJECT and operation.added:
-                text = edit_pyproject(text, **_without_modules(operation.added))
-        return text.encode()
-
-    def left(self, paths: Iterable[PurePosixPath]) -> dict[str, str]:
-        """Return, for those of *paths* that more than templates made, the text that the commands leave behind."""
-        with_registrations = {path: self.with_registrations(path) for path in paths}
-        return {
-            str(path): sha256(data)
-            for path, data in with_registrations.items()
-            if data is not None and data != self.texts[path]
-        }
-
-
 def plan_upgrade(project: Project, record: Record) -> Upgrade:
     """Return what bringing *project* to the installed templates means.
 
     Raises:
-        CommandError: A template cannot be rendered, or a file or a remembered text cannot be read.
+        CommandError: A template cannot be rendered, or a file cannot be read.
     """
-    old = record.manifest.operations
-    current = [i for i, operation in enumerate(old) if not operation.partly_removed]
-    generated, left_out = _rendered_pieces(project, {i: old[i] for i in current})
-    new = tuple(_rendered(operation, generated[i]) if i in generated else operation for i, operation in enumerate(old))
-    before = RenderedVersion(tuple(old[i] for i in current), _remembered(record, [old[i] for i in current]))
-    made: dict[PurePosixPath, bytes] = {}
-    for i in current:
-        made |= {f.path: f.data for f in generated[i].files} if i in generated else _remembered(record, [old[i]])
-    after = RenderedVersion(tuple(new[i] for i in current), made)
-    labels = Labels("yours", f"falconws {_versions(before.operations)}", f"falconws {VERSION}")
-    modes = {file.path: file.mode for generated in generated.values() for file in generated.files}
-    found = [
+    old = [operation for operation in record.generated if not operation.partly_removed]
+    generated, left_out = _generate_again(project, old)
+    time = now()
+    new = [_upgraded(one, generated[one.id], time) if one.id in generated else one for one in old]
+    before, after = _version(old), _version(new)
+    labels = Labels("yours", f"falconws {_versions(old)}", f"falconws {VERSION}")
+    modes = {file.path: file.mode for made in generated.values() for file in made.files}
+    merged = [
         merge_file(
             project,
             path,
@@ -106,24 +64,34 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
         )
         for path in sorted(before.texts.keys() | after.texts.keys())
     ]
-    texts = tuple(file.data for generated in generated.values() for file in generated.files)
-    changes = tuple(change for merged in found for change in merged.changes)
-    left = {**record.manifest.left, **after.left(change.file.path for change in changes)}
-    conflicts = sum(merged.conflicts for merged in found)
-    available = any(merged.differs for merged in found)
+    available = any(file.differs for file in merged)
+    by_id = {operation.id: operation for operation in new}
     # What was destroyed was made by other templates, and was taken from other texts.
-    manifest = Manifest(new, None if available else record.manifest.destroyed, left)
-    return Upgrade(changes, manifest, texts, available, conflicts, left_out)
+    kept = [one for one in record.operations if one.is_generated or not available]
+    return Upgrade(
+        changes=tuple(change for file in merged for change in file.changes),
+        operations=[by_id.get(operation.id, operation) for operation in kept],
+        available=available,
+        conflicts=sum(file.conflicts for file in merged),
+        left_out=(*left_out, *record.damaged),
+    )
 
 
-def _rendered_pieces(
-    project: Project, operations: Mapping[int, Operation]
-) -> tuple[dict[int, Generated], tuple[str, ...]]:
+def _version(operations: Sequence[Operation]) -> RenderedVersion:
+    texts = {PurePosixPath(path): text for operation in operations for path, text in operation.files.items()}
+    return RenderedVersion(operations, texts)
+
+
+def _generate_again(project: Project, operations: Iterable[Operation]) -> tuple[dict[str, Generated], tuple[str, ...]]:
     """Return what the installed templates make of each operation, and a sentence for each that they cannot repeat."""
     generated, left_out = {}, []
-    for i, operation in operations.items():
+    for operation in operations:
+        assert operation.recipe is not None
         try:
-            generated[i] = regenerate(project, operation.recipe)
+            generated[operation.id] = regenerate(project, operation.recipe)
+        except (KeyError, TypeError, ValueError, AssertionError) as error:
+            why = f"its recorded options cannot be used ({error})."
+            left_out.append(f"What `{operation.command}` made is left as it was: {why}")
         except CommandError as error:
             # Whatever is wrong with a generator of another package.
             if operation.recipe.generator in BUILT_IN and not isinstance(error, UnavailableError):
@@ -223,35 +191,33 @@ def _alike(base: bytes, ours: bytes) -> bool:
     return base.replace(b"\r\n", b"\n") == ours.replace(b"\r\n", b"\n")
 
 
-def _rendered(operation: Operation, generated: Generated) -> Operation:
-    """Return what shall be remembered of an operation when the templates make *generated* of it."""
-    known = {(made.kind, made.path, _key(made)): made for made in operation.registrations}
-    made = []
-    for spec in generated.registrations:
-        new = recorded(spec)
-        made.append(known.get((new.kind, new.path, _key(new)), new))
-    return replace(
+def _upgraded(operation: Operation, generated: Generated, time: str) -> Operation:
+    """Return what is recorded of an operation when the templates make *generated* of it."""
+    new = [_as_registered(spec) for spec in generated.registrations]
+    known = {_key(made): made for made in operation.registrations}
+    upgraded = replace(
         operation,
-        version=VERSION,
-        files={str(file.path): sha256(file.data) for file in generated.files},
-        registrations=tuple(made),
+        files={str(file.path): file.data for file in generated.files},
+        registrations=tuple(known.get(_key(made), made) for made in new),
         requirements=generated.requirements,
         added=_added(operation, generated.requirements),
     )
+    if upgraded == operation:
+        return replace(operation, version=VERSION)
+    return replace(upgraded, version=VERSION, upgraded=time)
 
 
-def recorded(spec: RegistrationSpec) -> RecordedRegistration:
-    """Return what shall be remembered of a registration that is in its file, with the imports that it brought along."""
+def _as_registered(spec: RegistrationSpec) -> RecordedRegistration:
+    """Return what is recorded of a registration that is in its file, with the imports that it brought along."""
     arguments = spec.arguments
     one = [str(arguments[name]) for name in ("resource", "middleware", "handler") if name in arguments]
     several = arguments.get("imports", [])
     imports = (*one, *map(str, several if isinstance(several, list) else []))
-    outcome = RegisterOutcome.REGISTERED.value
-    return RecordedRegistration(spec.kind, str(spec.path), spec.package, spec.arguments, outcome, imports)
+    return RecordedRegistration(spec.kind, str(spec.path), spec.package, spec.arguments, REGISTERED, imports)
 
 
-def _key(made: RecordedRegistration) -> str:
-    return repr(sorted(made.arguments.items()))
+def _key(made: RecordedRegistration) -> tuple[str, str, str]:
+    return made.kind, made.path, repr(sorted(made.arguments.items()))
 
 
 def _added(operation: Operation, wanted: Requirements) -> Requirements:
@@ -265,18 +231,6 @@ def _added(operation: Operation, wanted: Requirements) -> Requirements:
     return Requirements(**added)
 
 
-def _without_modules(requirements: Requirements) -> dict[str, tuple[str, ...]]:
-    return {name: values for name, values in vars(requirements).items() if name != "modules"}
-
-
-def _remembered(record: Record, operations: Iterable[Operation]) -> dict[PurePosixPath, bytes]:
-    return {
-        PurePosixPath(path): record.require_text(key)
-        for operation in operations
-        for path, key in operation.files.items()
-    }
-
-
 def _versions(operations: Iterable[Operation]) -> str:
     return " and ".join(sorted({operation.version for operation in operations}))
 
@@ -287,8 +241,6 @@ def require_operations(record: Record) -> None:
     Raises:
         CommandError: The project remembers nothing; the message says what to do.
     """
-    if not record.manifest.operations:
-        raise CommandError(
-            "There is nothing to upgrade: the project has no record of what was generated "
-            "(.falconws/manifest.json is missing)."
-        )
+    if not record.operations:
+        why = record.damaged[0] if record.damaged else f"{OPERATIONS}/ is missing or empty."
+        raise CommandError(f"There is nothing to upgrade: the project has no record of what was generated. {why}")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import Parameter, signature
-from types import CoroutineType
+from types import CoroutineType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -63,13 +63,13 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     "Migrate from Falcon".
     """
 
-    __slots__ = ("_has_websocket_route", "_origins_warned")
+    __slots__ = ("_origins_warned", "_websocket_routes")
 
     ws_options: WebSocketOptions
     """Options of all WebSocket connections of this application."""
 
-    _has_websocket_route: bool
     _origins_warned: bool
+    _websocket_routes: dict[str, Callable[..., Awaitable[None]]]
 
     if TYPE_CHECKING:
 
@@ -88,7 +88,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     else:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._has_websocket_route = False
+            self._websocket_routes = {}
             self._origins_warned = False
             # The installed Falcon decides which arguments there are.
             bound = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
@@ -99,11 +99,17 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         suffix = kwargs.get("suffix")
-        if hasattr(resource, f"on_websocket_{suffix}" if suffix else "on_websocket"):
-            self._has_websocket_route = True
         super().add_route(uri_template, resource, **kwargs)
+        responder = getattr(resource, f"on_websocket_{suffix}" if suffix else "on_websocket", None)
+        if responder is not None:
+            self._websocket_routes[uri_template] = responder
 
     add_route.__doc__ = falcon.asgi.App.add_route.__doc__
+
+    @property
+    def websocket_routes(self) -> Mapping[str, Callable[..., Awaitable[None]]]:
+        """The ``on_websocket()`` responder of each URI template that has one, in the order of ``add_route()``."""
+        return MappingProxyType(self._websocket_routes)
 
     # Serving
 
@@ -127,7 +133,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from error
 
     async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        if self._has_websocket_route:
+        if self._websocket_routes:
             self._warn_of_origins()
         await super()._call_lifespan_handlers(ver, scope, receive, send)
 

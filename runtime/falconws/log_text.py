@@ -17,7 +17,8 @@ REDACTED_NAMES = ("token", "access_token")
 
 _MAX_CHARACTERS = 200
 """Of one value; a line has room for several within 1 kB, and what is escaped counts as it is written."""
-_MAX_LINE_CHARACTERS = 1_000
+_MAX_ARGUMENT_CHARACTERS = 850
+"""Of one argument of a line that has at most 1 kB."""
 
 
 def escape_for_log(value: object, max_characters: int = _MAX_CHARACTERS) -> str:
@@ -80,4 +81,4 @@ class InputFilter(logging.Filter):
     def _clean(self, argument: object) -> object:
         if not isinstance(argument, str):
             return argument
-        return escape_for_log(redact_query(argument, self._redact), _MAX_LINE_CHARACTERS)
+        return escape_for_log(redact_query(argument, self._redact), _MAX_ARGUMENT_CHARACTERS)

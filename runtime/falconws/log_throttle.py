@@ -10,7 +10,7 @@ import logging
 from functools import partial
 from time import monotonic
 
-__all__ = ("LogThrottle",)
+__all__ = ("LogThrottle", "definition_of")
 
 _INTERVAL_S = 10.0
 """Seconds between two log lines about the same function, and the length of a counting interval for repeated lines."""
@@ -35,12 +35,13 @@ class LogThrottle:
         self._counted = f"; {counted_in} counts" if counted_in is not None else ""
         self._muted_until: dict[object, float] = {}
         """By function; in the order in which they end."""
+        self._logged: set[str] = set()
         self._repeats: dict[object, tuple[float, int]] = {}
         """By kind of line: when its interval began, and how many lines there were."""
 
     def log_failure(self, function: object, message: str, *arguments: object) -> None:
         """Log *message* and the current exception, as an error or, within the interval, at level DEBUG."""
-        level = logging.ERROR if self._is_due(_definition(function)) else logging.DEBUG
+        level = logging.ERROR if self._is_due(definition_of(function)) else logging.DEBUG
         self._logger.log(level, message + " (logged at most every %g s)", *arguments, _INTERVAL_S, exc_info=True)
 
     def log_repeated(self, level: int, message: str, *arguments: object, error: BaseException | None = None) -> None:
@@ -62,6 +63,12 @@ class LogThrottle:
             arguments = (*arguments, _INTERVAL_S)
         self._logger.log(level, message, *arguments, exc_info=error)
 
+    def log_once(self, message: str, *arguments: object) -> None:
+        """Log *message* as a warning, the first time only."""
+        if message not in self._logged:
+            self._logged.add(message)
+            self._logger.warning(message + " (logged once)", *arguments)
+
     def _is_due(self, definition: object) -> bool:
         now = monotonic()
         muted_until = self._muted_until
@@ -76,7 +83,8 @@ class LogThrottle:
         return True
 
 
-def _definition(function: object) -> object:
+def definition_of(function: object) -> object:
+    """Return the same for all functions that one line of code has made."""
     while isinstance(function, partial):
         function = function.func
     # A method has the code of its function. Other callables need not be hashable.

@@ -22,6 +22,7 @@ from .closecodes import CloseCode, check_close, http_status_to_close_code
 from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
+from .first_use import FirstUseStream
 from .headers import check_headers
 from .log_text import escape_for_log
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
@@ -408,6 +409,21 @@ class WebSocket(falcon.asgi.WebSocket):
         if self._stream.closed is not None:
             on_closed()
 
+    def when_first_used(self, callback: Callable[[], object]) -> None:
+        """Call *callback* when the next send has returned, or before the next receive or wait. The hub calls it."""
+        if isinstance(self._stream, FirstUseStream):
+            self._stream.callbacks.append(callback)
+            return
+        stream, bypass = self._stream, self._bypass
+
+        def on_used() -> None:
+            self._stream, self._bypass = stream, bypass
+
+        first_use = FirstUseStream(stream, on_used)
+        first_use.callbacks.append(callback)
+        # It passes on all other attributes.
+        self._stream, self._bypass = cast("Stream", first_use), None
+
     def release(self) -> None:
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
         self._stream.stop()
@@ -528,6 +544,18 @@ class WebSocket(falcon.asgi.WebSocket):
             raise self._disconnected()
         return self._as_media(payload)
 
+    async def receive_payload(self, timeout: float | None = None) -> Payload:
+        """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
+
+        Everything else is as for ``receive_text()``, but for PayloadTypeError, which is never raised.
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        payload = await self._stream.receive(timeout)
+        if payload is None:
+            raise self._disconnected()
+        return payload
+
     def _as_text(self, payload: Payload) -> str:
         if isinstance(payload, str):
             return payload
@@ -579,6 +607,10 @@ class WebSocket(falcon.asgi.WebSocket):
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
         return _Messages(self, self.receive_data, self._as_data, bytes)
 
+    def iter_payloads(self) -> AsyncIterator[Payload]:
+        """Iterate over the payloads of incoming messages, of both types, until the peer leaves; see ``iter_text()``."""
+        return _Messages(self, self.receive_payload, _unchanged, str)
+
     # Errors
 
     def _not_open(self) -> Exception:
@@ -601,7 +633,7 @@ class _Messages(Generic[_T]):
         kind: The type of payload that *convert* returns unchanged.
     """
 
-    __slots__ = ("_bypass", "_convert", "_kind", "_receive", "_ws")
+    __slots__ = ("_convert", "_kind", "_receive", "_ws")
 
     def __init__(
         self,
@@ -611,7 +643,6 @@ class _Messages(Generic[_T]):
         kind: type[str | bytes] | None = None,
     ) -> None:
         self._ws = ws
-        self._bypass = ws._bypass
         self._receive = receive
         self._convert = convert
         self._kind = kind
@@ -622,7 +653,7 @@ class _Messages(Generic[_T]):
     async def __anext__(self) -> _T:
         if self._kind is None:
             self._ws._media = None
-        bypass = self._bypass
+        bypass = self._ws._bypass
         if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
             # What `receive_text()` does, without its coroutine.
             bypass.receiving = True
@@ -639,6 +670,10 @@ class _Messages(Generic[_T]):
             return await self._receive()
         except WebSocketDisconnected:
             raise StopAsyncIteration from None
+
+
+def _unchanged(payload: Payload) -> Payload:
+    return payload
 
 
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:

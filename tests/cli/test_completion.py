@@ -128,8 +128,9 @@ def test_where_there_is_no_project_or_a_broken_one_nothing_is_said(tmp_path: Pat
     for text in (None, "[tool.falconws", '[tool.falconws]\napp = "demo.app:app"\n'):
         if text is not None:
             (tmp_path / "pyproject.toml").write_text(text)
-        (tmp_path / ".falconws").mkdir(exist_ok=True)
-        (tmp_path / ".falconws" / "manifest.json").write_text("{")
+        folder = tmp_path / ".falconws" / "operations"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "20260131T120000.000000Z-1f2e3d4c.json").write_text("{")
         for words, count in (("falconws destroy resource ", 3), ("falconws connect ", 2)):
             assert complete(tmp_path, words, count) == []
 

@@ -74,7 +74,7 @@ def test_a_fresh_project_is_well(demo: Path, port: int) -> None:
     done = doctor(demo / "tests", port)
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
-    assert lines[-1] == "All is well."
+    assert lines[-1] == "No problems found."
     assert all(line.startswith("ok       ") for line in lines[:-2])
     topics = [line[9:24].strip() for line in lines[:-2]]
     assert topics == [
@@ -82,13 +82,13 @@ def test_a_fresh_project_is_well(demo: Path, port: int) -> None:
         *("project", "generated files", "dependencies", "settings", "app", "routes"),
     ]
     assert f"127.0.0.1:{port} is free" in done.stdout
-    assert "2, of which 1 take WebSockets" in done.stdout
+    assert "2, of which 1 accept WebSockets" in done.stdout
 
 
 def test_outside_of_a_project_the_installation_is_looked_at(tmp_path: Path, port: int) -> None:
     found = findings(tmp_path, port, 0)
     assert "app" not in found
-    assert "is in none" in found["project"]["detail"]
+    assert "is not in a project" in found["project"]["detail"]
 
 
 def test_without_picows_it_says_why_and_which_engine_serves(demo: Path, port: int, tmp_path: Path) -> None:
@@ -111,15 +111,15 @@ def test_a_port_that_is_taken_is_told_with_who_has_it(demo: Path) -> None:
 
 def test_a_missing_file_is_a_warning_and_an_edited_one_is_none(demo: Path, port: int) -> None:
     rewrite(demo / "demo" / "resources" / "echo.py", "async for text", "async for message")
-    assert "1 are edited" in findings(demo, port, 0)["generated files"]["detail"]
+    assert "1 of them edited" in findings(demo, port, 0)["generated files"]["detail"]
     (demo / "tests" / "test_app.py").unlink()
     found = findings(demo, port, 3)["generated files"]
     assert found["level"] == "warning"
     assert "tests/test_app.py is missing" in found["detail"]
 
 
-def test_a_damaged_manifest_is_a_problem(demo: Path, port: int) -> None:
-    (demo / ".falconws" / "manifest.json").write_text("<<<<<<<\n")
+def test_a_damaged_record_is_a_problem(demo: Path, port: int) -> None:
+    next((demo / ".falconws" / "operations").iterdir()).write_text("<<<<<<<\n")
     assert "is damaged" in findings(demo, port, 1)["generated files"]["detail"]
 
 
@@ -153,8 +153,8 @@ def test_a_setting_that_cannot_be_used_is_told(demo: Path, port: int) -> None:
         ("raise RuntimeError('not today')", "RuntimeError: not today"),
         ("def (", "SyntaxError"),
         ("import falcon_no_such_module", "No module named 'falcon_no_such_module'"),
-        ("import os\nos._exit(7)", "ended the process with code 7"),
-        ("import sys\nsys.exit('bye')", "ended the process while it was imported (bye)"),
+        ("import os\nos._exit(7)", "ended the process with exit code 7"),
+        ("import sys\nsys.exit('bye')", "called sys.exit(bye)"),
     ],
 )
 def test_a_broken_app_is_told_and_the_doctor_lives_on(demo: Path, port: int, code: str, said: str) -> None:
@@ -179,7 +179,7 @@ def test_an_app_that_blocks_is_ended_with_its_children(demo: Path, tmp_path: Pat
         # Long enough for the import to come so far on a busy machine; the app would block for ten minutes.
         [found] = check_app(Project(demo, "demo.app:create_app"), timeout_s=6)
         assert found.level is Level.PROBLEM
-        assert "has not come to an end within 6 s" in found.detail
+        assert "has not finished within 6 s" in found.detail
         assert "process_startup()" in found.remedy
         # A signal is not waited for by the one who sends it: the pipe tells when the last who could write is gone.
         os.set_blocking(reader.fileno(), True)

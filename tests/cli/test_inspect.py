@@ -192,7 +192,7 @@ def test_an_app_of_falcons_own_is_looked_into_too(shop: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["shop.app:wrapped"], "not an ASGI app of Falcon's"),
+        (["shop.app:wrapped"], "not an ASGI app of Falcon"),
         (["shop.app:gone"], 'has no attribute "gone"'),
         (["gone:app"], 'Cannot find the module "gone"'),
     ],

@@ -35,7 +35,7 @@ def test_in_a_project_the_default_of_its_settings_names_the_broker(
     settings.write_text(text.replace("redis://127.0.0.1:6379", "memory://"))
     result = run("publish", "room", "x", cwd="demo")
     assert result.exit_code == 2
-    assert result.stderr.startswith("Error: hub_url in demo/settings.py is memory://, which stays inside")
+    assert result.stderr.startswith("Error: hub_url in demo/settings.py is memory://, which only")
     monkeypatch.setenv("DEMO_HUB_URL", "raven://tower")
     assert "no broker for raven://tower" in run("publish", "room", "x", cwd="demo").stderr
 
@@ -50,5 +50,5 @@ def test_what_the_settings_do_not_say_is_asked_for(
     result = run("publish", "room", "x", cwd="demo")
     assert (result.exit_code, result.stderr) == (
         2,
-        "Error: Which broker? Give --url, or set FALCONWS_HUB_URL or DEMO_HUB_URL.\n",
+        "Error: No broker is configured: use --url, or set FALCONWS_HUB_URL or DEMO_HUB_URL.\n",
     )

@@ -33,10 +33,12 @@ _LANGUAGES = {
     ".toml": "toml",
     ".yaml": "yaml",
 }
+_NAMES = {"Caddyfile": "text", "Dockerfile": "docker"}
 
 
 def page_paths() -> Iterator[Path]:
-    """Yield the path of every page."""
+    """Yield the path of every page, and of the README."""
+    yield ROOT / "README.md"
     yield from sorted((ROOT / "docs").rglob("*.md"))
 
 
@@ -64,7 +66,7 @@ def source(path: str, part: str | None) -> str:
         return text.rstrip("\n") + "\n"
     if number := re.fullmatch(r"L(\d+)", part):
         return text.splitlines(keepends=True)[int(number[1]) - 1]
-    found = re.search(rf"^ *# start: {part}\n(.*?)^ *# end: {part}$", text, re.DOTALL | re.MULTILINE)
+    found = re.search(rf"^ *(?:#|//) start: {part}\n(.*?)^ *(?:#|//) end: {part}$", text, re.DOTALL | re.MULTILINE)
     if found is None:
         raise LookupError(f'{path} has no part "{part}"')
     return textwrap.dedent(found[1]).strip("\n") + "\n"
@@ -75,7 +77,7 @@ def language(path: str) -> str:
     name = Path(path.removesuffix(".golden"))
     if name.suffix == ".jinja":
         return "jinja"
-    return "docker" if name.name == "Dockerfile" else _LANGUAGES[name.suffix]
+    return _NAMES.get(name.name) or _LANGUAGES[name.suffix]
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ The docstrings of the settings and the signatures of functions are the only plac
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -44,32 +44,49 @@ def exit_codes() -> list[str]:
 
 def limits() -> list[str]:
     """Return every limit of the server, the application and the hub: where it is set, its default and its effect."""
-    rows: list[tuple[str, str, str, str]] = []
+    rows = [(f"`{limit.name}`<br>{limit.where}", limit.default, limit.effect) for limit in all_limits()]
+    return table(("Limit", "Default", "Effect"), rows)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One row of the table of limits."""
+
+    name: str
+    where: str
+    """The class or function that has the limit, and the option of `falconws serve`."""
+    default: str
+    effect: str
+    option: str = ""
+
+
+def all_limits() -> Iterator[Limit]:
+    """Yield every limit."""
     options = {parameter.name: parameter.opts[0] for parameter in serve.params}
     for name in settings_classes():
         kind: type[Any] = getattr(falconws.server, name)
         texts = arguments(kind.__doc__ or "", "Attributes:")
         for field in fields(kind):
             default = None if field.default is MISSING else field.default
-            where = f"`{name}`" + (f", `{options[field.name]}`" if field.name in options else "")
-            rows.append((field.name, where, shown(default), texts[field.name]))
+            option = options.get(field.name, "")
+            where = f"`{name}`" + (f"<br>`{option}`" if option else "")
+            yield Limit(field.name, where, shown(default), texts[field.name], option)
     run = arguments(falconws.server.run.__doc__ or "", "Args:")
     drain_s = inspect.signature(falconws.server.run).parameters["drain_s"].default
-    rows.append(("drain_s", "`run()`, `--drain`", shown(drain_s), run["drain_s"]))
+    yield Limit("drain_s", "`run()`<br>`--drain`", shown(drain_s), run["drain_s"], "--drain")
     ws_options = falconws.App().ws_options
     for name, text in option_texts(type(ws_options).__doc__ or "").items():
         value = getattr(ws_options, name, None)
         if not isinstance(value, bool) and isinstance(value, int | float) and name != "error_close_code":
-            rows.append((name, "`app.ws_options`", shown(value), text))
+            yield Limit(name, "`app.ws_options`", shown(value), text)
     for name, text in attribute_docstrings(HistoryLimits).items():
-        rows.append((name, "`HistoryLimits`", shown(getattr(HistoryLimits(), name)), text))
+        yield Limit(name, "`HistoryLimits`", shown(getattr(HistoryLimits(), name)), text)
     hub = arguments(falconws.Hub.__doc__ or "", "Args:")
     for name in ("lease_s", "timeout_s"):
-        rows.append((name, "`Hub`", shown(inspect.signature(falconws.Hub).parameters[name].default), hub[name]))
+        yield Limit(name, "`Hub`", shown(inspect.signature(falconws.Hub).parameters[name].default), hub[name])
     for policy in ("disconnect", "conflate", "drop_oldest", "drop_newest"):
         for name, parameter in inspect.signature(getattr(falconws.Policy, policy)).parameters.items():
-            rows.append((name, f"`Policy.{policy}`", shown(parameter.default), _POLICY[name]))
-    return table(("Limit", "Set it with", "Default", "Effect"), [(f"`{row[0]}`", *row[1:]) for row in rows])
+            yield Limit(name, f"`Policy.{policy}`", shown(parameter.default), _POLICY[name])
 
 
 _POLICY = {

@@ -2,47 +2,59 @@
 
 import asyncio
 import getpass
+import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 import trustme
+import yaml  # type: ignore[import-untyped]
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
+from falconws.server import ConnectionSettings
 from tests.docs.shell import Shell
 from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "snippets" / "deploy"
+Proxy = Callable[[Path, str], AbstractContextManager[int]]
 SERVE = "INFO:     Application startup complete."
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed")
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     shell = Shell(tmp_path)
-    assert "Made demo" in shell.run("falconws new demo && cd demo")
+    assert "Created demo" in shell.run("falconws new demo && cd demo")
     return shell
 
 
-@contextmanager
-def nginx(folder: Path, backend_port: str) -> Iterator[int]:
-    """Run nginx with the configuration of the page on a free port, and yield the port."""
+def write_certificates(folder: Path) -> None:
+    """Write privkey.pem and fullchain.pem of demo.example.com, and the ca.pem that signed them."""
     authority = trustme.CA()
     certificate = authority.issue_cert("demo.example.com")
     certificate.private_key_pem.write_to_path(folder / "privkey.pem")
     for blob in certificate.cert_chain_pems:
         blob.write_to_path(folder / "fullchain.pem", append=True)
     authority.cert_pem.write_to_path(folder / "ca.pem")
+
+
+@contextmanager
+def nginx(folder: Path, backend_port: str) -> Iterator[int]:
+    """Run nginx with the configuration of the page on a free port, and yield the port."""
+    write_certificates(folder)
     port = free_port()
     site = (DEPLOY / "nginx.conf").read_text()
     for shown, here in {
@@ -59,19 +71,48 @@ def nginx(folder: Path, backend_port: str) -> Iterator[int]:
         f"daemon off; master_process off; pid {folder}/pid; error_log stderr;"
         f"events {{}} http {{ access_log off; {temporary} {site} }}"
     )
-    server = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(configuration)], stderr=subprocess.PIPE, text=True)
-    try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-            except ConnectionRefusedError:
-                assert server.poll() is None, server.communicate()[1]
-            else:
-                break
+    with running(["nginx", "-p", str(folder), "-c", str(configuration)], port):
         yield port
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
+
+
+@contextmanager
+def caddy(folder: Path, backend_port: str) -> Iterator[int]:
+    """Run Caddy with the configuration of the page on a free port, and yield the port."""
+    write_certificates(folder)
+    port = free_port()
+    site = (DEPLOY / "Caddyfile").read_text()
+    assert site.startswith("demo.example.com {\n")
+    assert "127.0.0.1:8000" in site
+    certificate = f"\ttls {folder}/fullchain.pem {folder}/privkey.pem\n\tbind 127.0.0.1\n"
+    site = site.replace("127.0.0.1:8000", f"127.0.0.1:{backend_port}")
+    site = site.replace("demo.example.com {\n", f"https://demo.example.com:{port} {{\n{certificate}", 1)
+    configuration = folder / "Caddyfile"
+    configuration.write_text(f"{{\n\tadmin off\n\tauto_https off\n}}\n{site}")
+    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+    with running(["caddy", "run", "--config", str(configuration), "--adapter", "caddyfile"], port, home):
+        yield port
+
+
+@contextmanager
+def running(command: list[str], port: int, environ: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Run a proxy until the end of the block. It must listen on *port*."""
+    with tempfile.TemporaryFile() as log:
+        proxy = subprocess.Popen(command, stderr=log, stdout=log, env={**os.environ, **(environ or {})})
+        try:
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                except ConnectionRefusedError:
+                    if proxy.poll() is not None:
+                        log.seek(0)
+                        raise AssertionError(log.read().decode()) from None
+                    time.sleep(0.01)
+                else:
+                    break
+            yield
+        finally:
+            proxy.terminate()
+            proxy.wait(timeout=30)
 
 
 async def echoed_through(folder: Path, port: int, origin: str) -> str | bytes:
@@ -88,14 +129,45 @@ async def echoed_through(folder: Path, port: int, origin: str) -> str | bytes:
             return await ws.recv()
 
 
-@needs_nginx
-def test_behind_nginx_only_pages_of_the_same_origin_connect(shell: Shell, tmp_path: Path) -> None:
-    with shell.serving(f"$ falconws serve\n...\n{SERVE}\n"), nginx(tmp_path, shell.port) as port:
+@pytest.mark.parametrize(
+    "proxy", [pytest.param(nginx, marks=needs_nginx, id="nginx"), pytest.param(caddy, marks=needs_caddy, id="caddy")]
+)
+def test_behind_a_proxy_only_pages_of_the_same_origin_connect(shell: Shell, tmp_path: Path, proxy: Proxy) -> None:
+    with shell.serving(f"$ falconws serve\n...\n{SERVE}\n"), proxy(tmp_path, shell.port) as port:
         assert asyncio.run(echoed_through(tmp_path, port, "https://demo.example.com")) == "hello"
         for elsewhere in ("http://demo.example.com", "https://example.com"):
             with pytest.raises(InvalidStatus) as refused:
                 asyncio.run(echoed_through(tmp_path, port, elsewhere))
             assert refused.value.response.status_code == 403
+
+
+def test_the_kubernetes_manifest_gives_the_drain_enough_time() -> None:
+    deployment, service, ingress = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    command = container["command"]
+    drain_s = float(command[command.index("--drain") + 1])
+    pause_s = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["terminationGracePeriodSeconds"] > pause_s + drain_s + 5
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    (rule,) = ingress["spec"]["rules"]
+    assert rule["http"]["paths"][0]["backend"]["service"]["name"] == service["metadata"]["name"]
+    ping_interval_s = ConnectionSettings().ping_interval_s
+    assert ping_interval_s is not None
+    for value in ingress["metadata"]["annotations"].values():
+        assert float(value) > ping_interval_s
+
+
+def test_the_command_of_the_kubernetes_manifest_starts_a_server(shell: Shell) -> None:
+    deployment, *_ = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    command = " ".join(deployment["spec"]["template"]["spec"]["containers"][0]["command"])
+    with shell.serving(f"$ {command.replace('--host 0.0.0.0 --port 8000', '')}\n...\n{SERVE}\n"):
+        assert is_ready(shell)
+
+
+def test_the_file_for_traefik_is_valid_yaml_with_one_service() -> None:
+    http = yaml.safe_load((DEPLOY / "traefik.yaml").read_text())["http"]
+    assert [router["service"] for router in http["routers"].values()] == list(http["services"])
 
 
 @needs_systemd

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import falcon
 import pytest
 
 import falconws
@@ -45,7 +46,7 @@ def test_every_settings_class_is_in_the_reference() -> None:
     assert {name for name in settings if f".. autoclass:: falconws.server.{name}" in reference} == settings
 
 
-@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_page_equal_their_sources(page: Path) -> None:
     text = page.read_text()
     assert filled(text) == text, "run python -m tests.docs.blocks"
@@ -71,19 +72,20 @@ def test_pages_contain_their_code() -> None:
 
 
 def test_the_table_of_limits_has_defaults_and_effects() -> None:
-    rows = {row.split(" | ")[0]: row.split(" | ") for row in tables.limits()[2:]}
-    assert rows["| `max_message_bytes`"][1:3] == ["`ConnectionSettings`, `--ws-max-size`", "1,048,576"]
-    assert "1009" in rows["| `max_message_bytes`"][3]
-    assert rows["| `limit_connections`"][1:3] == ["`AdmissionSettings`, `--limit-connections`", "none"]
-    assert rows["| `disconnect_grace_s`"][1:3] == ["`app.ws_options`", "10"]
-    assert all(len(row) == 4 and row[3].strip("| ").endswith(".") for row in rows.values())
+    limits = {limit.name: limit for limit in tables.all_limits()}
+    assert limits["max_message_bytes"].where == "`ConnectionSettings`<br>`--ws-max-size`"
+    assert limits["max_message_bytes"].default == "1,048,576"
+    assert "1009" in limits["max_message_bytes"].effect
+    assert (limits["limit_connections"].option, limits["limit_connections"].default) == ("--limit-connections", "none")
+    assert (limits["disconnect_grace_s"].where, limits["disconnect_grace_s"].default) == ("`app.ws_options`", "10")
+    assert all(limit.effect.endswith(".") for limit in limits.values())
 
 
 def test_every_limit_is_in_the_table() -> None:
     rows = "\n".join(tables.limits())
     for name in tables.settings_classes():
         for field in fields(getattr(falconws.server, name)):
-            assert f"| `{field.name}` | `{name}`" in rows
+            assert f"| `{field.name}`<br>`{name}`" in rows
 
 
 def test_the_options_of_the_security_page_exist_and_have_the_defaults_it_names() -> None:
@@ -93,12 +95,12 @@ def test_the_options_of_the_security_page_exist_and_have_the_defaults_it_names()
     parameters = [parameter for command in commands if command is not None for parameter in command.params]
     known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
     assert set(re.findall(r"(--[a-z][a-z-]+)", page)) <= known
-    defaults = {row.split(" | ")[0].strip("| `"): row.split(" | ")[2] for row in tables.limits()[2:]}
-    options = {row.split(" | ")[1].rpartition("`, `")[2].strip("`"): row.split(" | ")[2] for row in tables.limits()[2:]}
+    limits = list(tables.all_limits())
+    defaults = {limit.name: limit.default for limit in limits} | {limit.option: limit.default for limit in limits}
     named = re.findall(r"`(?:ws_options\.)?(--[a-z-]+|[a-z_]+_s|max_\w+)` \((1 MiB|[\d,]+|none)", page)
     assert len(named) > 10
     for name, value in named:
-        assert (options | defaults)[name] == {"1 MiB": "1,048,576"}.get(value, value), name
+        assert defaults[name] == {"1 MiB": "1,048,576"}.get(value, value), name
     history = falconws.HistoryLimits()
     assert f"`HistoryLimits` ({history.messages} messages, {history.age_s:.0f} s)" in page
     assert f"`Hub(timeout_s=)` ({defaults['timeout_s']} s)" in page
@@ -137,6 +139,20 @@ def test_every_snippet_is_shown_on_a_page() -> None:
         # These two files are described in words.
         if name not in ("testing/service.py", "falcon_app.py"):
             assert f"snippets/{name}" in pages, f"no page shows {name}"
+
+
+def test_what_the_migration_page_names_exists() -> None:
+    rows = re.findall(r"^\| .* \| (.*) \|$", (DOCS / "howto" / "migrate-from-others.md").read_text(), re.MULTILINE)
+    owners = {
+        "ws": falconws.WebSocket,
+        "hub": falconws.Hub,
+        "subscription": falconws.Subscription,
+        "app": falconws.App(),
+    }
+    owners |= {"falconws": falconws, "falcon": falcon}
+    named = [found for row in rows for found in re.findall(r"\b(ws|hub|subscription|app|falconws|falcon)\.(\w+)", row)]
+    assert len(named) > 20
+    assert [f"{owner}.{name}" for owner, name in named if not hasattr(owners[owner], name)] == []
 
 
 def test_close_codes_of_the_explanation_are_registered() -> None:

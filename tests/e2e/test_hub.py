@@ -71,12 +71,48 @@ def engine(request: pytest.FixtureRequest) -> str:
     return ws
 
 
+class Held:
+    """Takes its time before it speaks, while others publish."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    async def on_websocket(self, req: Any, ws: Any, how: str) -> None:
+        since = await self.hub.publish("held", "0")
+        await self.hub.publish("held", "missed")
+        await ws.accept()
+        async with (
+            self.hub.subscribe(ws, "held", since=since) as subscription,
+            self.hub.subscribe(ws, "other", member="ada", encode=str),
+        ):
+            await self.hub.publish("held", "live")
+            await asyncio.sleep(0.05)
+            if how == "send":
+                await ws.send_text("welcome")
+            elif how == "send-media":
+                await ws.send_media("welcome")
+            elif how == "start":
+                await subscription.start()
+                await asyncio.sleep(0.3)
+            if how == "wait":
+                await ws.wait_disconnected()
+            elif how == "receive":
+                await ws.receive_text()
+            elif how == "iterate":
+                async for _ in ws:
+                    pass
+            else:
+                async for text in ws.iter_text():
+                    await ws.send_text(text)
+
+
 @pytest.fixture
 def server(engine: str) -> Iterator[LiveServer]:
     hub = Hub()
     app = falconws.App(middleware=[hub])
     app.ws_options.allowed_origins = "*"
     app.add_route("/{policy}", Feed(hub))
+    app.add_route("/held/{how}", Held(hub))
     with LiveServer(app, ws=engine, ws_per_message_deflate=False) as server:
         yield server
 
@@ -151,6 +187,22 @@ def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(ser
         other.close()
         reading.join(WAIT_S)
     assert received == sorted(set(received))
+
+
+@pytest.mark.parametrize("how", ["send", "send-media", "start", "receive", "iterate", "wait"])
+def test_nothing_of_a_room_is_sent_before_the_responder_has_spoken_or_listens(server: LiveServer, how: str) -> None:
+    with connect(f"{server.ws_url}/held/{how}") as client:
+        expected = {"send": ["welcome"], "send-media": ['"welcome"']}.get(how, [])
+        expected += ["missed", "live"]
+        # Its own joining comes at some point after the welcome.
+        joined = "Joined(room='other', member='ada', info=None)"
+        received = [client.recv(timeout=WAIT_S) for _ in range(len(expected) + 1)]
+        assert joined in received
+        received.remove(joined)
+        assert received == expected
+        if how in ("send", "send-media", "start"):
+            client.send("echo")
+            assert client.recv(timeout=WAIT_S) == "echo"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ def check_name(what: str, name: str) -> None:
     except UnicodeEncodeError:
         # A lone surrogate; JSON can contain one.
         size = 0
+    if name.startswith("\0"):
+        raise ValueError(f"The name of a {what} does not begin with a NUL character: those are the hub's own.")
     if not 0 < size <= _MAX_NAME_BYTES:
         raise ValueError(f"The name of a {what} has 1 to {_MAX_NAME_BYTES} bytes of UTF-8.")
 

@@ -28,6 +28,8 @@ __all__ = ("ConnectionHost", "ConnectionSubscriber", "Socket", "check_socket")
 _FRESH_BYTES = 4096
 """Buffered by the server and by the kernel, each, for subscribers that drop messages: buffered data becomes stale."""
 
+_HOLD_WARNING_S = 10.0
+
 _logger = logging.getLogger("falconws.hub")
 
 
@@ -80,19 +82,19 @@ class ConnectionSubscriber(Subscriber):
         ws: The connection.
         policy: What happens when the client does not keep up.
         encode: Encodes its events.
-        is_member: Whether the client is present in its rooms.
     """
 
-    __slots__ = ("_armed", "_connection", "_on_end", "_sending", "_ws")
+    __slots__ = ("_armed", "_connection", "_held", "_hold_timer", "_on_end", "_sending", "_ws")
 
     _host: ConnectionHost
 
-    def __init__(
-        self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None, *, is_member: bool
-    ) -> None:
-        super().__init__(host, policy, encode, is_member=is_member)
+    def __init__(self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None) -> None:
+        super().__init__(host, policy, encode)
         self._ws = ws
         self._on_end: Callable[[], object] | None = None
+        self._held = False
+        """Whether nothing is sent yet, because the responder goes first."""
+        self._hold_timer: asyncio.TimerHandle | None = None
         self._armed = False
         self._sending: asyncio.Task[None] | None = None
         connection: ConnectionHandle | None = getattr(ws, "connection", None)
@@ -108,12 +110,13 @@ class ConnectionSubscriber(Subscriber):
         return client
 
     def open(self, on_end: Callable[[], object]) -> None:
-        """Begin; nothing is sent before ``resume_sending()``.
+        """Begin; nothing is sent before ``start()``, which the first use of the connection calls too.
 
         Args:
             on_end: Called once when the connection ends or the policy disconnects the client.
         """
         self._on_end = on_end
+        self._held = True
         self._joining += 1
         if self._connection is not None:
             self._host.encoder.prepare = self._connection.prepare
@@ -121,10 +124,49 @@ class ConnectionSubscriber(Subscriber):
             if self._policy.drops:
                 self._connection.limit_buffering(_FRESH_BYTES)
 
-    def resume_sending(self) -> None:
-        """Send what waits, and what comes from now on."""
+    def start(self) -> None:
+        """Send what waits, and what comes from now on. Does nothing the second time."""
+        if not self._held:
+            return
+        self._held = False
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
         self._joining -= 1
         self._flush()
+
+    def start_when_used(self) -> None:
+        """Call ``start()`` when the responder sends or receives for the first time; now, if that cannot be known."""
+        when_first_used: Callable[[Callable[[], object]], None] | None = getattr(self._ws, "when_first_used", None)
+        if when_first_used is None:
+            self.start()
+        elif self._held:
+            when_first_used(self.start)
+            self._hold_timer = self._host.loop.call_later(_HOLD_WARNING_S, self._warn_held)
+
+    def _warn_held(self) -> None:
+        self._hold_timer = None
+        _logger.warning(
+            "%s is sent nothing of its rooms before its responder sends or receives, or calls subscription.start(); "
+            "it has done neither for %g s",
+            self.client,
+            _HOLD_WARNING_S,
+        )
+
+    @property
+    def connection_id(self) -> int:
+        """The same for all subscriptions of a connection."""
+        return id(self._ws)
+
+    def follows(self, room: str) -> bool:
+        """Whether it follows the room of that name."""
+        return any(followed.name == room for followed in self.rooms)
+
+    def disconnect(self, code: int, reason: str | None) -> None:
+        """Close the connection; the subscription ends at once."""
+        self.detach()
+        self._host.spawn(self._ws.close(code, reason))
+        self._report_end()
 
     def close(self) -> None:
         """End the subscriber because its block has ended."""
@@ -145,6 +187,9 @@ class ConnectionSubscriber(Subscriber):
 
     def detach(self) -> None:
         super().detach()
+        if self._hold_timer is not None:
+            self._hold_timer.cancel()
+            self._hold_timer = None
         if self._armed and self._connection is not None:
             self._connection.remove_writable_callback(self._writable)
             self._armed = False

@@ -15,9 +15,10 @@ import falcon
 from .broadcast import Encode
 from .checks import check_count
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
+from .control import Control
 from .policy import Policy
 from .position import Position, check_position
-from .presence import Membership, Presence
+from .presence import Membership, Presence, encode_info
 from .replay import Recent
 from .subscriber import SubscriberView, since_by_room
 
@@ -28,6 +29,7 @@ class SubscriptionHost(ConnectionHost, Protocol):
     """What a subscription needs of the hub."""
 
     presence: Presence
+    control: Control
 
 
 class Subscription(SubscriberView):
@@ -37,7 +39,7 @@ class Subscription(SubscriberView):
     The subscription ends with the block or with the connection, whichever ends first; what still waits is discarded.
     """
 
-    __slots__ = ("_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
+    __slots__ = ("_grace_s", "_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
 
     _subscriber: ConnectionSubscriber
 
@@ -51,15 +53,17 @@ class Subscription(SubscriberView):
         since: Position | Mapping[str, Position] | None,
         member: str | None,
         info: bytes,
+        grace_s: float,
         encode: Encode | None,
         recent: Recent,
     ) -> None:
         self._host = host
         self._ws = ws
-        self._subscriber = ConnectionSubscriber(host, ws, policy, encode, is_member=member is not None)
+        self._subscriber = ConnectionSubscriber(host, ws, policy, encode)
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
         self._member = member
         self._info = info
+        self._grace_s = grace_s
         self._recent = recent
         self._memberships: dict[str, Membership] | None = None
 
@@ -81,8 +85,9 @@ class Subscription(SubscriberView):
     async def __aenter__(self) -> Self:
         """Join the rooms.
 
-        What the responder sends right afterwards, before it awaits anything else, reaches the client before any event
-        of the rooms: send a welcome with ``position`` and ``gap`` there.
+        No event of the rooms is sent before the responder has sent something, receives, waits for the disconnect, or
+        calls ``start()``. So a welcome with ``position``, or a snapshot, reaches the client first. Connections that are
+        not of ``falconws.WebSocket`` do not report their use: there, events are sent at once.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached; no room is joined.
@@ -96,14 +101,19 @@ class Subscription(SubscriberView):
             raise falcon.OperationNotAllowed("Accept the WebSocket before hub.subscribe()")
         self._subscriber.open(self._connection_ended)
         try:
+            if self._member is not None:
+                await self._host.control.add(self._member, self._subscriber)
             for room, position in since.items():
                 await self._join(room, position, self._recent)
         except BaseException:
             await self._close()
             raise
-        finally:
-            self._subscriber.resume_sending()
+        self._subscriber.start_when_used()
         return self
+
+    async def start(self) -> None:
+        """Begin to send events of the rooms, if that has not begun; see ``async with``."""
+        self._subscriber.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -128,19 +138,19 @@ class Subscription(SubscriberView):
         if joined is None or self._member is None:
             return
         try:
-            membership = await self._host.presence.join(room, self._member, self._info)
+            membership = await self._host.presence.join(room, self._member, self._info, self._grace_s)
         except BaseException:
             self._subscriber.leave(joined)
             raise
         if self._subscriber.is_over or joined not in self._subscriber.rooms:
-            await self._host.presence.leave([membership])
+            await self._host.presence.leave([membership], at_once=not self._subscriber.is_over)
             return
         if self._memberships is None:
             self._memberships = {}
         replaced, self._memberships[room] = self._memberships.get(room), membership
         if replaced is not None:
             # The room was left and joined again during this call.
-            await self._host.presence.leave([replaced])
+            await self._host.presence.leave([replaced], at_once=True)
 
     async def leave(self, room: str) -> None:
         """Stop following *room*. Does nothing if it is not followed."""
@@ -149,16 +159,37 @@ class Subscription(SubscriberView):
                 self._subscriber.leave(joined)
         membership = (self._memberships or {}).pop(room, None)
         if membership is not None:
-            await self._host.presence.leave([membership])
+            await self._host.presence.leave([membership], at_once=True)
+
+    async def update_info(self, info: object) -> None:
+        """Replace what others see of this member, in all rooms of the subscription. Others are told ``Updated``.
+
+        The info belongs to this connection: while the member has several, that of the last one to join or update shows.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached; the info is replaced when it is back.
+            TypeError, ValueError: JSON cannot express *info*, or the subscription has no member.
+        """
+        if self._member is None:
+            raise ValueError("update_info() describes a member: give hub.subscribe() one.")
+        self._info = encode_info(info)
+        for membership in list((self._memberships or {}).values()):
+            await self._host.presence.update(membership, self._info)
 
     async def _close(self) -> None:
         self._subscriber.close()
+        self._forget()
         memberships, self._memberships = self._memberships, None
         if memberships:
             await self._host.presence.leave(memberships.values())
 
+    def _forget(self) -> None:
+        if self._member is not None:
+            self._host.control.remove(self._member, self._subscriber)
+
     def _connection_ended(self) -> None:
         """Called when the connection has ended: the member leaves now, however long the responder takes."""
+        self._forget()
         memberships, self._memberships = self._memberships, None
         if memberships:
             self._host.spawn(self._host.presence.leave(memberships.values()))

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from falconws.extension import GOING_AWAY_KEY
+from falconws.server.addresses import network_of
+from falconws.server.readiness import READINESS_KEY, Readiness, has_route
 
-READY_PATH = "/readyz"
-READINESS_KEY = "falconws.readiness"
-"""Key in the lifespan state: a list of coroutine functions that return a line saying what is wrong, or None."""
-HEALTH_PATHS = frozenset({"/healthz", READY_PATH})
+HEALTH_PATH = "/healthz"
+_MAX_PROBES = 100
+"""Probes of health and readiness at a time; they do not count as connections."""
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -30,15 +31,21 @@ class AdmissionSettings:
 
     Attributes:
         only: "http" or "ws" serves one kind of traffic and answers the other with 421, except for /healthz and
-            /readyz; None serves both.
+            the readiness path; None serves both.
         limit_connections: Largest number of WebSockets and HTTP requests at a time in one process; more get 503 with
             Retry-After. None sets no limit.
         limit_connections_per_ip: The same for one client address, as trusted proxy headers give it.
+        ipv6_prefix: Bits of an IPv6 address that tell one client from another: a network of this size counts as one
+            address.
+        readiness_path: Path at which the server itself says whether it can take clients: 200, or 503 and what is
+            wrong. If the application has a route of just this path, the application answers. None turns it off.
     """
 
     only: str | None = None
     limit_connections: int | None = None
     limit_connections_per_ip: int | None = None
+    ipv6_prefix: int = 64
+    readiness_path: str | None = "/readyz"
 
     def __post_init__(self) -> None:
         if self.only not in (None, "http", "ws"):
@@ -47,6 +54,10 @@ class AdmissionSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1")
+        if not 1 <= self.ipv6_prefix <= 128:
+            raise ValueError(f"ipv6_prefix is {self.ipv6_prefix}; it must be 1 to 128")
+        if self.readiness_path is not None and not self.readiness_path.startswith("/"):
+            raise ValueError(f'readiness_path is "{self.readiness_path}"; it must begin with "/"')
 
 
 class Admission:
@@ -57,27 +68,69 @@ class Admission:
         settings: What it lets in.
         hide_cancellation: Hide the cancellation of responders at shutdown from an engine that would log it with a
             traceback.
+        prepare: Called with the scope of each request that the engine has not prepared itself.
 
     It is not a coroutine function: for most connections a call returns the application's own coroutine, so that an
     idle connection does not pay for a frame that does nothing.
     """
 
-    def __init__(self, app: Any, settings: AdmissionSettings, *, hide_cancellation: bool = False) -> None:
+    def __init__(
+        self,
+        app: Any,
+        settings: AdmissionSettings,
+        *,
+        hide_cancellation: bool = False,
+        prepare: Callable[[Scope], None] = lambda scope: None,
+        prepare_websockets: bool = False,
+    ) -> None:
         self._app = self._without_cancellation if hide_cancellation else app
         self._inner = app
         self._settings = settings
         self._connections = 0
-        self._by_ip: Counter[str] = Counter()
+        self._by_client: Counter[str] = Counter()
         self._limited = settings.limit_connections is not None or settings.limit_connections_per_ip is not None
+        self._prepare = prepare
+        self._prepare_websockets = prepare_websockets
+        self._probes = 0
+        self._readiness = Readiness()
+        self._app_answers: bool | None = None
+        self.is_leaving = False
+        """Whether the server will drain soon: it is not ready, and serves all the same."""
         self.going_away = asyncio.Event()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         kind = scope["type"]
         if kind == "websocket":
+            if self._prepare_websockets:
+                self._prepare(scope)
             return self._websocket(scope, receive, send)
         if kind == "http":
+            self._prepare(scope)
             return self._http(scope, receive, send)
-        return self._call_app(scope, receive, send)
+        return self._lifespan(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the lifespan. An exit or a cancellation in it is a failure, not an application without lifespan."""
+        phase = "startup"
+
+        async def watching_send(event: dict[str, Any]) -> None:
+            nonlocal phase
+            if event["type"] == "lifespan.startup.complete":
+                phase = "shutdown"
+            await send(event)
+
+        try:
+            await self._call_app(scope, receive, watching_send)
+        except Exception:
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            message = f"The application's {phase} ended with {type(error).__name__}"
+            await send(
+                {"type": f"lifespan.{phase}.failed", "message": f"{message}: {error}" if str(error) else message}
+            )
 
     def _call_app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         result: Awaitable[None] = self._app(scope, receive, send)
@@ -103,16 +156,11 @@ class Admission:
         return self._call_app_counted(scope, receive, send)
 
     def _http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path == READY_PATH:
-            if self.going_away.is_set():
-                return _respond(send, 503, "going away")
-            checks = (scope.get("state") or {}).get(READINESS_KEY)
-            if checks:
-                return self._check_readiness(checks, scope, receive, send)
-            return self._call_app(scope, receive, _Readiness(send))
-        if path in HEALTH_PATHS:
-            return self._call_app(scope, receive, send)
+        path = scope["path"]
+        if path == self._settings.readiness_path:
+            return self._counted_probe(self._answer_readiness(scope, receive, send), send)
+        if path == HEALTH_PATH:
+            return self._counted_probe(self._call_app(scope, receive, send), send)
         if self._settings.only == "ws":
             return _respond(send, 421, "This instance serves WebSockets only.")
         if not self._limited:
@@ -121,59 +169,65 @@ class Admission:
             return _respond(send, 503, "Too many connections.", retry_after_s=5)
         return self._call_app_counted(scope, receive, send)
 
-    async def _check_readiness(
-        self, checks: Iterable[Callable[[], Awaitable[str | None]]], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        problems = [problem for check in checks if (problem := await check()) is not None]
+    async def _counted_probe(self, answer: Awaitable[None], send: Send) -> None:
+        if self._probes >= _MAX_PROBES:
+            if isinstance(answer, Coroutine):
+                answer.close()
+            await _respond(send, 503, "Too many probes.", retry_after_s=1)
+            return
+        self._probes += 1
+        try:
+            await answer
+        finally:
+            self._probes -= 1
+
+    async def _answer_readiness(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.is_leaving or self.going_away.is_set():
+            await _respond(send, 503, "going away")
+            return
+        if self._app_answers is None:
+            self._app_answers = has_route(self._inner, scope["path"])
+        if self._app_answers:
+            await self._call_app(scope, receive, send)
+            return
+        checks = (scope.get("state") or {}).get(READINESS_KEY) or ()
+        problems = await self._readiness.problems(checks) if checks else []
         if problems:
             await _respond(send, 503, "\n".join(problems))
         else:
-            await self._call_app(scope, receive, _Readiness(send))
+            await _respond(send, 200, "ready")
 
     def _is_full(self, scope: Scope) -> bool:
         settings = self._settings
         if settings.limit_connections is not None and self._connections >= settings.limit_connections:
             return True
-        ip = _ip(scope)
+        client = self._client_of(scope)
         return (
             settings.limit_connections_per_ip is not None
-            and ip is not None
-            and self._by_ip[ip] >= settings.limit_connections_per_ip
+            and client is not None
+            and self._by_client[client] >= settings.limit_connections_per_ip
         )
 
     async def _call_app_counted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ip = _ip(scope)
+        client = self._client_of(scope)
         self._connections += 1
-        if ip is not None:
-            self._by_ip[ip] += 1
+        if client is not None:
+            self._by_client[client] += 1
         try:
             await self._call_app(scope, receive, send)
         finally:
             self._connections -= 1
-            if ip is not None:
-                self._by_ip[ip] -= 1
-                if not self._by_ip[ip]:
-                    del self._by_ip[ip]
+            if client is not None:
+                self._by_client[client] -= 1
+                if not self._by_client[client]:
+                    del self._by_client[client]
 
-
-class _Readiness:
-    """A `send` that answers "ready" if the application has no /readyz of its own, that is, if it answers 404."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._replaced = False
-
-    async def __call__(self, event: dict[str, Any]) -> None:
-        if event["type"] == "http.response.start" and event["status"] == 404:
-            self._replaced = True
-            await _respond(self._send, 200, "ready")
-        elif not self._replaced:
-            await self._send(event)
-
-
-def _ip(scope: Scope) -> str | None:
-    client = scope.get("client")
-    return client[0] if client and client[1] is not None else None
+    def _client_of(self, scope: Scope) -> str | None:
+        """Return what counts as one client; None for a client of a Unix socket of which no proxy tells."""
+        client = scope.get("client")
+        if not client or client[1] is None:
+            return None
+        return network_of(client[0], self._settings.ipv6_prefix)
 
 
 def _response(status: int, text: str, retry_after_s: int | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,24 +1,25 @@
 """uvicorn's configuration as falconws uses it: it finds the app, sets up the log, and carries our settings."""
 
 import contextvars
-import copy
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
+from urllib.parse import quote
 
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.config import STARTUP_FAILURE
 
-from falconws.log_text import REDACTED_NAMES, InputFilter
+from falconws.log_text import InputFilter
 from falconws.server.admission import Admission, AdmissionSettings
 from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
 from falconws.server.errors import StartError
+from falconws.server.forwarded import TrustedProxies
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
+from falconws.server.logs import LOGGERS, log_config
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 
@@ -37,13 +38,16 @@ class ServerConfig(uvicorn.Config):
         *,
         factory: bool = False,
         log_level: str = "info",
-        log_redact: Iterable[str] = REDACTED_NAMES,
         connection: ConnectionSettings,
         admission: AdmissionSettings,
         http: HttpSettings,
         tls: TlsSettings | None,
         engine: Engine,
         drain_s: float,
+        drain_accept_s: float = 0.0,
+        log_redact: Collection[str] = (),
+        trust_unix_socket: bool = False,
+        root_path: str = "",
         **options: Any,
     ) -> None:
         self.app_is_factory = factory
@@ -52,20 +56,22 @@ class ServerConfig(uvicorn.Config):
         self.http_settings = http
         self.engine_is_fast = engine.fast
         self.drain_s = drain_s
+        self.drain_accept_s = drain_accept_s
+        self.log_redact = log_redact
+        self.trust_unix_socket = trust_unix_socket
+        # uvicorn would put it in front of each path.
+        self.app_root_path = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
         self.admission: Admission | None = None
         self._context: contextvars.Context | None = None
-        options.setdefault("log_config", log_config(log_level, log_redact))
+        options["log_config"] = options.get("log_config") or log_config(log_level)
         if tls is not None:
-            options |= {
-                "ssl_certfile": tls.certfile,
-                "ssl_keyfile": tls.keyfile,
-                "ssl_keyfile_password": tls.keyfile_password,
-            }
+            options |= tls.uvicorn_options()
         super().__init__(
             app,
             # An Admission is no coroutine function, so uvicorn would take it for an ASGI 2 application.
             factory=True,
             interface="asgi3",
+            proxy_headers=False,
             log_level=log_level,
             ws=engine.ws,
             # What uvicorn's own engines can do of our limits.
@@ -76,6 +82,15 @@ class ServerConfig(uvicorn.Config):
             ws_per_message_deflate=connection.deflate is not None,
             **options,
         )
+
+    def configure_logging(self) -> None:
+        """Set up the log; in each process."""
+        super().configure_logging()
+        for name in LOGGERS:
+            logger = logging.getLogger(name)
+            for old in [one for one in logger.filters if isinstance(one, InputFilter)]:
+                logger.removeFilter(old)
+            logger.addFilter(InputFilter(self.log_redact))
 
     @property
     def going_away(self) -> bool:
@@ -94,7 +109,13 @@ class ServerConfig(uvicorn.Config):
         except StartError as error:
             _logger.error("%s", error)
             sys.exit(STARTUP_FAILURE)
-        self.admission = Admission(application, self.admission_settings, hide_cancellation=not self.engine_is_fast)
+        self.admission = Admission(
+            application,
+            self.admission_settings,
+            hide_cancellation=not self.engine_is_fast,
+            prepare=self.prepare_scope,
+            prepare_websockets=not self.engine_is_fast,
+        )
         return lambda: self.admission
 
     def load(self) -> None:
@@ -103,30 +124,17 @@ class ServerConfig(uvicorn.Config):
         http_class = http_protocol_class()
         self.http = demux_class(http_class) if self.engine_is_fast else http_class
         super().load()
-        if self.uds is not None and isinstance(self.loaded_app, ProxyHeadersMiddleware):
-            self.loaded_app.trusted_hosts = _UnixSocketAnd(self.loaded_app.trusted_hosts)  # type: ignore[assignment]
+        self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.trust_unix_socket)
 
+    def prepare_scope(self, scope: dict[str, Any]) -> None:
+        """Complete the scope of a request: what a trusted proxy tells of its client, and the path below the root path.
 
-class _UnixSocketAnd:
-    """Trusted hosts, and every client of the Unix socket: it has no address, but is on this machine."""
-
-    def __init__(self, hosts: Any) -> None:
-        self._hosts = hosts
-        self.get_trusted_client_address = hosts.get_trusted_client_address
-
-    def __contains__(self, host: str | None) -> bool:
-        return not host or host in self._hosts
-
-
-def log_config(log_level: str, redact: Iterable[str] = REDACTED_NAMES) -> dict[str, Any]:
-    """Return uvicorn's logging configuration, with the logger of falconws.server, and without raw input or secrets."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["filters"] = {"input": {"()": InputFilter, "redact": tuple(redact)}}
-    for handler in config["handlers"].values():
-        handler["filters"] = ["input"]
-    config["loggers"]["falconws.server"] = {
-        "handlers": ["default"],
-        "level": "DEBUG" if log_level == "trace" else log_level.upper(),
-        "propagate": False,
-    }
-    return config
+        Falcon routes on the path without the root path, whether or not a proxy has stripped it.
+        """
+        self._proxies.apply(scope)
+        root_path = self.app_root_path
+        if root_path:
+            scope["root_path"] = root_path
+            if f"{scope['path']}/".startswith(f"{root_path}/"):
+                scope["path"] = scope["path"].removeprefix(root_path) or "/"
+                scope["raw_path"] = scope["raw_path"].removeprefix(quote(root_path).encode()) or b"/"

@@ -8,6 +8,9 @@ import stat
 
 from falconws.server.errors import StartError
 
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+
 
 def bind_tcp(host: str, port: int) -> socket.socket:
     """Return a listening TCP socket; port 0 takes a free one.
@@ -28,7 +31,8 @@ def bind_tcp(host: str, port: int) -> socket.socket:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         # Two sockets may be bound to one port until one of them listens: claim it here, where the error is one line.
-        listener.listen(1)
+        # Clients that connect before start-up has finished wait in the backlog, and are served then.
+        listener.listen(BACKLOG)
     except PermissionError as error:
         listener.close()
         raise StartError(f"Not allowed to listen on port {port}; ports below 1024 need more privileges.") from error
@@ -44,8 +48,8 @@ def bind_tcp(host: str, port: int) -> socket.socket:
     return listener
 
 
-def bind_unix(path: str) -> socket.socket:
-    """Return a listening Unix socket at *path*; replace a stale one that no process listens on.
+def bind_unix(path: str, mode: int) -> socket.socket:
+    """Return a listening Unix socket at *path* with permissions *mode*; replace a stale one that no process listens on.
 
     Raises:
         StartError: The path is not a socket, or another process listens on it.
@@ -58,8 +62,8 @@ def bind_unix(path: str) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(path)
-            os.chmod(path, 0o666)
-            listener.listen(1)
+            os.chmod(path, mode)
+            listener.listen(BACKLOG)
         except OSError:
             listener.close()
             raise
@@ -67,6 +71,29 @@ def bind_unix(path: str) -> socket.socket:
         raise StartError(f'Cannot listen on the Unix socket "{path}": {_text(error)}.') from error
     listener.set_inheritable(True)
     return listener
+
+
+def adopt(fd: int) -> socket.socket:
+    """Return the socket with the number *fd*, listening.
+
+    Raises:
+        StartError: It is not a stream socket.
+    """
+    try:
+        listener = socket.socket(fileno=fd)
+        if listener.type != socket.SOCK_STREAM:
+            listener.detach()
+            raise OSError(errno.EPROTOTYPE, os.strerror(errno.EPROTOTYPE))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise StartError(f"Cannot listen on the file descriptor {fd}: {_text(error)}.") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def is_unix(listener: socket.socket) -> bool:
+    """Return whether *listener* is a Unix socket."""
+    return listener.family == getattr(socket, "AF_UNIX", None)
 
 
 def identity_of(path: str) -> tuple[int, int]:

@@ -224,7 +224,7 @@ def test_without_git_the_new_text_goes_beside(run: Run, demo: Path, monkeypatch:
 def test_two_ways_to_settle_conflicts_exclude_each_other(run: Run, demo: Path) -> None:
     result = run(*IN_THE_WAY, "--force", "--skip", cwd="demo")
     assert result.exit_code == ExitCode.USAGE
-    assert "--force and --skip exclude each other" in result.stderr
+    assert "--force and --skip cannot be combined" in result.stderr
 
 
 def test_a_folder_in_the_way_is_nothing_that_an_option_settles(run: Run, demo: Path) -> None:

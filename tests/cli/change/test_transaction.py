@@ -1,5 +1,6 @@
 """A whole command is one transaction: interrupted or failing, it has never happened."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,12 +86,9 @@ def test_a_template_that_does_not_render_writes_nothing(run: Run, demo: Path) ->
     assert snapshot(demo) == before
 
 
-def test_a_manifest_that_cannot_be_written_stops_everything(run: Run, demo: Path) -> None:
-    base = demo / ".falconws" / "base"
-    for path in base.iterdir():
-        path.unlink()
-    base.rmdir()
-    base.write_text("a file, where a folder has to be")
+def test_a_record_that_cannot_be_written_stops_everything(run: Run, demo: Path) -> None:
+    shutil.rmtree(demo / ".falconws" / "operations")
+    (demo / ".falconws" / "operations").write_text("a file, where a folder has to be")
     before = snapshot(demo)
     result = run("add-resource", "chat", cwd="demo")
     assert result.exit_code == ExitCode.FAILURE

@@ -419,6 +419,6 @@ def test_what_is_gone_already_need_not_be_deleted(root: Path) -> None:
 
 @pytest.mark.parametrize("path", ["../outside.py", "/outside.py", "pkg/../../outside.py"])
 def test_nothing_is_written_outside_of_the_project(root: Path, path: str) -> None:
-    with pytest.raises(CommandError, match="is not in the project"):
+    with pytest.raises(CommandError, match="is not a path inside the project"):
         commit(root, [NEW, PlannedFile(PurePosixPath(path), b"")])
     assert not (root / NEW.path).exists()

@@ -20,6 +20,7 @@ from falconws_cli.generators.plugins import extension_names
 from falconws_cli.main import cli
 from falconws_cli.project import require_project
 from falconws_cli.templating.templates import find_root
+from tests.cli.lifecycle.operations import operation_of
 
 EXAMPLE = Path(__file__).parent / "falconws-countdown"
 
@@ -100,8 +101,9 @@ def test_its_command_works_like_the_built_in_ones(shell: Shell, demo: Path, site
     tests = subprocess.run(pytest_run, cwd=demo, capture_output=True, text=True, timeout=120, check=False)
     assert tests.returncode == 0, tests.stdout
 
-    # The manifest has what renders the same files again, for `upgrade`.
-    [operation] = [made for made in read_record(demo).manifest.operations if made.recipe.generator == "countdown"]
+    # The record has what renders the same files again, for `upgrade`.
+    operation = read_record(demo).operations[-1]
+    assert operation.recipe is not None
     assert operation.command == "falconws add-countdown launch --start 5"
     assert operation.recipe.options == {"start": 5, "route": "/launch"}
     assert "launch" in shell("status").stdout
@@ -130,7 +132,7 @@ def test_a_recorded_recipe_renders_again(shell: Shell, demo: Path, site: Path, m
     assert shell("add-countdown", "launch").returncode == 0
     monkeypatch.syspath_prepend(site)
     project = require_project(demo)
-    recipe = read_record(demo).manifest.operations[-1].recipe
+    recipe = read_record(demo).operations[-1].recipe
     for file in generators.render(project, recipe):
         assert (demo / file.path).read_bytes() == file.data
 
@@ -166,7 +168,7 @@ def test_upgrade_without_the_package_leaves_out_what_it_made_and_says_so(shell: 
     assert tree(demo) == before
 
     # The line beside the route that the generator has registered.
-    template = "project/full/%package%/routes.py.jinja"
+    template = "project/full/%package_dir%/routes.py.jinja"
     own = demo / ".falconws/templates" / template
     own.parent.mkdir(parents=True)
     last = 'app.add_route("/healthz", HealthResource())\n'
@@ -202,10 +204,9 @@ def test_an_operation_of_an_older_falconws_which_did_not_record_the_package_is_l
     shell: Shell, demo: Path
 ) -> None:
     assert shell("add-countdown", "launch").returncode == 0
-    manifest = demo / ".falconws/manifest.json"
-    document = json.loads(manifest.read_text())
-    assert document["operations"][-1]["recipe"].pop("package") == "falconws-countdown"
-    manifest.write_text(json.dumps(document))
+    file, document = operation_of(demo, "launch")
+    assert document["recipe"].pop("package") == "falconws-countdown"
+    file.write_text(json.dumps(document))
     upgraded = shell("upgrade", PYTHONPATH="")
     assert upgraded.returncode == ExitCode.LEFT_TO_DO
     assert 'There is no generator "countdown"; install the package that it came with.' in upgraded.stdout

@@ -68,8 +68,8 @@ def test_in_a_project_its_own_variable_names_the_broker(valkey: Valkey, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [
-        (["room", "x"], 2, "Which broker? Give --url, or set FALCONWS_HUB_URL."),
-        (["room", "x", "--url", "memory://"], 2, "memory://, which stays inside of the server's process"),
+        (["room", "x"], 2, "No broker is configured: use --url, or set FALCONWS_HUB_URL."),
+        (["room", "x", "--url", "memory://"], 2, "memory://, which only the server's own process can publish to"),
         (["room", "x", "--url", "amqp://me:s3cret@host"], 2, "no broker for amqp://host; use one of"),
         (["room", "x", "--url", "redis://:s3cret@host:port"], 2, "redis://host:port: not a URL of a Redis server"),
         (
@@ -79,7 +79,7 @@ def test_in_a_project_its_own_variable_names_the_broker(valkey: Valkey, tmp_path
         ),
         (["room", "x", "--url", "rediss://h?ssl_cert_reqs=maybe"], 2, "redis-py does not accept these parameters: "),
         (["room", "x", "--url", "redis://:s3cret@h/1?db=2"], 2, "redis://h/1: two databases"),
-        (["room", "x", "--url", "MEMORY://"], 2, "memory://, which stays inside of the server's process"),
+        (["room", "x", "--url", "MEMORY://"], 2, "memory://, which only the server's own process can publish to"),
         (["room", "{", "--json", "--url", "redis://localhost"], 2, "MESSAGE is not JSON: "),
         (["room", "[" * 100_000, "--json", "--url", "redis://localhost"], 2, "MESSAGE is not JSON: "),
         (["", "x", "--url", "redis://127.0.0.1:{port}"], 2, "The name of a room has 1 to 255 bytes"),

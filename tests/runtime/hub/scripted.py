@@ -104,6 +104,15 @@ class ScriptedSocket:
         self.close_code, self.close_reason = code, reason
 
 
+class HeldSocket(ScriptedSocket):
+    """A WebSocket that reports its first use, when the test says so."""
+
+    on_used: Callable[[], object]
+
+    def when_first_used(self, callback: Callable[[], object]) -> None:
+        self.on_used = callback
+
+
 class SlowSocket(ScriptedSocket):
     """A WebSocket on a server without the extension, whose client takes messages when it is told to."""
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from falconws import HistoryLimits, Hub, Policy, Position
-from falconws.hub import History
+from falconws.hub import Entry, History
 from falconws.hub.brokers.memory import MemoryBroker
 
-from .scripted import ScriptedConnection, ScriptedSocket, eventually, settle
+from .scripted import HeldSocket, ScriptedConnection, ScriptedSocket, eventually, settle
 
 
 class HeldBroker(MemoryBroker):
@@ -25,10 +25,9 @@ class HeldBroker(MemoryBroker):
         await self._wait()
         return history
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        new = await super().join(room, member, device, info, lease_s)
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await super().join(entry, info)
         await self._wait()
-        return new
 
     async def _wait(self) -> None:
         if self.hold:
@@ -271,3 +270,41 @@ async def test_a_socket_without_weak_references_can_subscribe() -> None:
         await hub.publish("room", "hello")
         await settle()
         assert socket.sent == ["hello"]
+
+
+# The responder goes first.
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+async def test_events_are_held_until_the_responder_begins(explicit: bool) -> None:
+    connection = ScriptedConnection()
+    socket = HeldSocket(connection)
+    async with Hub() as hub, hub.subscribe(socket, "room", policy=Policy.disconnect(max_lag_s=0.05)) as subscription:
+        await hub.publish("room", "1")
+        await asyncio.sleep(0.2)
+        assert (connection.taken, socket.close_code) == ([], None)
+        if explicit:
+            await subscription.start()
+        else:
+            socket.on_used()
+        await settle()
+        await hub.publish("room", "2")
+        await subscription.start()
+        socket.on_used()
+        await settle()
+        assert connection.taken == ["1", "2"]
+
+
+async def test_a_responder_that_never_begins_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("falconws.hub.connection_subscriber._HOLD_WARNING_S", 0.01)
+    async with Hub() as hub, hub.subscribe(HeldSocket(ScriptedConnection()), "room"):
+        await eventually(lambda: caplog.messages)
+        assert "subscription.start()" in caplog.messages[0]
+    caplog.clear()
+    async with Hub() as hub:
+        async with hub.subscribe(HeldSocket(ScriptedConnection()), "room"):
+            pass
+        await asyncio.sleep(0.05)
+    assert caplog.messages == []

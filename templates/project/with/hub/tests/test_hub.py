@@ -1,6 +1,6 @@
-"""The app's hub reaches all clients of one process, in memory: tests need no broker, and say nothing of one.
+"""The app's hub, in memory: the tests need no broker, and do not test one.
 
-Whether the broker of the settings can be reached is what ``/readyz`` says where the service runs.
+In production, ``/readyz`` reports whether the broker can be reached.
 """
 
 import falconws
@@ -8,7 +8,7 @@ from falconws.testing import Client
 
 
 class RoomResource:
-    """Sends what each client says to all of them."""
+    """Broadcasts each message to all clients."""
 
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
         hub: falconws.Hub = req.context.hub
@@ -19,7 +19,7 @@ class RoomResource:
                 await hub.publish("room", text)
 
 
-async def test_what_one_client_says_reaches_all(app: falconws.App, client: Client) -> None:
+async def test_a_message_is_broadcast_to_all_clients(app: falconws.App, client: Client) -> None:
     app.add_route("/room", RoomResource())
     async with client.websocket("/room") as ada, client.websocket("/room") as bob:
         for ws in (ada, bob):

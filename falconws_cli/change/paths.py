@@ -1,0 +1,46 @@
+"""Where a path of a project may lead: the one place that decides what commands may read, write and delete.
+
+A project that was cloned is input. Its recorded paths, template names and links must not lead out of it, nor into its
+`.git`.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from falconws_cli.errors import CommandError
+
+
+def check_path(path: PurePosixPath) -> None:
+    """Refuse a path that cannot be that of a project's file, whatever is on the disk.
+
+    Raises:
+        CommandError: It is absolute, has `..` in it, or leads into `.git`.
+    """
+    if path.is_absolute() or not path.parts or any(part == ".." or "\\" in part or "\0" in part for part in path.parts):
+        raise CommandError(f"{str(path)!r} is not a path inside the project. Nothing was written.")
+    if any(_is_git(part) for part in path.parts):
+        raise CommandError(f"{path} is inside .git, which falconws never changes. Nothing was written.")
+
+
+def resolve_inside(root: Path, path: PurePosixPath) -> Path:
+    """Return the place of *path* below *root*, with the links among its folders followed; call it just before use.
+
+    A link at the end of the path is left as it is, and what it points to must be inside of the project too.
+
+    Raises:
+        CommandError: It leads out of the project, or into `.git`.
+    """
+    check_path(path)
+    real_root = root.resolve()
+    place = (root / path).parent.resolve() / path.name
+    for real in (place.parent, place.resolve()):
+        inside = real == real_root or real_root in real.parents
+        if not inside or any(_is_git(part) for part in real.relative_to(real_root).parts):
+            raise CommandError(
+                f"{path} leads through a link to {real}, which falconws does not change. Nothing was written."
+            )
+    return root / place.relative_to(real_root)
+
+
+def _is_git(part: str) -> bool:
+    # As git itself compares: some file systems ignore case, trailing dots and spaces, or have short names.
+    return part.rstrip(". ").lower() in (".git", "git~1")
