@@ -24,6 +24,7 @@ from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
 from .first_use import FirstUseStream
 from .headers import check_headers
+from .log_text import escape_for_log
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
 from .stream import AsgiStream, Payload, Receive, Send, Stream
@@ -286,7 +287,8 @@ class WebSocket(falcon.asgi.WebSocket):
         check_headers(headers)
         self._phase = _CLOSED
         if not self._denial:
-            _logger.warning(
+            self._options.log_throttle.log_repeated(
+                logging.WARNING,
                 "WebSocket client %s gets a bare 403 instead of %d: this ASGI server does not offer the extension "
                 "'websocket.http.response'",
                 self.client,
@@ -657,8 +659,8 @@ def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]
 
 
 def _describe_client(client: Any) -> str:
-    # A Unix socket has no peer address.
-    return f"{client[0]}:{client[1]}" if client else "unknown"
+    # A Unix socket has no peer address. A proxy's header may have set the address to any text.
+    return f"{escape_for_log(client[0], 64)}:{client[1]}" if client else "unknown"
 
 
 def supports_reason(spec_version: str) -> bool:

@@ -23,10 +23,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from falconws.log_throttle import definition_of
+
 from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
 from .broker import History, Publication
 from .events import Ephemeral, Event, Gap, Message
-from .log_throttle import definition_of
 from .position import Position
 from .smallset import SmallSet
 from .stats import Stats

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from falconws.log_text import InputFilter
 from falconws.server.admission import Admission, AdmissionSettings
 from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
@@ -18,7 +19,7 @@ from falconws.server.forwarded import TrustedProxies
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
-from falconws.server.logs import LOGGERS, InputFilter, log_config
+from falconws.server.logs import LOGGERS, log_config
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 
