@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .broker import (
     Broker,
+    BrokerRefused,
     BrokerUnavailable,
     Entry,
     EphemeralPublication,
@@ -44,6 +45,7 @@ __all__ = (
     "Position",
     "Updated",
     # Counters and errors
+    "BrokerRefused",
     "BrokerUnavailable",
     "Dropped",
     "Health",

@@ -151,7 +151,8 @@ class _Store:
     __slots__ = ("brokers", "dormant", "epoch", "forgotten", "presence", "rooms")
 
     def __init__(self) -> None:
-        self.epoch = secrets.token_hex(4)
+        self.epoch = ""
+        """Made when the first broker starts: processes that are forked later have others."""
         self.rooms: dict[str, HistoryLog] = {}
         self.dormant: dict[str, float] = {}
         """When each room with kept messages got its newest one, the oldest first."""
@@ -204,6 +205,7 @@ class MemoryBroker:
 
     async def start(self, sink: Sink) -> None:
         self._process = secrets.token_hex(8)
+        self._store.epoch = self._store.epoch or secrets.token_hex(4)
         self._sink = sink
         self._store.brokers.append(self)
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from falconws.hub.broker import BrokerUnavailable
+from falconws.hub.broker import BrokerRefused, BrokerUnavailable
 from falconws.hub.concurrency import backoff
 
-from .connection import Argument, Pipeline, explain
+from .connection import Argument, Pipeline, explain, is_permission_error
 from .slots import SlotMap
 from .url import RedisUrl, load_redis
 
@@ -81,16 +81,24 @@ class RedisClient:
         async with asyncio.timeout(self._timeout_s):
             await asyncio.gather(*(self._pipeline(node).execute("PING") for node in nodes))
 
-    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def run(
+        self, script: str, keys: Sequence[str], arguments: Sequence[Argument], *, room: str | None = None
+    ) -> Any:
         """Return the answer of *script*, which may run more than once if an answer is lost.
 
         Raises:
-            BrokerUnavailable: There was no answer within the timeout, or the server refuses.
+            BrokerUnavailable: There was no answer within the timeout.
+            BrokerRefused: The server refuses. If a permission is missing, it names *room*.
         """
-        return await self.run_retrying(script, keys, lambda _: arguments)
+        return await self.run_retrying(script, keys, lambda _: arguments, room=room)
 
     async def run_retrying(
-        self, script: str, keys: Sequence[str], arguments: Callable[[float | None], Sequence[Argument]]
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Callable[[float | None], Sequence[Argument]],
+        *,
+        room: str | None = None,
     ) -> Any:
         """Return the answer of a script that has to know of earlier attempts.
 
@@ -101,13 +109,20 @@ class RedisClient:
         deadline = began + self._timeout_s
         attempt = arguments(None)
         pauses = backoff(longest_s=1.0)
+        may_have_run = False
         while True:
             try:
                 return await self._attempt(script, keys, attempt, min(deadline, loop.time() + self._timeout_s / 2))
             except Exception as error:
                 pause = next(pauses)
-                if not self._may_recover(error) or loop.time() + pause >= deadline:
-                    raise BrokerUnavailable(f"{self.name}: {explain(error)}") from error
+                message = f"{self.name}: {explain(error)}"
+                if self.refuses(error):
+                    if may_have_run:
+                        raise BrokerUnavailable(f"{message}; an earlier attempt may have succeeded") from error
+                    raise BrokerRefused(message, room=room if is_permission_error(error) else None) from error
+                if not self._open or loop.time() + pause >= deadline:
+                    raise BrokerUnavailable(message) from error
+                may_have_run = may_have_run or not isinstance(error, self._errors.ResponseError)
             await asyncio.sleep(pause)
             attempt = arguments(loop.time() - began)
 
@@ -150,15 +165,16 @@ class RedisClient:
             pipeline = self._pipelines[node] = Pipeline(self.connection(node), self._timeout_s)
         return pipeline
 
-    def _may_recover(self, error: Exception) -> bool:
-        """Whether another attempt makes sense; it does not if the server has answered, and refuses."""
+    def refuses(self, error: Exception) -> bool:
+        """Whether *error* is an answer of the server that a retry does not change."""
         errors = self._errors
         if isinstance(error, errors.AuthenticationError | errors.AuthorizationError):
-            return False
-        if isinstance(error, errors.ResponseError):
-            passing = (errors.ReadOnlyError, errors.ClusterDownError, errors.TryAgainError, errors.MasterDownError)
-            return isinstance(error, (*passing, errors.MovedError, errors.AskError))
-        return self._open
+            return True
+        passing = (
+            *(errors.ReadOnlyError, errors.ClusterDownError, errors.TryAgainError, errors.MasterDownError),
+            *(errors.MovedError, errors.AskError, errors.BusyLoadingError),
+        )
+        return isinstance(error, errors.ResponseError) and not isinstance(error, passing)
 
 
 @cache

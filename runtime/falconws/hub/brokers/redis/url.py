@@ -14,12 +14,12 @@ __all__ = ("RedisUrl", "load_redis")
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
 _SET_BY_HUB = {
     *("timeout", "socket_timeout", "socket_connect_timeout", "retry", "retry_on_timeout", "retry_on_error"),
-    *("protocol", "max_connections", "parser_class"),
+    *("health_check_interval", "protocol", "max_connections", "parser_class"),
     *("decode_responses", "encoding", "encoding_errors", "encoder_class"),
 }
 _ALLOWED = {"username", "password", "client_name", "lib_name", "lib_version", "socket_keepalive"}
 """redis-py's parameters that a URL may set, besides the numbers and all of ``ssl_...``."""
-_NUMBERS = {"db": r"\d+", "health_check_interval": r"\d+", "socket_read_size": r"[1-9]\d*"}
+_NUMBERS = {"db": r"\d+", "socket_read_size": r"[1-9]\d*"}
 _PORT = 6379
 
 
@@ -105,7 +105,7 @@ class RedisUrl:
     def _check_parameters(self, parameters: Mapping[str, str]) -> None:
         for name, value in sorted(parameters.items()):
             if name in _SET_BY_HUB:
-                where = " (see timeout_s)" if "timeout" in name else ""
+                where = " (see timeout_s)" if "timeout" in name or "interval" in name else ""
                 raise ValueError(f"{self.name}: {name} is set by the hub{where}; leave it out.")
             if not (name in _ALLOWED or name in _NUMBERS or name.startswith("ssl_")):
                 raise ValueError(f"{self.name}: unknown parameter {name!r}.")
