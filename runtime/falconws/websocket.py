@@ -24,6 +24,7 @@ from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
 from .first_use import FirstUseStream
 from .headers import check_headers
+from .log_text import escape_for_log
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
 from .stream import AsgiStream, Payload, Receive, Send, Stream
@@ -286,7 +287,8 @@ class WebSocket(falcon.asgi.WebSocket):
         check_headers(headers)
         self._phase = _CLOSED
         if not self._denial:
-            _logger.warning(
+            self._options.log_throttle.log_repeated(
+                logging.WARNING,
                 "WebSocket client %s gets a bare 403 instead of %d: this ASGI server does not offer the extension "
                 "'websocket.http.response'",
                 self.client,
@@ -538,6 +540,18 @@ class WebSocket(falcon.asgi.WebSocket):
             raise self._disconnected()
         return self._as_media(payload)
 
+    async def receive_payload(self, timeout: float | None = None) -> Payload:
+        """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
+
+        Everything else is as for ``receive_text()``, but for PayloadTypeError, which is never raised.
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        payload = await self._stream.receive(timeout)
+        if payload is None:
+            raise self._disconnected()
+        return payload
+
     def _as_text(self, payload: Payload) -> str:
         if isinstance(payload, str):
             return payload
@@ -571,6 +585,10 @@ class WebSocket(falcon.asgi.WebSocket):
     def iter_data(self) -> AsyncIterator[bytes]:
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
         return _Messages(self, self.receive_data, self._as_data, bytes)
+
+    def iter_payloads(self) -> AsyncIterator[Payload]:
+        """Iterate over the payloads of incoming messages, of both types, until the peer leaves; see ``iter_text()``."""
+        return _Messages(self, self.receive_payload, _unchanged, str)
 
     # Errors
 
@@ -631,14 +649,18 @@ class _Messages(Generic[_T]):
             raise StopAsyncIteration from None
 
 
+def _unchanged(payload: Payload) -> Payload:
+    return payload
+
+
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:
     pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
     return [(name.lower().encode("ascii"), value.encode(encoding)) for name, value in pairs]
 
 
 def _describe_client(client: Any) -> str:
-    # A Unix socket has no peer address.
-    return f"{client[0]}:{client[1]}" if client else "unknown"
+    # A Unix socket has no peer address. A proxy's header may have set the address to any text.
+    return f"{escape_for_log(client[0], 64)}:{client[1]}" if client else "unknown"
 
 
 def supports_reason(spec_version: str) -> bool:

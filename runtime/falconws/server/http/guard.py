@@ -16,7 +16,9 @@ from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.shutdown import GracefulHttp
+from falconws.server.logs import THROTTLE
 from falconws.server.request_head import RequestError, RequestHead
+from falconws.server.tls import tls_extension
 
 _REFUSAL_CLOSE_S = 2.0
 """The time for a client to read why its request was refused."""
@@ -149,6 +151,8 @@ class GuardedHttp(GracefulHttp):
         if self.cycle is before:
             return
         self._prepare_response()
+        if (tls := tls_extension(self.transport)) is not None:
+            self.cycle.scope.setdefault("extensions", {})["tls"] = tls
         self.cycle.receive = self._watching(self.cycle, self.cycle.receive)
         if head.content_length != 0:
             self._start_body_timer()
@@ -269,7 +273,15 @@ class GuardedHttp(GracefulHttp):
         if self.transport.is_closing():
             return
         peer = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
-        self.logger.warning("%sRequest refused with %d: %s", peer, error.status, error.message)
+        THROTTLE.log(
+            self.logger,
+            logging.WARNING,
+            error.status,
+            "%sRequest refused with %d: %s",
+            peer,
+            error.status,
+            error.message,
+        )
         if self._is_responding():
             # The application gets no more of the request, and its response is not sent.
             self._disconnect_application()
