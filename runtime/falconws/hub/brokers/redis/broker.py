@@ -73,8 +73,12 @@ class RedisBroker:
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
-            ``redis+cluster://host[:port][,host[:port]...]`` or ``rediss+cluster://``. ``valkey`` stands for ``redis``
-            in each. ``?prefix=name`` separates two applications on one server; other parameters are redis-py's.
+            ``redis+cluster://host[:port][,host[:port]...]``; for a server that Sentinel finds
+            ``redis+sentinel://host[:port][,host[:port]...]/service[/db]``; each with ``rediss`` too. ``valkey`` stands
+            for ``redis`` in each. ``?prefix=name`` separates two applications on one server;
+            ``remap=ANNOUNCED=REAL,...`` replaces addresses that a cluster or Sentinel announces and that cannot be
+            reached from here; ``sentinel_username`` and ``sentinel_password`` are for the sentinels. Other parameters
+            are redis-py's.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
 

@@ -15,7 +15,7 @@ from falconws.hub.broker import BrokerRefused, BrokerUnavailable
 from falconws.hub.concurrency import backoff
 
 from .connection import Argument, Pipeline, explain, is_permission_error
-from .slots import SlotMap
+from .slots import SentinelMap, SlotMap
 from .url import RedisUrl, load_redis
 
 __all__ = ("RedisClient",)
@@ -27,7 +27,8 @@ _ONLY_NODE = ""
 class RedisClient:
     """One server, or a cluster.
 
-    A *node* is "host:port" of a primary of a cluster; a server of its own is the node "".
+    A *node* is "host:port" of a primary of a cluster, or of the master that Sentinel names; a server of its own is the
+    node "".
 
     Args:
         url: Where to connect.
@@ -46,7 +47,11 @@ class RedisClient:
     def open(self) -> None:
         """Begin; connections are made when they are needed."""
         self._open = True
-        self._slots = SlotMap(self._url.seeds, self._pipeline) if self._url.cluster else None
+        url = self._url
+        if url.cluster:
+            self._slots = SlotMap(url.seeds, self._pipeline, url.reachable)
+        elif url.sentinel:
+            self._slots = SentinelMap(url.seeds, url.service, self._sentinel_pipeline, url.reachable)
 
     async def close(self) -> None:
         """Cut all connections; calls in flight end with an error."""
@@ -145,7 +150,8 @@ class RedisClient:
                     raise
                 except errors.AskError as error:
                     # The slot is migrating: this room has gone already, or is not there yet.
-                    pipeline = self._pipeline(f"{error.host or node.rpartition(':')[0]}:{error.port}")
+                    asked = f"{error.host or node.rpartition(':')[0]}:{error.port}"
+                    pipeline = self._pipeline(self._url.reachable(asked))
                     return await pipeline.execute("EVAL", script, *rest, asking=True)
         except Exception as error:
             # Another server may be responsible now, even at the same address.
@@ -156,13 +162,22 @@ class RedisClient:
             raise
 
     def _pipeline(self, node: str) -> Pipeline:
+        return self._open_pipeline(node, lambda: self.connection(node))
+
+    def _sentinel_pipeline(self, node: str) -> Pipeline:
+        connect = self._url.connection
+        return self._open_pipeline(
+            f"sentinel {node}", lambda: connect(node, timeout_s=self._timeout_s, to_sentinel=True)
+        )
+
+    def _open_pipeline(self, name: str, connect: Callable[[], Any]) -> Pipeline:
         if not self._open:
             raise ConnectionError("not started")
-        pipeline = self._pipelines.get(node)
+        pipeline = self._pipelines.get(name)
         if pipeline is not None and pipeline.silent:
             pipeline.close()
         if pipeline is None or pipeline.ended:
-            pipeline = self._pipelines[node] = Pipeline(self.connection(node), self._timeout_s)
+            pipeline = self._pipelines[name] = Pipeline(connect(), self._timeout_s)
         return pipeline
 
     def refuses(self, error: Exception) -> bool:
