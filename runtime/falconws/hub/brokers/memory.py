@@ -219,7 +219,7 @@ class MemoryBroker:
                 self._forget_if_unused(room)
 
     async def health(self) -> Health:
-        return Health(True, "memory: shared by nothing outside of this process")
+        return Health(True, "memory: for one process; several workers need the URL of Redis or NATS")
 
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
