@@ -29,6 +29,7 @@ _COMMANDS = {
     "serve": "Serve the project's app.",
     "test": "Run the project's tests.",
     "inspect": "Show the parts of the app.",
+    "asyncapi": "Print or check the AsyncAPI document.",
     "doctor": "Check the installation and the project.",
     "connect": "Talk to a WebSocket, interactively or in scripts.",
     "publish": "Publish a message to a room.",

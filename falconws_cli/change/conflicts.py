@@ -32,6 +32,11 @@ def resolve_conflicts(
     Raises:
         ConflictError: A question is needed and there is no terminal, or the user has quit.
     """
+    if options.policy is ConflictPolicy.ASK:
+        changes = [
+            change.keeping() if change.status is Status.CONFLICT and change.file.keep_existing else change
+            for change in changes
+        ]
     conflicts = [change for change in changes if change.status is Status.CONFLICT]
     unwritable = [str(change.file.path) for change in conflicts if change.current is None]
     if unwritable and not options.dry_run:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         Message,
         Policy,
         Position,
+        Publisher,
         Subscription,
+        Updated,
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
@@ -73,7 +75,9 @@ __all__ = (
     "Message",
     "Policy",
     "Position",
+    "Publisher",
     "Subscription",
+    "Updated",
 )
 
 _OWNERS = {
@@ -105,7 +109,9 @@ _OWNERS = {
     "Message": "hub",
     "Policy": "hub",
     "Position": "hub",
+    "Publisher": "hub",
     "Subscription": "hub",
+    "Updated": "hub",
 }
 """Which module owns each public name."""
 

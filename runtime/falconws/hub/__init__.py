@@ -14,15 +14,17 @@ from .broker import (
     Health,
     History,
     HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
 )
-from .events import Ephemeral, Event, Gap, Joined, Left, Message
+from .events import Ephemeral, Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
 from .position import Position
+from .publisher import Publisher
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
@@ -32,6 +34,7 @@ __all__ = (
     "HistoryLimits",
     "Listener",
     "Policy",
+    "Publisher",
     "Subscription",
     # What subscribers receive
     "Ephemeral",
@@ -41,6 +44,7 @@ __all__ = (
     "Left",
     "Message",
     "Position",
+    "Updated",
     # Counters and errors
     "BrokerUnavailable",
     "Dropped",
@@ -52,6 +56,7 @@ __all__ = (
     "Entry",
     "EphemeralPublication",
     "History",
+    "Member",
     "Payload",
     "Publication",
     "Sink",

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+from falconws.log_throttle import LogThrottle
 
 from .broadcast import Encoder
 from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
 from .control import CONTROL_ROOM, Control
-from .events import Ephemeral, Joined, Left, Message
-from .log_throttle import LogThrottle
+from .events import Ephemeral, Joined, Left, Message, Updated
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
 from .recovery import RecoveryQueue
@@ -65,14 +66,14 @@ class Dispatcher:
         self.roster = Roster(broker)
         self._presence_events = PresenceEvents()
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
-        self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
+        self.presence = Presence(broker, lease_s, lambda: self._interruption is None)
         self.control = Control(broker)
         self.rooms: dict[str, Room] = {}
         self.lagging: set[Subscriber] = set()
         self.subscribers: dict[str, Subscriber] = {}
         self._media = media
         self._on_drop = on_drop
-        self._log_throttle = LogThrottle()
+        self._log_throttle = LogThrottle(_logger, "hub.stats")
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._empty_rooms: dict[Room, None] = {}
@@ -296,14 +297,22 @@ class Dispatcher:
             _logger.warning("The connection to the broker is back")
         self._interruption = None
         self._recovery_queue.retry_now()
+        self.presence.check_now()
         for room in self.rooms.values():
             room.recover()
 
-    def joined(self, room: str, member: str, info: bytes) -> None:
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Announce the member to the followers of *room*."""
         local = self.rooms.get(room)
         if local is not None:
-            self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info)))
+            self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info), devices))
+
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
+        """Called when the info, or the number of devices, of a present member has changed."""
+        local = self.rooms.get(room)
+        if local is not None:
+            event = Updated(room, member, decode_info(room, member, info), devices)
+            self._presence_events.announce(local, event)
 
     def left(self, room: str, member: str) -> None:
         """Announce the member to the followers of *room*."""
@@ -320,9 +329,6 @@ class Dispatcher:
     def _take_history(self, room: Room, history: History, held: tuple[Publication, ...]) -> bool:
         self._presence_events.flush(room)
         return room.take_history(history, held)
-
-    def _watched(self) -> Iterable[str]:
-        return [room.name for room in self.rooms.values() if room.watchers]
 
 
 def _settle(room: Room, error: BrokerUnavailable | None = None) -> None:

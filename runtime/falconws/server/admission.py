@@ -107,7 +107,30 @@ class Admission:
         if kind == "http":
             self._prepare(scope)
             return self._http(scope, receive, send)
-        return self._call_app(scope, receive, send)
+        return self._lifespan(scope, receive, send)
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the lifespan. An exit or a cancellation in it is a failure, not an application without lifespan."""
+        phase = "startup"
+
+        async def watching_send(event: dict[str, Any]) -> None:
+            nonlocal phase
+            if event["type"] == "lifespan.startup.complete":
+                phase = "shutdown"
+            await send(event)
+
+        try:
+            await self._call_app(scope, receive, watching_send)
+        except Exception:
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            message = f"The application's {phase} ended with {type(error).__name__}"
+            await send(
+                {"type": f"lifespan.{phase}.failed", "message": f"{message}: {error}" if str(error) else message}
+            )
 
     def _call_app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         result: Awaitable[None] = self._app(scope, receive, send)

@@ -7,6 +7,8 @@ Looked at, and held here or in the module named:
 - progress: a closing handshake, either side's, behind a large buffer; a ping behind a large buffer; a ping while a
   large message comes in; what is sent to a client that is slow; a client that takes less than the minimum (here);
 - a connection that fails, and a drain, end after their own time: neither owes the client anything (test_drain);
+- an unfinished message: in fragments, whole ones or cut, with pings and without; in one frame, with pings (which it
+  cannot answer) and without; while the application does not read; one whose fragments keep coming (here);
 - order: concurrent `send()` in every state of the queue, and the `try_` methods (test_connection, test_flow_control);
   `close()` does not wait for messages of other tasks, which raise OSError.
 """
@@ -247,3 +249,42 @@ def test_a_client_that_is_not_read_and_acknowledges_pings_stays(serve, dial):
         # Several would be due by the time that the first one should have been answered.
         assert client.read_frame()[0] in (9, 10)
     assert "disconnected" not in server.output
+
+
+@pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
+@pytest.mark.parametrize("rest", ["fragment", "cut fragment", "cut frame"])
+def test_a_message_that_is_not_completed_ends_the_connection(serve, dial, pings, rest):
+    settings = ConnectionSettings(
+        message_timeout_s=1.0, ping_interval_s=0.3 if pings else None, ping_timeout_s=1.0, close_timeout_s=1.0
+    )
+    server = serve(APP, connection=settings)
+    client = dial(server.port)
+    client.handshake("/counts")
+    if rest != "cut frame":
+        client.send_frame(2, b"part", fin=False)
+    if rest == "fragment":
+        end = threading.Event()
+        threading.Thread(target=answer_pings, args=(client, end), daemon=True).start()
+        server.wait_for_line("WebSocket failed with 1008: nothing of a message came for 1 s")
+        end.set()
+        return
+    client.send(client.frame(0 if rest == "cut fragment" else 2, b"x" * 100, size=1000))
+    server.wait_for_line("nothing of a message came for 1 s|no answer to a ping")
+
+
+def answer_pings(client, end) -> None:
+    with contextlib.suppress(OSError):
+        while not end.is_set() and (frame := client.read_frame()) is not None:
+            if frame[0] == 9:
+                client.send_frame(10, frame[1])
+
+
+def test_a_message_whose_fragments_keep_coming_stays(serve, dial):
+    server = serve(APP, connection=ConnectionSettings(message_timeout_s=1.5, ping_interval_s=None))
+    client = dial(server.port)
+    client.handshake("/counts")
+    client.send_frame(2, b"x", fin=False)
+    for number in range(10):
+        threading.Event().wait(0.3)
+        client.send_frame(0, b"x", fin=number == 9)
+    assert client.read_frame() == (1, b"11")

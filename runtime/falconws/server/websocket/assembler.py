@@ -3,8 +3,9 @@
 Theory of operation. A message is one frame, or a first frame without FIN followed by continuation frames up to one with
 FIN (RFC 6455 section 5.4). Control frames may come in between; they never get here. Text must be UTF-8 as a whole
 (section 8.1), and a fragment may end within a character, so an incremental decoder follows the fragments and refuses
-the first byte that cannot be right. The limits are checked before a fragment is kept. Fragments are counted, empty ones
-too: each costs memory and time even when it carries nothing.
+the first byte that cannot be right. Fragments are kept in one buffer, so that a message costs no more memory in many
+fragments than in one. The limits are checked before a fragment is kept. Fragments are counted, empty ones too: each
+costs time even when it carries nothing.
 
 A message in one frame that is not compressed, which is nearly every message, does not come here: see
 Connection.on_ws_frame.
@@ -41,18 +42,20 @@ class MessageAssembler:
         max_message_bytes: Size of the largest message, as received: before it is inflated.
         max_fragments: How many frames may follow the first one of a message.
         compression: Whether RSV1 on a first frame marks a compressed message.
+
+    Attributes:
+        frames: Number of frames of the present message so far.
     """
 
     __slots__ = (
-        "_bytes",
         "_compressed",
         "_compression",
         "_decoder",
-        "_frames",
         "_max_bytes",
         "_max_fragments",
         "_opcode",
-        "_parts",
+        "_payload",
+        "frames",
     )
 
     def __init__(
@@ -64,9 +67,8 @@ class MessageAssembler:
         self._opcode = CONTINUATION
         self._compressed = False
         self._decoder: codecs.IncrementalDecoder | None = None
-        self._parts: list[str] | list[bytes] = []
-        self._bytes = 0
-        self._frames = 0
+        self._payload = bytearray()
+        self.frames = 0
 
     @property
     def within_message(self) -> bool:
@@ -98,31 +100,26 @@ class MessageAssembler:
         self._opcode = opcode
         self._compressed = compressed
         self._decoder = _utf8_decoder() if opcode == TEXT and not compressed else None
-        self._parts = []
-        self._bytes = 0
-        self._frames = 0
+        self._payload = bytearray()
+        self.frames = 0
 
     def _keep(self, payload: bytes, fin: bool) -> None:
-        self._bytes += len(payload)
-        self._frames += 1
-        if self._bytes > self._max_bytes:
+        self.frames += 1
+        if len(self._payload) + len(payload) > self._max_bytes:
             raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message over {self._max_bytes} bytes")
-        if self._frames > self._max_fragments + 1:
+        if self.frames > self._max_fragments + 1:
             raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message with more than {self._max_fragments} fragments")
-        if self._decoder is None:
-            self._parts.append(payload)  # type: ignore[arg-type]
-            return
-        try:
-            self._parts.append(self._decoder.decode(payload, fin))  # type: ignore[arg-type]
-        except UnicodeDecodeError:
-            raise ProtocolError(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8") from None
+        self._payload += payload
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(payload, fin)
+            except UnicodeDecodeError:
+                raise ProtocolError(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8") from None
 
     def _finish(self) -> Message:
-        opcode, parts = self._opcode, self._parts
+        opcode, payload = self._opcode, self._payload
         self._opcode = CONTINUATION
-        self._parts = []
+        self._payload = bytearray()
         if self._compressed:
-            return Compressed(opcode, b"".join(parts))  # type: ignore[arg-type]
-        if opcode == BINARY:
-            return b"".join(parts)  # type: ignore[arg-type]
-        return "".join(parts)  # type: ignore[arg-type]
+            return Compressed(opcode, bytes(payload))
+        return bytes(payload) if opcode == BINARY else payload.decode()

@@ -48,7 +48,7 @@ from falconws.server.websocket.frames import (
     parse_close_payload,
     shorten_reason,
 )
-from falconws.server.websocket.keepalive import Keepalive, PausedReading
+from falconws.server.websocket.keepalive import Keepalive, MessageTimeout, PausedReading
 from falconws.server.websocket.prepared import MAX_HEADER_BYTES, PreparedMessage, coalesce
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.websocket.socket_state import (
@@ -73,6 +73,9 @@ _SHORT_HEADERS = {opcode: [frame_header(opcode | FIN, size) for size in range(12
 
 _EMPTY_INBOX: deque[Message] = deque(maxlen=0)
 """Until the first message comes: a deque for each connection costs 0.6 kB."""
+
+_OVERHEAD_BYTES = 64
+"""What a message in the inbox costs beside its payload."""
 
 _logger = logging.getLogger("falconws.server")
 
@@ -102,6 +105,7 @@ class Connection(WSListener):
         "_inbox_bytes",
         "_keepalive",
         "_loop",
+        "_message_timeout",
         "_on_lost",
         "_paused_reading",
         "_receiver",
@@ -142,6 +146,7 @@ class Connection(WSListener):
         self._receiver: asyncio.Future[None] | None = None
         self._paused_reading: PausedReading | None = None
         self._assembler: MessageAssembler | None = None
+        self._message_timeout: MessageTimeout | None = None
         self._answering = False
 
         self._can_send = False
@@ -171,6 +176,7 @@ class Connection(WSListener):
                 await asyncio.wait((receiver,))
                 continue
             self._answering = False
+            self._inbox_bytes = 0
             self._receiver = receiver = self._loop.create_future()
             try:
                 await receiver
@@ -360,12 +366,17 @@ class Connection(WSListener):
         if opcode <= BINARY:
             if opcode and self._assembler is None and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
                 # A whole message in one frame, as nearly all are.
-                try:
-                    message = frame.get_payload_as_utf8_text() if opcode == TEXT else frame.get_payload_as_bytes()
-                except UnicodeDecodeError:
-                    self.fail(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8")
-                    return
-                self._deliver(message)
+                if opcode == TEXT:
+                    try:
+                        message = frame.get_payload_as_utf8_text()
+                    except UnicodeDecodeError:
+                        self.fail(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8")
+                        return
+                    if not message.isascii():
+                        self._count_wide(message)
+                    self._deliver(message)
+                else:
+                    self._deliver(frame.get_payload_as_bytes())
             else:
                 self._assemble(opcode, frame)
         else:
@@ -376,7 +387,9 @@ class Connection(WSListener):
         if inbox is _EMPTY_INBOX:
             inbox = self._inbox = deque()
         inbox.append(message)
-        self._inbox_bytes += len(message.payload) if message.__class__ is Compressed else len(message)
+        self._inbox_bytes += _OVERHEAD_BYTES + (
+            len(message.payload) if message.__class__ is Compressed else len(message)
+        )
         receiver = self._receiver
         if receiver is not None:
             if not receiver.done():
@@ -384,22 +397,27 @@ class Connection(WSListener):
         elif self._paused_reading is None and self._inbox_is_full():
             self._pause_reading()
 
+    def _count_wide(self, text: str) -> None:
+        """Count what *text* may take in memory beyond its length, until the application waits for a message."""
+        self._inbox_bytes += 3 * len(text)
+
     def _take(self) -> str | bytes | None:
         """Return the next message; None when it was compressed and broken, and the connection failed."""
-        message = self._inbox.popleft()
+        inbox = self._inbox
+        message = inbox.popleft()
         self._answering = True
         if message.__class__ is Compressed:
-            self._inbox_bytes -= len(message.payload)
+            self._inbox_bytes -= _OVERHEAD_BYTES + len(message.payload)
             try:
                 assert self._deflate is not None
                 inflated = self._deflate.inflate(*message, self._settings.max_message_bytes)
             except ProtocolError as violation:
-                self._inbox.clear()
+                inbox.clear()
                 self._inbox_bytes = 0
                 self.fail(violation.code, violation.reason)
                 return None
         else:
-            self._inbox_bytes -= len(message)
+            self._inbox_bytes -= _OVERHEAD_BYTES + len(message)
             inflated = message  # type: ignore[assignment]
         if self._paused_reading is not None and self._inbox_is_half_empty():
             self._resume_reading()
@@ -420,9 +438,24 @@ class Connection(WSListener):
             return
         if message is None:
             self._assembler = assembler
+            if self._message_timeout is None:
+                self._start_message_timeout()
         else:
             self._assembler = None
+            if self._message_timeout is not None and self._pings_tell:
+                self._message_timeout.stop()
+                self._message_timeout = None
+            if message.__class__ is str and not message.isascii():
+                self._count_wide(message)
             self._deliver(message)
+
+    @property
+    def _pings_tell(self) -> bool:
+        return self._settings.ping_interval_s is not None and self._settings.ping_timeout_s is not None
+
+    def _start_message_timeout(self) -> None:
+        if self._settings.message_timeout_s is not None:
+            self._message_timeout = MessageTimeout(self._loop, self._settings.message_timeout_s, self)
 
     def _control(self, opcode: int, frame: Any) -> None:
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -454,10 +487,11 @@ class Connection(WSListener):
 
     def _inbox_is_half_empty(self) -> bool:
         settings = self._settings
-        return (
+        if self._close_when_idle is not None:
+            return False
+        return not self._inbox or (
             len(self._inbox) <= settings.max_queued_messages // 2
             and self._inbox_bytes <= settings.max_queued_bytes // 2
-            and self._close_when_idle is None
         )
 
     def _pause_reading(self) -> None:
@@ -598,6 +632,12 @@ class Connection(WSListener):
         """Whether a frame has come in part."""
         return bool(self._transport.get_protocol().has_partial_frame)
 
+    def message_progress(self) -> tuple[int, int] | None:
+        """Return what changes with every byte of a message that is not complete; None when none has begun."""
+        fragments = 0 if self._assembler is None else self._assembler.frames
+        free = self._transport.get_protocol().free_bytes if self.is_receiving_frame else 0
+        return (fragments, free) if fragments or free else None
+
     def undelivered_bytes(self) -> int:
         return undelivered_bytes(self._transport)
 
@@ -639,6 +679,8 @@ class Connection(WSListener):
         transport.set_write_buffer_limits(high=settings.high_water_bytes, low=settings.low_water_bytes)
         if settings.ping_interval_s is not None:
             self._keepalive = Keepalive(self._loop, settings, self)
+        if not self._pings_tell:
+            self._start_message_timeout()
 
     def on_ws_connected(self, transport: Any) -> None:
         self._ws_transport = transport
@@ -768,6 +810,9 @@ class Connection(WSListener):
         if state == CLOSED and self._paused_reading is not None:
             self._paused_reading.stop()
             self._paused_reading = None
+        if self._message_timeout is not None:
+            self._message_timeout.stop()
+            self._message_timeout = None
         self._assembler = None
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)

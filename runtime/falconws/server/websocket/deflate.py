@@ -5,6 +5,7 @@ Source: RFC 7692 section 7.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from falconws.server.websocket.frames import TEXT
 
 _TAIL = b"\x00\x00\xff\xff"
 _STEP_BYTES = 65_536
+_MAX_STREAMS = 16
+"""Each costs time, and a million fit into a message of 2 MiB."""
 _MIN_BITS = 9
 """zlib cannot make a raw stream with a window of 8 bits; it would silently use 9."""
 
@@ -59,38 +62,51 @@ class Agreement:
     header: str
 
 
+_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PARAMETER = re.compile(rf'[ \t]*;[ \t]*({_TOKEN})(?:[ \t]*=[ \t]*(?:({_TOKEN})|"({_TOKEN})"))?')
+_NAME = re.compile(rf"[ \t]*({_TOKEN})")
+_END = re.compile(r"[ \t]*(?:,|\Z)")
+
+
+def _parse(offers: str) -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
+    """Yield the name and the parameters of each offer, up to the first that is not one (RFC 6455 section 9.1)."""
+    position = 0
+    while name := _NAME.match(offers, position):
+        position = name.end()
+        parameters: list[tuple[str, str | None]] = []
+        while parameter := _PARAMETER.match(offers, position):
+            position = parameter.end()
+            parameters.append((parameter[1].lower(), parameter[2] or parameter[3]))
+        end = _END.match(offers, position)
+        if end is None:
+            return
+        position = end.end()
+        yield name[1].lower(), parameters
+
+
 def negotiate(offers: str, settings: DeflateSettings) -> Agreement | None:
     """Return the agreement for the first acceptable offer of a Sec-WebSocket-Extensions header.
 
     None: the client does not offer permessage-deflate, or only with parameters that cannot be met. The connection is
     not compressed then.
     """
-    for offer in offers.split(","):
-        name, *parameters = (part.strip() for part in offer.split(";"))
-        if name.lower() == "permessage-deflate":
+    for name, parameters in _parse(offers):
+        if name == "permessage-deflate":
             agreement = _agree(parameters, settings)
             if agreement is not None:
                 return agreement
     return None
 
 
-def _agree(parameters: list[str], settings: DeflateSettings) -> Agreement | None:
-    offered: dict[str, str | None] = {}
-    for parameter in parameters:
-        key, separator, value = parameter.partition("=")
-        key = key.strip().lower()
-        if key in offered:
-            return None
-        offered[key] = value.strip().strip('"') if separator else None
-    known = {
-        "server_no_context_takeover",
-        "client_no_context_takeover",
-        "server_max_window_bits",
-        "client_max_window_bits",
-    }
-    if offered.keys() - known:
+_WITHOUT_VALUE = frozenset({"server_no_context_takeover", "client_no_context_takeover"})
+_WITH_VALUE = frozenset({"server_max_window_bits", "client_max_window_bits"})
+
+
+def _agree(parameters: list[tuple[str, str | None]], settings: DeflateSettings) -> Agreement | None:
+    offered = dict(parameters)
+    if len(offered) < len(parameters) or offered.keys() - _WITHOUT_VALUE - _WITH_VALUE:
         return None
-    if offered.get("server_no_context_takeover") or offered.get("client_no_context_takeover"):
+    if any(offered.get(key) is not None for key in _WITHOUT_VALUE):
         return None
 
     server_bits = settings.window_bits
@@ -121,7 +137,8 @@ def _agree(parameters: list[str], settings: DeflateSettings) -> Agreement | None
 
 
 def _bits(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isascii() and value.isdigit() and 8 <= int(value) <= 15 else None
+    # Written without leading zeros (section 7.1.2.1).
+    return int(value) if value in ("8", "9", "10", "11", "12", "13", "14", "15") else None
 
 
 class PerMessageDeflate:
@@ -156,18 +173,12 @@ class PerMessageDeflate:
             ProtocolError: MESSAGE_TOO_BIG as soon as the message exceeds *max_message_bytes*, PROTOCOL_ERROR for bytes
                 that are not DEFLATE, INVALID_PAYLOAD for text that is not UTF-8.
         """
-        inflater = self._inflater
-        if inflater is None:
-            inflater = zlib.decompressobj(-self._agreement.client_bits)
-            if self._agreement.client_takeover:
-                self._inflater = inflater
+        inflater = self._inflater or self._make_inflater()
         try:
-            data = _inflate(inflater, payload, max_message_bytes)
+            data, following = self._inflate(inflater, payload, max_message_bytes)
         except zlib.error:
             raise ProtocolError(CloseCode.PROTOCOL_ERROR, "compressed message is not DEFLATE") from None
-        if inflater.eof:
-            # A final block ends the stream; the next message starts a new one (section 7.2.3.4).
-            self._inflater = None
+        self._inflater = following if self._agreement.client_takeover else None
         if opcode != TEXT:
             return data
         try:
@@ -175,22 +186,36 @@ class PerMessageDeflate:
         except UnicodeDecodeError:
             raise ProtocolError(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8") from None
 
+    def _make_inflater(self) -> zlib._Decompress:
+        return zlib.decompressobj(-self._agreement.client_bits)
 
-def _inflate(inflater: zlib._Decompress, payload: bytes, limit: int) -> bytes:
-    # In steps: zlib joins its output at the end and copies the input that it has not read, so that inflating a bomb at
-    # once costs more than twice the limit.
-    collected = bytearray()
-    for piece in _steps(payload):
-        unread: bytes | memoryview = piece
-        while True:
-            inflated = inflater.decompress(unread, _STEP_BYTES)
-            collected += inflated
-            if len(collected) > limit:
-                raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message inflates to more than {limit} bytes")
-            if len(inflated) < _STEP_BYTES:
-                break
-            unread = inflater.unconsumed_tail
-    return bytes(collected)
+    def _inflate(self, inflater: zlib._Decompress, payload: bytes, limit: int) -> tuple[bytes, zlib._Decompress | None]:
+        """Return what *payload* inflates to, and what inflates the next message."""
+        # In steps: zlib joins its output at the end and copies the input that it has not read, so that inflating a bomb
+        # at once costs more than twice the limit.
+        collected = bytearray()
+        streams = 1
+        for piece in _steps(payload):
+            unread: bytes | memoryview = piece
+            while True:
+                inflated = inflater.decompress(unread, _STEP_BYTES)
+                collected += inflated
+                if len(collected) > limit:
+                    raise ProtocolError(CloseCode.MESSAGE_TOO_BIG, f"message inflates to more than {limit} bytes")
+                if inflater.eof:
+                    # A block that is marked as final ends a stream, and another one follows (section 7.2.3.4).
+                    unread = inflater.unused_data
+                    if unread == _TAIL:
+                        return bytes(collected), None
+                    streams += 1
+                    if streams > _MAX_STREAMS:
+                        raise ProtocolError(CloseCode.PROTOCOL_ERROR, "compressed message of too many streams")
+                    inflater = self._make_inflater()
+                elif len(inflated) < _STEP_BYTES:
+                    break
+                else:
+                    unread = inflater.unconsumed_tail
+        return bytes(collected), inflater
 
 
 def _steps(payload: bytes) -> Iterator[bytes | memoryview]:

@@ -1,4 +1,4 @@
-"""Noticing that a client is gone: by pings, and by looking at the socket while reading is paused.
+"""Noticing that a client is gone: by pings, by a message that it does not complete, and by looking at its socket.
 
 Owns the timers; a connection sends the pings and disconnects the client. Knows a connection by the port below.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from falconws.closecodes import CloseCode
 from falconws.server.websocket.settings import ConnectionSettings
 
 _LOOK_INTERVAL_S = 1.0
 _LOOKS_PER_PROBE = 5
+_CHECKS_PER_TIMEOUT = 3
 
 
 class WatchedConnection(Protocol):
@@ -27,6 +29,8 @@ class WatchedConnection(Protocol):
     def has_left(self) -> bool: ...
     def probe(self) -> None: ...
     def send_ping(self, payload: bytes) -> bool: ...
+    def message_progress(self) -> tuple[int, int] | None: ...
+    def fail(self, code: int, reason: str) -> None: ...
     def evict(self, why: str) -> None: ...
 
 
@@ -142,10 +146,41 @@ class PausedReading:
         if self._connection.has_left():
             self._connection.evict("the client has left")
             return
-        if number % _LOOKS_PER_PROBE == 0:
+        if number % _LOOKS_PER_PROBE == _LOOKS_PER_PROBE - 1:
             self._connection.probe()
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, number + 1)
 
     def stop(self) -> None:
         """Called when reading resumes."""
+        self._timer.cancel()
+
+
+class MessageTimeout:
+    """Fails the connection when nothing of a message that has begun comes for `message_timeout_s`.
+
+    Exists only while a message comes in fragments, or for as long as the connection if pings do not tell: a client in
+    the middle of a frame cannot answer them.
+    """
+
+    __slots__ = ("_connection", "_progress", "_since", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float, connection: WatchedConnection) -> None:
+        self._connection = connection
+        self._progress: tuple[int, int] | None = None
+        self._since = loop.time()
+        self._timer = loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, loop, timeout_s)
+
+    def _check(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        progress = self._connection.message_progress()
+        now = loop.time()
+        if progress is None or progress != self._progress or not self._connection.is_reading:
+            self._progress = progress
+            self._since = now
+        elif now - self._since >= timeout_s:
+            self._connection.fail(CloseCode.POLICY_VIOLATION, f"nothing of a message came for {timeout_s:g} s")
+            return
+        self._timer = loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, loop, timeout_s)
+
+    def stop(self) -> None:
+        """Called when the message is complete, or the connection ends."""
         self._timer.cancel()

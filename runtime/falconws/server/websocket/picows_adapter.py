@@ -141,13 +141,18 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
             self.listener.discard_input()
 
     @property
+    def free_bytes(self) -> int:
+        """How much of the read buffer is free, which changes with every byte of an incomplete frame."""
+        return len(_get_buffer(self, -1))
+
+    @property
     def has_partial_frame(self) -> bool:
         """Whether bytes of an incomplete frame are in the buffer.
 
         picows does not tell. Its buffer, whose size is doubled again and again, is wholly free when there are none. A
         frame that is cut where it fills exactly half of the buffer is not noticed.
         """
-        free = len(_get_buffer(self, -1)) / _FIRST_BUFFER_BYTES
+        free = self.free_bytes / _FIRST_BUFFER_BYTES
         return free < 1 or not math.log2(free).is_integer()
 
     def parser_failed(self, code: int, reason: str) -> bool:
@@ -237,7 +242,7 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
     transport.set_protocol(protocol)
 
 
-def feed(protocol: Any, data: bytes) -> None:
+def feed(protocol: Any, data: bytes | bytearray) -> None:
     """Feed *data* to *protocol* as if it had been read, up to the end of the conversation."""
     view = memoryview(data)
     while view and not protocol.transport.is_close_frame_sent:

@@ -24,7 +24,9 @@ from falconws.server.handshake import (
     plain_denial,
     upgrade_response,
 )
+from falconws.server.lingering_close import lingering_close
 from falconws.server.request_head import RequestError
+from falconws.server.tls import tls_extension
 from falconws.server.websocket.connection import Connection
 from falconws.server.websocket.deflate import Agreement, PerMessageDeflate, negotiate
 from falconws.server.websocket.picows_adapter import feed, switch_protocols
@@ -73,7 +75,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._peer = ""
         self._agreement: Agreement | None = None
         self._denial: list[bytes] | None = None
-        self._early = b""
+        self._early = bytearray()
         self._accept_timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -89,9 +91,12 @@ class WebSocketProtocol(asyncio.Protocol):
         else:
             # A client must wait for the response before it sends frames. One that does not is
             # served anyway, within a limit.
-            self._early += data
-            if len(self._early) > _MAX_EARLY_BYTES:
-                self._transport.pause_reading()
+            self._keep_early(data)
+
+    def _keep_early(self, data: bytes) -> None:
+        self._early += data
+        if len(self._early) > _MAX_EARLY_BYTES:
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         # The client has left, and will not read the response to its handshake.
@@ -141,9 +146,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def begin(self, request: HandshakeRequest, early: bytes) -> None:
         """Run the application for *request*; *early* is what the client has sent after it."""
         self._request = request
-        self._early = early
-        if len(early) > _MAX_EARLY_BYTES:
-            self._transport.pause_reading()
+        self._keep_early(early)
         if self._settings.deflate is not None and request.extensions:
             self._agreement = negotiate(request.extensions, self._settings.deflate)
         self._scope = scope = self._make_scope(request)
@@ -152,6 +155,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._peer = _address(scope["client"])
         self._connection = connection = Connection(self._settings, self._loop, self._peer, self._answer)
         scope["extensions"] = {"websocket.http.response": {}, CONNECTION_KEY: connection}
+        if (tls := tls_extension(self._transport)) is not None:
+            scope["extensions"]["tls"] = tls
         if self._settings.handshake_timeout_s is not None:
             self._accept_timer = self._loop.call_later(self._settings.handshake_timeout_s, self._accept_timed_out)
         # Not create_task(): a task factory may run the application at once, but uvicorn sets this protocol on the
@@ -265,12 +270,12 @@ class WebSocketProtocol(asyncio.Protocol):
             deflate = PerMessageDeflate(agreement, self._settings.deflate)
         connection.opened(self._transport, deflate, self._lost)
         switch_protocols(self._transport, connection, response, self._settings.max_message_bytes)
-        early, self._early = self._early, b""
+        early, self._early = self._early, bytearray()
         # What the scope holds belongs to the application now.
         self._scope = {}
         if early:
             feed(self._transport.get_protocol(), early)
-            if len(early) > _MAX_EARLY_BYTES:
+            if len(early) > _MAX_EARLY_BYTES and connection.is_open and connection.is_reading:
                 self._transport.resume_reading()
 
     def _lost(self) -> None:
@@ -331,9 +336,14 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _finish_refusal(self) -> None:
         self._stop_accept_timer()
-        self._transport.close()
-        # A client that does not read the response must not keep the connection.
-        self._accept_timer = self._loop.call_later(self._settings.close_timeout_s, self._transport.abort)
+        timeout_s = self._settings.close_timeout_s
+        if self._early:
+            # The client sends already, and would be answered with a reset before it has read the response.
+            lingering_close(self._transport, self._loop, timeout_s, lambda: self.connection_lost(None))
+        else:
+            self._transport.close()
+            # A client that does not read the response must not keep the connection.
+            self._accept_timer = self._loop.call_later(timeout_s, self._transport.abort)
         if self._connection is not None:
             self._connection.denied()
 

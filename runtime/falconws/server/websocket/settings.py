@@ -1,8 +1,13 @@
 """The limits of one connection: default, unit and effect of each. Plain data that can be pickled; knows no connection.
 
-They bound the memory of a connection: at most twice `max_message_bytes` in the read buffer and once in the message that
-is being assembled, `max_queued_bytes` and one read (64 KiB) of messages that wait for the application, and
-`max_buffered_bytes` that wait for the client.
+They bound the memory of a connection by the sum of
+
+- the read buffer: about twice the largest frame that has come, so twice `max_message_bytes`;
+- the message that is being assembled: `max_message_bytes` and an eighth;
+- messages that wait for the application: `max_queued_bytes`, one more message, and the small ones of one read of 64 KiB
+  at 64 bytes each. Text that is not ASCII is counted, and may take, 4 bytes a character, so that a message of
+  `max_message_bytes` can have four times that size;
+- what waits for the client: `max_buffered_bytes`.
 """
 
 from __future__ import annotations
@@ -25,7 +30,12 @@ class ConnectionSettings:
             inflated. A larger one ends the connection with 1009.
         max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
             messages cost. A smaller queue would not help: a client that leaves is noticed only while reading.
-        max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes.
+        max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes, as they
+            are in memory: 64 a message, and 4 a character of text that is not ASCII. Compressed messages wait
+            compressed, and count like that.
+        message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
+            complete, or the connection ends with 1008; None waits for ever. A message in one frame is watched by pings
+            instead, if they are answered: its client cannot answer, and has to send `min_bytes_per_s`.
         high_water_bytes: Sending pauses while more than this waits for the client.
         low_water_bytes: Sending resumes when no more than this waits.
         max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
@@ -37,8 +47,9 @@ class ConnectionSettings:
             request, and then again the application to accept or deny it. None waits for ever, for TLS a minute.
         send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
             disconnected; None waits for ever.
-        min_bytes_per_s: A client that takes fewer bytes a second than this on average, while something waits for it,
-            does not make progress: it is disconnected after `send_timeout_s`, `ping_timeout_s` or `close_timeout_s`.
+        min_bytes_per_s: What a client has to take, while something waits for it, or to send of a large frame, to count
+            as making progress. One that takes less is disconnected after `send_timeout_s`, `ping_timeout_s` or
+            `close_timeout_s`.
         close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
         deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
     """
@@ -46,6 +57,7 @@ class ConnectionSettings:
     max_message_bytes: int = MIB
     max_queued_messages: int = 8192
     max_queued_bytes: int = MIB
+    message_timeout_s: float | None = 30.0
     high_water_bytes: int = 512 * KIB
     low_water_bytes: int = 128 * KIB
     max_buffered_bytes: int = MIB
@@ -61,7 +73,7 @@ class ConnectionSettings:
         for name in ("max_message_bytes", "max_queued_messages", "max_queued_bytes", "close_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
-        for name in ("ping_interval_s", "ping_timeout_s", "handshake_timeout_s", "send_timeout_s"):
+        for name in ("message_timeout_s", "ping_interval_s", "ping_timeout_s", "handshake_timeout_s", "send_timeout_s"):
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; it must be above 0, or None for no limit")

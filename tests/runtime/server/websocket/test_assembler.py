@@ -1,6 +1,7 @@
 """Messages out of fragments: order, limits, UTF-8 across their borders."""
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -109,3 +110,19 @@ def test_rsv1_marks_a_compressed_message_on_its_first_frame_only():
     assert subject.add(CONTINUATION, b"\xfe", fin=True) == Compressed(TEXT, b"\xff\xfe")
     subject.add(TEXT, b"\xff", fin=False, rsv1=True)
     refuses(1002, subject, CONTINUATION, b"", fin=True, rsv1=True)
+
+
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+def test_a_message_costs_no_more_memory_in_many_fragments_than_in_one(opcode):
+    subject = assembler(max_message_bytes=1_048_576)
+    tracemalloc.start()
+    try:
+        subject.add(opcode, b"x" * 16, fin=False)
+        for _ in range(65_000):
+            subject.add(CONTINUATION, b"x" * 16, fin=False)
+        held = tracemalloc.get_traced_memory()[0]
+        whole = subject.add(CONTINUATION, b"", fin=True)
+    finally:
+        tracemalloc.stop()
+    assert len(whole) == 65_001 * 16
+    assert held < 1.2 * 1_048_576

@@ -288,3 +288,43 @@ async def test_a_close_code_that_may_not_be_sent_is_an_error_of_the_application(
     with pytest.raises((ValueError, RuntimeError)):
         await subject.connection.send({"type": "websocket.close", "code": code})
     subject.end()
+
+
+def large_frame(opcode, payload):
+    return bytes((0x80 | opcode, 0xFF)) + len(payload).to_bytes(8, "big") + bytes(4) + payload
+
+
+@pytest.mark.parametrize(
+    ("message", "paused"),
+    [
+        ("x" * 300_000, False),
+        ("x" * 299_999 + "\N{GRINNING FACE}", True),
+        (b"\xf0" * 300_000, False),
+    ],
+)
+async def test_what_waits_for_the_application_is_counted_as_it_is_in_memory(conversation, message, paused):
+    opcode = TEXT if isinstance(message, str) else BINARY
+    data = message.encode() if isinstance(message, str) else message
+    for fragmented in (False, True):
+        subject = conversation(ConnectionSettings(max_queued_bytes=900_000))
+        if fragmented:
+            whole = bytearray(large_frame(opcode, data))
+            whole[0] &= 0x7F
+            data_frames = bytes(whole) + frame(0)
+        else:
+            data_frames = large_frame(opcode, data)
+        await subject.feed(data_frames)
+        assert subject.transport.reading != paused
+        await subject.connection.receive()
+        assert (await subject.connection.receive()).popitem()[1] == message
+        assert subject.transport.reading
+        subject.end()
+
+
+async def test_empty_messages_count(conversation):
+    subject = conversation(ConnectionSettings(max_queued_bytes=6400))
+    await subject.feed(frame(TEXT) * 99)
+    assert subject.transport.reading
+    await subject.feed(frame(TEXT))
+    assert not subject.transport.reading
+    subject.end()

@@ -65,11 +65,45 @@ def test_both_implementations_understand_each_other(messages, bits, ours, theirs
         "permessage-deflate; client_max_window_bits=ten",
         "permessage-deflate; server_no_context_takeover=1",
         "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+        # Not looked at closely enough once: leading zeros, values that are none, quotes, what is no token.
+        "permessage-deflate; client_max_window_bits=010",
+        "permessage-deflate; server_max_window_bits=09",
+        "permessage-deflate; client_max_window_bits=+10",
+        "permessage-deflate; client_max_window_bits=",
+        "permessage-deflate; client_max_window_bits=\u0661\u0660",
+        "permessage-deflate; server_no_context_takeover=",
+        'permessage-deflate; client_max_window_bits="10',
+        'permessage-deflate; client_max_window_bits=10"',
+        'permessage-deflate; client_max_window_bits=""10""',
+        'permessage-deflate; client_max_window_bits="\\10"',
+        "permessage-deflate; client_max_window_bits=10 11",
+        "permessage-deflate;",
+        "permessage-deflate; ;",
+        "permessage-deflate x",
+        "permessage-deflate=1",
+        "permessage-deflate\u00a0",
+        "permessage-deflate; client_max_window_bits\x0b=10",
+        "; permessage-deflate",
         "",
     ],
 )
 def test_an_offer_that_cannot_be_met_goes_on_without_compression(offer):
     assert negotiate(offer, DeflateSettings()) is None
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "permessage-deflate",
+        "PerMessage-Deflate ; Client_Max_Window_Bits",
+        'permessage-deflate; client_max_window_bits="10"',
+        "permessage-deflate\t;\tclient_max_window_bits = 10",
+        "x-other; a=b, permessage-deflate; server_max_window_bits=15",
+        "permessage-deflate; unknown , permessage-deflate",
+    ],
+)
+def test_an_offer_is_read_as_the_grammar_says(offer):
+    assert negotiate(offer, DeflateSettings()) is not None
 
 
 def test_the_first_offer_that_can_be_met_wins():
@@ -133,3 +167,39 @@ def test_a_final_block_does_not_end_the_conversation():
         stream = zlib.compressobj(9, zlib.DEFLATED, -12)
         payload = stream.compress(b"hello") + stream.flush(zlib.Z_FINISH) + b"\x00"
         assert own.inflate(TEXT, payload, MIB) == "hello"
+
+
+def stored_final(data):
+    """Return one final block that stores *data*."""
+    return b"\x01" + len(data).to_bytes(2, "little") + (len(data) ^ 0xFFFF).to_bytes(2, "little") + data
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+def test_a_final_block_in_the_middle_cuts_nothing_off(takeover):
+    own, _ = pair(DeflateSettings(context_takeover=takeover))
+    rest = zlib.compressobj(9, zlib.DEFLATED, -12)
+    payload = stored_final(b"one ") + stored_final(b"two ") + rest.compress(b"three") + rest.flush(zlib.Z_SYNC_FLUSH)
+    for _ in range(2):
+        assert own.inflate(TEXT, payload[:-4], MIB) == "one two three"
+
+
+def test_a_large_message_behind_a_final_block_passes():
+    own, _ = pair()
+    noise = random.Random(1).randbytes(MIB // 2)
+    rest = zlib.compressobj(9, zlib.DEFLATED, -12)
+    payload = stored_final(b"one") + rest.compress(noise) + rest.flush(zlib.Z_SYNC_FLUSH)
+    assert own.inflate(BINARY, payload[:-4], MIB) == b"one" + noise
+
+
+def test_what_follows_a_final_block_must_be_deflate():
+    own, _ = pair()
+    with pytest.raises(ProtocolError) as caught:
+        own.inflate(BINARY, stored_final(b"one") + b"\xff\xff\xff", MIB)
+    assert caught.value.code == 1002
+
+
+def test_a_row_of_final_blocks_is_refused():
+    own, _ = pair()
+    with pytest.raises(ProtocolError) as caught:
+        own.inflate(BINARY, b"\x03\x00" * 100_000, MIB)
+    assert caught.value.code == 1002

@@ -18,20 +18,21 @@ Knows nothing of subscriptions: it delivers the rooms that a process follows to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
+from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, Member, Payload, Sink
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from .client import check_credentials, load_nats
 from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
 from .hub_streams import EPHEMERAL, HubStreams
-from .presence import read_events
+from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
 from .session import NatsSession, TooLargeError
 from .stream import Stored
@@ -61,9 +62,9 @@ class NatsBroker:
         ValueError: The URL is malformed, its credentials file cannot be read, or nats-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
         load_nats()
-        self._history = history
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
@@ -71,6 +72,7 @@ class NatsBroker:
         self._sink: Sink | None = None
         self._rooms = FollowedRooms(self._url.prefix, timeout_s, self._deliver)
         self._streams: HubStreams | None = None
+        self._identity = PresenceIdentity()
         self._attempts: set[asyncio.Timeout] = set()
         self._anchoring: asyncio.Task[None] | None = None
         self._misses = 0
@@ -78,6 +80,7 @@ class NatsBroker:
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._identity = PresenceIdentity()
         try:
             await self._reconnect.start(sink)
         except BaseException:
@@ -122,6 +125,14 @@ class NatsBroker:
             return Position(streams.epoch, sequence)
 
         return await self._call(append)
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        # The tasks begin in their order, and the connection keeps it.
+        return await asyncio.gather(
+            *(self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages)
+        )
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -182,21 +193,29 @@ class NatsBroker:
 
     # Presence
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        return await self._call(lambda streams: streams.presence.join(room, member, device, info, lease_s))
+    async def renew(self, lease_s: float) -> bool:
+        return await self._call(lambda streams: streams.presence.renew(lease_s))
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        return await self._call(lambda streams: streams.presence.leave(room, member, device))
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await self._call(lambda streams: streams.presence.join(entry, info))
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        return await self._call(lambda streams: streams.presence.renew(entries, lease_s))
+    async def leave(self, entry: Entry) -> None:
+        await self._call(lambda streams: streams.presence.leave(entry))
 
-    async def members(self, room: str) -> dict[str, bytes]:
+    async def members(self, room: str) -> dict[str, Member]:
         return await self._call(lambda streams: streams.presence.members(room))
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        names = list(rooms)
-        return await self._call(lambda streams: streams.presence.expire(names))
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        return await self._call(lambda streams: streams.presence.count_members(rooms))
+
+    async def rooms_of(self, member: str) -> list[str]:
+        return await self._call(lambda streams: streams.presence.rooms_of(member))
+
+    async def expire(self) -> None:
+        await self._call(lambda streams: streams.presence.expire())
+
+    async def release(self, after_s: float = 0.0) -> None:
+        await self._call(lambda streams: streams.presence.release(after_s))
 
     # Calls
 
@@ -271,7 +290,7 @@ class NatsBroker:
             self._timeout_s,
             lambda: self._deliveries_missed("the client library dropped messages, this process was too slow"),
         )
-        streams = HubStreams(session, self._url, self._history)
+        streams = HubStreams(session, self._url, self._history, self._identity)
 
         async def on_election(_: Any) -> None:
             self._leader_changed(streams)
@@ -332,11 +351,7 @@ class NatsBroker:
         if cursor is None or sink is None:
             return
         if epoch == "who":
-            for event, info in read_events(headers, data):
-                if event == "left":
-                    sink.left(cursor.name, name_of(what))
-                else:
-                    sink.joined(cursor.name, name_of(what), info)
+            _deliver_presence(sink, cursor.name, name_of(what), read_event(headers, data))
             return
         if epoch == EPHEMERAL:
             sink.deliver_ephemeral(decode_ephemeral(cursor.name, headers, data))
@@ -349,9 +364,20 @@ class NatsBroker:
             sink.deliver(publication)
 
 
+def _deliver_presence(sink: Sink, room: str, member: str, event: MemberEvent | None) -> None:
+    if event is None:
+        return
+    if event.kind == "left":
+        sink.left(room, member)
+    elif event.kind == "joined":
+        sink.joined(room, member, event.info, event.devices)
+    else:
+        sink.updated(room, member, event.info, event.devices)
+
+
 def _make_history(room: str, streams: HubStreams, since: Position | None, stored: list[Stored]) -> History:
     """Return the history in what the stream has from *since* on, including the message at *since* or its anchor."""
-    epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
+    epoch, limits, now_s = streams.epoch, streams.limits_for(room), streams.rooms.now_s()
     offsets = [offset_of(message.headers, message.sequence) for message in stored]
     complete = since is not None and since.offset == offsets[0]
     before = since.offset if since is not None else 0
@@ -367,7 +393,7 @@ def _make_history(room: str, streams: HubStreams, since: Position | None, stored
             position = Position(epoch, message.sequence)
             publications.append(decode(room, position, before, message.headers, message.data))
         before = offset
-    if not limits.messages:
-        complete = complete and not publications
-        publications = []
+    if len(publications) > limits.messages:
+        complete = False
+        publications = publications[len(publications) - limits.messages :]
     return History(publications, Position(epoch, offsets[-1] if offsets else 0), complete)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
@@ -25,7 +25,7 @@ from falconws.hub.broker import (
     EphemeralPublication,
     Health,
     History,
-    HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
@@ -33,11 +33,21 @@ from falconws.hub.broker import (
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from . import scripts
 from .client import RedisClient
-from .codec import MemberJoined, MemberLeft, decode_entry, decode_push, encode, encode_ephemeral, is_contiguous
+from .codec import (
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
+    decode_entry,
+    decode_push,
+    encode,
+    encode_ephemeral,
+    is_contiguous,
+)
 from .connection import Argument
 from .presence import RedisPresence
 from .session import RedisSession
@@ -67,14 +77,13 @@ class RedisBroker:
         ValueError: The URL is malformed, or redis-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
-        limits = history or HistoryLimits()
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._client = RedisClient(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
-        self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
-        self._presence = RedisPresence(self._client, self._base, self._channel, self._ttl_ms)
+        self._presence = RedisPresence(self._client, self._base, self._channel)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[bytes, str] = {}
@@ -86,6 +95,7 @@ class RedisBroker:
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._presence.start()
         self._client.open()
         try:
             await self._reconnect.start(sink)
@@ -121,21 +131,27 @@ class RedisBroker:
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> Position:
-        nonce = f"{self._author}{next(self._numbers):x}"
-        kind, data = encode(payload)
-        fixed = (*self._room_arguments(), self._channel(room), nonce, exclude or "-")
-        message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
+        [position] = await self.publish_many(room, [(payload, key)], exclude=exclude)
+        return position
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        fixed = (*self._room_arguments(room), self._channel(room), exclude or "-")
+        encoded: list[Argument] = []
+        for payload, key in messages:
+            nonce = f"{self._author}{next(self._numbers):x}"
+            encoded += (nonce, *encode(payload), "" if key is None else f"={key}")
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
             # One second more than has passed: the server's clock may differ slightly from this one.
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
-            return (*fixed, since, *message)
+            return (*fixed, since, *encoded)
 
-        answer = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
-        if answer is None:
+        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
+        if None in answers:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
-        epoch, _, offset = answer.decode().partition(" ")
-        return Position(epoch, int(offset))
+        return [Position(epoch, int(offset)) for epoch, _, offset in (a.decode().partition(" ") for a in answers)]
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -150,7 +166,7 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
                 if session is self._session:
                     return Position(epoch.decode(), int(offset))
                 # The session was lost meanwhile; the next one may begin after a later publication.
@@ -163,7 +179,7 @@ class RedisBroker:
         self._forget(self._channel(room).encode())
 
     async def history(self, room: str, since: Position) -> History:
-        arguments = [*self._room_arguments(), since.epoch, since.offset]
+        arguments = [*self._room_arguments(room), since.epoch, since.offset]
         name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments)
         epoch, top = name.decode(), int(newest)
         read = (decode_entry(room, epoch, *entry) for entry in entries)
@@ -173,20 +189,29 @@ class RedisBroker:
 
     # Presence
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        return await self._presence.join(room, member, device, info, lease_s)
+    async def renew(self, lease_s: float) -> bool:
+        return await self._presence.renew(lease_s)
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        return await self._presence.leave(room, member, device)
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await self._presence.join(entry, info)
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        return await self._presence.renew(entries, lease_s)
+    async def leave(self, entry: Entry) -> None:
+        await self._presence.leave(entry)
 
-    async def members(self, room: str) -> dict[str, bytes]:
+    async def members(self, room: str) -> dict[str, Member]:
         return await self._presence.members(room)
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        return await self._presence.expire(rooms)
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        return await self._presence.count_members(rooms)
+
+    async def rooms_of(self, member: str) -> list[str]:
+        return await self._presence.rooms_of(member)
+
+    async def expire(self) -> None:
+        await self._presence.expire()
+
+    async def release(self, after_s: float = 0.0) -> None:
+        await self._presence.release(after_s)
 
     # Names
 
@@ -203,9 +228,11 @@ class RedisBroker:
         base = self._base(room)
         return f"{base}:meta", f"{base}:log"
 
-    def _room_arguments(self) -> tuple[Argument, ...]:
+    def _room_arguments(self, room: str) -> tuple[Argument, ...]:
         """Return what a script needs to know of a room: an epoch if it is new, and what to keep for how long."""
-        return secrets.token_hex(4), self._ttl_ms, *self._limits
+        limits = self._history.limits(room)
+        given = int(self._history.is_given)
+        return secrets.token_hex(4), self._ttl_ms, limits.messages, _microseconds(limits.age_s), given
 
     # Deliveries
 
@@ -258,7 +285,7 @@ class RedisBroker:
             await asyncio.sleep(self._ttl_ms / 3000)
             for room in list(self._rooms.values()):
                 with suppress(BrokerUnavailable):
-                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)
@@ -269,8 +296,10 @@ class RedisBroker:
                 self._sink.deliver(publication)
             case EphemeralPublication() as message:
                 self._sink.deliver_ephemeral(message)
-            case MemberJoined(member, info):
-                self._sink.joined(room, member, info)
+            case MemberJoined(member, info, devices):
+                self._sink.joined(room, member, info, devices)
+            case MemberUpdated(member, info, devices):
+                self._sink.updated(room, member, info, devices)
             case MemberLeft(member):
                 self._sink.left(room, member)
             case None:
