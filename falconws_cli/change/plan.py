@@ -38,13 +38,9 @@ class PlannedFile:
     mode: int = 0o644
     before: bytes | None = None
     delete: bool = False
-<<<<<<< HEAD
     """Delete the file, if its content is *before*; *data* is empty."""
-=======
-    """The file goes away; *data* is empty then, and *before* what it must contain to go."""
     keep_existing: bool = False
     """Whether a file that is there already stays, unless an option decides otherwise."""
->>>>>>> main
 
 
 @dataclass(frozen=True)
