@@ -69,7 +69,9 @@ def make(folder: Path, version: str) -> Path:
                 "import falconws as falconws\n",
             )
             change(home / "project/base/pyproject.toml.jinja", ">={{ falconws_version }}", ">=0.0.1")
-            change(home / "middleware/token-auth/conftest_snippet.py.jinja", "def client_headers", "def  client_headers")
+            change(
+                home / "middleware/token-auth/conftest_snippet.py.jinja", "def client_headers", "def  client_headers"
+            )
             change(home / "resource/feed/%package_dir%/resources/%module%.py.jinja", '"""', '"""Old: ')
             (home / "project/full/tests/test_settings.py.jinja").unlink()
             (home / "project/full/%package_dir%/gone.py.jinja").write_text('GONE = "{{ package }}"\n')
