@@ -10,6 +10,7 @@ from urllib.parse import quote
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from falconws.log_text import InputFilter
 from falconws.server.admission import Admission, AdmissionSettings
 from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
@@ -18,7 +19,7 @@ from falconws.server.forwarded import TrustedProxies
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
-from falconws.server.logs import LOGGERS, InputFilter, log_config
+from falconws.server.logs import LOGGERS, log_config
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 
@@ -125,12 +126,16 @@ class ServerConfig(uvicorn.Config):
         super().load()
         self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.trust_unix_socket)
 
+    def set_client(self, scope: dict[str, Any]) -> None:
+        """Set client, scheme and host of *scope* to those that a trusted proxy tells of."""
+        self._proxies.apply(scope)
+
     def prepare_scope(self, scope: dict[str, Any]) -> None:
         """Complete the scope of a request: what a trusted proxy tells of its client, and the path below the root path.
 
         Falcon routes on the path without the root path, whether or not a proxy has stripped it.
         """
-        self._proxies.apply(scope)
+        self.set_client(scope)
         root_path = self.app_root_path
         if root_path:
             scope["root_path"] = root_path

@@ -1,4 +1,4 @@
-"""The log of the server: uvicorn's configuration with our logger beside it, and a filter for what comes from outside.
+"""The log of the server: uvicorn's configuration with our logger beside it, and a throttle.
 
 Knows nothing of connections.
 """
@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection
 from time import monotonic
 from typing import Any
 
 from uvicorn.config import LOGGING_CONFIG
 
-from falconws.log_text import escape_for_log, redact_url
-
 LOGGERS = ("uvicorn.access", "uvicorn.error", "falconws.server")
-_MAX_ARGUMENT_CHARACTERS = 900
-"""Of one argument of a log line, so that the line has at most about 1 kB."""
 _INTERVAL_S = 10.0
 _MAX_REPEATS = 20
 """Lines of one kind in an interval."""
@@ -32,27 +27,6 @@ def log_config(log_level: str) -> dict[str, Any]:
         "propagate": False,
     }
     return config
-
-
-class InputFilter(logging.Filter):
-    """Makes the arguments of log lines safe: escaped, short, and without the values of secret query parameters.
-
-    Args:
-        redact: The names of these parameters.
-    """
-
-    def __init__(self, redact: Collection[str]) -> None:
-        super().__init__()
-        self._redact = frozenset(name.lower() for name in redact)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change the arguments of *record* in place."""
-        if isinstance(record.args, tuple) and any(isinstance(argument, str) for argument in record.args):
-            record.args = tuple(self._safe(a) if isinstance(a, str) else a for a in record.args)
-        return True
-
-    def _safe(self, text: str) -> str:
-        return escape_for_log(redact_url(text, self._redact), _MAX_ARGUMENT_CHARACTERS)
 
 
 class LineThrottle:
