@@ -71,7 +71,8 @@ class WebSocketOptions(FalconWebSocketOptions):
         """Which values of the ``Origin`` header may complete a handshake.
 
         ``"same-origin"`` compares scheme, host and port with those of the request; a sequence names origins exactly
-        (``"https://example.com"``) or all subdomains (``"https://*.example.com"``); ``"*"`` allows every origin and
+        (``"https://example.com"``, ``"capacitor://localhost"``, ``"chrome-extension://..."``) or all subdomains
+        (``"https://*.example.com"``); ``"*"`` allows every origin and
         None (the default) does too, with a warning at start-up. Other origins are refused with a 403 before any code
         of the application runs. Handshakes without the header do not come from a browser, and are accepted.
 
