@@ -3,6 +3,8 @@
 Knows nothing of click's commands.
 """
 
+from __future__ import annotations
+
 import http.client
 import shlex
 import socket
@@ -11,12 +13,15 @@ import threading
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from falconws_cli.errors import CommandError
 from falconws_cli.project import Project, find_project, require_project
+
+if TYPE_CHECKING:
+    from falconws.server import TlsSettings
 
 PORT = 8000
 _START_S = 30.0
@@ -83,7 +88,6 @@ def _run(target: str, **options: Any) -> None:
         DeflateSettings,
         HttpSettings,
         StartError,
-        TlsSettings,
         run,
     )
 
@@ -93,17 +97,35 @@ def _run(target: str, **options: Any) -> None:
         connection = _settings(ConnectionSettings, options)
         http = _settings(HttpSettings, options)
         admission = _settings(AdmissionSettings, options)
+        tls = _tls_settings(options)
     except ValueError as error:
         raise CommandError(f"{error}.") from error
-    tls = _settings(TlsSettings, options) if options.get("certfile") else None
-    if options.pop("keyfile", None) is not None:
-        raise CommandError("--ssl-keyfile needs --ssl-certfile: name the certificate too.")
-    for name in ("certfile", "keyfile_password"):
-        options.pop(name, None)
     try:
         run(target, connection=connection, http=http, admission=admission, tls=tls, **options)
     except StartError as error:
         raise CommandError(str(error)) from error
+
+
+def _tls_settings(options: dict[str, Any]) -> TlsSettings | None:
+    """Return the settings for TLS, made of the *options* for it; remove these. None without a certificate."""
+    from falconws.server import TlsSettings
+
+    path = options.pop("keyfile_password_file", None)
+    if path is not None:
+        if options.get("keyfile_password"):
+            raise CommandError("--ssl-keyfile-password and --ssl-keyfile-password-file exclude each other.")
+        try:
+            with Path(path).open(encoding="utf-8") as file:
+                options["keyfile_password"] = file.readline().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"Cannot read the password file {path}: {error}.") from error
+    if options.get("certfile"):
+        return _settings(TlsSettings, options)
+    for field in fields(TlsSettings):
+        if options.pop(field.name, None) is not None:
+            flag = f"--ssl-{field.name.replace('_', '-')}"
+            raise CommandError(f"{flag} needs --ssl-certfile: name the certificate too.")
+    return None
 
 
 def _settings(kind: type[_Settings], options: dict[str, Any]) -> _Settings:

@@ -15,16 +15,16 @@ def encode(event: falconws.Event) -> object:
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
         case falconws.Ephemeral():
-            return {"type": "ephemeral", "data": event.media}
+            return {"type": "ephemeral", "data": read(event)}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
-        case falconws.Joined():
-            return {"type": "joined", "who": event.member, "info": event.info}
+        case falconws.Joined() | falconws.Updated():
+            return {"type": "present", "who": event.member, "info": event.info}
         case falconws.Left():
             return {"type": "left", "who": event.member}
 
 
-def read(message: falconws.Message) -> object:
+def read(message: falconws.Message | falconws.Ephemeral) -> object:
     try:
         return message.media
     except ValueError:  # text that is not JSON, for example from `falconws publish 42 "We are back"`

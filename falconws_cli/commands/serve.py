@@ -49,6 +49,7 @@ class OctalMode(click.ParamType[int]):
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
+@click.option("--fd", type=click.IntRange(0), metavar="NUMBER", help="Open socket to listen on instead of a port.")
 @click.option("--uds", metavar="PATH", help="Unix socket to listen on instead of a port.")
 @click.option(
     "--uds-mode",
@@ -61,6 +62,15 @@ class OctalMode(click.ParamType[int]):
 @click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
+@click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
+@click.option(
+    "--log-redact",
+    default="token,access_token",
+    show_default=True,
+    metavar="NAMES",
+    callback=lambda _context, _parameter, value: [name.strip() for name in value.split(",") if name.strip()],
+    help="Query parameters whose values are masked in the log, separated by commas.",
+)
 @click.option(
     "--access-log/--no-access-log",
     default=True,
@@ -70,6 +80,27 @@ class OctalMode(click.ParamType[int]):
 @click.option("--ssl-certfile", "certfile", metavar="FILE", help="Certificate chain (PEM); serves https and wss.")
 @click.option("--ssl-keyfile", "keyfile", metavar="FILE", help="Private key (PEM), if the certificate file lacks it.")
 @click.option("--ssl-keyfile-password", "keyfile_password", metavar="TEXT", help="Password of the private key.")
+@click.option(
+    "--ssl-keyfile-password-file",
+    "keyfile_password_file",
+    metavar="FILE",
+    help="File whose first line is the password of the private key.",
+)
+@click.option("--ssl-ca-certs", "ca_certs", metavar="FILE", help="Authorities of client certificates (PEM).")
+@click.option(
+    "--ssl-cert-reqs",
+    "cert_reqs",
+    type=Choice(("none", "optional", "required")),
+    help="Whether clients need a certificate; required with --ssl-ca-certs, else none.",
+)
+@click.option("--server-header/--no-server-header", default=True, show_default=True, help="Send a Server header.")
+@click.option(
+    "--lifespan",
+    type=Choice(("auto", "on", "off")),
+    default="auto",
+    show_default=True,
+    help="on refuses to start an app without lifespan; off does not run the lifespan.",
+)
 @click.option("--root-path", metavar="PATH", default="", help="Prefix of all paths; a proxy may have stripped it.")
 @click.option(
     "--forwarded-allow-ips",
@@ -94,6 +125,15 @@ class OctalMode(click.ParamType[int]):
     show_default=True,
     metavar="SECONDS",
     help="Time over which connections are closed after Ctrl+C or SIGTERM.",
+)
+@click.option(
+    "--drain-accept",
+    "drain_accept_s",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time before that in which clients are still accepted, while the readiness path answers 503.",
 )
 @click.option(
     "--ws-max-size",

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -35,6 +36,18 @@ def load_survey(app_path: str | None, start: Path) -> Survey:
     Raises:
         CommandError: There is no project, or the app does not load.
     """
+    app, name, root = load_app(app_path, start)
+    return survey(app, name, root)
+
+
+def load_app(app_path: str | None, start: Path) -> tuple[Any, str, Path]:
+    """Return the app that *app_path* names, or that of the project around *start*; its name; and its folder.
+
+    Its output during the import goes to stderr.
+
+    Raises:
+        CommandError: There is no project, or the app does not load.
+    """
     project = require_project(start) if app_path is None else find_project(start)
     named = app_path or (project.app if project else "")
     sys.path.insert(0, str(project.import_root if project else start))
@@ -43,4 +56,4 @@ def load_survey(app_path: str | None, start: Path) -> Survey:
             app = load_application(named)
     except StartError as error:
         raise CommandError(str(error)) from error
-    return survey(app, named, (project.root if project else start).resolve())
+    return app, named, (project.root if project else start).resolve()

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
         Message,
         Policy,
         Position,
+        Publisher,
         Subscription,
+        Updated,
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
+    from .rate_limit import RateLimit
     from .request import Request
     from .tasks import TaskScope, create_task
     from .websocket import WebSocket
@@ -42,6 +45,7 @@ __version__ = "0.2.0"
 __all__ = (
     # What responders work with
     "App",
+    "RateLimit",
     "Request",
     "WebSocket",
     "WebSocketOptions",
@@ -73,11 +77,14 @@ __all__ = (
     "Message",
     "Policy",
     "Position",
+    "Publisher",
     "Subscription",
+    "Updated",
 )
 
 _OWNERS = {
     "App": "app",
+    "RateLimit": "rate_limit",
     "Request": "request",
     "WebSocket": "websocket",
     "WebSocketOptions": "options",
@@ -105,7 +112,9 @@ _OWNERS = {
     "Message": "hub",
     "Policy": "hub",
     "Position": "hub",
+    "Publisher": "hub",
     "Subscription": "hub",
+    "Updated": "hub",
 }
 """Which module owns each public name."""
 

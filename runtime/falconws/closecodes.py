@@ -5,9 +5,19 @@ Owns the numbers: no other module writes one as a literal. Knows nothing of conn
 
 from __future__ import annotations
 
+from collections.abc import Container
 from enum import IntEnum
 
-__all__ = ("FORBIDDEN", "CloseCode", "check_close", "http_status_to_close_code", "is_sendable")
+__all__ = (
+    "FINAL_CODES",
+    "FORBIDDEN",
+    "TEMPORARY_STATUS_CODES",
+    "CloseCode",
+    "check_close",
+    "http_status_to_close_code",
+    "is_final",
+    "is_sendable",
+)
 
 _MAX_REASON_BYTES = 123
 """A control frame's payload is at most 125 bytes, two of which are the code (RFC 6455 section 5.5)."""
@@ -90,3 +100,32 @@ def check_close(code: int, reason: str | None) -> None:
 def http_status_to_close_code(status: int) -> int:
     """Return the close code that stands for an HTTP *status* after the handshake: 3000 + status, as in Falcon."""
     return 3000 + status
+
+
+FINAL_CODES = frozenset(
+    {
+        CloseCode.NORMAL,
+        CloseCode.PROTOCOL_ERROR,
+        CloseCode.UNSUPPORTED_DATA,
+        CloseCode.INVALID_PAYLOAD,
+        CloseCode.POLICY_VIOLATION,
+        CloseCode.MESSAGE_TOO_BIG,
+        CloseCode.MANDATORY_EXTENSION,
+    }
+)
+"""Codes of RFC 6455 after which a client does not reconnect: the same thing would happen again."""
+
+TEMPORARY_STATUS_CODES = frozenset({429, 503})
+"""HTTP statuses that pass: after 3000 + one of them a client reconnects, after the other codes of 3000 to 3999 not."""
+
+
+def is_final(code: int, declared: Container[int] = ()) -> bool:
+    """Return whether a client should not reconnect after *code*.
+
+    Args:
+        code: The close code that the client has received; 1005 and 1006 included.
+        declared: The application's own codes, which are final.
+    """
+    if code in declared or code in FINAL_CODES:
+        return True
+    return 3000 <= code < 4000 and code - 3000 not in TEMPORARY_STATUS_CODES

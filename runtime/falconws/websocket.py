@@ -24,8 +24,10 @@ from .errors import OperationNotAllowed, PayloadTypeError, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
 from .first_use import FirstUseStream
 from .headers import check_headers
+from .log_text import escape_for_log
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
+from .rate_limited_stream import RateLimitedStream
 from .stream import AsgiStream, Payload, Receive, Send, Stream
 from .tasks import TaskScope
 
@@ -68,6 +70,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_bypass",
         "_denial",
         "_going_away",
+        "_media",
         "_options",
         "_phase",
         "_spec_version",
@@ -90,8 +93,10 @@ class WebSocket(falcon.asgi.WebSocket):
         self.subprotocols = tuple(scope.get("subprotocols") or ())
         self.client = _describe_client(scope.get("client"))
         """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
-        self.undecodable: ValueError | None = None
+        self.undecodable: Exception | None = None
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
+        self._media: Any = None
+        """What ``receive_media()`` has returned last, until it is called again."""
         self._asgi = send
         self._options = options
         self._phase = _HANDSHAKE
@@ -116,6 +121,9 @@ class WebSocket(falcon.asgi.WebSocket):
             )
         else:
             self._stream = DirectStream(connection, receive, send)
+        if options.rate_limit is not None:
+            self._stream = RateLimitedStream(self._stream, options.rate_limit, self._close_for_rate)
+            self._bypass = None
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -286,7 +294,8 @@ class WebSocket(falcon.asgi.WebSocket):
         check_headers(headers)
         self._phase = _CLOSED
         if not self._denial:
-            _logger.warning(
+            self._options.log_throttle.log_repeated(
+                logging.WARNING,
                 "WebSocket client %s gets a bare 403 instead of %d: this ASGI server does not offer the extension "
                 "'websocket.http.response'",
                 self.client,
@@ -337,6 +346,15 @@ class WebSocket(falcon.asgi.WebSocket):
             self._stream.stop()
             if self._stream.closed is None:
                 await self._send_close(code, reason)
+
+    async def _close_for_rate(self) -> None:
+        self._options.log_throttle.log_repeated(
+            logging.WARNING,
+            "WebSocket client %s closed with %d: it sends more than ws_options.rate_limit",
+            self.client,
+            CloseCode.POLICY_VIOLATION,
+        )
+        await self.close(CloseCode.POLICY_VIOLATION, "rate limit exceeded")
 
     async def _send_close(self, code: int, reason: str | None) -> None:
         reason = reason or self._options.default_close_reasons.get(code) or ""
@@ -533,10 +551,23 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
+        self._media = None
         payload = await self._stream.receive(timeout)
         if payload is None:
             raise self._disconnected()
         return self._as_media(payload)
+
+    async def receive_payload(self, timeout: float | None = None) -> Payload:
+        """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
+
+        Everything else is as for ``receive_text()``, but for PayloadTypeError, which is never raised.
+        """
+        if self._phase is not _OPEN:
+            raise self._not_open()
+        payload = await self._stream.receive(timeout)
+        if payload is None:
+            raise self._disconnected()
+        return payload
 
     def _as_text(self, payload: Payload) -> str:
         if isinstance(payload, str):
@@ -550,12 +581,29 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def _as_media(self, payload: Payload) -> Any:
         try:
-            if isinstance(payload, str):
-                return self._text.deserialize(payload)
-            return self._binary.deserialize(payload)
-        except ValueError as error:
+            handler: Any = self._text if isinstance(payload, str) else self._binary
+            self._media = media = handler.deserialize(payload)
+        except (ValueError, ArithmeticError, RecursionError) as error:
             self.undecodable = error
             raise
+        return media
+
+    def inexpressible(self, error: BaseException) -> bool:
+        """Return whether *error* is of a media handler that was given what the client has sent, and cannot express it.
+
+        Such as bytes in MessagePack, which JSON does not have. ``App`` asks for an error that nobody has handled.
+        """
+        traceback = error.__traceback__
+        while traceback is not None:
+            code, handler = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+            if code.co_name == "serialize" and isinstance(handler, (TextBaseHandlerWS, BinaryBaseHandlerWS)):
+                try:
+                    handler.serialize(self._media)
+                except Exception:
+                    return True
+                return False
+            traceback = traceback.tb_next
+        return False
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
@@ -571,6 +619,10 @@ class WebSocket(falcon.asgi.WebSocket):
     def iter_data(self) -> AsyncIterator[bytes]:
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
         return _Messages(self, self.receive_data, self._as_data, bytes)
+
+    def iter_payloads(self) -> AsyncIterator[Payload]:
+        """Iterate over the payloads of incoming messages, of both types, until the peer leaves; see ``iter_text()``."""
+        return _Messages(self, self.receive_payload, _unchanged, str)
 
     # Errors
 
@@ -612,6 +664,8 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
+        if self._kind is None:
+            self._ws._media = None
         bypass = self._ws._bypass
         if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
             # What `receive_text()` does, without its coroutine.
@@ -631,14 +685,18 @@ class _Messages(Generic[_T]):
             raise StopAsyncIteration from None
 
 
+def _unchanged(payload: Payload) -> Payload:
+    return payload
+
+
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:
     pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
     return [(name.lower().encode("ascii"), value.encode(encoding)) for name, value in pairs]
 
 
 def _describe_client(client: Any) -> str:
-    # A Unix socket has no peer address.
-    return f"{client[0]}:{client[1]}" if client else "unknown"
+    # A Unix socket has no peer address. A proxy's header may have set the address to any text.
+    return f"{escape_for_log(client[0], 64)}:{client[1]}" if client else "unknown"
 
 
 def supports_reason(spec_version: str) -> bool:

@@ -71,3 +71,19 @@ async def test_a_loop_starts_when_its_broker_is_available(
 
 def test_publishing_from_the_command_line(valkey: Valkey, tmp_path: Path) -> None:
     Shell(tmp_path).play(session("publish").replace("redis://localhost:6379/0\n", f"{valkey.url}/0\n", 1))
+
+
+def test_a_program_without_an_event_loop_publishes(
+    valkey: Valkey, snippet: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_URL", valkey.url)
+    module = snippet("publish_script")
+    module.order_was_paid(17)
+    module.announce(["one", "two"])
+    module.publisher.close()
+
+    async def read() -> list[str | bytes]:
+        async with falconws.Hub(valkey.url) as hub:
+            return [message.payload for room in ("orders", "news") for message in await hub.history(room)]
+
+    assert asyncio.run(read()) == ['{"paid": 17}', "one", "two"]

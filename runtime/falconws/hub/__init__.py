@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from .broker import (
     Broker,
+    BrokerRefused,
     BrokerUnavailable,
     Entry,
     EphemeralPublication,
     Health,
     History,
     HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
 )
-from .events import Ephemeral, Event, Gap, Joined, Left, Message
+from .events import Ephemeral, Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
 from .position import Position
+from .publisher import Publisher
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
@@ -32,6 +35,7 @@ __all__ = (
     "HistoryLimits",
     "Listener",
     "Policy",
+    "Publisher",
     "Subscription",
     # What subscribers receive
     "Ephemeral",
@@ -41,7 +45,9 @@ __all__ = (
     "Left",
     "Message",
     "Position",
+    "Updated",
     # Counters and errors
+    "BrokerRefused",
     "BrokerUnavailable",
     "Dropped",
     "Health",
@@ -52,6 +58,7 @@ __all__ = (
     "Entry",
     "EphemeralPublication",
     "History",
+    "Member",
     "Payload",
     "Publication",
     "Sink",

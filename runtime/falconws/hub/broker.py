@@ -9,9 +9,10 @@ connections nor subscriptions.
 ``falconws.testing.check_broker`` verifies everything that is promised here.
 
 For every method: the hub calls it in the event loop in which ``start()`` was awaited; a cancelled call leaves the
-broker usable; a network error is raised as ``BrokerUnavailable``, never as the client library's own exception. Names of
-rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8, which the hub checks; a broker has to escape the
-characters that its server does not accept (NATS: dots, spaces, wildcards).
+broker usable; an error is raised as ``BrokerUnavailable`` if the broker is away for now, and as ``BrokerRefused`` if it
+has answered and refuses, never as the client library's own exception. A room that is refused does not disturb others.
+Names of rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8, which the hub checks; a broker has to
+escape the characters that its server does not accept (NATS: dots, spaces, wildcards).
 
 The hub makes the brokers of falconws from its URL, as ``RedisBroker(url, history=HistoryLimits(...), timeout_s=5.0)``,
 where the timeout bounds every call. Pass a broker of your own to it: ``Hub(MyBroker(...))``.
@@ -19,7 +20,7 @@ where the timeout bounds every call. Pass a broker of your own to it: ``Hub(MyBr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -30,12 +31,14 @@ from .position import Position
 
 __all__ = (
     "Broker",
+    "BrokerRefused",
     "BrokerUnavailable",
     "Entry",
     "EphemeralPublication",
     "Health",
     "History",
     "HistoryLimits",
+    "Member",
     "Payload",
     "Publication",
     "Sink",
@@ -53,6 +56,20 @@ class BrokerUnavailable(TemporarilyUnavailable):
     The call may have succeeded nevertheless: a message may have been published, and only the answer lost. If the
     responder does not handle it, clients get a 503 response, and accepted WebSockets are closed with 1013.
     """
+
+
+class BrokerRefused(BrokerUnavailable):
+    """The broker has answered, and refuses: a missing permission, a full stream, a limit. A retry would not help.
+
+    Raised at once. What was asked for has not happened.
+    """
+
+    room: str | None = None
+    """The only room that is refused; ``None``: all of them are."""
+
+    def __init__(self, message: str, *, room: str | None = None) -> None:
+        super().__init__(message)
+        self.room = room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +129,21 @@ class History(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One device of one member of one room."""
+    """One device of one member in one room."""
 
     room: str
     member: str
     device: str
+    """Unique among the devices of its process."""
+
+
+class Member(NamedTuple):
+    """A member that is present in a room."""
+
+    info: bytes
+    """The info of the device that joined or was updated last."""
+    devices: int
+    """The number of its devices in the room."""
 
 
 class Health(NamedTuple):
@@ -145,8 +172,11 @@ class Sink(Protocol):
         The broker has restored everything that was lost with the connection, above all its subscriptions.
         """
 
-    def joined(self, room: str, member: str, info: bytes) -> None:
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Called when *member* is present in *room* and was not before."""
+
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
+        """Called when the info, or the number of devices, of a present member has changed."""
 
     def left(self, room: str, member: str) -> None:
         """Called when *member* is no longer present in *room*."""
@@ -182,6 +212,15 @@ class Broker(Protocol):
             BrokerUnavailable: Within the broker's timeout.
         """
 
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        """Append *messages*, each a payload and its key, with one round trip; return their positions, in order.
+
+        Raises:
+            BrokerUnavailable: Within the timeout. Some of the messages may have been appended, or all.
+        """
+
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> None:
@@ -215,29 +254,55 @@ class Broker(Protocol):
             BrokerUnavailable: Within the broker's timeout.
         """
 
-    # Presence. A member is present while at least one device is, and a device for lease_s seconds after its last
-    # renewal. Each change is told to the sinks of all processes that follow the room, in the order of the changes.
+    # Presence. A device belongs to the process that has joined it, and a process has one lease. A member is present in
+    # a room while it has a device there whose process is alive. Each change is told to the sinks of all processes that
+    # follow the room, in the order of the changes: ``joined()`` with a member's first device, ``left()`` with its last,
+    # ``updated()`` with every other change.
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        """Add a device, or renew it; return whether *member* was not present before, and tell ``joined()`` then.
+    async def renew(self, lease_s: float) -> bool:
+        """Renew the lease of this process for *lease_s* seconds; return False if its devices were lost.
 
-        *info* is what others are shown of the member; that of the latest device to join counts.
+        The hub calls it before the first ``join()``, and then about once a second, however many devices there are: it
+        takes a constant number of commands. The devices are lost if the lease has run out and another process has
+        noticed, or if the server has lost its memory. The hub joins all of them again then.
+
+        Raises:
+            BrokerUnavailable: Within the broker's timeout.
         """
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        """Remove a device; return whether it was the member's last, and tell ``left()`` then."""
+    async def join(self, entry: Entry, info: bytes) -> None:
+        """Add a device to this process, or replace the info of one that is there.
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        """Renew devices; return those that were not there any more. They are not added: the hub lets them join."""
+        *info* is what others see of the member; that of the device that joined or was updated last counts.
 
-    async def members(self, room: str) -> dict[str, bytes]:
-        """Return the members who are present, each with its info. One whose leases have all run out is not."""
+        Raises:
+            BrokerUnavailable: Within the broker's timeout; the device may have been added.
+        """
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        """Remove devices of *rooms* whose lease has run out; return room and member for those who are gone by that.
+    async def leave(self, entry: Entry) -> None:
+        """Remove a device of this process; do nothing if it is not there."""
 
-        ``left()`` is told for each. Called in every process now and then; each member who is gone is returned, and
-        told, exactly once among all of them.
+    async def members(self, room: str) -> dict[str, Member]:
+        """Return the members that are present in *room*, by name."""
+
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        """Return how many members are present in each room, in the order of *rooms*."""
+
+    async def rooms_of(self, member: str) -> list[str]:
+        """Return the rooms in which *member* is present, in any order."""
+
+    async def expire(self) -> None:
+        """Remove the devices of processes whose lease has run out.
+
+        Every process calls it about once a second. One of them removes the devices of a dead process; all that follow
+        a room are told ``left()`` once for each of its members that is gone.
+        """
+
+    async def release(self, after_s: float = 0.0) -> None:
+        """End the lease of this process *after_s* seconds from now, and remove its devices. Called before ``stop()``.
+
+        Once the lease has ended, its devices no longer count. Removing them may take longer; if this call is cancelled
+        or *after_s* is not 0, the other processes remove them.
         """
 
     async def health(self) -> Health:

@@ -82,17 +82,14 @@ class ConnectionSubscriber(Subscriber):
         ws: The connection.
         policy: What happens when the client does not keep up.
         encode: Encodes its events.
-        is_member: Whether the client is present in its rooms.
     """
 
     __slots__ = ("_armed", "_connection", "_held", "_hold_timer", "_on_end", "_sending", "_ws")
 
     _host: ConnectionHost
 
-    def __init__(
-        self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None, *, is_member: bool
-    ) -> None:
-        super().__init__(host, policy, encode, is_member=is_member)
+    def __init__(self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None) -> None:
+        super().__init__(host, policy, encode)
         self._ws = ws
         self._on_end: Callable[[], object] | None = None
         self._held = False

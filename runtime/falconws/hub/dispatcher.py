@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+from falconws.log_throttle import LogThrottle
 
 from .broadcast import Encoder
 from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
+from .concurrency import SingleFlight
 from .control import CONTROL_ROOM, Control
-from .events import Ephemeral, Joined, Left, Message
-from .log_throttle import LogThrottle
+from .events import Ephemeral, Joined, Left, Message, Updated
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
 from .recovery import RecoveryQueue
@@ -31,6 +33,9 @@ __all__ = ("Dispatcher",)
 _MAX_MESSAGES = 16
 _MAX_BYTES = 16 * 1024
 """Published at most in one iteration of the event loop."""
+
+_HEALTH_S = 1.0
+"""How long the broker's health is used: probes of many orchestrators and workers are one question."""
 
 _STOP_S = 2.0
 """Time for removing members from the broker at the end; the broker may be away."""
@@ -65,14 +70,14 @@ class Dispatcher:
         self.roster = Roster(broker)
         self._presence_events = PresenceEvents()
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
-        self.presence = Presence(broker, lease_s, self._watched, lambda: self._interruption is None)
+        self.presence = Presence(broker, lease_s, lambda: self._interruption is None)
         self.control = Control(broker)
         self.rooms: dict[str, Room] = {}
         self.lagging: set[Subscriber] = set()
         self.subscribers: dict[str, Subscriber] = {}
         self._media = media
         self._on_drop = on_drop
-        self._log_throttle = LogThrottle()
+        self._log_throttle = LogThrottle(_logger, "hub.stats")
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._empty_rooms: dict[Room, None] = {}
@@ -80,6 +85,8 @@ class Dispatcher:
         self._interruption: str | None = None
         self._iteration_messages = 0
         self._iteration_bytes = 0
+        self._health_calls: SingleFlight[Health] = SingleFlight()
+        self._last_health: tuple[float, Health] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -149,11 +156,17 @@ class Dispatcher:
 
     async def health(self) -> Health:
         """Return whether messages can be published and delivered."""
-        health = await self.broker.health()
+        health = await self._health_calls.do("", self._probe, lambda _: True)
         problem = self._interruption or self._recovery_queue.problem()
         if health.ok and problem is not None:
             return Health(False, problem)
         return health
+
+    async def _probe(self) -> Health:
+        now = self._loop.time()
+        if self._last_health is None or now - self._last_health[0] >= _HEALTH_S:
+            self._last_health = (now, await self.broker.health())
+        return self._last_health[1]
 
     def measure(self) -> Stats:
         """Return the counters, with ``waiting`` and ``lag_s`` as they are now."""
@@ -296,14 +309,22 @@ class Dispatcher:
             _logger.warning("The connection to the broker is back")
         self._interruption = None
         self._recovery_queue.retry_now()
+        self.presence.check_now()
         for room in self.rooms.values():
             room.recover()
 
-    def joined(self, room: str, member: str, info: bytes) -> None:
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Announce the member to the followers of *room*."""
         local = self.rooms.get(room)
         if local is not None:
-            self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info)))
+            self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info), devices))
+
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
+        """Called when the info, or the number of devices, of a present member has changed."""
+        local = self.rooms.get(room)
+        if local is not None:
+            event = Updated(room, member, decode_info(room, member, info), devices)
+            self._presence_events.announce(local, event)
 
     def left(self, room: str, member: str) -> None:
         """Announce the member to the followers of *room*."""
@@ -320,9 +341,6 @@ class Dispatcher:
     def _take_history(self, room: Room, history: History, held: tuple[Publication, ...]) -> bool:
         self._presence_events.flush(room)
         return room.take_history(history, held)
-
-    def _watched(self) -> Iterable[str]:
-        return [room.name for room in self.rooms.values() if room.watchers]
 
 
 def _settle(room: Room, error: BrokerUnavailable | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from .broker import EphemeralPublication, Payload, Publication
 from .position import Position
 
-__all__ = ("Ephemeral", "Event", "Gap", "Joined", "Left", "Message")
+__all__ = ("Ephemeral", "Event", "Gap", "Joined", "Left", "Message", "Updated")
 
 _UNSET: Any = object()
 
@@ -102,32 +102,52 @@ class Gap:
         return f"Gap(room={self.room!r}, position='{self.position}', reason={self.reason!r})"
 
 
-class Joined:
-    """A member is now present in a room and was not before."""
-
-    __slots__ = ("info", "member", "room")
+class _MemberEvent:
+    __slots__ = ("devices", "info", "member", "room")
 
     room: str
     member: str
     info: Any
-    """What ``subscribe(info=...)`` was given, encoded as JSON and decoded again; ``None`` by default."""
+    """The ``info`` of ``subscribe()``, serialized as JSON and parsed; ``None`` by default."""
+    devices: int
+    """How many devices the member has in the room."""
 
-    def __init__(self, room: str, member: str, info: Any) -> None:
+    def __init__(self, room: str, member: str, info: Any, devices: int = 1) -> None:
         self.room = room
         self.member = member
         self.info = info
+        self.devices = devices
 
     def __repr__(self) -> str:
-        return f"Joined(room={self.room!r}, member={self.member!r}, info={self.info!r})"
+        name = type(self).__name__
+        return f"{name}(room={self.room!r}, member={self.member!r}, info={self.info!r}, devices={self.devices})"
+
+
+class Joined(_MemberEvent):
+    """A member is present in a room that was not before."""
+
+    __slots__ = ()
+
+
+class Updated(_MemberEvent):
+    """The info of a present member has changed, or the number of its devices.
+
+    The info is that of the device that joined or was updated last; when that one leaves, that of the one before.
+    """
+
+    __slots__ = ()
 
 
 class Left:
-    """The last device of a member has left a room, or its lease has expired."""
+    """The last device of a member has left a room, or its process has died."""
 
     __slots__ = ("member", "room")
 
     room: str
     member: str
+
+    devices = 0
+    """How many devices the member has left in the room: none."""
 
     def __init__(self, room: str, member: str) -> None:
         self.room = room
@@ -137,5 +157,5 @@ class Left:
         return f"Left(room={self.room!r}, member={self.member!r})"
 
 
-Event = Message | Ephemeral | Gap | Joined | Left
+Event = Message | Ephemeral | Gap | Joined | Updated | Left
 """What an ``encode`` function takes; each has a ``room``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .events import Joined, Left
+from .events import Joined, Left, Updated
 from .room import Room
 
 __all__ = ("PresenceEvents",)
@@ -31,7 +31,7 @@ class PresenceEvents:
         self._periods: dict[Room, _Period] = {}
         self._stopped = False
 
-    def announce(self, room: Room, event: Joined | Left) -> None:
+    def announce(self, room: Room, event: Joined | Left | Updated) -> None:
         """Send *event* to all followers of *room*, now or when the period ends."""
         if self._stopped:
             return
@@ -77,7 +77,7 @@ class _Period:
     def __init__(self, timer: asyncio.TimerHandle) -> None:
         self.timer = timer
         self.sent = 0
-        self.waiting: list[Joined | Left] = []
+        self.waiting: list[Joined | Left | Updated] = []
 
     def send_waiting(self, room: Room) -> int:
         """Send as many events as one iteration of the event loop may take, and return their number."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from .backlog import Backlog, make_backlog
-from .broadcast import AS_EVENT, Broadcaster, Encode, EncodedEvent, Encoder
+from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
 from .broker import Publication
 from .events import Gap
 from .policy import Policy
@@ -60,7 +60,6 @@ class Subscriber:
         host: The hub.
         policy: What happens when the subscriber does not keep up.
         encode: Encodes its events.
-        is_member: Whether it is present in its rooms.
     """
 
     __slots__ = (
@@ -77,15 +76,13 @@ class Subscriber:
         "encode",
         "is_over",
         "rooms",
-        "watches",
     )
 
-    def __init__(self, host: SubscriberHost, policy: Policy, encode: Encode | None, *, is_member: bool = False) -> None:
+    def __init__(self, host: SubscriberHost, policy: Policy, encode: Encode | None) -> None:
         self._host = host
         self._policy = policy
         self.encode = encode
         self.direct: Broadcaster | None = None
-        self.watches = is_member or (encode is not None and encode is not AS_EVENT)
         self.rooms: SmallSet[Room] = SmallSet()
         self.is_over = False
         self._joining = 0

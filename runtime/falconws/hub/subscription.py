@@ -14,11 +14,12 @@ import falcon
 
 from .broadcast import Encode
 from .checks import check_count
+from .concurrency import gather_limited
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
 from .control import Control
 from .policy import Policy
 from .position import Position, check_position
-from .presence import Membership, Presence
+from .presence import Membership, Presence, encode_info
 from .replay import Recent
 from .subscriber import SubscriberView, since_by_room
 
@@ -32,6 +33,9 @@ class SubscriptionHost(ConnectionHost, Protocol):
     control: Control
 
 
+_JOINS_AT_A_TIME = 128
+
+
 class Subscription(SubscriberView):
     """The subscription of a connection to one or several rooms; made by ``Hub.subscribe()``, used with ``async with``.
 
@@ -39,7 +43,7 @@ class Subscription(SubscriberView):
     The subscription ends with the block or with the connection, whichever ends first; what still waits is discarded.
     """
 
-    __slots__ = ("_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
+    __slots__ = ("_grace_s", "_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
 
     _subscriber: ConnectionSubscriber
 
@@ -53,15 +57,17 @@ class Subscription(SubscriberView):
         since: Position | Mapping[str, Position] | None,
         member: str | None,
         info: bytes,
+        grace_s: float,
         encode: Encode | None,
         recent: Recent,
     ) -> None:
         self._host = host
         self._ws = ws
-        self._subscriber = ConnectionSubscriber(host, ws, policy, encode, is_member=member is not None)
+        self._subscriber = ConnectionSubscriber(host, ws, policy, encode)
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
         self._member = member
         self._info = info
+        self._grace_s = grace_s
         self._recent = recent
         self._memberships: dict[str, Membership] | None = None
 
@@ -101,8 +107,12 @@ class Subscription(SubscriberView):
         try:
             if self._member is not None:
                 await self._host.control.add(self._member, self._subscriber)
-            for room, position in since.items():
-                await self._join(room, position, self._recent)
+            if len(since) > 1:
+                # One round trip after the other would take seconds for a client with hundreds of rooms.
+                await gather_limited(self._join_first, since.items(), limit=_JOINS_AT_A_TIME)
+            else:
+                for item in since.items():
+                    await self._join_first(item)
         except BaseException:
             await self._close()
             raise
@@ -131,24 +141,27 @@ class Subscription(SubscriberView):
         check_count("join", "history", history, least=0)
         await self._join(room, since, Recent(history, latest))
 
+    async def _join_first(self, item: tuple[str, Position | None]) -> None:
+        await self._join(*item, self._recent)
+
     async def _join(self, room: str, since: Position | None, recent: Recent) -> None:
         joined = await self._subscriber.join(room, since, recent)
         if joined is None or self._member is None:
             return
         try:
-            membership = await self._host.presence.join(room, self._member, self._info)
+            membership = await self._host.presence.join(room, self._member, self._info, self._grace_s)
         except BaseException:
             self._subscriber.leave(joined)
             raise
         if self._subscriber.is_over or joined not in self._subscriber.rooms:
-            await self._host.presence.leave([membership])
+            await self._host.presence.leave([membership], at_once=not self._subscriber.is_over)
             return
         if self._memberships is None:
             self._memberships = {}
         replaced, self._memberships[room] = self._memberships.get(room), membership
         if replaced is not None:
             # The room was left and joined again during this call.
-            await self._host.presence.leave([replaced])
+            await self._host.presence.leave([replaced], at_once=True)
 
     async def leave(self, room: str) -> None:
         """Stop following *room*. Does nothing if it is not followed."""
@@ -157,7 +170,22 @@ class Subscription(SubscriberView):
                 self._subscriber.leave(joined)
         membership = (self._memberships or {}).pop(room, None)
         if membership is not None:
-            await self._host.presence.leave([membership])
+            await self._host.presence.leave([membership], at_once=True)
+
+    async def update_info(self, info: object) -> None:
+        """Replace what others see of this member, in all rooms of the subscription. Others are told ``Updated``.
+
+        The info belongs to this connection: while the member has several, that of the last one to join or update shows.
+
+        Raises:
+            BrokerUnavailable: The broker cannot be reached; the info is replaced when it is back.
+            TypeError, ValueError: JSON cannot express *info*, or the subscription has no member.
+        """
+        if self._member is None:
+            raise ValueError("update_info() describes a member: give hub.subscribe() one.")
+        self._info = encode_info(info)
+        for membership in list((self._memberships or {}).values()):
+            await self._host.presence.update(membership, self._info)
 
     async def _close(self) -> None:
         self._subscriber.close()

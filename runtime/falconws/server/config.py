@@ -1,15 +1,16 @@
 """uvicorn's configuration as falconws uses it: it finds the app, sets up the log, and carries our settings."""
 
 import contextvars
-import copy
 import logging
 import sys
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import quote
 
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
+from uvicorn.config import STARTUP_FAILURE
 
+from falconws.log_text import InputFilter
 from falconws.server.admission import Admission, AdmissionSettings
 from falconws.server.demux import demux_class
 from falconws.server.engine import Engine
@@ -18,6 +19,7 @@ from falconws.server.forwarded import TrustedProxies
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
+from falconws.server.logs import LOGGERS, log_config
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 
@@ -42,6 +44,9 @@ class ServerConfig(uvicorn.Config):
         tls: TlsSettings | None,
         engine: Engine,
         drain_s: float,
+        drain_accept_s: float = 0.0,
+        log_redact: Collection[str] = (),
+        trust_unix_socket: bool = False,
         root_path: str = "",
         **options: Any,
     ) -> None:
@@ -51,17 +56,16 @@ class ServerConfig(uvicorn.Config):
         self.http_settings = http
         self.engine_is_fast = engine.fast
         self.drain_s = drain_s
+        self.drain_accept_s = drain_accept_s
+        self.log_redact = log_redact
+        self.trust_unix_socket = trust_unix_socket
         # uvicorn would put it in front of each path.
         self.app_root_path = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
         self.admission: Admission | None = None
         self._context: contextvars.Context | None = None
-        options.setdefault("log_config", log_config(log_level))
+        options["log_config"] = options.get("log_config") or log_config(log_level)
         if tls is not None:
-            options |= {
-                "ssl_certfile": tls.certfile,
-                "ssl_keyfile": tls.keyfile,
-                "ssl_keyfile_password": tls.keyfile_password,
-            }
+            options |= tls.uvicorn_options()
         super().__init__(
             app,
             # An Admission is no coroutine function, so uvicorn would take it for an ASGI 2 application.
@@ -78,6 +82,15 @@ class ServerConfig(uvicorn.Config):
             ws_per_message_deflate=connection.deflate is not None,
             **options,
         )
+
+    def configure_logging(self) -> None:
+        """Set up the log; in each process."""
+        super().configure_logging()
+        for name in LOGGERS:
+            logger = logging.getLogger(name)
+            for old in [one for one in logger.filters if isinstance(one, InputFilter)]:
+                logger.removeFilter(old)
+            logger.addFilter(InputFilter(self.log_redact))
 
     @property
     def going_away(self) -> bool:
@@ -102,6 +115,7 @@ class ServerConfig(uvicorn.Config):
             hide_cancellation=not self.engine_is_fast,
             prepare=self.prepare_scope,
             prepare_websockets=not self.engine_is_fast,
+            workers=self.workers,
         )
         return lambda: self.admission
 
@@ -111,28 +125,21 @@ class ServerConfig(uvicorn.Config):
         http_class = http_protocol_class()
         self.http = demux_class(http_class) if self.engine_is_fast else http_class
         super().load()
-        self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.uds is not None)
+        self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.trust_unix_socket)
+
+    def set_client(self, scope: dict[str, Any]) -> None:
+        """Set client, scheme and host of *scope* to those that a trusted proxy tells of."""
+        self._proxies.apply(scope)
 
     def prepare_scope(self, scope: dict[str, Any]) -> None:
         """Complete the scope of a request: what a trusted proxy tells of its client, and the path below the root path.
 
         Falcon routes on the path without the root path, whether or not a proxy has stripped it.
         """
-        self._proxies.apply(scope)
+        self.set_client(scope)
         root_path = self.app_root_path
         if root_path:
             scope["root_path"] = root_path
             if f"{scope['path']}/".startswith(f"{root_path}/"):
                 scope["path"] = scope["path"].removeprefix(root_path) or "/"
                 scope["raw_path"] = scope["raw_path"].removeprefix(quote(root_path).encode()) or b"/"
-
-
-def log_config(log_level: str) -> dict[str, Any]:
-    """Return uvicorn's logging configuration, with the logger of falconws.server added."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["loggers"]["falconws.server"] = {
-        "handlers": ["default"],
-        "level": "DEBUG" if log_level == "trace" else log_level.upper(),
-        "propagate": False,
-    }
-    return config

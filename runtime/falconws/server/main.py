@@ -4,12 +4,13 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import uvicorn
 from uvicorn.config import LOG_LEVELS
 from uvicorn.supervisors import ChangeReload
 
+from falconws.log_text import REDACTED_NAMES
 from falconws.server.admission import AdmissionSettings
 from falconws.server.config import ServerConfig
 from falconws.server.engine import choose_engine
@@ -17,7 +18,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import bind_tcp, bind_unix, identity_of, remove_unix, url_of
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, identity_of, is_unix, remove_unix, url_of
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -31,6 +32,7 @@ def run(
     factory: bool = False,
     host: str = "127.0.0.1",
     port: int = 8000,
+    fd: int | None = None,
     uds: str | None = None,
     uds_mode: int = 0o660,
     app_dir: str | None = None,
@@ -38,12 +40,16 @@ def run(
     reload_dirs: Sequence[str] = (),
     workers: int = 1,
     log_level: str = "info",
+    log_config: str | None = None,
+    log_redact: Sequence[str] = REDACTED_NAMES,
     access_log: bool = True,
+    server_header: bool = True,
     root_path: str = "",
     lifespan: Literal["auto", "on", "off"] = "auto",
     forwarded_allow_ips: str | None = None,
     engine: str = "auto",
     drain_s: float = 10.0,
+    drain_accept_s: float = 0.0,
     connection: ConnectionSettings | None = None,
     http: HttpSettings | None = None,
     admission: AdmissionSettings | None = None,
@@ -58,6 +64,7 @@ def run(
         factory: The attribute is a factory, even if it could be called with arguments.
         host: Address to listen on; "::" and "0.0.0.0" listen on all interfaces.
         port: TCP port; 0 takes a free one.
+        fd: Number of an open socket to listen on instead, such as 3 for socket activation by systemd.
         uds: Path of a Unix socket to listen on instead of host and port.
         uds_mode: Permissions of the Unix socket. By default a proxy must run as the same user or be in its group.
         app_dir: Folder to put at the front of the import path; None leaves the path alone.
@@ -65,7 +72,10 @@ def run(
         reload_dirs: Folders to watch; the current one if empty.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
+        log_config: File of a logging configuration, as uvicorn takes it (.json, .yaml, or .ini); None: to stderr.
+        log_redact: Query parameters whose values are masked in log lines.
         access_log: Log each HTTP request and each handshake; uvicorn's own engines always log handshakes.
+        server_header: Send a Server header.
         root_path: Prefix of all paths (ASGI "root_path"); a proxy may have stripped it, or not.
         lifespan: "on" refuses to start if the app has no lifespan or it fails; "auto" serves such an app too.
         forwarded_allow_ips: Proxies whose X-Forwarded-* headers are trusted, separated by commas; "*" trusts all.
@@ -74,6 +84,8 @@ def run(
             can be imported, else websockets-sansio.
         drain_s: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at most half a
             second with *reload*.
+        drain_accept_s: Seconds between the signal and the drain, in which the server accepts and serves clients while
+            the readiness path answers 503: for load balancers that need time. Not with *reload*.
         connection: The limits of one WebSocket connection; None: the defaults.
         http: The limits of one HTTP request; None: the defaults.
         admission: Which connections and requests are let in; None: all.
@@ -91,12 +103,17 @@ def run(
         raise StartError("reload and workers cannot be combined: a reloading server runs one process.")
     if drain_s < 0:
         raise StartError(f"drain_s is {drain_s}; it must be 0 or more.")
+    if drain_accept_s < 0:
+        raise StartError(f"drain_accept_s is {drain_accept_s}; it must be 0 or more.")
+    if fd is not None and uds is not None:
+        raise StartError("fd and uds cannot be combined: the server listens on one socket.")
     chosen = choose_engine(engine)
     if tls is not None:
         tls.check()
     if app_dir is not None:
         sys.path.insert(0, app_dir)
-    config = ServerConfig(
+    config = _configure(
+        log_config,
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
@@ -105,6 +122,9 @@ def run(
         tls=tls,
         engine=chosen,
         drain_s=min(drain_s, _RELOAD_DRAIN_S) if reload else drain_s,
+        drain_accept_s=0.0 if reload else drain_accept_s,
+        log_redact=tuple(log_redact),
+        server_header=server_header,
         host=host,
         port=port,
         uds=uds,
@@ -120,10 +140,16 @@ def run(
     if not reload:
         # A reloading server starts even with a broken app, and waits until it is repaired.
         load_application(app, factory=factory)
-    listener = bind_unix(uds, uds_mode) if uds is not None else bind_tcp(host, port)
+    if fd is not None:
+        listener = adopt(fd)
+    elif uds is not None:
+        listener = bind_unix(uds, uds_mode)
+    else:
+        listener = bind_tcp(host, port)
+    config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        url = url_of(listener, host=host, tls=config.is_ssl)
+        url = url_of(listener, host=host if fd is None else "", tls=config.is_ssl)
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
             f"falconws serves {url} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
@@ -134,6 +160,15 @@ def run(
         listener.close()
         if uds is not None and identity is not None:
             remove_unix(uds, identity)
+
+
+def _configure(log_config: str | None, app: str, **options: Any) -> ServerConfig:
+    try:
+        return ServerConfig(app, log_config=log_config, **options)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if log_config is None:
+            raise
+        raise StartError(f'Cannot use the logging configuration "{log_config}": {error}.') from error
 
 
 def _serve(config: ServerConfig, listener: socket.socket) -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from types import FrameType
@@ -21,12 +22,17 @@ from uvicorn.config import STARTUP_FAILURE
 
 from falconws.server.config import ServerConfig
 from falconws.server.drain import Drain
+from falconws.server.logs import LineThrottle
+from falconws.server.sockets import BACKLOG
 
 _LIFESPAN_S = 1.5
 _WATCHDOG_S = 4.5
 """Past the drain, after which the process exits even if a thread or a task still hangs."""
 
+_ACCEPTS_AT_A_TIME = 100
+
 _logger = logging.getLogger("falconws.server")
+_exhaustion_throttle = LineThrottle(max_lines=1)
 
 
 class Server(uvicorn.Server):
@@ -48,6 +54,7 @@ class Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._accepted: weakref.WeakSet[Any]
         self._failed_collected = False
+        self._accept_error: OSError | None = None
 
     @property
     def exit_code(self) -> int:
@@ -63,7 +70,7 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit = True
             # Start now, not when the shutdown begins: a responder may block the event loop.
-            _exit_within(self.config.drain_s + _WATCHDOG_S, 0)
+            _exit_within(self.config.drain_accept_s + self.config.drain_s + _WATCHDOG_S, 0)
             self._set(self._exit_requested)
         elif not self.config.use_subprocess:
             self.force_exit_now(sig)
@@ -88,6 +95,7 @@ class Server(uvicorn.Server):
         Replaces uvicorn's own, which cannot tell the event loop how long a TLS handshake may take.
         """
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._handle_loop_error)
         self._exit_requested, self._forced = asyncio.Event(), asyncio.Event()
         self._accepted = weakref.WeakSet()
         await self._start_lifespan()
@@ -135,14 +143,65 @@ class Server(uvicorn.Server):
             return protocol
 
         assert self._loop is not None
-        return await self._loop.create_server(
+        server = await self._loop.create_server(
             accept,
             sock=listener,
-            backlog=config.backlog,
+            # Also how often asyncio's event loop tries to accept at a time, and schedules a retry without descriptors.
+            backlog=_ACCEPTS_AT_A_TIME,
             ssl=config.ssl,
             # None leaves it to the event loop, which waits one minute.
             ssl_handshake_timeout=config.connection_settings.handshake_timeout_s if config.ssl else None,
         )
+        listener.listen(BACKLOG)
+        return server
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do what is due ten times a second; return whether to stop."""
+        self._check_file_descriptors()
+        return await super().on_tick(counter)
+
+    def _check_file_descriptors(self) -> None:
+        """Log that no file descriptor is left; uvloop does not, and asyncio does it thousands of times."""
+        error, self._accept_error = self._accept_error, None
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError as failure:
+            error = failure
+        if error is None:
+            return
+        _exhaustion_throttle.log(
+            _logger,
+            logging.ERROR,
+            error.errno,
+            "Cannot accept connections: %s. %d connections are open; raise the limit (ulimit -n, LimitNOFILE=)",
+            error.strerror,
+            len(self.server_state.connections),
+        )
+
+    def _handle_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error, message = context.get("exception"), context.get("message", "")
+        if isinstance(error, OSError) and message.startswith("socket.accept() out of system resource"):
+            self._accept_error = error
+        elif self.should_exit and "_start_serving" in message:
+            # asyncio's next attempt to accept, on a listener that was closed meanwhile.
+            pass
+        else:
+            loop.default_exception_handler(context)
+
+    async def _serve_while_leaving(self) -> None:
+        """Serve on while load balancers notice that this server is not ready any more."""
+        accept_s = self.config.drain_accept_s
+        if not accept_s or self.config.admission is None or not self.should_exit:
+            return
+        assert self._forced is not None
+        self.config.admission.is_leaving = True
+        _logger.info("Not ready any more; accepting connections for %g s", accept_s)
+        end = time.monotonic() + accept_s
+        while not self._forced.is_set() and (remaining := end - time.monotonic()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(1.0, remaining)):
+                    await self._forced.wait()
+            await self.on_tick(0)
 
     def _has_pending_handshake(self) -> bool:
         """Return whether an accepted connection has no transport yet: it may be in its TLS handshake."""
@@ -157,8 +216,9 @@ class Server(uvicorn.Server):
         return has_pending()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, drain, end the lifespan; takes at most the drain time and 5 seconds."""
+        """Stop accepting, drain, end the lifespan; takes at most the times for accepting and draining and 5 seconds."""
         assert self._forced is not None
+        await self._serve_while_leaving()
         drain_s = self.config.drain_s
         for server in self.servers:
             server.close()

@@ -73,6 +73,29 @@ def bind_unix(path: str, mode: int) -> socket.socket:
     return listener
 
 
+def adopt(fd: int) -> socket.socket:
+    """Return the socket with the number *fd*, listening.
+
+    Raises:
+        StartError: It is not a stream socket.
+    """
+    try:
+        listener = socket.socket(fileno=fd)
+        if listener.type != socket.SOCK_STREAM:
+            listener.detach()
+            raise OSError(errno.EPROTOTYPE, os.strerror(errno.EPROTOTYPE))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise StartError(f"Cannot listen on the file descriptor {fd}: {_text(error)}.") from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def is_unix(listener: socket.socket) -> bool:
+    """Return whether *listener* is a Unix socket."""
+    return listener.family == getattr(socket, "AF_UNIX", None)
+
+
 def identity_of(path: str) -> tuple[int, int]:
     """Return the identity of the socket at *path*; one that another server creates there later has a different one."""
     found = os.lstat(path)

@@ -29,6 +29,8 @@ from falconws.server.server import Server
 _GRACE_S = 5.0
 """Past the drain time, after which a worker is killed."""
 _TICK_S = 0.1
+_DRAIN, _FORCE_EXIT = "drain", "force exit"
+"""Commands of the parent to a worker."""
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 30.0
 """The longest wait before the next attempt to replace a dead worker, if its last replacement did not start."""
@@ -64,14 +66,19 @@ class _Worker:
             with contextlib.suppress(EOFError, OSError):
                 self.ready = self._reader.poll() and self._reader.recv() == "ready"
 
-    def terminate(self) -> None:
+    def terminate(self, *, accept: bool = True) -> None:
+        """Drain the worker; with *accept* after the time for load balancers to notice."""
         if self.process.is_alive():
-            self.process.terminate()
+            if accept:
+                self.process.terminate()
+            else:
+                with contextlib.suppress(OSError):
+                    self._commands.send(_DRAIN)
             self.terminated_at = self.terminated_at or time.monotonic()
 
     def force_exit(self) -> None:
         with contextlib.suppress(OSError):
-            self._commands.send("force exit")
+            self._commands.send(_FORCE_EXIT)
 
     def close(self) -> None:
         self.process.join()
@@ -97,9 +104,11 @@ def _work(config: ServerConfig, listener: socket.socket, writer: Connection, com
 
 
 def _obey_parent(commands: Connection, server: Server) -> None:
-    """Exit at once if the parent says so; drain if the parent has died, because nothing else would stop this worker."""
+    """Drain or exit at once if the parent says so; drain if it has died, since nothing else would stop this worker."""
     try:
-        commands.recv()
+        while commands.recv() != _FORCE_EXIT:
+            server.config.drain_accept_s = 0.0
+            os.kill(os.getpid(), signal.SIGTERM)
     except (EOFError, OSError):
         os.kill(os.getpid(), signal.SIGTERM)
     else:
@@ -214,7 +223,8 @@ class Supervisor:
                 old = self._to_replace.pop(0)
                 self._workers[self._workers.index(old)] = self._successor
                 self._successor = None
-                old.terminate()
+                # Its successor accepts: load balancers need not know.
+                old.terminate(accept=False)
                 self._retiring.append(old)
             elif not self._successor.process.is_alive():
                 _logger.error(
@@ -229,7 +239,7 @@ class Supervisor:
             self._successor = self._start()
 
     def _retire_successor(self, successor: _Worker) -> None:
-        successor.terminate()
+        successor.terminate(accept=False)
         self._retiring.append(successor)
         self._successor = None
 
@@ -240,7 +250,7 @@ class Supervisor:
             return True
         if (
             worker.terminated_at is not None
-            and time.monotonic() - worker.terminated_at > self._config.drain_s + _GRACE_S
+            and time.monotonic() - worker.terminated_at > self._config.drain_accept_s + self._config.drain_s + _GRACE_S
         ):
             worker.process.kill()
         return False

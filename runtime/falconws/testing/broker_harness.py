@@ -46,7 +46,7 @@ class Recorder:
     def __init__(self) -> None:
         self.publications: list[Publication] = []
         self.ephemeral: list[EphemeralPublication] = []
-        self.presence: list[tuple[str, ...]] = []
+        self.presence: list[tuple[object, ...]] = []
         self._changed = asyncio.Event()
 
     def deliver(self, publication: Publication) -> None:
@@ -63,8 +63,12 @@ class Recorder:
     def restored(self) -> None:
         self._changed.set()
 
-    def joined(self, room: str, member: str, info: bytes) -> None:
-        self.presence.append(("joined", room, member, info.decode()))
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
+        self.presence.append(("joined", room, member, info.decode(), devices))
+        self._changed.set()
+
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
+        self.presence.append(("updated", room, member, info.decode(), devices))
         self._changed.set()
 
     def left(self, room: str, member: str) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from falconws.hub.broker import Entry, EphemeralPublication, HistoryLimits, Payload
+from falconws.hub.broker import Entry, EphemeralPublication, HistoryLimits, Member, Payload
 from falconws.hub.position import Position
 
 from .broker_harness import (
@@ -89,6 +89,25 @@ async def payloads_come_back_as_they_were(factory: BrokerFactory) -> None:
         expect([(p.payload, p.key) for p in history.publications], list(zip(payloads, keys, strict=True)), "history")
         expect([type(p.payload) for p in history.publications], [type(p) for p in payloads], "types in the history")
         expect([type(p.payload) for p in subscriber.sink.publications], [type(p) for p in payloads], "types")
+
+
+async def several_messages_are_published_in_order(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
+        start = await subscriber.broker.subscribe(room)
+        messages: list[tuple[Payload, str | None]] = [(str(number), None) for number in range(50)]
+        messages += [(b"\0", ""), ("", "key")]
+        positions = await publisher.broker.publish_many(room, messages, exclude="abc123")
+        expect(await publisher.broker.publish_many(room, []), [], "the positions of no messages")
+        last = await publisher.broker.publish(room, "last")
+        await subscriber.sink.until(lambda: subscriber.sink.payloads(room)[-1:] == ["last"], "the last message comes")
+        delivered = subscriber.sink.publications
+        expect_chain(delivered, start, "what was published")
+        expect([p.position for p in delivered], [*positions, last], "the positions")
+        expect([(p.payload, p.key) for p in delivered[:-1]], messages, "the messages")
+        expect({p.exclude for p in delivered[:-1]}, {"abc123"}, "the excluded subscription")
+        history = await subscriber.broker.history(room, start)
+        expect(list(history.publications), delivered, "the history")
 
 
 async def a_broadcast_is_delivered_and_not_kept(factory: BrokerFactory) -> None:
@@ -280,75 +299,154 @@ async def two_devices_are_one_member(factory: BrokerFactory) -> None:
         room = new_room()
         for node in nodes:
             await node.broker.subscribe(room)
+            await node.broker.renew(_LEASE_S)
+        phone, desk, other = Entry(room, "ada", "1"), Entry(room, "ada", "1"), Entry(room, "b ö.b", "2")
         expect(await one.broker.members(room), {}, "the members of a new room")
-        expect(await one.broker.join(room, "ada", "phone", b'"1"', _LEASE_S), True, "the first device is the first")
-        expect(await two.broker.join(room, "ada", "desk", b'"2"', _LEASE_S), False, "the second device is the first")
-        expect(await two.broker.join(room, "b ö.b", "1", b"null", _LEASE_S), True, "another member's is the first")
+        await one.broker.join(phone, b'"phone"')
+        await two.broker.join(desk, b'"desk"')
+        await two.broker.join(other, b"null")
         for node in nodes:
-            expect(await node.broker.members(room), {"ada": b'"2"', "b ö.b": b"null"}, "the members")
-        expect(await two.broker.leave(room, "ada", "phone"), False, "the first of two devices is the last")
-        expect(await two.broker.leave(room, "ada", "phone"), False, "one that has left before is the last")
-        expect(await one.broker.leave(room, "ada", "desk"), True, "the last device is the last")
-        expect(await one.broker.leave(room, "nobody", "x"), False, "one that never came is the last")
-        expect(await two.broker.members(room), {"b ö.b": b"null"}, "the members after one has left")
+            found = await node.broker.members(room)
+            expect(found, {"ada": Member(b'"desk"', 2), "b ö.b": Member(b"null", 1)}, "the members")
+        await one.broker.join(phone, b'"phone 2"')
+        expect((await two.broker.members(room))["ada"], Member(b'"phone 2"', 2), "a member with an updated device")
+        await one.broker.leave(phone)
+        await one.broker.leave(phone)
+        expect((await one.broker.members(room))["ada"], Member(b'"desk"', 1), "a member after a device has left")
+        await two.broker.leave(desk)
+        await one.broker.leave(Entry(room, "nobody", "x"))
+        expect(await two.broker.members(room), {"b ö.b": Member(b"null", 1)}, "the members after one has left")
         expect(await one.broker.members(new_room()), {}, "the members of another room")
+        events = [
+            ("joined", room, "ada", '"phone"', 1),
+            ("updated", room, "ada", '"desk"', 2),
+            ("joined", room, "b ö.b", "null", 1),
+            ("updated", room, "ada", '"phone 2"', 2),
+            ("updated", room, "ada", '"desk"', 1),
+            ("left", room, "ada"),
+        ]
         for node in nodes:
-            await node.sink.until(lambda node=node: len(node.sink.presence) >= 3, "three changes are told")  # type: ignore[misc]
-            expect(
-                node.sink.presence,
-                [("joined", room, "ada", '"1"'), ("joined", room, "b ö.b", "null"), ("left", room, "ada")],
-                "the changes that a process is told",
-            )
+            await node.sink.until(lambda node=node: len(node.sink.presence) >= len(events), "all changes are told")  # type: ignore[misc]
+            expect(node.sink.presence, events, "the changes that a process is told")
 
 
-async def a_lease_that_runs_out_is_told_once(factory: BrokerFactory) -> None:
+async def members_are_counted_and_found(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [one, two]:
+        rooms = [new_room() for _ in range(3)]
+        member = f"ada {rooms[0]}"
+        for node in (one, two):
+            await node.broker.renew(_LEASE_S)
+            expect(await node.broker.rooms_of(member), [], "the rooms of nobody")
+        for room in rooms[:2]:
+            await one.broker.join(Entry(room, member, room), b"1")
+        await two.broker.join(Entry(rooms[1], member, "2"), b"2")
+        await two.broker.join(Entry(rooms[1], "eve", "3"), b"3")
+        expect(await one.broker.count_members(rooms), [1, 2, 0], "the number of members in each room")
+        expect(sorted(await two.broker.rooms_of(member)), sorted(rooms[:2]), "the rooms of a member")
+        await one.broker.leave(Entry(rooms[1], member, rooms[1]))
+        expect(sorted(await two.broker.rooms_of(member)), sorted(rooms[:2]), "the rooms of a member with a device left")
+        await two.broker.leave(Entry(rooms[1], member, "2"))
+        expect(await two.broker.rooms_of(member), rooms[:1], "the rooms of a member that has left one")
+        expect(await two.broker.count_members(rooms), [1, 1, 0], "the number of members after one has left")
+        expect(await two.broker.count_members([]), [], "the number of members of no room")
+
+
+async def one_renewal_keeps_all_devices(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [one, two]:
+        room = new_room()
+        await two.broker.renew(_LEASE_S)
+        await one.broker.renew(_LEASE_TO_RENEW_S)
+        began = asyncio.get_running_loop().time()
+        for number in range(20):
+            await one.broker.join(Entry(room, f"member {number}", str(number)), b"null")
+        expect(await one.broker.renew(_LEASE_S), True, "renew() before the lease has run out")
+        await asyncio.sleep(began + _LEASE_TO_RENEW_S + 0.5 - asyncio.get_running_loop().time())
+        await two.broker.expire()
+        expect(len(await two.broker.members(room)), 20, "the number of members after a lease")
+        expect(await one.broker.renew(_LEASE_S), True, "renew() before the second lease has run out")
+
+
+async def a_dead_process_is_told_once(factory: BrokerFactory) -> None:
     async with started(factory, 3) as nodes:
-        room = new_room()
-        told: list[tuple[str, str]] = []
-        for node in nodes:
+        [dead, one, two] = nodes
+        room, other = new_room(), new_room()
+        for node in (one, two):
             await node.broker.subscribe(room)
-        await nodes[0].broker.join(room, "ghost", "1", b"null", _SHORT_LEASE_S)
-        await nodes[0].broker.join(room, "ghost", "2", b"null", _SHORT_LEASE_S)
-        await nodes[0].broker.join(room, "stays", "1", b"null", _LEASE_S)
-        await nodes[0].broker.join(room, "stays", "2", b"null", _SHORT_LEASE_S)
+            await node.broker.renew(_LEASE_S)
+        await dead.broker.renew(_SHORT_LEASE_S)
+        for entry in (Entry(room, "ghost", "1"), Entry(room, "ghost", "2"), Entry(room, "stays", "3")):
+            await dead.broker.join(entry, b'"old"')
+        await dead.broker.join(Entry(other, "ghost", "4"), b"null")
+        await one.broker.join(Entry(room, "stays", "5"), b'"new"')
 
         async def gone() -> bool:
-            return "ghost" not in await nodes[0].broker.members(room)
+            return "ghost" not in await one.broker.members(room)
 
-        async def expire(node: Node) -> None:
-            while not told:
-                told.extend(await node.broker.expire([room, new_room()]))
-
-        await until(gone, "a member without renewal vanishes from members()")
-        async with asyncio.TaskGroup() as group:
-            for node in nodes:
-                group.create_task(soon(expire(node), "expire() returns a member"))
-        for node in nodes:
+        await until(gone, "the members of a process that does not renew vanish")
+        expect(await one.broker.members(room), {"stays": Member(b'"new"', 1)}, "the members with live processes")
+        expect(await two.broker.count_members([room, other]), [1, 0], "the number of members with live processes")
+        expect(await two.broker.rooms_of("ghost"), [], "the rooms of a member whose process is dead")
+        for _ in range(2):
+            async with asyncio.TaskGroup() as group:
+                for node in (one, two):
+                    group.create_task(node.broker.expire())
+        for node in (one, two):
             await node.sink.until(lambda node=node: ("left", room, "ghost") in node.sink.presence, "left() is told")  # type: ignore[misc]
+            await node.sink.until(
+                lambda node=node: ("updated", room, "stays", '"new"', 1) in node.sink.presence,  # type: ignore[misc]
+                "updated() is told of a member that has a device left",
+            )
             expect(node.sink.presence.count(("left", room, "ghost")), 1, "how often left() is told to a process")
-            expect(("left", room, "stays") in node.sink.presence, False, "left() is told of one who is there")
-            expect(list(await node.broker.expire([room])), [], "what is left to expire")
-        expect(told, [(room, "ghost")], "who is returned by expire(), by all processes together")
-        expect(await nodes[1].broker.members(room), {"stays": b"null"}, "the members")
+            expect(("left", room, "stays") in node.sink.presence, False, "left() is told of a member that is present")
+        await one.broker.join(Entry(other, "ghost", "6"), b"null")
+        expect(await two.broker.members(other), {"ghost": Member(b"null", 1)}, "the members after one has come back")
 
 
-async def renewing_keeps_a_device(factory: BrokerFactory) -> None:
-    async with started(factory, 1) as [node]:
+async def a_lost_lease_is_reported(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [slow, other]:
         room = new_room()
-        ada, ghost, unknown = Entry(room, "ada", "1"), Entry(room, "ghost", "1"), Entry(new_room(), "x", "y")
-        for entry in (ada, ghost):
-            await node.broker.join(*entry, b"null", _LEASE_TO_RENEW_S)
-        await node.broker.renew([ada], _LEASE_S)
+        await other.broker.subscribe(room)
+        await other.broker.renew(_LEASE_S)
+        await slow.broker.renew(_SHORT_LEASE_S)
+        await slow.broker.join(Entry(room, "ada", "1"), b"null")
 
         async def gone() -> bool:
-            return "ghost" not in await node.broker.members(room)
+            await other.broker.expire()
+            return ("left", room, "ada") in other.sink.presence
 
-        await until(gone, "the device that is not renewed vanishes")
-        await node.broker.expire([room])
-        expect(await node.broker.members(room), {"ada": b"null"}, "the members after a lease")
-        lost = await node.broker.renew([ada, ghost, unknown], _LEASE_S)
-        expect(list(lost), [ghost, unknown], "what renew() could not find")
-        expect(await node.broker.members(room), {"ada": b"null"}, "the members after renew(), which adds nobody")
+        await until(gone, "the members of a process that does not renew leave")
+        expect(await slow.broker.renew(_LEASE_S), False, "renew() after the lease has run out")
+        expect(await other.broker.members(room), {}, "the members after renew(), which brings nobody back")
+        await slow.broker.join(Entry(room, "ada", "1"), b"null")
+        expect(await slow.broker.renew(_LEASE_S), True, "renew() after the loss was reported")
+        expect(await other.broker.members(room), {"ada": Member(b"null", 1)}, "the members that have joined again")
+        await other.broker.expire()
+        expect(await other.broker.members(room), {"ada": Member(b"null", 1)}, "the members that have joined again")
+
+
+async def released_processes_have_no_members(factory: BrokerFactory) -> None:
+    async with started(factory, 3) as [one, two, watching]:
+        room = new_room()
+        await watching.broker.subscribe(room)
+        for node in (one, two, watching):
+            await node.broker.renew(_LEASE_S)
+        for number in range(50):
+            await one.broker.join(Entry(room, f"one {number}", str(number)), b"null")
+        await two.broker.join(Entry(room, "two", "1"), b"null")
+        await one.broker.release()
+        expect(await watching.broker.members(room), {"two": Member(b"null", 1)}, "the members after release()")
+        await two.broker.release(_SHORT_LEASE_S)
+
+        async def gone() -> bool:
+            await watching.broker.expire()
+            return [event[0] for event in watching.sink.presence].count("left") >= 51
+
+        await until(gone, "left() is told of all members of both processes")
+        expect(await watching.broker.members(room), {}, "the members after both are released")
+        expect(len(watching.sink.presence), 102, "the number of changes that are told")
+        await one.broker.renew(_LEASE_S)
+        await one.broker.join(Entry(room, "one", "1"), b"null")
+        expect(await watching.broker.members(room), {"one": Member(b"null", 1)}, "the members after a new lease")
 
 
 # Life
@@ -409,6 +507,7 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     publish_returns_positions_that_grow,
     a_subscriber_gets_all_after_its_position,
     payloads_come_back_as_they_were,
+    several_messages_are_published_in_order,
     a_broadcast_is_delivered_and_not_kept,
     an_excluded_subscription_is_named_live_and_in_the_history,
     everybody_sees_one_order,
@@ -421,8 +520,11 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     without_history_only_a_loss_is_incomplete,
     history_knows_what_was_delivered,
     two_devices_are_one_member,
-    a_lease_that_runs_out_is_told_once,
-    renewing_keeps_a_device,
+    members_are_counted_and_found,
+    one_renewal_keeps_all_devices,
+    a_dead_process_is_told_once,
+    a_lost_lease_is_reported,
+    released_processes_have_no_members,
     a_healthy_broker_says_so,
     a_broker_can_be_started_again,
     cancelled_calls_leave_it_usable,

@@ -11,10 +11,16 @@ _KEPT_BYTES = 4096
 
 
 class Proxy:
-    """Stands between a hub and its broker for the length of an `async with` block."""
+    """Stands between a hub and its broker for the length of an `async with` block.
 
-    def __init__(self, port: int) -> None:
+    Args:
+        port: The broker's.
+        delay_s: By which it delays what it passes on, in both directions.
+    """
+
+    def __init__(self, port: int, *, delay_s: float = 0.0) -> None:
         self._target = port
+        self._delay_s = delay_s
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,5 +94,8 @@ class Proxy:
                     await self._flowing.wait()
                 elif len(self.sent) < _KEPT_BYTES:
                     self.sent += data
+                if self._delay_s:
+                    asyncio.get_running_loop().call_later(self._delay_s, writer.write, data)
+                    continue
                 writer.write(data)
                 await writer.drain()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from falconws.hub import HistoryLimits
+from falconws.hub import Entry, HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.hub.brokers.nats.stream import NatsStream
 from tests.e2e.hub.recorder import TIMEOUT_S, WAIT_S
@@ -33,7 +33,8 @@ async def test_leases_are_valid_again_after_the_machine_was_suspended(nats: Nats
         step(suspended, STEP_S)
         async with asyncio.timeout(WAIT_S):
             while "ada" not in await other.members("room"):
-                await suspended.join("room", "ada", "device", b"null", LEASE_S)
+                await suspended.renew(LEASE_S)
+                await suspended.join(Entry("room", "ada", "device"), b"null")
                 await asyncio.sleep(0.05)
 
 

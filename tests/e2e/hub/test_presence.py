@@ -1,16 +1,20 @@
-"""Who goes away in the middle of joining or leaving is not present for longer than that takes, on any broker."""
+"""Presence over real brokers: members of clients that vanish, of processes that die, and of servers that forget."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from falconws import Hub
+from falconws.hub.concurrency import gather_limited
 from tests.e2e.hub.proxy import Proxy
-from tests.e2e.hub.recorder import WAIT_S
-from tests.e2e.hub.servers import BrokerServer
+from tests.e2e.hub.recorder import SLACK_S, WAIT_S
+from tests.e2e.hub.servers import BrokerServer, Valkey
 from tests.runtime.hub.scripted import SlowSocket
 
 brokers = pytest.mark.parametrize("kind", ["valkey", "nats"])
@@ -80,3 +84,77 @@ async def test_a_cancelled_leave_leaves_all_rooms(kind: str, request: pytest.Fix
         await stopped(staying)
         proxy.release()
         await until_nobody_is_present(other, *rooms)
+
+
+async def join_many(hub: Hub, count: int) -> None:
+    """Have *count* members join a room each, without sockets."""
+    assert hub._dispatcher is not None
+    presence = hub._dispatcher.presence
+
+    async def join(number: int) -> None:
+        await presence.join(f"room {number % 50}", f"member {number}", b"null")
+
+    await gather_limited(join, range(count), limit=200)
+
+
+async def count_all(hub: Hub) -> int:
+    return sum((await hub.present_counts([f"room {number}" for number in range(50)])).values())
+
+
+async def until_present(hub: Hub, count: int, what: str) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while (found := await count_all(hub)) != count:
+            await asyncio.sleep(0.05)
+    assert found == count, what
+
+
+@pytest.mark.parametrize("kind", ["redis", "nats"])
+async def test_members_are_back_soon_after_a_server_has_lost_its_memory(
+    kind: str, start_broker: Callable[..., Any]
+) -> None:
+    """Much sooner than in their lease."""
+    server = start_broker(kind, persistent=False)
+    async with Proxy(server.port, delay_s=0.0005) as proxy:
+        url = server.url.replace(str(server.port), str(proxy.port))
+        async with Hub(url, lease_s=LEASE_S) as hub:
+            await join_many(hub, 1000)
+            if kind == "redis":
+                await asyncio.to_thread(server.say, "FLUSHALL")
+            else:
+                await asyncio.to_thread(server.restart)
+            await until_present(hub, 1000, "all members are present again")
+
+
+async def test_renewals_take_a_constant_number_of_commands(valkey: Valkey, start_broker: Callable[..., Any]) -> None:
+    server: Valkey = start_broker("redis")
+
+    async def commands(members: int) -> float:
+        async with Hub(f"{server.url}?prefix=m{members}", lease_s=1) as hub:
+            await join_many(hub, members)
+            before = await asyncio.to_thread(total_commands, server)
+            await asyncio.sleep(2)
+            return await asyncio.to_thread(total_commands, server) - before
+
+    few, many = await commands(1), await commands(2000)
+    assert many <= few * 1.5 + 10
+
+
+def total_commands(server: Valkey) -> int:
+    return int(server.say("INFO", "stats").partition("total_commands_processed:")[2].split()[0])
+
+
+@pytest.mark.parametrize("kind", ["valkey", "nats"])
+async def test_a_hub_with_many_members_stops_within_a_second(kind: str, request: pytest.FixtureRequest) -> None:
+    server: BrokerServer = request.getfixturevalue(kind)
+    url = f"{server.url}?prefix=stopping"
+    async with Hub(url) as other:
+        hub = Hub(url)
+        await hub.start()
+        await join_many(hub, 2000)
+        began = time.monotonic()
+        await hub.stop()
+        took_s = time.monotonic() - began
+        # At once, though they may not all be removed yet.
+        assert not await other.present("room 1")
+        await until_present(other, 0, "nobody is present")
+        assert took_s < 1 + SLACK_S / 2

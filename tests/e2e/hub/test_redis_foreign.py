@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from falconws.hub import Hub, Position
+from falconws.hub import Entry, Hub, Member, Position
 from falconws.hub.brokers.redis.broker import RedisBroker
 from tests.e2e.hub.recorder import WAIT_S, Follower, following, make_hub
 from tests.e2e.hub.servers import Valkey
@@ -154,8 +154,9 @@ async def test_what_is_no_message_on_a_channel_is_told_once_and_the_session_goes
             "x\n",
             "m e 1 0 t 99 -\nkey",
             "m e one 0 t - -\n",
-            "j 9\nada",
+            "j 1 9\nada",
             "j\n",
+            "l 0 9\nada",
             "m e 1 0 z - -\n",
         ):
             assert await asyncio.to_thread(valkey.say, "SPUBLISH", CHANNEL % room, data) == ":1\r\n"
@@ -168,19 +169,21 @@ async def test_what_is_no_message_on_a_channel_is_told_once_and_the_session_goes
     assert f"the channel of room {room!r} is ignored" in record.getMessage()
 
 
-async def test_foreign_entries_among_leases_disturb_nobody(valkey: Valkey) -> None:
-    room = "foreign-leases"
+async def test_foreign_entries_among_devices_are_ignored(valkey: Valkey) -> None:
+    room = "foreign-devices"
     broker = RedisBroker(valkey.url)
     async with make_hub(valkey.url, timeout_s=WAIT_S) as hub, following(hub, room):
         await broker.start(Silent())
         try:
-            for score in ("1", "99999999999999999"):
-                answer = await asyncio.to_thread(valkey.say, "ZADD", f"falconws:{{{room}}}:leases", score, f"x{score}")
+            for key, field in (("devices", "process device"), ("devices", "x"), ("members", "x"), ("members", "ada")):
+                answer = await asyncio.to_thread(valkey.say, "HSET", f"falconws:{{{room}}}:{key}", field, "foreign")
                 assert answer == ":1\r\n"
-            assert await broker.join(room, "ada", "1", b"{}", 30)
-            assert await broker.members(room) == {"ada": b"{}"}
-            assert await broker.expire([room]) == []
-            assert await broker.leave(room, "ada", "1")
+            await broker.renew(30)
+            await broker.join(Entry(room, "ada", "1"), b"{}")
+            assert await broker.members(room) == {"ada": Member(b"{}", 1)}
+            await broker.expire()
+            await broker.leave(Entry(room, "ada", "1"))
+            assert await broker.members(room) == {}
         finally:
             await broker.stop()
 
@@ -191,5 +194,6 @@ class Silent:
     def deliver(self, publication: object) -> None: ...
     def interrupted(self, reason: str) -> None: ...
     def restored(self) -> None: ...
-    def joined(self, room: str, member: str, info: bytes) -> None: ...
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None: ...
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None: ...
     def left(self, room: str, member: str) -> None: ...

@@ -637,3 +637,57 @@ def test_workers_that_cannot_start_end_the_parent(serve):
     server = serve(broken, workers=2, lifespan="on")
     assert server.wait() == 3
     assert "did not start" in server.output
+
+
+@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
+def test_clients_are_accepted_while_load_balancers_notice_the_end(serve, engine, loop):
+    server = serve(APP, prelude=loop, engine=engine, drain_s=1, drain_accept_s=4).wait_until_ready()
+    begin = time.monotonic()
+    server.signal()
+    server.wait_for_line("Not ready any more")
+    ready = httpx.get(server.url + "/readyz")
+    assert (ready.status_code, ready.text) == (503, "going away\n")
+    # A connection that was open, and new ones.
+    with httpx.Client() as client:
+        assert [client.get(server.url + "/x").status_code for _ in range(2)] == [404, 404]
+    with connect(server.ws_url, ping_interval=None) as client:
+        client.send("late")
+        assert client.recv(timeout=20) == "late"
+        with pytest.raises(ConnectionClosed) as closed:
+            client.recv(timeout=20)
+        assert closed.value.rcvd.code == 1012
+        assert time.monotonic() - begin > 4
+    assert server.wait() == 0
+    assert "did not end in time" not in server.output
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_signal_ends_the_time_for_load_balancers_too(serve, workers):
+    server = serve(APP, drain_accept_s=150, workers=workers)
+    server.wait_for_line("workers are ready" if workers > 1 else "startup complete")
+    server.signal()
+    server.wait_for_line("Not ready any more")
+    server.signal()
+    assert server.wait() == 128 + signal.SIGTERM
+
+
+def test_workers_that_end_accept_clients_while_load_balancers_notice(serve):
+    server = serve(PID_APP, workers=2, drain_s=1, drain_accept_s=5)
+    server.wait_for_line("2 workers are ready")
+    server.signal()
+    server.wait_for_line("Not ready any more")
+    assert worker_pids(server)
+    assert server.wait() == 0
+
+
+def test_a_rolling_restart_does_not_wait_for_load_balancers(serve):
+    server = serve(PID_APP, workers=2, drain_s=1, drain_accept_s=150)
+    server.wait_for_line("2 workers are ready")
+    server.signal(signal.SIGHUP)
+    server.wait_for_line("Rolling restart finished", timeout=60)
+    assert "Not ready any more" not in server.output
+    server.signal()
+    server.wait_for_line("Not ready any more")
+    server.signal()
+    assert server.wait() == 128 + signal.SIGTERM

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from falcon import OperationNotAllowed, WebSocketPayloadType
 
-from falconws import App, Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position
+from falconws import App, Gap, HistoryLimits, Hub, Joined, Left, ListenerTooSlow, Message, Policy, Position, Updated
 from falconws.hub import BrokerUnavailable, Dropped, Health, Sink
 from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.brokers.redis.url import RedisUrl
 from falconws.media import JSONHandlerWS
+from falconws.testing import Client
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, eventually, settle
 
 
@@ -34,6 +35,8 @@ def tell(event: Any) -> Any:
             return "gap"
         case Joined():
             return f"+{event.member} {event.info}"
+        case Updated():
+            return f"={event.member} {event.info} {event.devices}"
         case Left():
             return f"-{event.member}"
 
@@ -78,6 +81,7 @@ def test_a_url_that_cannot_work_is_an_error_at_once(url: str) -> None:
     [
         ("redis://host?colour=red", "unknown parameter 'colour'"),
         ("redis+cluster://host?colour=red", "unknown parameter 'colour'"),
+        ("redis://host?health_check_interval=3", r"health_check_interval is set by the hub \(see timeout_s\)"),
         ("redis://host?ssl_ca_certs=/ca.pem", "redis-py does not accept these parameters: .*'ssl_ca_certs'"),
         ("rediss://host?ssl_cert_reqs=maybe", "redis-py does not accept these parameters: .*maybe"),
         ("redis://host?decode_responses=true", "decode_responses is set by the hub; leave it out"),
@@ -95,8 +99,10 @@ def test_a_url_that_cannot_work_is_an_error_at_once(url: str) -> None:
         ("redis://host name", "not a URL of a Redis server"),
         ("redis://host:0", "not a URL of a Redis server"),
         ("unix://run/redis.sock", "not a URL of a Redis server"),
-        ("redis://host,other", r"several servers are a cluster: redis\+cluster://host:port,host:port"),
+        ("redis://host,other", r"several servers are a cluster, redis\+cluster://host:port,host:port"),
         ("redis+cluster://", "name at least one server"),
+        ("redis+sentinel://host", "name the service"),
+        ("redis+cluster://host?remap=x", "remap has to be"),
         ("redis+cluster:///0", "name at least one server"),
         ("redis+cluster://host,,other", "not a URL of a Redis server"),
         ("redis+cluster://host,other:port", "not a URL of a Redis server"),
@@ -125,7 +131,7 @@ def test_an_error_in_a_url_is_raised_at_once(url: str, problem: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://user:p%40ss@host:6379/2?health_check_interval=3&prefix=demo",
+        "redis://user:p%40ss@host:6379/2?prefix=demo",
         "rediss://host/0?ssl_cert_reqs=none",
         "unix:///run/redis.sock?db=2",
         "valkey+cluster://[::1]:6379,other:6380",
@@ -231,7 +237,7 @@ class Sleeper:
     ("arguments", "problem"),
     [
         ({"url": MemoryBroker}, "Hub takes a URL, or a broker"),
-        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), not int\."),
+        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), or a mapping .*, not int\."),
         ({"on_drop": 5}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
         ({"on_drop": sleep}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
         ({"on_drop": partial(sleep)}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
@@ -913,6 +919,59 @@ async def test_each_message_is_counted_once_for_each_subscriber(hub: Hub) -> Non
         assert (stats.waiting, stats.lag_s) == (0, 0.0)
 
 
+async def test_encode_functions_that_are_made_for_each_connection_are_logged_once(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(20):
+            encode = (lambda n: lambda event: f"{n}")(number)
+            await stack.enter_async_context(hub.subscribe(ScriptedSocket(), "room", encode=encode))
+            await stack.enter_async_context(hub.subscribe(ScriptedSocket(), "fine", encode=tell))
+            await hub.publish("room", "x")
+            await hub.publish("fine", "x")
+    (line,) = [record.getMessage() for record in caplog.records if "encode functions" in record.getMessage()]
+    assert line.startswith("Room 'room' encodes each event")
+
+
+# Two hubs
+
+
+class BothHubs:
+    async def on_get(self, req: Any, resp: Any) -> None:
+        resp.media = [await req.context.hub.present("room"), await req.context.hubs["alerts"].present("room")]
+
+    async def on_websocket(self, req: Any, ws: Any) -> None:
+        await ws.accept()
+        async with req.context.hubs["alerts"].subscribe(ws, "room"):
+            await req.context.hub.publish("room", "not this")
+            await req.context.hubs["alerts"].publish("room", "this")
+            await ws.wait_disconnected()
+
+
+async def test_an_application_may_have_several_hubs() -> None:
+    app = App(middleware=[Hub(), Hub(name="alerts")])
+    app.ws_options.allowed_origins = "*"
+    app.add_route("/", BothHubs())
+    async with Client(app) as client:
+        assert (await client.simulate_get("/")).json == [{}, {}]
+        async with client.websocket("/") as ws:
+            assert await ws.receive_text() == "this"
+
+
+@pytest.mark.parametrize("hubs", [[Hub(), Hub()], [Hub(name="a"), Hub(name="a")]])
+async def test_two_hubs_have_different_names(hubs: list[Hub]) -> None:
+    app = App(middleware=hubs)
+    with pytest.raises(RuntimeError, match="two hubs with"):
+        async with Client(app):
+            pass
+
+
+@pytest.mark.parametrize("name", ["", 5, b"a"])
+def test_the_name_of_a_hub_is_text(name: Any) -> None:
+    with pytest.raises(TypeError, match="name is a str"):
+        Hub(name=name)
+
+
 # Listening
 
 
@@ -973,7 +1032,12 @@ async def test_two_devices_of_one_member_join_and_leave(hub: Hub) -> None:
             assert await hub.present("elsewhere") == {}
         assert await hub.present("room") == {}
         await settle()
-    assert watcher.taken == ["+ada {'name': 'Ada'}", "-ada"]
+    assert watcher.taken == [
+        "+ada {'name': 'Ada'}",
+        "=ada {'name': 'Ada'} 2",
+        "=ada {'name': 'Ada'} 1",
+        "-ada",
+    ]
 
 
 async def test_the_members_of_a_dead_process_leave_and_are_announced_once() -> None:
@@ -1009,8 +1073,8 @@ async def test_members_of_a_process_that_was_away_join_again() -> None:
             hub.subscribe(ScriptedSocket(watcher), "room", encode=tell),
             hub.subscribe(ScriptedSocket(), "room", member="ada", info=1),
         ):
-            (leases,) = server._store.presence.values()
-            leases.expire(float("inf"))
+            for process in list(server._store.presence.leases):
+                server._remove_process(process)
             async with asyncio.timeout(20):
                 while watcher.taken.count("+ada 1") < 2:
                     await asyncio.sleep(0.01)
@@ -1019,18 +1083,18 @@ async def test_members_of_a_process_that_was_away_join_again() -> None:
 
 @pytest.mark.parametrize("info", [b"\xff", b"", b"{", b"[" * 100_000])
 async def test_info_that_is_not_json_is_none(info: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    class SingleFlight(MemoryBroker):
+    class Shared(MemoryBroker):
         hub: Sink
 
         async def start(self, sink: Sink) -> None:
             self.hub = sink
             await super().start(sink)
 
-    broker = SingleFlight()
+    broker = Shared()
     connection = ScriptedConnection()
     async with Hub(broker) as hub, hub.subscribe(ScriptedSocket(connection), "room", encode=tell):
-        broker.hub.joined("room", "ada", info)
-        broker.hub.joined("room", "bob", b"1")
+        broker.hub.joined("room", "ada", info, 1)
+        broker.hub.joined("room", "bob", b"1", 1)
         assert connection.taken == ["+ada None", "+bob 1"]
     (record,) = caplog.records
     assert record.message == "The info of member 'ada' of room 'room' is not JSON"

@@ -202,7 +202,7 @@ async def test_recovered_messages_do_not_overtake_presence_events() -> None:
     async with Hub(broker) as hub, hub.subscribe(ScriptedSocket(connection), "room", encode=tell):
         await hub.publish("room", "before")
         for member in members:
-            broker.hub.joined("room", member, b"null")
+            broker.hub.joined("room", member, b"null", 1)
         assert len(connection.taken) < len(members)
         await broker.lose("room", "x")
         broker.hub.restored()
@@ -218,7 +218,7 @@ async def test_nothing_recovers_once_the_hub_has_stopped() -> None:
             last = await super().leave(room, member, device)
             self.hub.interrupted("gone")
             self.hub.restored()
-            self.hub.joined("bad 0", "bob", b"null")
+            self.hub.joined("bad 0", "bob", b"null", 1)
             await asyncio.sleep(0)
             return last
 

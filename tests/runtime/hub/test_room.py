@@ -34,7 +34,6 @@ class Follower:
 
     encode = staticmethod(AS_EVENT)
     direct = None
-    watches = False
 
     def __init__(self) -> None:
         self.told: list[Any] = []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from falconws import HistoryLimits, Hub, Policy, Position
-from falconws.hub import History
+from falconws.hub import Entry, History
 from falconws.hub.brokers.memory import MemoryBroker
 
 from .scripted import HeldSocket, ScriptedConnection, ScriptedSocket, eventually, settle
@@ -25,10 +25,9 @@ class HeldBroker(MemoryBroker):
         await self._wait()
         return history
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        new = await super().join(room, member, device, info, lease_s)
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await super().join(entry, info)
         await self._wait()
-        return new
 
     async def _wait(self) -> None:
         if self.hold:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 
-from falconws.hub.broker import Entry, EphemeralPublication, Health, History, HistoryLimits, Payload, Publication, Sink
+from falconws.hub.broker import (
+    Entry,
+    EphemeralPublication,
+    Health,
+    History,
+    HistoryLimits,
+    Member,
+    Payload,
+    Publication,
+    Sink,
+)
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
-__all__ = ("Leases", "HistoryLog", "MemoryBroker")
+__all__ = ("HistoryLog", "MemoryBroker", "PresenceTable")
 
 
 class HistoryLog:
@@ -69,80 +79,71 @@ class HistoryLog:
         return [self._kept[index][1] for index in range(skip, len(self._kept))], complete
 
 
-class _Member:
-    __slots__ = ("devices", "info")
-
-    def __init__(self, info: bytes) -> None:
-        self.info = info
-        self.devices: dict[str, float] = {}
+_Device = tuple[str, str]
+"""A process, and its name for the device."""
 
 
-class Leases:
-    """The members of one room, their devices, and until when each device counts. False when there are none."""
+class PresenceTable:
+    """The devices of all members in all rooms, and the processes that hold them."""
 
-    __slots__ = ("_members", "_none_before")
+    __slots__ = ("_of_member", "_of_process", "leases", "rooms")
 
     def __init__(self) -> None:
-        self._members: dict[str, _Member] = {}
-        self._none_before = math.inf
-        """Until then no lease runs out. Everybody who comes or asks looks for those that have."""
+        self.leases: dict[str, float] = {}
+        """When the lease of each process ends."""
+        self.rooms: dict[str, dict[str, dict[_Device, bytes]]] = {}
+        """The info of each device, by room and member; the device that was updated last comes last."""
+        self._of_process: dict[str, set[Entry]] = {}
+        self._of_member: dict[str, set[str]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._members)
-
-    def join(self, member: str, device: str, info: bytes, deadline: float) -> bool:
-        """Add a device, or renew it; return whether *member* is new. *info* replaces that of earlier devices."""
-        present = self._members.get(member)
-        new = present is None
-        if present is None:
-            present = self._members[member] = _Member(info)
-        present.info = info
-        present.devices[device] = deadline
-        self._none_before = min(self._none_before, deadline)
+    def join(self, process: str, entry: Entry, info: bytes) -> bool:
+        """Add a device, or replace its info; return whether the member is new."""
+        room, member, device = entry
+        devices = self.rooms.setdefault(room, {}).setdefault(member, {})
+        new = not devices
+        devices.pop((process, device), None)
+        devices[process, device] = info
+        self._of_process.setdefault(process, set()).add(entry)
+        self._of_member.setdefault(member, set()).add(room)
         return new
 
-    def renew(self, member: str, device: str, deadline: float) -> bool:
-        """Prolong a lease; return whether the device is there. One that nobody has removed yet is."""
-        present = self._members.get(member)
-        if present is None or device not in present.devices:
+    def leave(self, process: str, entry: Entry) -> bool:
+        """Remove a device; return whether it was there."""
+        room, member, device = entry
+        mine = self._of_process.get(process, set())
+        if entry not in mine:
             return False
-        present.devices[device] = deadline
-        self._none_before = min(self._none_before, deadline)
+        mine.discard(entry)
+        members = self.rooms[room]
+        del members[member][process, device]
+        if not members[member]:
+            del members[member]
+            self._of_member[member].discard(room)
+            if not self._of_member[member]:
+                del self._of_member[member]
+            if not members:
+                del self.rooms[room]
         return True
 
-    def leave(self, member: str, device: str) -> bool:
-        """Remove a device; return whether it was the member's last."""
-        present = self._members.get(member)
-        if present is None or present.devices.pop(device, None) is None or present.devices:
-            return False
-        del self._members[member]
-        return True
+    def devices(self, room: str, member: str) -> dict[_Device, bytes]:
+        return self.rooms.get(room, {}).get(member, {})
 
-    def members(self, now: float) -> dict[str, bytes]:
-        """Return the members with a device whose lease runs at *now*, each with its info."""
-        if now < self._none_before:
-            return {member: present.info for member, present in self._members.items()}
-        return {
-            member: present.info
-            for member, present in self._members.items()
-            if any(deadline > now for deadline in present.devices.values())
-        }
+    def rooms_of(self, member: str) -> set[str]:
+        return self._of_member.get(member, set())
 
-    def expire(self, now: float) -> list[str]:
-        """Remove the devices whose lease has run out at *now*; return the members who are gone by that."""
-        if now < self._none_before:
-            return []
-        gone = []
-        self._none_before = math.inf
-        for member, present in list(self._members.items()):
-            for device in [device for device, deadline in present.devices.items() if deadline <= now]:
-                del present.devices[device]
-            if not present.devices:
-                del self._members[member]
-                gone.append(member)
-            else:
-                self._none_before = min(self._none_before, *present.devices.values())
-        return gone
+    def pop_process(self, process: str) -> set[Entry]:
+        """End the lease of *process*, and return its devices, which the caller removes."""
+        self.leases.pop(process, None)
+        return set(self._of_process.get(process, ()))
+
+    def members(self, room: str, now: float) -> dict[str, Member]:
+        """Return the members that have a device whose process is alive."""
+        found = {}
+        for member, devices in self.rooms.get(room, {}).items():
+            live = [info for (process, _), info in devices.items() if self.leases.get(process, 0.0) > now]
+            if live:
+                found[member] = Member(live[-1], len(live))
+        return found
 
 
 class _Store:
@@ -151,14 +152,15 @@ class _Store:
     __slots__ = ("brokers", "dormant", "epoch", "forgotten", "presence", "rooms")
 
     def __init__(self) -> None:
-        self.epoch = secrets.token_hex(4)
+        self.epoch = ""
+        """Made when the first broker starts: processes that are forked later have others."""
         self.rooms: dict[str, HistoryLog] = {}
         self.dormant: dict[str, float] = {}
         """When each room with kept messages got its newest one, the oldest first."""
         self.forgotten = 0
         """The highest offset of a room that was forgotten. New rooms begin there, so that a position in the forgotten
         room is never taken for one in its successor, unless it was the room's end."""
-        self.presence: dict[str, Leases] = {}
+        self.presence = PresenceTable()
         self.brokers: list[MemoryBroker] = []
 
     def log(self, room: str) -> HistoryLog:
@@ -189,19 +191,22 @@ class MemoryBroker:
         self,
         url: str = "memory://",
         *,
-        history: HistoryLimits | None = None,
+        history: RoomHistory | None = None,
         timeout_s: float = 5.0,
         shares: MemoryBroker | None = None,
     ) -> None:
         if url != "memory://":
             raise ValueError(f"{url!r}: the memory broker's URL is just 'memory://'.")
-        self._limits = history or HistoryLimits()
+        self._history = HistoryRules(history)
         self._store: _Store = _Store() if shares is None else shares._store
         self._sink: Sink | None = None
+        self._process = ""
         self.subscribed: set[str] = set()
         """The rooms whose publications are delivered."""
 
     async def start(self, sink: Sink) -> None:
+        self._process = secrets.token_hex(8)
+        self._store.epoch = self._store.epoch or secrets.token_hex(4)
         self._sink = sink
         self._store.brokers.append(self)
 
@@ -214,7 +219,7 @@ class MemoryBroker:
                 self._forget_if_unused(room)
 
     async def health(self) -> Health:
-        return Health(True, "memory: shared by nothing outside of this process")
+        return Health(True, "memory: for one process; several workers need the URL of Redis or NATS")
 
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -224,7 +229,7 @@ class MemoryBroker:
         position = Position(store.epoch, log.offset + 1)
         publication = Publication(room, payload, position, log.offset, key, exclude)
         now = monotonic()
-        log.append(publication, now, self._limits)
+        log.append(publication, now, self._history.limits(room))
         store.dormant.pop(room, None)
         store.dormant[room] = now
         self._forget_dormant(now)
@@ -232,6 +237,11 @@ class MemoryBroker:
             if room in broker.subscribed and broker._sink is not None:
                 broker._sink.deliver(publication)
         return position
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        return [await self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages]
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -257,7 +267,7 @@ class MemoryBroker:
         if log is None:
             log = HistoryLog(store.forgotten)
         else:
-            log.expire(now, self._limits)
+            log.expire(now, self._history.limits(room))
         same_epoch = since.epoch == store.epoch
         publications, complete = log.after(since.offset if same_epoch else -1)
         return History(publications, Position(store.epoch, log.offset), complete and same_epoch)
@@ -267,10 +277,10 @@ class MemoryBroker:
         dormant = self._store.dormant
         while dormant:
             room, quiet_since = next(iter(dormant.items()))
-            if quiet_since > now - self._limits.age_s:
+            if quiet_since > now - self._history.largest.age_s:
                 return
             del dormant[room]
-            self._store.rooms[room].expire(now, self._limits)
+            self._store.rooms[room].expire(now, self._history.limits(room))
             self._forget_if_unused(room)
 
     def _forget_if_unused(self, room: str) -> None:
@@ -280,59 +290,58 @@ class MemoryBroker:
 
     # Presence
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        leases = self._store.presence.setdefault(room, Leases())
+    async def renew(self, lease_s: float) -> bool:
+        known = self._process in self._store.presence.leases
+        self._store.presence.leases[self._process] = monotonic() + lease_s
+        return known
+
+    async def join(self, entry: Entry, info: bytes) -> None:
+        room, member, _ = entry
+        new = self._store.presence.join(self._process, entry, info)
+        devices = len(self._store.presence.devices(room, member))
+        for sink in self._sinks(room):
+            (sink.joined if new else sink.updated)(room, member, info, devices)
+
+    async def leave(self, entry: Entry) -> None:
+        self._leave(self._process, entry)
+
+    def _leave(self, process: str, entry: Entry) -> None:
+        room, member, _ = entry
+        if not self._store.presence.leave(process, entry):
+            return
+        remaining = list(self._store.presence.devices(room, member).values())
+        for sink in self._sinks(room):
+            if remaining:
+                sink.updated(room, member, remaining[-1], len(remaining))
+            else:
+                sink.left(room, member)
+
+    async def members(self, room: str) -> dict[str, Member]:
+        return self._store.presence.members(room, monotonic())
+
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        return [len(await self.members(room)) for room in rooms]
+
+    async def rooms_of(self, member: str) -> list[str]:
+        rooms = self._store.presence.rooms_of(member)
+        return [room for room in rooms if member in await self.members(room)]
+
+    async def expire(self) -> None:
         now = monotonic()
-        self._tell_left(room, leases.expire(now))
-        first = leases.join(member, device, info, now + lease_s)
-        # The last leases may just have run out, and the room's entry with them.
-        self._store.presence[room] = leases
-        if first:
-            for sink in self._sinks(room):
-                sink.joined(room, member, info)
-        return first
+        for process in [process for process, until in self._store.presence.leases.items() if until <= now]:
+            self._remove_process(process)
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        leases = self._store.presence.get(room)
-        if leases is None:
-            return False
-        last = leases.leave(member, device)
-        if last:
-            self._tell_left(room, [member])
-        return last
+    async def release(self, after_s: float = 0.0) -> None:
+        if after_s:
+            await self.renew(after_s)
+        else:
+            self._remove_process(self._process)
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        deadline = monotonic() + lease_s
-        lost = []
-        for entry in entries:
-            leases = self._store.presence.get(entry.room)
-            if leases is None or not leases.renew(entry.member, entry.device, deadline):
-                lost.append(entry)
-        return lost
-
-    async def members(self, room: str) -> dict[str, bytes]:
-        leases = self._store.presence.get(room)
-        return {} if leases is None else leases.members(monotonic())
-
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        now = monotonic()
-        gone = []
-        for room in rooms:
-            leases = self._store.presence.get(room)
-            if leases is not None:
-                members = leases.expire(now)
-                gone += [(room, member) for member in members]
-                self._tell_left(room, members)
-        return gone
+    def _remove_process(self, process: str) -> None:
+        for entry in self._store.presence.pop_process(process):
+            self._leave(process, entry)
 
     def _sinks(self, room: str) -> list[Sink]:
         return [
             broker._sink for broker in self._store.brokers if room in broker.subscribed and broker._sink is not None
         ]
-
-    def _tell_left(self, room: str, members: Sequence[str]) -> None:
-        for member in members:
-            for sink in self._sinks(room):
-                sink.left(room, member)
-        if not self._store.presence[room]:
-            del self._store.presence[room]

@@ -16,7 +16,9 @@ from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.shutdown import GracefulHttp
+from falconws.server.logs import THROTTLE
 from falconws.server.request_head import RequestError, RequestHead
+from falconws.server.tls import tls_extension
 
 _REFUSAL_CLOSE_S = 2.0
 """The time for a client to read why its request was refused."""
@@ -33,6 +35,7 @@ class GuardedHttp(GracefulHttp):
     logger: logging.Logger
     flow: Any
     client: tuple[str, int] | None
+    scheme: str | None
     app_state: dict[str, Any]
     parser: Any
     _chunked: bool
@@ -149,6 +152,8 @@ class GuardedHttp(GracefulHttp):
         if self.cycle is before:
             return
         self._prepare_response()
+        if (tls := tls_extension(self.transport)) is not None:
+            self.cycle.scope.setdefault("extensions", {})["tls"] = tls
         self.cycle.receive = self._watching(self.cycle, self.cycle.receive)
         if head.content_length != 0:
             self._start_body_timer()
@@ -268,8 +273,7 @@ class GuardedHttp(GracefulHttp):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        peer = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
-        self.logger.warning("%sRequest refused with %d: %s", peer, error.status, error.message)
+        self._log_refusal(error)
         if self._is_responding():
             # The application gets no more of the request, and its response is not sent.
             self._disconnect_application()
@@ -279,6 +283,18 @@ class GuardedHttp(GracefulHttp):
         headers = self.server_state.default_headers
         self.transport.write(plain_denial(error.status, error.message, default_headers=headers, headers=error.headers))
         self._close_lingering(_REFUSAL_CLOSE_S)
+
+    def _log_refusal(self, error: RequestError) -> None:
+        head = self._framer.head
+        scope: dict[str, Any] = {"type": "http", "client": self.client, "scheme": self.scheme, "headers": []}
+        request = "?"
+        if head is not None:
+            request = f"{head.method.decode()} {head.target.decode()}"
+            scope["headers"] = head.headers
+            self.config.set_client(scope)
+        client = "{}:{}".format(*scope["client"]) if scope["client"] else ""
+        message = '%s - "%s" refused with %d: %s'
+        THROTTLE.log(self.logger, logging.WARNING, error.status, message, client, request, error.status, error.message)
 
     def _disconnect_application(self) -> None:
         self.cycle.disconnected = True

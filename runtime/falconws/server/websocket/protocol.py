@@ -26,6 +26,7 @@ from falconws.server.handshake import (
 )
 from falconws.server.lingering_close import lingering_close
 from falconws.server.request_head import RequestError
+from falconws.server.tls import tls_extension
 from falconws.server.websocket.connection import Connection
 from falconws.server.websocket.deflate import Agreement, PerMessageDeflate, negotiate
 from falconws.server.websocket.picows_adapter import feed, switch_protocols
@@ -154,6 +155,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._peer = _address(scope["client"])
         self._connection = connection = Connection(self._settings, self._loop, self._peer, self._answer)
         scope["extensions"] = {"websocket.http.response": {}, CONNECTION_KEY: connection}
+        if (tls := tls_extension(self._transport)) is not None:
+            scope["extensions"]["tls"] = tls
         if self._settings.handshake_timeout_s is not None:
             self._accept_timer = self._loop.call_later(self._settings.handshake_timeout_s, self._accept_timed_out)
         # Not create_task(): a task factory may run the application at once, but uvicorn sets this protocol on the

@@ -7,14 +7,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from falconws.hub.broker import Broker, HistoryLimits, Publication
-from falconws.hub.brokers.memory import HistoryLog, Leases, MemoryBroker
+from falconws.hub.broker import Broker, Entry, HistoryLimits, Member, Publication
+from falconws.hub.brokers.memory import HistoryLog, MemoryBroker, PresenceTable
 from falconws.hub.position import Position
 from falconws.testing import BROKER_CHECKS, check_broker
 
 LIMITS = HistoryLimits(messages=4, age_s=10)
 BEGIN = 7
-MEMBERS, DEVICES = st.sampled_from("abc"), st.sampled_from("123")
+PROCESSES = st.sampled_from("pq")
+ENTRIES = st.builds(Entry, st.sampled_from("xy"), st.sampled_from("ab"), st.sampled_from("12"))
 
 
 @pytest.mark.parametrize("check", BROKER_CHECKS, ids=lambda check: check.__name__)
@@ -64,7 +65,9 @@ class Recorder:
     def restored(self) -> None:
         raise AssertionError
 
-    def joined(self, room: str, member: str, info: bytes) -> None: ...
+    def joined(self, room: str, member: str, info: bytes, devices: int) -> None: ...
+
+    def updated(self, room: str, member: str, info: bytes, devices: int) -> None: ...
 
     def left(self, room: str, member: str) -> None: ...
 
@@ -152,49 +155,58 @@ def test_without_a_history_nothing_is_kept() -> None:
     assert log.after(0) == ([], False)
 
 
-class LeasesMachine(RuleBasedStateMachine):
+class PresenceMachine(RuleBasedStateMachine):
+    """The table, and beside it a plain dictionary of all devices."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.leases = Leases()
-        self.until: dict[tuple[str, str], float] = {}
+        self.table = PresenceTable()
+        self.model: dict[tuple[str, Entry], bytes] = {}
         self.now = 0.0
 
-    def has(self, member: str) -> bool:
-        return any(name == member for name, _ in self.until)
+    @rule(process=PROCESSES, entry=ENTRIES, info=st.binary(max_size=2))
+    def join(self, process: str, entry: Entry, info: bytes) -> None:
+        new = not any((known.room, known.member) == entry[:2] for _, known in self.model)
+        assert self.table.join(process, entry, info) == new
+        self.model.pop((process, entry), None)
+        self.model[process, entry] = info
 
-    @rule(member=MEMBERS, device=DEVICES, seconds=st.integers(1, 10))
-    def join(self, member: str, device: str, seconds: int) -> None:
-        new = not self.has(member)
-        assert self.leases.join(member, device, member.encode(), self.now + seconds) == new
-        self.until[member, device] = self.now + seconds
+    @rule(process=PROCESSES, entry=ENTRIES)
+    def leave(self, process: str, entry: Entry) -> None:
+        assert self.table.leave(process, entry) == (self.model.pop((process, entry), None) is not None)
 
-    @rule(member=MEMBERS, device=DEVICES, seconds=st.integers(1, 10))
-    def renew(self, member: str, device: str, seconds: int) -> None:
-        known = (member, device) in self.until
-        assert self.leases.renew(member, device, self.now + seconds) == known
-        if known:
-            self.until[member, device] = self.now + seconds
-
-    @rule(member=MEMBERS, device=DEVICES)
-    def leave(self, member: str, device: str) -> None:
-        known = self.until.pop((member, device), None) is not None
-        assert self.leases.leave(member, device) == (known and not self.has(member))
+    @rule(process=PROCESSES, seconds=st.integers(1, 10))
+    def renew(self, process: str, seconds: int) -> None:
+        self.table.leases[process] = self.now + seconds
 
     @rule(seconds=st.integers(0, 6))
     def wait(self, seconds: int) -> None:
         self.now += seconds
 
-    @rule()
-    def expire(self) -> None:
-        before = {member for member, _ in self.until}
-        self.until = {entry: deadline for entry, deadline in self.until.items() if deadline > self.now}
-        assert sorted(self.leases.expire(self.now)) == sorted(before - {member for member, _ in self.until})
+    @rule(process=PROCESSES)
+    def remove_process(self, process: str) -> None:
+        for entry in self.table.pop_process(process):
+            assert self.table.leave(process, entry)
+        self.model = {key: info for key, info in self.model.items() if key[0] != process}
 
     @invariant()
     def the_same_are_present(self) -> None:
-        present = {member: member.encode() for (member, _), deadline in self.until.items() if deadline > self.now}
-        assert self.leases.members(self.now) == present
-        assert bool(self.leases) == bool(self.until)
+        live = {process for process, until in self.table.leases.items() if until > self.now}
+        for room in "xy":
+            members: dict[str, Member] = {}
+            for (process, entry), info in self.model.items():
+                if process in live and entry.room == room:
+                    members[entry.member] = Member(info, members.get(entry.member, Member(b"", 0)).devices + 1)
+            assert self.table.members(room, self.now) == members
+        for member in "ab":
+            rooms = {entry.room for _, entry in self.model if entry.member == member}
+            assert self.table.rooms_of(member) == rooms
+
+    def teardown(self) -> None:
+        for process in "pq":
+            self.remove_process(process)
+        assert not self.table.rooms
 
 
-TestLeases = LeasesMachine.TestCase
+TestPresence = PresenceMachine.TestCase
+TestPresence.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

@@ -18,22 +18,32 @@ Knows nothing of subscriptions: it delivers the rooms that a process follows to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Payload, Sink
+from falconws.hub.broker import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Entry,
+    Health,
+    History,
+    Member,
+    Payload,
+    Sink,
+)
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from .client import check_credentials, load_nats
 from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
 from .hub_streams import EPHEMERAL, HubStreams
-from .presence import read_events
+from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
-from .session import NatsSession, TooLargeError
+from .session import ApiError, NatsSession, RefusedError, TooLargeError
 from .stream import Stored
 from .url import NatsUrl
 
@@ -61,9 +71,9 @@ class NatsBroker:
         ValueError: The URL is malformed, its credentials file cannot be read, or nats-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
         load_nats()
-        self._history = history
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
@@ -71,6 +81,7 @@ class NatsBroker:
         self._sink: Sink | None = None
         self._rooms = FollowedRooms(self._url.prefix, timeout_s, self._deliver)
         self._streams: HubStreams | None = None
+        self._identity = PresenceIdentity()
         self._attempts: set[asyncio.Timeout] = set()
         self._anchoring: asyncio.Task[None] | None = None
         self._misses = 0
@@ -78,6 +89,7 @@ class NatsBroker:
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._identity = PresenceIdentity()
         try:
             await self._reconnect.start(sink)
         except BaseException:
@@ -103,9 +115,11 @@ class NatsBroker:
             return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
-                await streams.rooms.leadership()
+                await streams.probe()
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
+        for room, reason in self._rooms.refused.items():
+            return Health(True, f"{name}; room {room!r} is refused: {reason}")
         return Health(True, name)
 
     # Messages
@@ -121,7 +135,15 @@ class NatsBroker:
             streams.check_epoch()
             return Position(streams.epoch, sequence)
 
-        return await self._call(append)
+        return await self._call(append, room)
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        # The tasks begin in their order, and the connection keeps it.
+        return await asyncio.gather(
+            *(self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages)
+        )
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -140,12 +162,13 @@ class NatsBroker:
             if cursor.streams is not streams:
                 await self._rooms.subscribe(streams, token, cursor)
             await streams.rooms.reach_leader(streams.subject(token))
+            streams.session.confirm(self._rooms.live_subject(token))
             position = await streams.position(token)
             cursor.advance_to(streams.epoch, position)
             return Position(streams.epoch, position.offset)
 
         try:
-            return await self._call_without_misses(follow)
+            return await self._call_without_misses(follow, room)
         except BaseException:
             if known is None:
                 await self._rooms.remove(token)
@@ -178,30 +201,41 @@ class NatsBroker:
                 cursor.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
             return history
 
-        return await self._call_without_misses(read)
+        return await self._call_without_misses(read, room)
 
     # Presence
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        return await self._call(lambda streams: streams.presence.join(room, member, device, info, lease_s))
+    async def renew(self, lease_s: float) -> bool:
+        return await self._call(lambda streams: streams.presence.renew(lease_s))
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        return await self._call(lambda streams: streams.presence.leave(room, member, device))
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await self._call(lambda streams: streams.presence.join(entry, info), entry.room)
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        return await self._call(lambda streams: streams.presence.renew(entries, lease_s))
+    async def leave(self, entry: Entry) -> None:
+        await self._call(lambda streams: streams.presence.leave(entry))
 
-    async def members(self, room: str) -> dict[str, bytes]:
-        return await self._call(lambda streams: streams.presence.members(room))
+    async def members(self, room: str) -> dict[str, Member]:
+        return await self._call(lambda streams: streams.presence.members(room), room)
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        names = list(rooms)
-        return await self._call(lambda streams: streams.presence.expire(names))
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        return await self._call(lambda streams: streams.presence.count_members(rooms))
+
+    async def rooms_of(self, member: str) -> list[str]:
+        return await self._call(lambda streams: streams.presence.rooms_of(member))
+
+    async def expire(self) -> None:
+        await self._call(lambda streams: streams.presence.expire())
+
+    async def release(self, after_s: float = 0.0) -> None:
+        await self._call(lambda streams: streams.presence.release(after_s))
 
     # Calls
 
-    async def _call(self, work: Callable[[HubStreams], Awaitable[T]]) -> T:
-        """Return what *work* returns in a session; retry until it succeeds or the time is over."""
+    async def _call(self, work: Callable[[HubStreams], Awaitable[T]], room: str | None = None) -> T:
+        """Return what *work* returns in a session; retry until it succeeds or the time is over.
+
+        *room* is the only one that a missing permission concerns.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         pauses = backoff(longest_s=1.0)
@@ -216,7 +250,11 @@ class NatsBroker:
                     return await work(streams)
             except TooLargeError:
                 raise
+            except RefusedError as error:
+                raise BrokerRefused(f"{self._url.name}: {describe(error)}", room=room) from error
             except Exception as error:
+                if isinstance(error, ApiError) and error.is_final:
+                    raise BrokerRefused(f"{self._url.name}: {describe(error)}") from error
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
                     raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error
@@ -237,7 +275,7 @@ class NatsBroker:
             finally:
                 self._attempts.discard(attempt)
 
-    async def _call_without_misses(self, work: Callable[[HubStreams], Awaitable[T]]) -> T:
+    async def _call_without_misses(self, work: Callable[[HubStreams], Awaitable[T]], room: str) -> T:
         """Like ``_call()``; retry *work* also if deliveries were missed while it ran, of which it may not know."""
 
         async def check(streams: HubStreams) -> T:
@@ -248,7 +286,7 @@ class NatsBroker:
                 raise ConnectionError("deliveries were missed meanwhile")
             return result
 
-        return await self._call(check)
+        return await self._call(check, room)
 
     def _retry_attempts(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -271,7 +309,7 @@ class NatsBroker:
             self._timeout_s,
             lambda: self._deliveries_missed("the client library dropped messages, this process was too slow"),
         )
-        streams = HubStreams(session, self._url, self._history)
+        streams = HubStreams(session, self._url, self._history, self._identity)
 
         async def on_election(_: Any) -> None:
             self._leader_changed(streams)
@@ -280,8 +318,11 @@ class NatsBroker:
             self._retry_attempts()
 
         try:
-            await session.open()
-            await streams.ensure()
+            try:
+                await session.open()
+                await streams.ensure()
+            except RefusedError as error:
+                raise BrokerRefused(describe(error)) from error
             await session.subscribe(streams.rooms.elections, on_election)
             await session.subscribe(streams.presence.elections, on_presence_election)
             await self._rooms.subscribe_all(streams)
@@ -332,11 +373,7 @@ class NatsBroker:
         if cursor is None or sink is None:
             return
         if epoch == "who":
-            for event, info in read_events(headers, data):
-                if event == "left":
-                    sink.left(cursor.name, name_of(what))
-                else:
-                    sink.joined(cursor.name, name_of(what), info)
+            _deliver_presence(sink, cursor.name, name_of(what), read_event(headers, data))
             return
         if epoch == EPHEMERAL:
             sink.deliver_ephemeral(decode_ephemeral(cursor.name, headers, data))
@@ -349,9 +386,20 @@ class NatsBroker:
             sink.deliver(publication)
 
 
+def _deliver_presence(sink: Sink, room: str, member: str, event: MemberEvent | None) -> None:
+    if event is None:
+        return
+    if event.kind == "left":
+        sink.left(room, member)
+    elif event.kind == "joined":
+        sink.joined(room, member, event.info, event.devices)
+    else:
+        sink.updated(room, member, event.info, event.devices)
+
+
 def _make_history(room: str, streams: HubStreams, since: Position | None, stored: list[Stored]) -> History:
     """Return the history in what the stream has from *since* on, including the message at *since* or its anchor."""
-    epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
+    epoch, limits, now_s = streams.epoch, streams.limits_for(room), streams.rooms.now_s()
     offsets = [offset_of(message.headers, message.sequence) for message in stored]
     complete = since is not None and since.offset == offsets[0]
     before = since.offset if since is not None else 0
@@ -367,7 +415,7 @@ def _make_history(room: str, streams: HubStreams, since: Position | None, stored
             position = Position(epoch, message.sequence)
             publications.append(decode(room, position, before, message.headers, message.data))
         before = offset
-    if not limits.messages:
-        complete = complete and not publications
-        publications = []
+    if len(publications) > limits.messages:
+        complete = False
+        publications = publications[len(publications) - limits.messages :]
     return History(publications, Position(epoch, offsets[-1] if offsets else 0), complete)

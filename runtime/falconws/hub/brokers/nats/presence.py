@@ -1,59 +1,82 @@
-"""Presence over JetStream: one record a member, changed by compare-and-set, so that each change has one author.
+"""Presence over JetStream: one lease a process, and one record a member, changed by compare-and-set.
 
-A record is the newest of two messages: ``PREFIX.who.ROOM.MEMBER.e`` tells who came or left, and is passed on to those
-who follow the room; ``...r`` only renews. Leases are times of the server's clock. A record that nobody touches any more
-goes by itself, an hour after its longest lease. What is no record, because somebody else has written it, is an empty
-one.
+``PREFIX.process.PROCESS`` says until when the lease of a process lasts. ``PREFIX.who.ROOM.MEMBER`` has the devices of a
+member, each with its process and info; the stream republishes it to those who follow the room. All times are those of
+the server's clock. Records that another program has written and cannot be read count as empty.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-import math
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
-from falconws.hub.broker import Entry
+from falconws.hub.broker import Entry, Member
 from falconws.hub.concurrency import gather_limited
 
 from .codec import Headers, name_of, token_of
 from .session import NatsSession
 from .stream import Conflict, NatsStream, Stored
 
-__all__ = ("NatsPresence", "read_events")
+__all__ = ("MemberEvent", "NatsPresence", "PresenceIdentity", "read_event")
 
 _EVENT_HEADER = "Falconws-Event"
 
 _KEPT_S = 3600
-_AT_A_TIME = 32
-_READ_ROOM_FROM = 8
-"""Renewals in one room from which on all of the room is read at once."""
+"""How long an empty record is kept: an attempt to write that was lost must not come after it."""
+_AT_A_TIME = 100
+_CLAIM_S = 30.0
+"""How long one process may take to remove the devices of a dead one before another takes over."""
+_OWN_CLAIM_S = 3.0
+_FIRST_LEASE_S = 10.0
+"""Of a process that joins before it has renewed."""
 
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+
+
+class PresenceIdentity:
+    """This process, as the presence stream knows it. It outlives sessions."""
+
+    def __init__(self) -> None:
+        self.process = ""
+        self.revision = 0
+        """The sequence number of the lease."""
+        self.lease_s = _FIRST_LEASE_S
+        self.is_lost = False
+        """Whether the lease was lost since the last renewal."""
+        self.replacing = asyncio.Lock()
+        self.revisions: dict[Entry, int] = {}
+        """The devices of this process, each with the sequence number of its record if it is the only one there: to
+        remove it, the record need not be read."""
+
+
+class _Device(NamedTuple):
+    process: str
+    info: bytes
 
 
 class _Record:
     """A member of a room."""
 
-    __slots__ = ("devices", "info", "revision", "ttl_s")
+    __slots__ = ("devices", "revision")
 
     def __init__(self, stored: Stored | None) -> None:
         self.revision = 0 if stored is None else stored.sequence
-        self.info = b""
-        self.devices: dict[str, float] = {}
-        self.ttl_s = 0
+        self.devices: dict[str, _Device] = {}
+        """By process and device; the one that was updated last comes last."""
         if stored is not None:
             with suppress(*_UNREADABLE):
-                self.info, self.devices, self.ttl_s = _parse(stored.data)
+                self.devices = _parse(stored.data)
 
     def content(self) -> bytes:
-        info = base64.b64encode(self.info).decode()
-        return json.dumps({"info": info, "devices": self.devices, "ttl_s": self.ttl_s}).encode()
-
-    def live(self, now_s: float) -> dict[str, float]:
-        return {device: until for device, until in self.devices.items() if until > now_s}
+        devices = {
+            name: [device.process, base64.b64encode(device.info).decode()] for name, device in self.devices.items()
+        }
+        return json.dumps({"devices": devices}).encode()
 
 
 class NatsPresence:
@@ -61,29 +84,31 @@ class NatsPresence:
 
     Args:
         session: The connection.
-        prefix: What the subjects begin_session with.
+        prefix: The beginning of the subjects.
+        identity: This process.
     """
 
-    def __init__(self, session: NatsSession, prefix: str) -> None:
+    def __init__(self, session: NatsSession, prefix: str, identity: PresenceIdentity) -> None:
         self._prefix = prefix
+        self._identity = identity
         self._stream = NatsStream(session, f"{prefix}-presence")
         self.elections = self._stream.elections
 
     async def ensure(self, config: Mapping[str, Any]) -> None:
-        """See to it that the stream is there.
+        """Create the stream if it does not exist.
 
         Args:
-            config: How it is kept.
+            config: The storage settings.
         """
         prefix = self._prefix
         await self._stream.ensure(
             {
                 **config,
-                "subjects": [f"{prefix}.who.*.*.*"],
+                "subjects": [f"{prefix}.who.*.*", f"{prefix}.process.*"],
                 "max_msgs_per_subject": 1,
                 "allow_msg_ttl": True,
                 "republish": {
-                    "src": f"{prefix}.who.*.*.e",
+                    "src": f"{prefix}.who.*.*",
                     "dest": f"{prefix}.live.who.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}",
                 },
             }
@@ -93,98 +118,189 @@ class NatsPresence:
         """Read the server's time."""
         await self._stream.leadership()
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        while True:
-            record = await self._read(room, member)
-            now_s = self._stream.now_s()
-            live = record.live(now_s)
-            event = None if live else "joined"
-            if record.devices and not live:
-                # The leases had run out, and nobody has said so yet.
-                event = "left joined"
-            record.info = info
-            record.devices = {**live, device: now_s + lease_s}
-            if await self._write(room, member, record, event, lease_s):
-                return event is not None
+    # The lease
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        while True:
-            record = await self._read(room, member)
-            if record.devices.pop(device, None) is None:
+    async def renew(self, lease_s: float) -> bool:
+        identity = self._identity
+        identity.lease_s = lease_s
+        if not identity.process or not await self._write_lease(lease_s):
+            await self._replace_process(identity.process)
+        lost, identity.is_lost = identity.is_lost, False
+        return not lost
+
+    async def _write_lease(self, lease_s: float) -> bool:
+        identity = self._identity
+        process = identity.process
+        try:
+            revision = await self._write_process(process, identity.revision, lease_s)
+        except Conflict:
+            # It is this process's own write if the answer to that was lost.
+            stored = await self._stream.last(self._process_subject(process))
+            if stored is None or _parse_lease(stored.data)[1]:
                 return False
-            last = not record.devices
-            if await self._write(room, member, record, "left" if last else None):
-                return last
+            revision = stored.sequence
+        if process == identity.process:
+            identity.revision = revision
+        return True
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        by_room: dict[str, dict[str, list[Entry]]] = {}
-        for entry in entries:
-            by_room.setdefault(entry.room, {}).setdefault(entry.member, []).append(entry)
-        lost: list[Entry] = []
-        for room, members in by_room.items():
-            known = await self._read_room(room) if len(members) >= _READ_ROOM_FROM else {}
+    async def _write_process(self, process: str, before: int, lease_s: float, *, over: bool = False) -> int:
+        content = {"until": self._stream.now_s() + lease_s, "over": over}
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(before)}
+        return await self._stream.append(self._process_subject(process), json.dumps(content).encode(), headers)
 
-            async def renew_member(
-                member: str, room: str = room, members: dict[str, list[Entry]] = members, known: Any = known
-            ) -> None:
-                record = known.get(member) or await self._read(room, member)
-                while True:
-                    until = self._stream.now_s() + lease_s
-                    mine = [entry for entry in members[member] if entry.device in record.devices]
-                    record.devices.update((entry.device, until) for entry in mine)
-                    if not mine or await self._write(room, member, record, None, lease_s):
-                        lost.extend(entry for entry in members[member] if entry not in mine)
-                        return
-                    record = await self._read(room, member)
+    async def _replace_process(self, process: str) -> None:
+        """Get a lease under another name; whoever notices the end of the old lease removes its devices."""
+        identity = self._identity
+        async with identity.replacing:
+            if process == identity.process:
+                # The next renewal reports it.
+                identity.is_lost = True
+                identity.process, identity.revision = secrets.token_hex(8), 0
+                identity.revisions.clear()
+                with suppress(Conflict):
+                    identity.revision = await self._write_process(identity.process, 0, identity.lease_s)
 
-            await gather_limited(renew_member, members, limit=_AT_A_TIME)
-        return lost
-
-    async def members(self, room: str) -> dict[str, bytes]:
+    async def _processes(self) -> tuple[set[str], dict[str, Stored]]:
+        """Return the live processes, and the leases of those that are dead."""
         now_s = self._stream.now_s()
-        records = await self._read_room(room)
-        return {member: record.info for member, record in records.items() if record.live(now_s)}
+        live, dead = set(), {}
+        for stored in await self._stream.read(self._process_subject("*")):
+            until, over = _parse_lease(stored.data)
+            if until > now_s and not over:
+                live.add(stored.subject.rpartition(".")[2])
+            elif until <= now_s:
+                dead[stored.subject.rpartition(".")[2]] = stored
+        return live, dead
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        gone: list[tuple[str, str]] = []
+    async def expire(self) -> None:
+        _, dead = await self._processes()
+        claimed: set[str] = set()
+        for process, stored in dead.items():
+            if not stored.data:
+                continue
+            with suppress(Conflict):
+                await self._write_process(process, stored.sequence, _CLAIM_S, over=True)
+                claimed.add(process)
+        if claimed:
+            await self._remove_processes(claimed)
 
-        async def expire_in(room: str) -> None:
-            for member, record in (await self._read_room(room)).items():
-                live = record.live(self._stream.now_s())
-                if len(live) == len(record.devices):
-                    continue
-                record.devices = live
-                # Whoever changed the record in between has seen to it, or a later call will.
-                if await self._write(room, member, record, None if live else "left") and not live:
-                    gone.append((room, member))
+    async def release(self, after_s: float) -> None:
+        identity = self._identity
+        process, revision = identity.process, identity.revision
+        identity.process = ""
+        if not process:
+            return
+        with suppress(Conflict):
+            if after_s:
+                await self._write_process(process, revision, after_s)
+                return
+            await self._write_process(process, revision, _OWN_CLAIM_S, over=True)
+            entries = list(identity.revisions)
+            await gather_limited(lambda entry: self._leave(process, entry), entries, limit=_AT_A_TIME)
+            await self._forget_process(process)
 
-        await gather_limited(expire_in, rooms, limit=_AT_A_TIME)
-        return gone
+    async def _remove_processes(self, processes: set[str]) -> None:
+        """Remove the devices of dead processes, wherever they are."""
+        records = [(stored, _Record(stored)) for stored in await self._stream.read(self._subject("*", "*"))]
 
-    def _subject(self, room: str, member_token: str, kind: str) -> str:
-        return f"{self._prefix}.who.{token_of(room)}.{member_token}.{kind}"
+        async def remove(item: tuple[Stored, _Record]) -> None:
+            stored, record = item
+            _, _, room, member = stored.subject.split(".")
+            while any(device.process in processes for device in record.devices.values()):
+                for name in [name for name, device in record.devices.items() if device.process in processes]:
+                    del record.devices[name]
+                if await self._write(name_of(room), name_of(member), record, "updated" if record.devices else "left"):
+                    return
+                record = await self._read(name_of(room), name_of(member))
+
+        await gather_limited(remove, records, limit=_AT_A_TIME)
+        for process in processes:
+            await self._forget_process(process)
+
+    async def _forget_process(self, process: str) -> None:
+        await self._stream.append(self._process_subject(process), b"", {"Nats-TTL": "1s"})
+
+    # Devices
+
+    async def join(self, entry: Entry, info: bytes) -> None:
+        room, member, device = entry
+        identity = self._identity
+        record = _Record(None)
+        # Most members have one device: nothing is read first.
+        record.revision = identity.revisions.get(entry, 0)
+        while True:
+            process = identity.process
+            if not process:
+                await self._replace_process(process)
+                continue
+            name = _device_name(process, device)
+            event = "updated" if record.devices or identity.revisions.get(entry) else "joined"
+            record.devices.pop(name, None)
+            record.devices[name] = _Device(process, info)
+            if not await self._write(room, member, record, event):
+                if entry in identity.revisions:
+                    identity.revisions[entry] = 0
+                record = await self._read(room, member)
+            elif process == identity.process:
+                identity.revisions[entry] = record.revision if len(record.devices) == 1 else 0
+                return
+
+    async def leave(self, entry: Entry) -> None:
+        await self._leave(self._identity.process, entry)
+
+    async def _leave(self, process: str, entry: Entry) -> None:
+        room, member, device = entry
+        name = _device_name(process, device)
+        record = _Record(None)
+        record.revision = self._identity.revisions.pop(entry, 0)
+        if record.revision:
+            record.devices[name] = _Device(process, b"")
+        else:
+            record = await self._read(room, member)
+        while record.devices.pop(name, None) is not None:
+            if await self._write(room, member, record, "updated" if record.devices else "left"):
+                return
+            record = await self._read(room, member)
+
+    # Queries. The records are read first: a process that had a device then and has a lease now was alive in between.
+
+    async def members(self, room: str) -> dict[str, Member]:
+        records = await self._stream.read(self._subject(token_of(room), "*"))
+        live, _ = await self._processes()
+        found = ((name_of(stored.subject.split(".")[3]), _member(_Record(stored), live)) for stored in records)
+        return {name: member for name, member in found if member is not None}
+
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        counts: dict[str, int] = {}
+
+        async def count(room: str) -> None:
+            counts[room] = len(await self.members(room))
+
+        await gather_limited(count, rooms, limit=_AT_A_TIME)
+        return [counts[room] for room in rooms]
+
+    async def rooms_of(self, member: str) -> list[str]:
+        records = await self._stream.read(self._subject("*", token_of(member)))
+        live, _ = await self._processes()
+        return [name_of(stored.subject.split(".")[2]) for stored in records if _member(_Record(stored), live)]
+
+    # Records
+
+    def _subject(self, room_token: str, member_token: str) -> str:
+        return f"{self._prefix}.who.{room_token}.{member_token}"
+
+    def _process_subject(self, process: str) -> str:
+        return f"{self._prefix}.process.{process}"
 
     async def _read(self, room: str, member: str) -> _Record:
-        return _Record(await self._stream.last(self._subject(room, token_of(member), "*")))
+        return _Record(await self._stream.last(self._subject(token_of(room), token_of(member))))
 
-    async def _read_room(self, room: str) -> dict[str, _Record]:
-        stored = await self._stream.read(self._subject(room, "*", "*"))
-        # In the order of sequence numbers: the newest message of a member is the last.
-        return {name_of(message.subject.split(".")[3]): _Record(message) for message in stored}
-
-    async def _write(self, room: str, member: str, record: _Record, event: str | None, lease_s: float = 0.0) -> bool:
-        """Replace the record, unless somebody else has; return whether it was replaced."""
-        record.ttl_s = max(record.ttl_s, math.ceil(lease_s) + _KEPT_S)
-        token = token_of(member)
-        headers = {
-            "Nats-Expected-Last-Subject-Sequence": str(record.revision),
-            "Nats-Expected-Last-Subject-Sequence-Subject": self._subject(room, token, "*"),
-            # The end of a member has to outlive a renewal from before it.
-            "Nats-TTL": f"{record.ttl_s if record.devices else record.ttl_s + 60}s",
-        }
-        if event is not None:
-            headers[_EVENT_HEADER] = event
-        subject = self._subject(room, token, "r" if event is None else "e")
+    async def _write(self, room: str, member: str, record: _Record, event: str) -> bool:
+        """Replace the record, unless another process has changed it; return whether it was replaced."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(record.revision), _EVENT_HEADER: event}
+        if not record.devices:
+            headers["Nats-TTL"] = f"{_KEPT_S}s"
+        subject = self._subject(token_of(room), token_of(member))
         try:
             record.revision = await self._stream.append(subject, record.content(), headers)
         except Conflict:
@@ -192,17 +308,48 @@ class NatsPresence:
         return True
 
 
-def read_events(headers: Headers, data: bytes) -> list[tuple[str, bytes]]:
-    """Return what a record that was passed on tells: "joined" or "left", each with the member's info."""
+class MemberEvent(NamedTuple):
+    """A change that a record tells."""
+
+    kind: str
+    """"joined", "updated" or "left"."""
+    info: bytes
+    devices: int
+
+
+def read_event(headers: Headers, data: bytes) -> MemberEvent | None:
+    """Return the change that a republished record tells; None if another program has written it."""
+    kind = headers.get(_EVENT_HEADER, "")
     try:
-        info, _, _ = _parse(data)
+        devices = list(_parse(data).values())
     except _UNREADABLE:
-        return []
-    return [(event, info) for event in headers.get(_EVENT_HEADER, "").split()]
+        return None
+    if kind not in ("joined", "updated", "left") or (kind == "left") == bool(devices):
+        return None
+    return MemberEvent(kind, devices[-1].info if devices else b"", len(devices))
 
 
-def _parse(data: bytes) -> tuple[bytes, dict[str, float], int]:
-    """Return info, devices and time to live of a record; raise one of ``_UNREADABLE`` if it is none."""
-    content = json.loads(data)
-    devices = {device: float(until) for device, until in content["devices"].items()}
-    return base64.b64decode(content["info"], validate=True), devices, int(content["ttl_s"])
+def _member(record: _Record, live: Iterable[str]) -> Member | None:
+    infos = [device.info for device in record.devices.values() if device.process in live]
+    return Member(infos[-1], len(infos)) if infos else None
+
+
+def _device_name(process: str, device: str) -> str:
+    return f"{process} {device}"
+
+
+def _parse(data: bytes) -> dict[str, _Device]:
+    """Return the devices of a record; raise one of ``_UNREADABLE`` if it is not a record."""
+    return {
+        name: _Device(str(process), base64.b64decode(info, validate=True))
+        for name, (process, info) in json.loads(data)["devices"].items()
+    }
+
+
+def _parse_lease(data: bytes) -> tuple[float, bool]:
+    """Return until when a lease lasts, and whether its process has ended; a lease that is unreadable has ended."""
+    try:
+        content = json.loads(data)
+        return float(content["until"]), bool(content["over"])
+    except _UNREADABLE:
+        return 0.0, True

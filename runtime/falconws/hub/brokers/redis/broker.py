@@ -15,29 +15,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 
 from falconws.hub.broker import (
+    BrokerRefused,
     BrokerUnavailable,
     Entry,
     EphemeralPublication,
     Health,
     History,
-    HistoryLimits,
+    Member,
     Payload,
     Publication,
     Sink,
 )
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
-from falconws.hub.concurrency import backoff
+from falconws.hub.concurrency import backoff, gather_limited
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from . import scripts
 from .client import RedisClient
-from .codec import MemberJoined, MemberLeft, decode_entry, decode_push, encode, encode_ephemeral, is_contiguous
+from .codec import (
+    MemberJoined,
+    MemberLeft,
+    MemberUpdated,
+    decode_entry,
+    decode_push,
+    encode,
+    encode_ephemeral,
+    is_contiguous,
+)
 from .connection import Argument
 from .presence import RedisPresence
 from .session import RedisSession
@@ -46,6 +57,9 @@ from .url import RedisUrl
 __all__ = ("RedisBroker",)
 
 _ROOM_TTL_S = 86_400.0
+_RENEWED_AT_A_TIME = 16
+_SILENT_TTL_S = 60.0
+"""How long a room to which nobody has published is kept at least. See the script's ``keep()``."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -54,12 +68,17 @@ class RedisBroker:
     """A broker on Redis 7 or Valkey; see ``falconws.hub.Broker`` for its methods.
 
     A room that nobody has published to or followed for a day (or twice the history's age, if that is longer) is
-    forgotten. It begins again with a new epoch.
+    forgotten, and begins again with a new epoch. So is a room to which nobody has ever published, after the history's
+    age.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
-            ``redis+cluster://host[:port][,host[:port]...]`` or ``rediss+cluster://``. ``valkey`` stands for ``redis``
-            in each. ``?prefix=name`` separates two applications on one server; other parameters are redis-py's.
+            ``redis+cluster://host[:port][,host[:port]...]``; for a server that Sentinel finds
+            ``redis+sentinel://host[:port][,host[:port]...]/service[/db]``; each with ``rediss`` too. ``valkey`` stands
+            for ``redis`` in each. ``?prefix=name`` separates two applications on one server;
+            ``remap=ANNOUNCED=REAL,...`` replaces addresses that a cluster or Sentinel announces and that cannot be
+            reached from here; ``sentinel_username`` and ``sentinel_password`` are for the sentinels. Other parameters
+            are redis-py's.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
 
@@ -67,25 +86,29 @@ class RedisBroker:
         ValueError: The URL is malformed, or redis-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
-        limits = history or HistoryLimits()
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._client = RedisClient(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
-        self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
-        self._presence = RedisPresence(self._client, self._base, self._channel, self._ttl_ms)
+        self._presence = RedisPresence(self._client, self._base, self._channel)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
         self._rooms: dict[bytes, str] = {}
         """The rooms that this process follows, by channel."""
+        self._silent: set[bytes] = set()
+        """Those of them to which nobody has published, as far as this process knows."""
         self._session: RedisSession | None = None
         self._has_warned = False
-        self._author = secrets.token_hex(6)
+        self._author = ""
+        """Made in ``start()``: a process that is forked later has another."""
         self._numbers = count()
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._author, self._numbers = secrets.token_hex(6), count()
+        self._presence.start()
         self._client.open()
         try:
             await self._reconnect.start(sink)
@@ -99,21 +122,28 @@ class RedisBroker:
         finally:
             self._sink = None
             self._rooms.clear()
+            self._silent.clear()
             await self._client.close()
 
     async def health(self) -> Health:
         name = self._url.name
-        if not self._reconnect.connected:
+        session = self._session
+        if session is None or not self._reconnect.connected:
             return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._client.ping()
                 # A replica answers pings and refuses writes; so does a server for a user without permissions.
-                await self._client.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
+                # No room's name has a percent sign here.
+                base = f"{self._url.prefix}:{{%probe}}"
+                keys = [f"{base}:{kind}" for kind in ("probe", "meta", "log", "devices", "processes")]
+                await self._client.run(scripts.PROBE, keys, [f"{base}{self._url.channel_suffix}"])
         except BrokerUnavailable as error:
             return Health(False, str(error))
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
+        for channel, reason in session.refused.items():
+            return Health(True, f"{name}; room {self._rooms.get(channel, '?')!r} is refused: {reason}")
         return Health(True, name)
 
     # Messages
@@ -121,21 +151,27 @@ class RedisBroker:
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> Position:
-        nonce = f"{self._author}{next(self._numbers):x}"
-        kind, data = encode(payload)
-        fixed = (*self._room_arguments(), self._channel(room), nonce, exclude or "-")
-        message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
+        [position] = await self.publish_many(room, [(payload, key)], exclude=exclude)
+        return position
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        fixed = (*self._room_arguments(room), self._channel(room), exclude or "-")
+        encoded: list[Argument] = []
+        for payload, key in messages:
+            nonce = f"{self._author}{next(self._numbers):x}"
+            encoded += (nonce, *encode(payload), "" if key is None else f"={key}")
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
             # One second more than has passed: the server's clock may differ slightly from this one.
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
-            return (*fixed, since, *message)
+            return (*fixed, since, *encoded)
 
-        answer = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
-        if answer is None:
+        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments, room=room)
+        if None in answers:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
-        epoch, _, offset = answer.decode().partition(" ")
-        return Position(epoch, int(offset))
+        return [Position(epoch, int(offset)) for epoch, _, offset in (a.decode().partition(" ") for a in answers)]
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -150,8 +186,11 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                arguments = self._room_arguments(room)
+                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), arguments, room=room)
                 if session is self._session:
+                    if not int(offset):
+                        self._silent.add(channel)
                     return Position(epoch.decode(), int(offset))
                 # The session was lost meanwhile; the next one may begin after a later publication.
         except BaseException:
@@ -163,8 +202,8 @@ class RedisBroker:
         self._forget(self._channel(room).encode())
 
     async def history(self, room: str, since: Position) -> History:
-        arguments = [*self._room_arguments(), since.epoch, since.offset]
-        name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments)
+        arguments = [*self._room_arguments(room), since.epoch, since.offset]
+        name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments, room=room)
         epoch, top = name.decode(), int(newest)
         read = (decode_entry(room, epoch, *entry) for entry in entries)
         publications = [publication for publication in read if publication is not None]
@@ -173,20 +212,29 @@ class RedisBroker:
 
     # Presence
 
-    async def join(self, room: str, member: str, device: str, info: bytes, lease_s: float) -> bool:
-        return await self._presence.join(room, member, device, info, lease_s)
+    async def renew(self, lease_s: float) -> bool:
+        return await self._presence.renew(lease_s)
 
-    async def leave(self, room: str, member: str, device: str) -> bool:
-        return await self._presence.leave(room, member, device)
+    async def join(self, entry: Entry, info: bytes) -> None:
+        await self._presence.join(entry, info)
 
-    async def renew(self, entries: Sequence[Entry], lease_s: float) -> Sequence[Entry]:
-        return await self._presence.renew(entries, lease_s)
+    async def leave(self, entry: Entry) -> None:
+        await self._presence.leave(entry)
 
-    async def members(self, room: str) -> dict[str, bytes]:
+    async def members(self, room: str) -> dict[str, Member]:
         return await self._presence.members(room)
 
-    async def expire(self, rooms: Iterable[str]) -> Sequence[tuple[str, str]]:
-        return await self._presence.expire(rooms)
+    async def count_members(self, rooms: Sequence[str]) -> list[int]:
+        return await self._presence.count_members(rooms)
+
+    async def rooms_of(self, member: str) -> list[str]:
+        return await self._presence.rooms_of(member)
+
+    async def expire(self) -> None:
+        await self._presence.expire()
+
+    async def release(self, after_s: float = 0.0) -> None:
+        await self._presence.release(after_s)
 
     # Names
 
@@ -203,23 +251,30 @@ class RedisBroker:
         base = self._base(room)
         return f"{base}:meta", f"{base}:log"
 
-    def _room_arguments(self) -> tuple[Argument, ...]:
+    def _room_arguments(self, room: str) -> tuple[Argument, ...]:
         """Return what a script needs to know of a room: an epoch if it is new, and what to keep for how long."""
-        return secrets.token_hex(4), self._ttl_ms, *self._limits
+        limits = self._history.limits(room)
+        given = int(self._history.is_given)
+        return secrets.token_hex(4), self._ttl_ms, limits.messages, _microseconds(limits.age_s), given
 
     # Deliveries
 
-    async def _run_session(self, up: Callable[[], None]) -> str:
+    async def _run_session(self, ready: Callable[[], None]) -> str:
         session = RedisSession(self._client, self._timeout_s, self._deliver)
         renewing = asyncio.create_task(self._renew_rooms())
         try:
-            await session.open()
+            try:
+                await session.open()
+            except Exception as error:
+                if self._client.refuses(error):
+                    raise BrokerRefused(describe(error)) from error
+                raise
             while missing := self._rooms.keys() - session.channels:
                 await session.subscribe(missing)
             for channel in session.channels - self._rooms.keys():
                 session.unsubscribe(channel)
             self._session = session
-            up()
+            ready()
             return await session.wait()
         finally:
             self._session = None
@@ -240,7 +295,13 @@ class RedisBroker:
                 if not session.follows(channel):
                     async with asyncio.timeout_at(deadline):
                         await session.subscribe([channel])
+                if channel in session.refused:
+                    reason = session.refused[channel]
+                    session.unsubscribe(channel)
+                    raise BrokerRefused(f"{self._url.name}: {reason}", room=self._rooms.get(channel))
                 return session
+            except BrokerRefused:
+                raise
             except Exception as error:
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
@@ -249,16 +310,25 @@ class RedisBroker:
 
     def _forget(self, channel: bytes) -> None:
         self._rooms.pop(channel, None)
+        self._silent.discard(channel)
         if self._session is not None:
             self._session.unsubscribe(channel)
 
     async def _renew_rooms(self) -> None:
         """Renew the expiry of the rooms that this process follows, in which nothing may be published."""
+        step_s = max(self._history.shortest_age_s, _SILENT_TTL_S) / 3
+        renewed_at = asyncio.get_running_loop().time()
         while True:
-            await asyncio.sleep(self._ttl_ms / 3000)
-            for room in list(self._rooms.values()):
-                with suppress(BrokerUnavailable):
-                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+            await asyncio.sleep(step_s)
+            rooms = [self._rooms[channel] for channel in self._silent]
+            if asyncio.get_running_loop().time() - renewed_at > self._ttl_ms / 3000:
+                renewed_at = asyncio.get_running_loop().time()
+                rooms = list(self._rooms.values())
+            await gather_limited(self._renew_room, rooms, limit=_RENEWED_AT_A_TIME)
+
+    async def _renew_room(self, room: str) -> None:
+        with suppress(BrokerUnavailable):
+            await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)
@@ -266,11 +336,14 @@ class RedisBroker:
             return
         match decode_push(room, data):
             case Publication() as publication:
+                self._silent.discard(channel)
                 self._sink.deliver(publication)
             case EphemeralPublication() as message:
                 self._sink.deliver_ephemeral(message)
-            case MemberJoined(member, info):
-                self._sink.joined(room, member, info)
+            case MemberJoined(member, info, devices):
+                self._sink.joined(room, member, info, devices)
+            case MemberUpdated(member, info, devices):
+                self._sink.updated(room, member, info, devices)
             case MemberLeft(member):
                 self._sink.left(room, member)
             case None:

@@ -12,7 +12,17 @@ from typing import NamedTuple
 from falconws.hub.broker import EphemeralPublication, Payload, Publication
 from falconws.hub.position import Position
 
-__all__ = ("MemberJoined", "MemberLeft", "encode", "encode_ephemeral", "is_contiguous", "decode_entry", "decode_push")
+__all__ = (
+    "MemberEvent",
+    "MemberJoined",
+    "MemberLeft",
+    "MemberUpdated",
+    "decode_entry",
+    "decode_push",
+    "encode",
+    "encode_ephemeral",
+    "is_contiguous",
+)
 
 _TEXT = b"t"
 _BINARY = b"b"
@@ -23,12 +33,24 @@ class MemberJoined(NamedTuple):
 
     member: str
     info: bytes
+    devices: int
+
+
+class MemberUpdated(NamedTuple):
+    """The info or the number of devices of a present member has changed."""
+
+    member: str
+    info: bytes
+    devices: int
 
 
 class MemberLeft(NamedTuple):
     """A member is no longer present."""
 
     member: str
+
+
+MemberEvent = MemberJoined | MemberUpdated | MemberLeft
 
 
 def encode(payload: Payload) -> tuple[bytes, bytes]:
@@ -68,7 +90,7 @@ def is_contiguous(publications: Sequence[Publication], first: int, last: int) ->
     return offset == last
 
 
-def decode_push(room: str, data: bytes) -> Publication | EphemeralPublication | MemberJoined | MemberLeft | None:
+def decode_push(room: str, data: bytes) -> Publication | EphemeralPublication | MemberEvent | None:
     """Return what a message on the room's channel says."""
     head, newline, body = data.partition(b"\n")
     if not newline:
@@ -83,11 +105,13 @@ def decode_push(room: str, data: bytes) -> Publication | EphemeralPublication | 
             case [b"e", kind, key_size, exclude]:
                 key, body = _split_key(body, key_size)
                 return EphemeralPublication(room, _payload(kind, body), _key(key), _exclude(exclude))
-            case [b"j", size]:
+            case [b"j" | b"u" as kind, devices, size]:
                 member, info = _split(body, size)
-                return MemberJoined(member.decode(), info)
-            case [b"l"]:
-                return MemberLeft(body.decode())
+                event = MemberJoined if kind == b"j" else MemberUpdated
+                return event(member.decode(), info, _number(devices))
+            case [b"l", b"0", size]:
+                member, _ = _split(body, size)
+                return MemberLeft(member.decode())
     except ValueError:
         pass
     return None

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from falconws.hub import Position
 from falconws.hub.broker import EphemeralPublication, Publication
 from falconws.hub.brokers.redis.codec import (
+    MemberEvent,
     MemberJoined,
     MemberLeft,
+    MemberUpdated,
     decode_entry,
     decode_push,
     encode,
@@ -53,14 +55,15 @@ def test_an_ephemeral_message_is_decoded_as_it_was_encoded(
 @given(names, st.binary())
 def test_presence_events_are_decoded_as_they_were_written(member: str, info: bytes) -> None:
     name = member.encode()
-    assert decode_push("room", b"j %d\n%b%b" % (len(name), name, info)) == MemberJoined(member, info)
-    assert decode_push("room", b"l\n" + name) == MemberLeft(member)
+    assert decode_push("room", b"j 1 %d\n%b%b" % (len(name), name, info)) == MemberJoined(member, info, 1)
+    assert decode_push("room", b"u 2 %d\n%b%b" % (len(name), name, info)) == MemberUpdated(member, info, 2)
+    assert decode_push("room", b"l 0 %d\n%b" % (len(name), name)) == MemberLeft(member)
 
 
 @given(words, st.binary(), st.booleans())
 def test_arbitrary_channel_data_never_raises(head: list[bytes], body: bytes, ends: bool) -> None:
     told = decode_push("room", b" ".join(head) + (b"\n" if ends else b"") + body)
-    assert told is None or isinstance(told, Publication | EphemeralPublication | MemberJoined | MemberLeft)
+    assert told is None or isinstance(told, Publication | EphemeralPublication | MemberEvent)
 
 
 @given(st.binary(), st.lists(st.one_of(st.sampled_from([b"p", b"t", b"d", b"k", b"1"]), st.binary())))

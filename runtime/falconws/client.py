@@ -1,0 +1,358 @@
+"""A client of typed conversations: the other end, typed by the same class. It reconnects, and resumes where it was.
+
+Needs the extra ``falconws[typed]``. Knows the declaration of a conversation, and nothing of applications and servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+import websockets.asyncio.client
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.typing import Subprotocol
+
+from .closecodes import TEMPORARY_STATUS_CODES, CloseCode, is_final
+from .typed.conversation import Conversation
+from .typed.kinds import DECODE_ERRORS
+from .typed.messages import Call, Error
+
+__all__ = ("CallError", "Client", "HandshakeDenied", "Status", "connect")
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+R = TypeVar("R")
+_Value = TypeVar("_Value")
+
+Status = Literal["connecting", "open", "waiting", "closed"]
+"""Waiting: the connection is lost, and the client reconnects after a delay."""
+
+Source: TypeAlias = _Value | Callable[[], _Value] | Callable[[], Awaitable[_Value]]
+"""A value, or a function that is called for every attempt to connect, so that it can return a new token."""
+
+_MAX_UNREAD = 1024
+"""Messages that wait for the iteration; then the client stops reading, and TCP slows the server down."""
+
+
+class CallError(Exception):
+    """A call was not answered with a reply.
+
+    Attributes:
+        code: A code of the conversation's ``errors``, one of "invalid_message", "unknown_type", "not_a_message", or
+            "timeout"; or "disconnected", if it is not known whether the call was carried out.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class HandshakeDenied(ConnectionError):  # noqa: N818
+    """The server refuses the handshake, and would do so again.
+
+    Attributes:
+        status: The HTTP status.
+        body: The body of the response.
+    """
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"The server refuses the handshake with {status}: {body.decode(errors='replace')[:500]}")
+        self.status = status
+        self.body = body
+
+
+class Client(Generic[In, Out]):
+    """A connection that speaks a conversation from the client's side; made by ``connect()``.
+
+    Iterate over it for the messages of the server. A client that does not iterate must not be sent more than 1,024
+    messages that are not replies: it stops reading then.
+    """
+
+    def __init__(
+        self,
+        conversation: type[Conversation[In, Out]],
+        url: str,
+        *,
+        query: Source[Any],
+        headers: Source[Mapping[str, str] | None],
+        since: str | None,
+        first_delay_s: float,
+        max_delay_s: float,
+        reconnect: Callable[[int, str], bool] | None,
+        on_status: Callable[[Status], object] | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.position = since
+        """The position of the last message; the client resumes after it."""
+        self.close_code: int | None = None
+        """How the last connection was closed; None before."""
+        self.close_reason: str | None = None
+        self._status: Status = "connecting"
+        self._conversation = conversation
+        self._url = url
+        self._query = query
+        self._headers = headers
+        self._first_delay_s = first_delay_s
+        self._max_delay_s = max_delay_s
+        self._reconnect = reconnect or (lambda code, reason: not is_final(code, conversation.close_codes))
+        self._on_status = on_status
+        self._options = options
+        self._connection: websockets.asyncio.client.ClientConnection | None = None
+        self._ids = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._unread: asyncio.Queue[Out | None] = asyncio.Queue(_MAX_UNREAD)
+        self._ready: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> Status:
+        """Whether the client is connecting, open, waiting for its next attempt, or closed for good."""
+        return self._status
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            HandshakeDenied: The server refuses the handshake. Other failures are tried again, without end: put
+                ``asyncio.timeout()`` around the block's entry.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(self._ready))
+        try:
+            await asyncio.shield(self._ready)
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close the connection, and do not reconnect; the iteration ends."""
+        connection = self._connection
+        if connection is not None:
+            await connection.close(code, reason)
+        await self._stop()
+
+    async def send(self, message: In) -> bool:
+        """Send *message*, and return whether there was a connection to send it on.
+
+        A message is never kept for later and never sent twice. True does not mean that the server has received it.
+
+        Raises:
+            TypeError: It is not a message of the client in this conversation.
+        """
+        payload = self._conversation.received.encode(message)
+        connection = self._connection
+        if connection is None:
+            return False
+        try:
+            await connection.send(payload)
+        except ConnectionClosed:
+            return False
+        return True
+
+    async def call(self, call: Call[R], *, timeout_s: float = 10.0) -> R:
+        """Send *call* under an id of its own, and return the reply.
+
+        Raises:
+            CallError: It was answered with an error, not in time, or the connection is lost.
+        """
+        call.id = call_id = next(self._ids)
+        reply: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._pending[call_id] = reply
+        try:
+            async with asyncio.timeout(timeout_s):
+                if not await self.send(call):  # type: ignore[arg-type]
+                    raise CallError("disconnected", "there is no connection; the call was not sent")
+                return await reply
+        except TimeoutError:
+            raise CallError("timeout", f"no answer within {timeout_s:g} s") from None
+        finally:
+            del self._pending[call_id]
+
+    def __aiter__(self) -> Self:
+        """Iterate over the messages of the server that are not replies, until the client is closed."""
+        return self
+
+    async def __anext__(self) -> Out:
+        message = await self._unread.get()
+        if message is None:
+            # For everybody else who iterates.
+            self._unread.put_nowait(None)
+            raise StopAsyncIteration
+        return message
+
+    async def _run(self, ready: asyncio.Future[None]) -> None:
+        try:
+            bound_s = self._first_delay_s
+            while True:
+                retry_after_s = None
+                try:
+                    await self._talk(ready)
+                    bound_s = self._first_delay_s
+                except InvalidStatus as error:
+                    retry_after_s = _retry_after_s(error)
+                except (OSError, InvalidHandshake, TimeoutError):
+                    pass
+                if self._status == "open" and not self._reconnect(self.close_code or 0, self.close_reason or ""):
+                    return
+                self._set_status("waiting")
+                # Full jitter: clients that have lost the same server do not come back at the same moment.
+                await asyncio.sleep(random.uniform(0, bound_s) if retry_after_s is None else retry_after_s)
+                bound_s = min(bound_s * 2, self._max_delay_s)
+                self._set_status("connecting")
+        except Exception as error:
+            if not ready.done():
+                ready.set_exception(error)
+            else:
+                raise
+        finally:
+            self._set_status("closed")
+            if not ready.done():
+                ready.cancel()
+            self._end_iteration()
+
+    async def _talk(self, ready: asyncio.Future[None]) -> None:
+        """Connect once, and receive until the connection ends."""
+        subprotocol = self._conversation.subprotocol
+        query = {**_members(await _current(self._query)), **({"since": self.position} if self.position else {})}
+        url = f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(query, doseq=True)}" if query else self._url
+        async with websockets.asyncio.client.connect(
+            url,
+            subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
+            additional_headers=await _current(self._headers),
+            **self._options,
+        ) as connection:
+            self._connection = connection
+            self._set_status("open")
+            if not ready.done():
+                ready.set_result(None)
+            try:
+                async for payload in connection:
+                    await self._take(payload)
+            except ConnectionClosed:
+                pass
+            finally:
+                self._connection = None
+                self.close_code, self.close_reason = connection.close_code, connection.close_reason
+                for reply in self._pending.values():
+                    if not reply.done():
+                        reply.set_exception(CallError("disconnected", "the connection was lost before the answer"))
+
+    async def _take(self, payload: str | bytes) -> None:
+        try:
+            message: Any = self._conversation.sent.decode(payload)
+        except DECODE_ERRORS:
+            # A newer server says more than this client knows.
+            return
+        position = getattr(message, "position", None)
+        if position is not None:
+            self.position = position
+        reply = self._pending.get(getattr(message, "id", None))  # type: ignore[arg-type]
+        if reply is None:
+            await self._unread.put(message)
+        elif not reply.done():
+            if isinstance(message, Error):
+                reply.set_exception(CallError(message.code, message.message))
+            else:
+                reply.set_result(message)
+
+    def _end_iteration(self) -> None:
+        if self._unread.full():
+            # Nobody iterates, or not for long: what was read stays, but for the last.
+            self._unread.get_nowait()
+        self._unread.put_nowait(None)
+
+    def _set_status(self, status: Status) -> None:
+        if status != self._status:
+            self._status = status
+            if self._on_status is not None:
+                self._on_status(status)
+
+    async def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+            if not self._task.cancelled():
+                self._task.exception()
+
+
+def connect(
+    conversation: type[Conversation[In, Out]],
+    url: str,
+    *,
+    query: Source[Any] = None,
+    headers: Source[Mapping[str, str] | None] = None,
+    since: str | None = None,
+    first_delay_s: float = 0.5,
+    max_delay_s: float = 15.0,
+    reconnect: Callable[[int, str], bool] | None = None,
+    on_status: Callable[[Status], object] | None = None,
+    **options: Any,
+) -> Client[In, Out]:
+    """Return a context manager that speaks *conversation* with the server at *url*::
+
+        async with connect(Chat, "wss://example.com/rooms/lobby/chat", query=Who("ada")) as chat:
+            await chat.send(Say("hello"))
+            async for message in chat: ...
+
+    Args:
+        conversation: The class that the server's responder ``@speaks``.
+        url: Starts with ``ws://`` or ``wss://``.
+        query: The query of the handshake: a message object or a mapping, or a function that returns one.
+        headers: Headers of the handshake, or a function that returns them; both kinds of function may be coroutines.
+        since: The position after which the client resumes; it keeps it up to date by itself.
+        first_delay_s: The longest delay before the first attempt to reconnect; it doubles with each attempt. The delay
+            itself is random.
+        max_delay_s: The longest delay of all.
+        reconnect: Called with the close code and reason; says whether to reconnect. By default the codes of RFC 6455
+            and of the conversation decide: see the page on close codes.
+        on_status: Called with each new status.
+        options: Further arguments of ``websockets.asyncio.client.connect()``, such as ``ssl`` or ``max_size``.
+    """
+    return Client(
+        conversation,
+        url,
+        query=query,
+        headers=headers,
+        since=since,
+        first_delay_s=first_delay_s,
+        max_delay_s=max_delay_s,
+        reconnect=reconnect,
+        on_status=on_status,
+        options=options,
+    )
+
+
+async def _current(source: Any) -> Any:
+    value = source() if callable(source) else source
+    return await value if isinstance(value, Awaitable) else value
+
+
+def _members(query: Any) -> dict[str, Any]:
+    members: dict[str, Any] = {} if query is None else msgspec.to_builtins(query)
+    return {name: _text(value) for name, value in members.items() if value is not None}
+
+
+def _text(value: Any) -> Any:
+    return "true" if value is True else "false" if value is False else value
+
+
+def _retry_after_s(error: InvalidStatus) -> float | None:
+    """Return the seconds of Retry-After, or None; raise HandshakeDenied for a status that does not pass."""
+    status = error.response.status_code
+    if status not in TEMPORARY_STATUS_CODES and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise HandshakeDenied(status, bytes(error.response.body or b"")) from error
+    text = error.response.headers.get("Retry-After", "")
+    return float(text) * random.uniform(1, 1.5) if text.isascii() and text.isdigit() else None

@@ -1,0 +1,84 @@
+"""Input in log lines: what a client sends is escaped, cut to a length, and stripped of secrets (CWE-117).
+
+Knows nothing of connections or of what is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+__all__ = ("REDACTED_NAMES", "InputFilter", "escape_for_log", "redact_query")
+
+REDACTED_NAMES = ("token", "access_token")
+"""Parameters of a query that are masked unless others are named."""
+
+_MAX_CHARACTERS = 200
+"""Of one value; a line has room for several within 1 kB, and what is escaped counts as it is written."""
+_MAX_ARGUMENT_CHARACTERS = 850
+"""Of one argument of a line that has at most 1 kB."""
+
+
+def escape_for_log(value: object, max_characters: int = _MAX_CHARACTERS) -> str:
+    """Return *value* as text without line breaks, control characters, or others that cannot be printed.
+
+    They are written as in Python's literals: ``\\n``, ``\\x1b``. What is longer than *max_characters* is cut.
+    """
+    text = str(value)
+    if text.isascii() and text.isprintable() and len(text) <= max_characters:
+        return text
+    escaped: list[str] = []
+    left = max_characters
+    for character in text[:max_characters]:
+        written = character if character.isprintable() else character.encode("unicode_escape").decode()
+        # Counted as bytes of UTF-8, which a line is limited to.
+        left -= len(written) if written.isascii() else len(written.encode())
+        if left < 0:
+            break
+        escaped.append(written)
+    cut = len(text) - len(escaped)
+    return "".join(escaped) + (f"... ({cut} more characters)" if cut else "")
+
+
+def redact_query(text: str, names: Iterable[str] = REDACTED_NAMES) -> str:
+    """Return *text*, a URL or a query, with the values of the parameters *names* replaced by ``***``."""
+    return _secrets(tuple(names)).sub(r"\1***", text) if "=" in text else text
+
+
+@lru_cache(maxsize=8)
+def _secrets(names: tuple[str, ...]) -> re.Pattern[str]:
+    # A name may itself be percent-encoded, in part or as a whole.
+    alternatives = "|".join(
+        "".join(f"(?:{re.escape(character)}|%{ord(character):02x})" for character in name) for name in names
+    )
+    return re.compile(rf"(?i)((?:^|[?&;\s\"'])(?:{alternatives})=)[^&;\s\"']*") if names else _NOTHING
+
+
+_NOTHING = re.compile(r"(?!)()")
+
+
+class InputFilter(logging.Filter):
+    """Escapes and cuts the texts in a record, and masks secrets in their URLs; for handlers of a server process.
+
+    Args:
+        redact: Names of parameters whose values are masked.
+    """
+
+    def __init__(self, redact: Iterable[str] = REDACTED_NAMES) -> None:
+        super().__init__()
+        self._redact = tuple(redact)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Clean the arguments of *record*; let it pass."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._clean(argument) for argument in record.args)
+        elif record.args:
+            record.args = {name: self._clean(argument) for name, argument in record.args.items()}
+        return True
+
+    def _clean(self, argument: object) -> object:
+        if not isinstance(argument, str):
+            return argument
+        return escape_for_log(redact_query(argument, self._redact), _MAX_ARGUMENT_CHARACTERS)

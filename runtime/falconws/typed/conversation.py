@@ -1,0 +1,337 @@
+"""A typed conversation: the declaration of its messages, and what a responder gets in place of a bare WebSocket.
+
+The responder owns the loop, so its order is the order of the messages, and its pace is the backpressure. A payload
+that is not a message of the conversation is answered with an ``Error`` and skipped. Knows the WebSocket and the hub by
+their public methods; they do not know it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, get_args, get_origin
+
+import falcon
+import msgspec
+
+from ..closecodes import CloseCode
+from ..errors import WebSocketDisconnected
+from ..hub import Ephemeral, Event, Position
+from ..hub import Gap as HubGap
+from ..hub import Joined as HubJoined
+from ..hub import Left as HubLeft
+from ..hub import Message as HubMessage
+from .codec import Codec, InvalidMessageError, kind_of, message_types
+from .kinds import DECODE_ERRORS, Payload
+from .messages import Call, Error, Gap, Joined, Left
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..hub import Hub, Subscription
+    from ..request import Request
+    from ..tasks import TaskScope
+    from ..websocket import Headers, WebSocket
+
+__all__ = ("Conversation",)
+
+R = TypeVar("R")
+In = TypeVar("In")
+Out = TypeVar("Out")
+Q = TypeVar("Q")
+
+_MAX_ERROR_BYTES = 500
+"""A client that sends garbage is sent no more than this for each message."""
+_MAX_TEXT = 120
+_MAX_PATH = 80
+_MAX_TYPE = 40
+
+_logger = logging.getLogger("falconws")
+
+
+class Conversation(Generic[In, Out]):
+    """One connection that speaks the messages *In* (from the client) and *Out* (to the client).
+
+    Subclass it directly to declare a conversation; ``@speaks`` passes the responder an instance for its connection::
+
+        class Chat(Conversation[Say | Typing, Welcome | Said | Joined | Left | Gap]):
+            \"\"\"People in a room hear each other.\"\"\"
+
+    The rest of the contract are class attributes.
+    """
+
+    subprotocol: ClassVar[str | None] = None
+    """The WebSocket subprotocol that stands for this conversation and its version; None needs none."""
+    query: ClassVar[type | None] = None
+    """The type of the handshake's query; a query that does not fit is refused with 400 before the responder runs."""
+    close_codes: ClassVar[Mapping[int, str]] = {}
+    """The application's close codes (4000 to 4999) and their meaning. Clients do not reconnect after them."""
+    errors: ClassVar[Mapping[str, str]] = {}
+    """The codes that ``reject()`` sends, and their meaning."""
+    max_invalid: ClassVar[int] = 20
+    """A client that sends more invalid messages in a row is disconnected with 1007."""
+
+    received: ClassVar[Codec]
+    """Decodes what clients send."""
+    sent: ClassVar[Codec]
+    """Encodes what clients are sent."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        declared = [base for base in cls.__dict__.get("__orig_bases__", ()) if get_origin(base) is Conversation]
+        if declared:
+            incoming, outgoing = map(message_types, get_args(declared[0]))
+            if any(isinstance(each, TypeVar) for each in (*incoming, *outgoing)):
+                raise TypeError(f"{cls.__name__}: name the messages, as in Conversation[Say, Said | Gap].")
+            cls.received = Codec(cls.__name__, incoming)
+            cls.sent = Codec(cls.__name__, (*outgoing, Error))
+        elif not hasattr(cls, "received"):
+            raise TypeError(
+                f"{cls.__name__}: subclass Conversation[...] directly, with the messages of both directions."
+            )
+
+    def __init__(self, ws: WebSocket, req: Request) -> None:
+        self.ws = ws
+        """The connection itself, for what is not typed."""
+        self._req = req
+        self._payloads = ws.iter_payloads()
+        self._invalid = 0
+        self._warned = False
+
+    # The connection
+
+    async def accept(self, headers: Headers | None = None) -> None:
+        """Complete the handshake with the conversation's subprotocol; see ``WebSocket.accept()``."""
+        await self.ws.accept(self.subprotocol, headers)
+
+    async def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """Close the connection; the default reason of a code in ``close_codes`` is its meaning."""
+        if reason is None and code is not None:
+            reason = self.close_codes.get(code)
+        await self.ws.close(code, reason)
+
+    def task_scope(self) -> TaskScope:
+        """See ``WebSocket.task_scope()``."""
+        return self.ws.task_scope()
+
+    async def wait_disconnected(self) -> None:
+        """See ``WebSocket.wait_disconnected()``."""
+        await self.ws.wait_disconnected()
+
+    @property
+    def going_away(self) -> asyncio.Event:
+        """See ``WebSocket.going_away``."""
+        return self.ws.going_away
+
+    @property
+    def client(self) -> str:
+        """The peer's address and port, for logs."""
+        return self.ws.client
+
+    @property
+    def closed(self) -> bool:
+        """True once the connection is closed or lost."""
+        return self.ws.closed
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code once the connection is over, None before."""
+        return self.ws.close_code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The close reason once the connection is over, None before."""
+        return self.ws.close_reason
+
+    def read_query(self, query_type: type[Q]) -> Q:
+        """Return the query of the handshake as an instance of *query_type*.
+
+        Raises:
+            falcon.HTTPBadRequest: It does not fit; the response names the field.
+        """
+        try:
+            converted: Q = kind_of(query_type).convert(self._req.params, query_type)
+        except DECODE_ERRORS as error:
+            text, path = kind_of(query_type).explain(error)
+            field = "" if path is None else f" {path.removeprefix('$').removeprefix('.')!r}"
+            raise falcon.HTTPBadRequest(
+                title="Invalid query", description=f"The query parameter{field} is not valid: {text}."
+            ) from error
+        return converted
+
+    # Sending
+
+    async def send(self, message: Out) -> None:
+        """Send *message*.
+
+        Raises:
+            TypeError: It is not one of the messages that the conversation declares.
+
+        Further errors are those of ``WebSocket.send_text()``.
+        """
+        await self.ws.send_text(self.sent.encode(message))
+
+    async def reply(self, call: Call[R], message: R) -> None:
+        """Answer *call* with *message*, which gets the ``id`` of the call."""
+        message.id = call.id  # type: ignore[attr-defined]
+        await self.ws.send_text(self.sent.encode(message))
+
+    async def reject(self, call: Call[Any] | None, code: str, message: str | None = None) -> None:
+        """Answer *call*, or a message that is no call (None), with an ``Error``.
+
+        Args:
+            call: Its ``id`` is copied.
+            code: One of ``errors``, or of your own.
+            message: For people; the default is the meaning of the code in ``errors``.
+        """
+        text = self.errors.get(code, code) if message is None else message
+        await self.ws.send_text(self.sent.encode(Error(code, text, None if call is None else call.id)))
+
+    # Receiving
+
+    def __aiter__(self) -> Self:
+        """Iterate over the messages of the client until it leaves."""
+        return self
+
+    async def __anext__(self) -> In:
+        while True:
+            payload = await anext(self._payloads)
+            try:
+                if payload.__class__ is not str:
+                    raise ValueError
+                message: In = self.received.decode(payload)
+            except DECODE_ERRORS as error:
+                try:
+                    await self._refuse(payload, error)
+                except WebSocketDisconnected:
+                    raise StopAsyncIteration from None
+            else:
+                self._invalid = 0
+                return message
+
+    async def receive(self, timeout: float | None = None) -> In:
+        """Return the next message of the client; what is not a message is answered with an ``Error`` and skipped.
+
+        Args:
+            timeout: Seconds to wait at most for a payload; None waits for as long as it takes.
+
+        Raises:
+            TimeoutError: None came in time.
+            WebSocketDisconnected: The connection is over.
+        """
+        while True:
+            payload = await self.ws.receive_payload(timeout)
+            try:
+                if not isinstance(payload, str):
+                    raise ValueError
+                message: In = self.received.decode(payload)
+            except DECODE_ERRORS as error:
+                await self._refuse(payload, error)
+            else:
+                self._invalid = 0
+                return message
+
+    async def _refuse(self, payload: Payload, error: Exception) -> None:
+        invalid = self.received.explain(payload, error)
+        self._invalid += 1
+        if not self._warned:
+            self._warned = True
+            _logger.warning(
+                "%s - WebSocket %s: invalid message: %s", self.client, type(self).__name__, ascii(str(invalid)[:200])
+            )
+        if self._invalid > self.max_invalid:
+            await self.ws.close(CloseCode.INVALID_PAYLOAD, "too many invalid messages")
+            raise WebSocketDisconnected(CloseCode.INVALID_PAYLOAD, "too many invalid messages")
+        await self.ws.send_text(_error_text(invalid))
+
+    # Rooms
+
+    @classmethod
+    async def publish(
+        cls, hub: Hub, room: str, message: Out, *, key: str | None = None, exclude: Subscription | str | None = None
+    ) -> Position:
+        """Publish *message* to a room of this conversation, from anywhere; see ``Hub.publish()``.
+
+        Raises:
+            TypeError: It is not one of the messages that the conversation declares.
+        """
+        return await hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude)
+
+    @classmethod
+    async def publish_ephemeral(
+        cls, hub: Hub, room: str, message: Out, *, key: str | None = None, exclude: Subscription | str | None = None
+    ) -> None:
+        """Publish *message* to those who follow the room now; it is not kept. See ``Hub.publish(keep=False)``."""
+        await hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude, keep=False)
+
+    def subscribe(self, hub: Hub, *rooms: str, **options: Any) -> Subscription:
+        """Follow rooms whose messages are of this conversation; *options* are those of ``Hub.subscribe()``.
+
+        A client that reconnects sends the last position that it has seen as the query parameter ``since``.
+
+        Raises:
+            falcon.HTTPBadRequest: ``since`` is not a position.
+        """
+        if "since" not in options:
+            text = self._req.get_param("since")
+            try:
+                options["since"] = None if text is None else Position.parse(text)
+            except ValueError as error:
+                raise falcon.HTTPInvalidParam(str(error), "since") from error
+        return hub.subscribe(self.ws, *rooms, encode=type(self).encode, **options)
+
+    @classmethod
+    def encode(cls, event: Event) -> str | None:
+        """Return what a client is sent for an event of its room, or None for nothing.
+
+        The hub calls it once for each event and process, for all subscribers.
+        """
+        match event:
+            case HubMessage():
+                return cls._encode_published(event, str(event.position))
+            case Ephemeral():
+                return cls._encode_published(event, None)
+            case HubGap():
+                return cls._encode_own(Gap(str(event.position)))
+            case HubJoined():
+                return cls._encode_own(Joined(event.member))
+            case HubLeft():
+                return cls._encode_own(Left(event.member))
+        return None
+
+    @classmethod
+    def _encode_published(cls, event: HubMessage | Ephemeral, position: str | None) -> str | None:
+        try:
+            message = cls.sent.decode(event.payload)
+        except DECODE_ERRORS:
+            _logger.warning(
+                "Room %r: a message is not one of %s; it is not sent: %.200s", event.room, cls.__name__, ascii(event)
+            )
+            return None
+        if position is not None and hasattr(message, "position"):
+            message.position = position
+        return cls.sent.encode(message)
+
+    @classmethod
+    def _encode_own(cls, message: msgspec.Struct) -> str | None:
+        return cls.sent.encode(message) if type(message) in cls.sent.by_tag.values() else None
+
+
+def _error_text(invalid: InvalidMessageError) -> str:
+    """Return the JSON of the ``Error`` for *invalid*, of at most ``_MAX_ERROR_BYTES``."""
+    error = Error(
+        invalid.code,
+        _printable(invalid.message, _MAX_TEXT) or "",
+        invalid.call_id,
+        _printable(invalid.path, _MAX_PATH),
+        _printable(invalid.received, _MAX_TYPE),
+    )
+    payload = msgspec.json.encode(error)
+    if len(payload) > _MAX_ERROR_BYTES:
+        payload = msgspec.json.encode(Error(invalid.code, "The message is not valid", invalid.call_id))
+    return payload.decode()
+
+
+def _printable(text: str | None, size: int) -> str | None:
+    """Return *text*, cut to *size* characters, with a "?" for each one that cannot be shown."""
+    return None if text is None else "".join(each if each.isprintable() else "?" for each in text[:size])

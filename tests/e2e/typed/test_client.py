@@ -1,0 +1,214 @@
+"""The Python client against a served application: calls, resume, restarts, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+import falconws
+from falconws.client import CallError, Client, HandshakeDenied, Status, connect
+from falconws.testing import LiveServer
+from falconws.typed import Gap, Welcome
+from tests.e2e.server.server_process import ServerProcess
+from tests.ports import free_port
+from tests.runtime.typed.conversations import (
+    Chat,
+    CountWords,
+    Price,
+    PriceFeed,
+    Reverse,
+    Said,
+    Say,
+    Who,
+    WordCount,
+    Words,
+    make_app,
+)
+
+M = TypeVar("M")
+WAIT_S = 30.0
+
+SOURCE = """
+import falconws
+from tests.runtime.typed.conversations import make_app
+app = make_app(falconws.Hub())
+"""
+
+
+class Cut:
+    """A TCP proxy whose connections a test can cut off, as a network does."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Cut]:
+        server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield self
+            self.cut()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, there_writer}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pipe(reader, there_writer))
+            group.create_task(self._pipe(there_reader, writer))
+
+    @staticmethod
+    async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        finally:
+            writer.transport.abort()
+
+
+@pytest.fixture
+def served() -> Callable[[], LiveServer]:
+    return lambda: LiveServer(make_app(falconws.Hub()))
+
+
+async def hear(chat: Client[Any, Any], kind: type[M]) -> M:
+    """Return the next message of *kind*."""
+    async with asyncio.timeout(WAIT_S):
+        async for message in chat:
+            if isinstance(message, kind):
+                return message
+    raise AssertionError(f"closed before {kind.__name__}")
+
+
+async def test_calls_are_answered_in_any_order(served: Callable[[], LiveServer]) -> None:
+    with served() as server:
+        async with connect(Words, f"{server.ws_url}/words") as words:
+            counts = await asyncio.gather(*(words.call(CountWords(text="a " * n)) for n in range(10)))
+            assert counts == [WordCount(words=n, id=counts[n].id) for n in range(10)]
+            with pytest.raises(CallError) as rude:
+                await words.call(Reverse(text="darn"))
+            assert rude.value.code == "too_rude"
+            with pytest.raises(CallError) as invalid:
+                await words.call(CountWords(text="x" * 21))
+            assert invalid.value.code == "invalid_message"
+            assert words.status == "open"
+
+
+async def test_a_feed_is_iterated_over_its_subprotocol(served: Callable[[], LiveServer]) -> None:
+    with served() as server:
+        async with connect(PriceFeed, f"{server.ws_url}/prices") as prices:
+            async for price in prices:
+                assert price == Price("ACME", 1.5, 1.75)
+                break
+
+
+async def test_a_refused_handshake_is_final_and_says_why(served: Callable[[], LiveServer]) -> None:
+    with served() as server:
+        with pytest.raises(HandshakeDenied, match=r"400.*name") as denied:
+            async with connect(Chat, f"{server.ws_url}/rooms/lobby/chat"):
+                pass
+        assert denied.value.status == 400
+
+
+async def test_messages_published_while_the_line_was_cut_are_heard_once(served: Callable[[], LiveServer]) -> None:
+    statuses: list[Status] = []
+    with served() as server:
+        async with (
+            Cut(server.port).running() as line,
+            connect(Chat, f"{server.ws_url}/rooms/lobby/chat", query=Who("ada")) as ada,
+            connect(
+                Chat,
+                f"ws://127.0.0.1:{line.port}/rooms/lobby/chat",
+                query=lambda: Who("bob"),
+                first_delay_s=0.01,
+                on_status=statuses.append,
+            ) as bob,
+        ):
+            await hear(bob, Welcome)
+            await ada.send(Say("before"))
+            assert await hear(bob, Said) == Said(name="ada", text="before", position=bob.position)
+            line.cut()
+            await ada.send(Say("meanwhile"))
+            await hear(bob, Welcome)
+            await ada.send(Say("after"))
+            heard = [await hear(bob, Said) for _ in range(2)]
+            assert [each.text for each in heard] == ["meanwhile", "after"]
+        assert statuses[:4] == ["open", "waiting", "connecting", "open"]
+        assert statuses[-1] == "closed"
+
+
+async def test_a_restarted_server_tells_the_gap(tmp_path: Path) -> None:
+    (tmp_path / "served.py").write_text(SOURCE)
+    port = free_port()
+    options = {"port": port, "drain_s": 0.2}
+    root = str(Path(__file__).parents[3])
+    prelude = f"import sys; sys.path.insert(0, {root!r})\n"
+    first = ServerProcess(tmp_path, "served:app", options, prelude)
+    first.wait_until_ready()
+    second = None
+    try:
+        url = f"ws://127.0.0.1:{port}/rooms/lobby/chat"
+        async with connect(Chat, url, query=Who("ada"), first_delay_s=0.05, max_delay_s=0.2) as ada:
+            await ada.send(Say("one"))
+            await hear(ada, Said)
+            first.signal(signal.SIGTERM)
+            await asyncio.to_thread(first.wait)
+            assert not await ada.send(Say("lost"))
+            second = ServerProcess(tmp_path, "served:app", options, prelude)
+            await hear(ada, Gap)
+            await ada.send(Say("two"))
+            assert (await hear(ada, Said)).text == "two"
+    finally:
+        for server in (first, second):
+            if server is not None:
+                server.stop()
+
+
+async def test_a_declared_close_code_is_final(served: Callable[[], LiveServer]) -> None:
+    with served() as server:
+        async with connect(Chat, f"{server.ws_url}/rooms/lobby/chat", query=Who("ada")) as ada:
+            await ada.send(Say("close"))
+            assert [message async for message in ada][-1:] != [None]
+            assert (ada.status, ada.close_code, ada.close_reason) == ("closed", 4001, Chat.close_codes[4001])
+            assert not await ada.send(Say("too late"))
+
+
+async def test_a_call_fails_when_the_line_does(served: Callable[[], LiveServer]) -> None:
+    with served() as server:
+        async with (
+            Cut(server.port).running() as line,
+            connect(Words, f"ws://127.0.0.1:{line.port}/words", first_delay_s=0.01) as words,
+        ):
+            line.cut()
+            with pytest.raises(CallError) as lost:
+                await words.call(CountWords(text="x"))
+            assert lost.value.code == "disconnected"
+
+
+async def test_unknown_messages_of_a_newer_server_are_skipped() -> None:
+    class Resource:
+        async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+            await ws.accept(ws.subprotocols[0])
+            await ws.send_text('{"type": "news", "text": "?"}')
+            await ws.send_text('{"type": "price", "symbol": "A", "bid": 1, "ask": 2, "volume": 3}')
+            await ws.wait_disconnected()
+
+    app = falconws.App()
+    app.add_route("/", Resource())
+    with LiveServer(app) as server:
+        async with connect(PriceFeed, server.ws_url) as prices:
+            assert await anext(prices) == Price("A", 1, 2)

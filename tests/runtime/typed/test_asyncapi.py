@@ -1,0 +1,199 @@
+"""The AsyncAPI document: valid for the specification's own parser, and true to what the decoder accepts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Literal, Never
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Struct
+from pydantic import BaseModel
+
+import falconws
+from falconws.typed import Call, Conversation, Reply, speaks
+from falconws.typed.asyncapi import asyncapi, to_draft_07
+from falconws.typed.kinds import DECODE_ERRORS
+from tests.node import node_packages
+from tests.runtime.typed.conversations import Chat, Mixed, PriceFeed, Said, Words, make_app
+
+DOCUMENT = asyncapi(make_app(falconws.Hub()), title="demo", servers={"production": "wss://example.com/base"})
+
+
+def app_that_speaks(*conversations: type[Conversation[Any, Any]], path: str = "/") -> falconws.App:
+    class Resource:
+        @speaks(*conversations)
+        async def on_websocket(self, req: falconws.Request, chat: Any) -> None: ...
+
+    app = falconws.App()
+    app.add_route(path, Resource())
+    return app
+
+
+def diagnostics(document: dict[str, Any], tmp_path: Path) -> list[str]:
+    """Return what the specification's own parser says of *document*."""
+    packages = node_packages("@asyncapi/parser")
+    path = tmp_path / "asyncapi.json"
+    path.write_text(json.dumps(document))
+    script = """
+        const { Parser } = require("@asyncapi/parser");
+        const text = require("fs").readFileSync(process.argv[1], "utf8");
+        new Parser().parse(text).then(({ diagnostics }) => {
+          console.log(JSON.stringify(diagnostics.map((d) => `${d.severity} ${d.path.join(".")}: ${d.message}`)));
+        });
+    """
+    done = subprocess.run(
+        ["node", "-e", script, str(path)], cwd=packages, capture_output=True, text=True, timeout=60, check=True
+    )
+    found: list[str] = json.loads(done.stdout)
+    # It recommends the newest version of the specification, whatever the tools can do with it.
+    return [line for line in found if "The latest version of AsyncAPI" not in line and "latest version" not in line]
+
+
+class Ping(Call["Pong"], tag="ping"):
+    pass
+
+
+class Pong(Reply, tag="pong"):
+    nested: list[tuple[int, str]]
+
+
+class ChatV1(Conversation[Ping, Pong]):
+    subprotocol = "chat.v1"
+
+
+class ChatV2(Conversation[Ping, Pong]):
+    subprotocol = "chat.v2"
+
+
+class Both(Conversation[Pong, Pong]):
+    """The same message in both directions."""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        DOCUMENT,
+        asyncapi(app_that_speaks(ChatV2, ChatV1)),
+        asyncapi(app_that_speaks(Both)),
+        asyncapi(falconws.App()),
+    ],
+    ids=["examples", "versions", "both-ways", "empty"],
+)
+def test_the_parser_of_the_specification_has_nothing_to_say(document: dict[str, Any], tmp_path: Path) -> None:
+    assert diagnostics(document, tmp_path) == []
+
+
+def test_the_check_above_can_fail(tmp_path: Path) -> None:
+    broken = json.loads(json.dumps(DOCUMENT))
+    broken["operations"]["chat.say"]["messages"] = [{"$ref": "#/channels/Words/messages/CountWords"}]
+    assert diagnostics(broken, tmp_path)
+
+
+def test_a_channel_has_what_a_client_needs_to_know() -> None:
+    chat = DOCUMENT["channels"]["Chat"]
+    assert chat["address"] == "/rooms/{room}/chat"
+    assert chat["parameters"] == {"room": {}}
+    assert chat["bindings"]["ws"]["query"]["required"] == ["name"]
+    assert set(chat["bindings"]["ws"]["query"]["properties"]) == {"name", "since"}
+    assert chat["x-close-codes"] == {"4001": "The room was closed"}
+    assert chat["x-resume"] == {"query": "since", "field": "position"}
+    assert "4001 (The room was closed)" in chat["description"]
+    assert DOCUMENT["channels"]["PriceFeed"]["x-subprotocol"] == "prices.v1"
+    assert DOCUMENT["servers"] == {"production": {"host": "example.com", "protocol": "wss", "pathname": "/base"}}
+
+
+def test_a_call_names_its_replies_and_the_error() -> None:
+    reply = DOCUMENT["operations"]["words.countWords"]["reply"]
+    assert [each["$ref"].rpartition("/")[2] for each in reply["messages"]] == ["WordCount", "Error"]
+    assert "words.wordCount" not in DOCUMENT["operations"]
+    assert DOCUMENT["components"]["messages"]["CountWords"]["correlationId"] == {"location": "$message.payload#/id"}
+
+
+def test_untyped_routes_are_left_out() -> None:
+    class Untyped:
+        async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None: ...
+
+    app = app_that_speaks(PriceFeed)
+    app.add_route("/untyped", Untyped())
+    assert [channel["address"] for channel in asyncapi(app)["channels"].values()] == ["/"]
+
+
+def test_two_messages_of_one_name_from_two_libraries_are_refused() -> None:
+    class Tick(Struct, tag="tick"):
+        pass
+
+    ours = Tick
+
+    class Tick(BaseModel):  # type: ignore[no-redef]
+        type: Literal["tock"] = "tock"
+
+    class C(Conversation[ours, Tick]):  # type: ignore[valid-type]
+        pass
+
+    with pytest.raises(TypeError, match="Two message types are called Tick"):
+        asyncapi(app_that_speaks(C))
+
+
+def test_a_reply_that_is_not_declared_is_refused() -> None:
+    class Deaf(Conversation[Ping, Said]):
+        pass
+
+    with pytest.raises(TypeError, match="Deaf: Pong answers Ping, but is not declared"):
+        asyncapi(app_that_speaks(Deaf))
+
+
+def test_schemas_are_draft_07() -> None:
+    assert to_draft_07(
+        {
+            "anyOf": [{"$ref": "#/a"}, {"type": "array", "prefixItems": [{"type": "integer"}], "items": False}],
+            "discriminator": {"propertyName": "type", "mapping": {}},
+            "properties": {"enum": {"enum": ["one"]}, "items": {"enum": ["a", "b"]}},
+        }
+    ) == {
+        "anyOf": [{"$ref": "#/a"}, {"type": "array", "items": [{"type": "integer"}], "additionalItems": False}],
+        "discriminator": "type",
+        "properties": {"enum": {"type": "string", "const": "one"}, "items": {"enum": ["a", "b"]}},
+    }
+
+
+class Tree(Struct, tag="tree"):
+    children: list[Tree]
+
+
+class TestSchemasAndDecodersAgree:
+    """What the decoder accepts the schema accepts, and the other way round."""
+
+    values = st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.sampled_from([1.0, 1.5]),
+        lambda inner: st.lists(inner, max_size=3),
+        max_leaves=4,
+    )
+
+    @given(data=st.data())
+    @settings(max_examples=600, deadline=None)
+    def test_for_any_object(self, data: st.DataObject) -> None:
+        conversation = data.draw(st.sampled_from([Chat, Words, Mixed]))
+        tag, message_type = data.draw(st.sampled_from(sorted(conversation.received.by_tag.items())))
+        members = ["text", "name", "x", "y", "on", "id", "tags"]
+        payload = {"type": tag} | data.draw(st.dictionaries(st.sampled_from(members), self.values, max_size=4))
+        schema = DOCUMENT["components"]["schemas"][message_type.__name__]
+        validator = jsonschema.Draft7Validator(schema | {"components": DOCUMENT["components"]})
+        try:
+            conversation.received.decode(json.dumps(payload))
+        except DECODE_ERRORS:
+            accepted = False
+        else:
+            accepted = True
+        assert validator.is_valid(payload) is accepted, payload
+
+    def test_recursive_types_refer_to_themselves(self) -> None:
+        class Trees(Conversation[Tree, Never]):
+            pass
+
+        schemas = asyncapi(app_that_speaks(Trees))["components"]["schemas"]
+        assert schemas["Tree"]["properties"]["children"]["items"] == {"$ref": "#/components/schemas/Tree"}
