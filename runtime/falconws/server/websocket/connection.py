@@ -421,8 +421,9 @@ class Connection(WSListener):
         if inbox is _EMPTY_INBOX:
             inbox = self._inbox = deque()
         inbox.append(message)
-        if opcode == BINARY or (opcode == TEXT and message.isascii()):
-            self._inbox_bytes += len(message) + _OVERHEAD_BYTES
+        size = len(message)
+        if opcode and size <= _LARGE_BYTES:
+            self._inbox_bytes += size + _OVERHEAD_BYTES
         else:
             self._count(message)
         receiver = self._receiver
@@ -435,7 +436,7 @@ class Connection(WSListener):
                 self._pause_reading()
 
     def _count(self, message: Message) -> None:
-        """Count a message that was assembled, or text that may take 4 bytes a character.
+        """Count a message that was assembled, or a large one: text that is not ASCII may take 4 bytes a character.
 
         What a text takes beyond its length is forgotten only when the application waits for the next message.
         """
