@@ -192,7 +192,8 @@ def test_try_send_refuses_before_the_bound(serve, dial):
 
 
 def test_a_hundred_megabytes_of_pings_unread_cost_little(serve, dial):
-    server = serve(APP, connection=ConnectionSettings(ping_interval_s=None, send_timeout_s=None)).wait_until_ready()
+    settings = ConnectionSettings(ping_interval_s=None, send_timeout_s=None, max_control_frames_per_s=None)
+    server = serve(APP, connection=settings).wait_until_ready()
     wait_until_all_have_ended(server)
     before = memory_of(server)
     client = dial(server.port, receive_buffer=4096)
