@@ -5,6 +5,7 @@ several workers. Every test runs on uvloop and asyncio, with httptools and h11.
 """
 
 import json
+import threading
 import time
 
 import httpx
@@ -509,3 +510,27 @@ def test_requests_have_the_same_answers_over_a_unix_socket_and_on_workers(serve,
         assert answer(client)["path"] == "/first"
         assert status(client) == 101
         assert client.read_frame() == (1, b"early")
+
+
+def test_a_body_of_tiny_chunks_does_not_hold_others_up(server, dial):
+    """Many are read at a time; the requests of others are served in between."""
+    many = dial(server.port)
+    count = 200_000
+    many.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    bodies: list[str] = []
+
+    def send() -> None:
+        many.send(b"1\r\nx\r\n" * count + b"0\r\n\r\n")
+        bodies.append(answer(many)["body"])
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    other = dial(server.port)
+    served = 0
+    while sender.is_alive():
+        other.send(GET)
+        assert answer(other)["path"] == "/first"
+        served += 1
+    assert len(bodies[0]) == count
+    # Read at a stretch, a quarter of a megabyte takes a third of a second, and others are served five times.
+    assert served > 15
