@@ -211,7 +211,7 @@ def _classes(handlers: Mapping[str, object]) -> dict[str, str]:
 
 def _options(options: object) -> dict[str, Any]:
     """Return the options with plain values, without handlers and compiled forms of other options."""
-    hidden = ("media_handlers", "origin_policy", "default_close_reasons")
+    hidden = ("media_handlers", "origin_policy", "log_throttle", "default_close_reasons")
     names = [name for name in dir(options) if not name.startswith("_") and name not in hidden]
     found = {name: getattr(options, name) for name in names}
     return {name: _plain(value) for name, value in found.items() if not callable(value)}

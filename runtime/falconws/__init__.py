@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Message,
         Policy,
         Position,
+        Publisher,
         Subscription,
         Updated,
     )
@@ -74,6 +75,7 @@ __all__ = (
     "Message",
     "Policy",
     "Position",
+    "Publisher",
     "Subscription",
     "Updated",
 )
@@ -107,6 +109,7 @@ _OWNERS = {
     "Message": "hub",
     "Policy": "hub",
     "Position": "hub",
+    "Publisher": "hub",
     "Subscription": "hub",
     "Updated": "hub",
 }

@@ -23,6 +23,7 @@ from falcon.util.misc import _has_arg_name
 from .closecodes import CloseCode, http_status_to_close_code
 from .disconnect_grace import DisconnectGrace
 from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in
+from .log_text import escape_for_log
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
@@ -150,7 +151,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if self._origin_allowed(scope, ws):
-                with DisconnectGrace(ws, self.ws_options.disconnect_grace_s):
+                with DisconnectGrace(ws, self.ws_options):
                     await self._respond(scope, receive, ws)
             elif ws.supports_denial:
                 await ws.deny(403, text="Origin not allowed")
@@ -230,15 +231,16 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         scheme = scope.get("scheme", "ws")
         if policy.allows(origins, scheme, host):
             return True
-        _logger.warning(
+        self.ws_options.log_throttle.log_repeated(
+            logging.WARNING,
             "WebSocket client %s refused with 403: origin %s is not covered by ws_options.allowed_origins = %r "
             "(requested: %s://%s%s)",
             ws.client,
-            ", ".join(origins),
+            escape_for_log(", ".join(origins)),
             policy.setting,
-            scheme,
-            host or "",
-            scope["path"],
+            escape_for_log(scheme, 20),
+            escape_for_log(host or ""),
+            escape_for_log(scope["path"]),
         )
         return False
 
@@ -301,10 +303,14 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await super()._python_error_handler(req, resp, error, params)  # type: ignore[arg-type]
         elif error is ws.undecodable:
             await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
+        elif ws.inexpressible(error):
+            await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be expressed")
         elif isinstance(error, PayloadTypeError):
             await self._close_for_client_fault(ws, error, CloseCode.UNSUPPORTED_DATA, "Unexpected payload type")
         else:
-            _logger.error("Unhandled exception while serving WebSocket client %s", ws.client, exc_info=error)
+            self.ws_options.log_throttle.log_repeated(
+                logging.ERROR, "Unhandled exception while serving WebSocket client %s", ws.client, error=error
+            )
             if ws.unaccepted and ws.supports_denial:
                 await self._deny(req, ws, falcon.HTTPInternalServerError(), self._compose_error_response)
             else:
@@ -314,17 +320,25 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         self, req: Any, resp: Any, error: TemporarilyUnavailable, params: dict[str, Any], ws: WebSocket | None
     ) -> None:
         # The log says what is unavailable; the client must not learn it.
-        _logger.warning("%s %s: %s", "WebSocket" if ws is not None else req.method, req.path, error)
+        self.ws_options.log_throttle.log_repeated(
+            logging.WARNING,
+            "%s %s: %s",
+            "WebSocket" if ws is not None else req.method,
+            escape_for_log(req.path),
+            escape_for_log(error),
+        )
         if ws is None or (ws.unaccepted and ws.supports_denial):
             unavailable = falcon.HTTPServiceUnavailable(retry_after=_RETRY_AFTER_S)
             await self._http_error_handler(req, resp, unavailable, params, ws=ws)
         else:
             await ws.close(CloseCode.TRY_AGAIN_LATER, "Try again later")
 
-    async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
+    async def _close_for_client_fault(self, ws: WebSocket, error: BaseException, code: CloseCode, reason: str) -> None:
         # Some of msgpack's errors have no text.
-        explanation = " ".join(str(error).split()) or type(error).__name__
-        _logger.warning("WebSocket client %s closed with %d: %s", ws.client, code, explanation)
+        explanation = escape_for_log(" ".join(str(error).split()) or type(error).__name__)
+        self.ws_options.log_throttle.log_repeated(
+            logging.WARNING, "WebSocket client %s closed with %d: %s", ws.client, code, explanation
+        )
         await ws.close(code, reason)
 
     async def _ws_disconnected_error_handler(
@@ -333,12 +347,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         # An error that the application made itself may be Falcon's, which has no reason.
         reason = error.reason if isinstance(error, WebSocketDisconnected) else ""
         # A server that shuts down also closes connections whose responder is sending: not the responder's fault.
-        _logger.log(
+        self.ws_options.log_throttle.log_repeated(
             logging.DEBUG if _closed_by_shutdown(req, ws) else logging.WARNING,
             "WebSocket client %s disconnected with code %d%s and the responder did not handle it",
             ws.client,
             error.code,
-            f" ({reason})" if reason else "",
+            f" ({escape_for_log(reason)})" if reason else "",
         )
         await self._ws_cleanup_on_error(ws)
 

@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from .closecodes import TEMPORARY_STATUS_CODES, CloseCode, is_final
-from .typed.codec import DECODE_ERRORS
 from .typed.conversation import Conversation
+from .typed.kinds import DECODE_ERRORS
 from .typed.messages import Call, Error
 
 __all__ = ("CallError", "Client", "HandshakeDenied", "Status", "connect")

@@ -9,11 +9,10 @@ import asyncio
 import logging
 from types import TracebackType
 
+from .options import WebSocketOptions
 from .websocket import WebSocket
 
 __all__ = ("DisconnectGrace",)
-
-_logger = logging.getLogger("falconws")
 
 
 class DisconnectGrace:
@@ -24,14 +23,15 @@ class DisconnectGrace:
 
     Args:
         ws: The connection. Its loss counts whoever caused it, but not when the application itself has closed it.
-        seconds: How long the block may go on; None sets no limit.
+        options: ``disconnect_grace_s`` says how long the block may go on.
     """
 
-    __slots__ = ("_expired", "_seconds", "_task", "_timer", "_ws")
+    __slots__ = ("_expired", "_options", "_seconds", "_task", "_timer", "_ws")
 
-    def __init__(self, ws: WebSocket, seconds: float | None) -> None:
+    def __init__(self, ws: WebSocket, options: WebSocketOptions) -> None:
         self._ws = ws
-        self._seconds = seconds
+        self._options = options
+        self._seconds = options.disconnect_grace_s
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
@@ -58,7 +58,8 @@ class DisconnectGrace:
     def _expire(self) -> None:
         assert self._task is not None
         self._expired = True
-        _logger.warning(
+        self._options.log_throttle.log_repeated(
+            logging.WARNING,
             "The responder of WebSocket client %s was cancelled: it still ran %g s after the client had left "
             "(ws_options.disconnect_grace_s)",
             self._ws.client,

@@ -1,48 +1,84 @@
-"""Text from outside for log lines: without control characters, short, and without secrets.
+"""Input in log lines: what a client sends is escaped, cut to a length, and stripped of secrets (CWE-117).
 
-Knows nothing of loggers. Source: CWE-117, CWE-532.
+Knows nothing of connections or of what is logged.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Collection
-from urllib.parse import unquote_plus
+from collections.abc import Iterable
+from functools import lru_cache
 
-__all__ = ("escape_for_log", "redact_url")
+__all__ = ("REDACTED_NAMES", "InputFilter", "escape_for_log", "redact_query")
 
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"  # Also bidirectional marks.
-)
-_SEPARATORS = re.compile("([?&;])")
+REDACTED_NAMES = ("token", "access_token")
+"""Parameters of a query that are masked unless others are named."""
+
+_MAX_CHARACTERS = 200
+"""Of one value; a line has room for several within 1 kB, and what is escaped counts as it is written."""
+_MAX_ARGUMENT_CHARACTERS = 850
+"""Of one argument of a line that has at most 1 kB."""
 
 
-def escape_for_log(value: object, limit: int = 1024) -> str:
-    """Return *value* as text of at most *limit* characters in which each control character is escaped.
+def escape_for_log(value: object, max_characters: int = _MAX_CHARACTERS) -> str:
+    """Return *value* as text without line breaks, control characters, or others that cannot be printed.
 
-    bytes are taken for Latin-1, as in HTTP headers.
+    They are written as in Python's literals: ``\\n``, ``\\x1b``. What is longer than *max_characters* is cut.
     """
-    text = value.decode("latin-1") if isinstance(value, bytes | bytearray) else str(value)
-    if len(text) > limit:
-        text = text[: limit + 1]
-    if not text.isascii() or not text.isprintable():
-        text = _UNSAFE.sub(_escape, text)
-    return text if len(text) <= limit else f"{text[: max(0, limit - 3)]}..."
+    text = str(value)
+    if text.isascii() and text.isprintable() and len(text) <= max_characters:
+        return text
+    escaped: list[str] = []
+    left = max_characters
+    for character in text[:max_characters]:
+        written = character if character.isprintable() else character.encode("unicode_escape").decode()
+        # Counted as bytes of UTF-8, which a line is limited to.
+        left -= len(written) if written.isascii() else len(written.encode())
+        if left < 0:
+            break
+        escaped.append(written)
+    cut = len(text) - len(escaped)
+    return "".join(escaped) + (f"... ({cut} more characters)" if cut else "")
 
 
-def redact_url(url: str, names: Collection[str]) -> str:
-    """Return *url* with "***" for the value of each query parameter that is one of *names*, in lower case."""
-    path, question_mark, query = url.partition("?")
-    if not question_mark:
-        return url
-    parts = _SEPARATORS.split(query)
-    for index in range(0, len(parts), 2):
-        name, equals, _ = parts[index].partition("=")
-        if equals and unquote_plus(name).strip().lower() in names:
-            parts[index] = f"{name}=***"
-    return f"{path}?{''.join(parts)}"
+def redact_query(text: str, names: Iterable[str] = REDACTED_NAMES) -> str:
+    """Return *text*, a URL or a query, with the values of the parameters *names* replaced by ``***``."""
+    return _secrets(tuple(names)).sub(r"\1***", text) if "=" in text else text
 
 
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+@lru_cache(maxsize=8)
+def _secrets(names: tuple[str, ...]) -> re.Pattern[str]:
+    # A name may itself be percent-encoded, in part or as a whole.
+    alternatives = "|".join(
+        "".join(f"(?:{re.escape(character)}|%{ord(character):02x})" for character in name) for name in names
+    )
+    return re.compile(rf"(?i)((?:^|[?&;\s\"'])(?:{alternatives})=)[^&;\s\"']*") if names else _NOTHING
+
+
+_NOTHING = re.compile(r"(?!)()")
+
+
+class InputFilter(logging.Filter):
+    """Escapes and cuts the texts in a record, and masks secrets in their URLs; for handlers of a server process.
+
+    Args:
+        redact: Names of parameters whose values are masked.
+    """
+
+    def __init__(self, redact: Iterable[str] = REDACTED_NAMES) -> None:
+        super().__init__()
+        self._redact = tuple(redact)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Clean the arguments of *record*; let it pass."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._clean(argument) for argument in record.args)
+        elif record.args:
+            record.args = {name: self._clean(argument) for name, argument in record.args.items()}
+        return True
+
+    def _clean(self, argument: object) -> object:
+        if not isinstance(argument, str):
+            return argument
+        return escape_for_log(redact_query(argument, self._redact), _MAX_ARGUMENT_CHARACTERS)

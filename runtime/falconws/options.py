@@ -5,12 +5,14 @@ Owns defaults and checks of values. Knows nothing of connections.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from falcon import WebSocketPayloadType
 from falcon.asgi import WebSocketOptions as FalconWebSocketOptions
 
+from .log_throttle import LogThrottle
 from .media import JSONHandlerWS
 from .origins import OriginPolicy
 
@@ -49,7 +51,7 @@ class WebSocketOptions(FalconWebSocketOptions):
     max_read_ahead: int
 
     # Without slots of its own the class would get a dict, and a misspelled option would go unnoticed.
-    __slots__ = ("_origin_policy", "disconnect_grace_s", "max_read_ahead")
+    __slots__ = ("_log_throttle", "_origin_policy", "disconnect_grace_s", "max_read_ahead")
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +59,7 @@ class WebSocketOptions(FalconWebSocketOptions):
         self.disconnect_grace_s = 10.0
         self.max_read_ahead = 1 << 20
         self._origin_policy: OriginPolicy | None = None
+        self._log_throttle = LogThrottle(logging.getLogger("falconws"))
 
     @property
     def allowed_origins(self) -> str | Sequence[str] | None:
@@ -82,6 +85,11 @@ class WebSocketOptions(FalconWebSocketOptions):
     def origin_policy(self) -> OriginPolicy | None:
         """The compiled form of ``allowed_origins``, or None when it is not set."""
         return self._origin_policy
+
+    @property
+    def log_throttle(self) -> LogThrottle:
+        """Logs the lines about single connections of the application; not an option."""
+        return self._log_throttle
 
     def __repr__(self) -> str:
         names: list[str] = [

@@ -71,3 +71,15 @@ async def test_a_loop_starts_when_its_broker_is_available(
 
 def test_publishing_from_the_command_line(valkey: Valkey, tmp_path: Path) -> None:
     Shell(tmp_path).play(session("publish").replace("redis://localhost:6379/0\n", f"{valkey.url}/0\n", 1))
+
+
+async def test_publishing_from_a_job(
+    snippet: Callable[[str], ModuleType], valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_HUB_URL", valkey.url)
+    async with falconws.Hub(valkey.url) as hub, hub.listen("reports") as events:
+        await asyncio.to_thread(snippet("publish_job").publish, "reports", {"report": 42})
+        async with asyncio.timeout(20):
+            event = await anext(aiter(events))
+        assert isinstance(event, falconws.Message)
+        assert event.media == {"report": 42}

@@ -26,7 +26,6 @@ SCREENSHOT = Path(__file__).parents[2] / "docs" / "howto" / "room.png"
 LOAD_MS = 20_000
 # Also where nothing is said of it: five seconds are short for two browsers and a server on a busy machine.
 expect.set_options(timeout=LOAD_MS)
-WELCOME: dict[str, object] = {"type": "welcome", "position": "a:0"}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 
@@ -122,6 +121,7 @@ class ScriptedServer:
         self.first = first
         self.connections: list[WebSocketRoute] = []
         self.said: list[str] = []
+        self.typing = 0
         page.route("http://room.test/**", lambda route: route.fulfill(body=html, content_type="text/html"))
         page.route_web_socket("ws://room.test/**", self._open)
         page.goto("http://room.test/chat?room=den")
@@ -129,9 +129,16 @@ class ScriptedServer:
         expect(page.locator("#status")).to_have_text("connected")
 
     def _open(self, ws: WebSocketRoute) -> None:
-        ws.on_message(lambda message: self.said.append(json.loads(message)["say"]))
+        ws.on_message(self._take)
         self.connections.append(ws)
         self.send(*self.first)
+
+    def _take(self, message: str | bytes) -> None:
+        match json.loads(message):
+            case {"say": str(text)}:
+                self.said.append(text)
+            case {"typing": True}:
+                self.typing += 1
 
     def send(self, *events: dict[str, object]) -> None:
         for event in events:
@@ -142,8 +149,8 @@ def message(number: int, name: str, text: str) -> dict[str, object]:
     return {"type": "message", "position": f"a:{number}", "name": name, "text": text}
 
 
-def present(*names: str) -> dict[str, object]:
-    return {"type": "present", "names": list(names)}
+def welcome(*names: str) -> dict[str, object]:
+    return {"type": "welcome", "position": "a:0", "names": list(names)}
 
 
 def joined(name: str) -> dict[str, object]:
@@ -166,8 +173,11 @@ def publish(root: Path, url: str, message: str, *options: str) -> None:
 
 
 def expect_log(page: Page, *texts: str) -> None:
-    """Wait until what was said is *texts*, in this order and nothing else."""
-    expect(page.locator("#log li:not(.note)")).to_have_text(texts)
+    """Wait until what was said is *texts*, in this order and nothing else; each may have the time in it."""
+    patterns = [
+        re.compile("^" + re.escape(text[:3]) + r"(\d\d:\d\d( [AP]M)?)?" + re.escape(text[3:]) + "$") for text in texts
+    ]
+    expect(page.locator("#log li:not(.note)")).to_have_text(patterns)
 
 
 def test_two_people_talk_across_a_restart_of_the_server(tmp_path: Path, browser: Browser, broker: Valkey) -> None:
@@ -238,22 +248,40 @@ def test_a_path_with_the_rooms_name_is_shown_as_it_can_be(
         page.close()
 
 
-def test_a_list_of_who_is_there_does_not_undo_what_was_heard_while_it_was_made(browser: Browser, html: str) -> None:
+def test_typing_is_shown_until_the_message_comes_or_for_a_moment(browser: Browser, html: str) -> None:
     page = window(browser)
-    ScriptedServer(
-        page, html, WELCOME, left("ben"), joined("ada"), joined("cyd"), present("ada", "ben"), message(1, "cyd", "hi")
-    )
-    expect_log(page, "cydhi")
-    expect(page.locator("#present")).to_have_text("2 here: ada, cyd")
-    expect(page.locator("#log .note")).to_have_text(["cyd has joined"])
+    server = ScriptedServer(page, html, welcome("ada", "ben", "cyd"))
+    typing = page.locator("#typing")
+    server.send({"type": "typing", "name": "ben"}, {"type": "typing", "name": "cyd"})
+    expect(typing).to_have_text("ben, cyd are typing…")
+    server.send(message(1, "ben", "hi"))
+    expect(typing).to_have_text("cyd is typing…")
+    expect(typing).to_have_text("")
+
+
+def test_the_others_are_told_of_typing_now_and_then(browser: Browser, html: str) -> None:
+    page = window(browser)
+    server = ScriptedServer(page, html, welcome("ada"))
+    page.get_by_label("Message").press_sequentially("hello")
+    say(page, "hello")
+    expect(page.locator("#log .pending")).to_have_text(["adahello"])
+    assert (server.typing, server.said) == (1, ["hello"])
+
+
+def test_messages_have_the_time(browser: Browser, html: str) -> None:
+    page = window(browser)
+    at = "2026-05-04T12:34:56+00:00"
+    ScriptedServer(page, html, welcome("ada"), {**message(1, "ben", "hi"), "at": at})
+    expect(page.locator("#log time")).to_have_attribute("datetime", at)
+    assert page.locator("#log time").inner_text().strip()
 
 
 def test_only_changes_are_told_of_those_who_were_there_before_a_reconnect(browser: Browser, html: str) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, WELCOME, joined("ada"), present("ada", "ben", "cyd"))
+    server = ScriptedServer(page, html, welcome("ada", "ben", "cyd"))
     server.send(left("cyd"))
     expect(page.locator("#present")).to_have_text("2 here: ada, ben")
-    server.first = (WELCOME, joined("ada"), present("ada"))
+    server.first = (welcome("ada"),)
     server.connections[-1].close()
     expect(page.locator("#present")).to_have_text("1 here: ada")
     server.send(joined("ben"), joined("cyd"))
@@ -263,7 +291,7 @@ def test_only_changes_are_told_of_those_who_were_there_before_a_reconnect(browse
 
 def test_what_is_said_waits_until_it_comes_back_from_the_room(browser: Browser, html: str) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, WELCOME, present("ada"))
+    server = ScriptedServer(page, html, welcome("ada"))
     say(page, " one ")
     say(page, "two")
     expect(page.locator("#log .pending")).to_have_text(["adaone", "adatwo"])
@@ -278,7 +306,7 @@ def test_what_is_said_waits_until_it_comes_back_from_the_room(browser: Browser, 
 
 def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browser, html: str) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, WELCOME, present("ada"))
+    server = ScriptedServer(page, html, welcome("ada"))
     say(page, "one")
     say(page, "two")
     server.send({"type": "error", "description": "The room cannot be reached.", "text": "one"})
@@ -290,7 +318,7 @@ def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browse
     assert server.said == ["one", "two", "one"]
 
     # Cut off: "two" was said after all, "one" was not.
-    server.first = (WELCOME, present("ada"), message(1, "ada", "two"))
+    server.first = (welcome("ada"), message(1, "ada", "two"))
     server.connections[-1].close()
     expect(page.locator("#log .uncertain")).to_have_count(2)
     expect(page.locator("#status")).to_have_text("connected")
@@ -352,7 +380,7 @@ def test_a_crowd_leaves_room_for_the_conversation_which_is_followed(
 ) -> None:
     page = window(browser, width)
     log = page.locator("#log")
-    server = ScriptedServer(page, html, WELCOME, joined("ada"), present("ada"))
+    server = ScriptedServer(page, html, welcome("ada"))
     for number in range(60):
         server.send(message(number + 1, "ben", f"message {number}"), joined(f"guest {number}"))
     expect(log.locator("li").last).to_have_text("guest 59 has joined")
@@ -370,7 +398,7 @@ def test_a_crowd_leaves_room_for_the_conversation_which_is_followed(
 
 def test_who_is_there_is_no_fact_while_disconnected(browser: Browser, html: str) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, WELCOME, present("ada"))
+    server = ScriptedServer(page, html, welcome("ada"))
     opacity = "line => getComputedStyle(line).opacity"
     connected = float(page.locator("#present").evaluate(opacity))
     server.first = ()

@@ -24,6 +24,7 @@ from .hub import Hub
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
 from .position import Position
+from .publisher import Publisher
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
@@ -33,6 +34,7 @@ __all__ = (
     "HistoryLimits",
     "Listener",
     "Policy",
+    "Publisher",
     "Subscription",
     # What subscribers receive
     "Ephemeral",

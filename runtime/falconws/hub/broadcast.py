@@ -5,13 +5,15 @@ Knows media handlers; knows neither rooms nor the connections' state.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
+
+from falconws.log_throttle import LogThrottle
 
 from .broker import Payload
 from .codec import Media
 from .events import Ephemeral, Event, Gap, Message
-from .log_throttle import LogThrottle
 from .position import Position
 
 __all__ = ("AS_EVENT", "BroadcastGroup", "Broadcaster", "Encode", "EncodedEvent", "Encoder", "group_followers")
@@ -74,7 +76,7 @@ class Encoder:
 
     def __init__(self, media: Media) -> None:
         self._media = media
-        self.log_throttle = LogThrottle()
+        self.log_throttle = LogThrottle(logging.getLogger("falconws.hub"), "hub.stats")
         """For ``encode`` functions that fail."""
         self.prepare: Callable[[Payload], object] | None = None
         """Of the server's extension, once a connection that has it has subscribed; a process has one kind of server."""

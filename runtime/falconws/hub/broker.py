@@ -196,6 +196,15 @@ class Broker(Protocol):
             BrokerUnavailable: Within the broker's timeout.
         """
 
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        """Append *messages*, each a payload and its key, with one round trip; return their positions, in order.
+
+        Raises:
+            BrokerUnavailable: Within the timeout. Some of the messages may have been appended, or all.
+        """
+
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> None:

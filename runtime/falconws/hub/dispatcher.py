@@ -11,13 +11,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from falconws.log_throttle import LogThrottle
+
 from .broadcast import Encoder
 from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
 from .control import CONTROL_ROOM, Control
 from .events import Ephemeral, Joined, Left, Message, Updated
-from .log_throttle import LogThrottle
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
 from .recovery import RecoveryQueue
@@ -72,7 +73,7 @@ class Dispatcher:
         self.subscribers: dict[str, Subscriber] = {}
         self._media = media
         self._on_drop = on_drop
-        self._log_throttle = LogThrottle()
+        self._log_throttle = LogThrottle(_logger, "hub.stats")
         self._loop = asyncio.get_running_loop()
         self._stopped = False
         self._empty_rooms: dict[Room, None] = {}

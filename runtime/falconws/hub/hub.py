@@ -7,7 +7,7 @@ Owns the life from the application's start to its shutdown, and checks all argum
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -17,13 +17,14 @@ from falcon import WebSocketPayloadType
 from falconws.closecodes import FORBIDDEN, check_close
 
 from .broadcast import Encode
-from .broker import Broker, Health, HistoryLimits, Payload
+from .broker import Broker, Health, Payload
 from .brokers import make_broker
 from .checks import check_count, check_function, check_name, check_seconds
 from .codec import Media
 from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
 from .events import Message
+from .history_rules import RoomHistory, check_history
 from .listener import Listener
 from .policy import Policy
 from .position import BEGINNING, Position, check_position
@@ -35,6 +36,9 @@ from .subscription import Subscription
 __all__ = ("Hub",)
 
 _MAX_ID = 64
+_BATCH_MESSAGES = 256
+_BATCH_BYTES = 256 * 1024
+"""What ``publish_many()`` gives the broker at once, so that other work of this process is not held up."""
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
 
 
@@ -46,16 +50,19 @@ class Hub:
         hub = falconws.Hub()
         app = falconws.App(middleware=[hub])
 
-    Resources can use it as ``req.context.hub``.
+    Resources can use it as ``req.context.hub``, and a second one, ``Hub(name="alerts")``, as
+    ``req.context.hubs["alerts"]``.
 
     Without an application, ``async with hub:`` does the same. A hub belongs to the event loop in which it was started.
 
     Args:
         url: The broker through which several processes share messages: ``redis://host:6379/0``, ``nats://host:4222``;
             or ``memory://``, which needs nothing and does not leave the process. A ``Broker`` of your own works too.
+        name: Distinguishes several hubs of one application. The hub without a name is ``req.context.hub``.
         history: How much of each room is kept for clients that resume. ``None``: the limits that another process has
             given the broker's rooms, or 100 messages for 300 s if none has. So a process that only publishes does not
-            shorten the history.
+            shorten the history. A mapping gives limits to rooms by name or prefix, and the longest one that fits
+            counts: ``{"chat:*": HistoryLimits(messages=500), "*": HistoryLimits()}``.
         policy: For subscribers that do not keep up, unless ``subscribe()`` gives another (default:
             ``Policy.disconnect()``).
         lease_s: Seconds after which the members of a process that died are no longer present.
@@ -72,7 +79,8 @@ class Hub:
         self,
         url: str | Broker = "memory://",
         *,
-        history: HistoryLimits | None = None,
+        name: str | None = None,
+        history: RoomHistory | None = None,
         policy: Policy | None = None,
         lease_s: float = 30.0,
         timeout_s: float = 5.0,
@@ -82,14 +90,16 @@ class Hub:
         # A class has these methods too.
         if isinstance(url, type) or not isinstance(url, str | Broker):
             raise TypeError(f"Hub takes a URL, or a broker with all methods of falconws.hub.Broker, not {url!r}.")
-        if history is not None and not isinstance(history, HistoryLimits):
-            raise TypeError(f"history is a HistoryLimits(messages=..., age_s=...), not {type(history).__name__}.")
+        check_history(history)
         _check_policy(policy)
         check_seconds("Hub", "lease_s", lease_s)
         check_seconds("Hub", "timeout_s", timeout_s)
         if on_drop is not None:
             check_function("on_drop", on_drop, "a Dropped")
+        if name is not None and not (isinstance(name, str) and name):
+            raise TypeError(f"name is a str that is not empty, or None for the only hub; not {name!r}.")
         self._url = url
+        self._name = name
         self._history = history
         self._policy = policy or Policy.disconnect()
         self._lease_s = lease_s
@@ -109,11 +119,16 @@ class Hub:
 
     # Life
 
-    async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+    async def process_startup(self, scope: MutableMapping[str, Any], event: Mapping[str, Any]) -> None:
         """Start with the application (Falcon's middleware interface).
 
         If the server has a lifespan state, its readiness endpoint reports ``health()`` from now on.
         """
+        names = scope.setdefault("falconws.hubs", set())
+        if self._name in names:
+            which = "without a name" if self._name is None else f"with the name {self._name!r}"
+            raise RuntimeError(f"This application has two hubs {which}: distinguish them with Hub(name=...).")
+        names.add(self._name)
         await self.start()
         state = scope.get("state")
         if state is not None:
@@ -124,12 +139,21 @@ class Hub:
         await self.stop()
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Set ``req.context.hub`` (Falcon's middleware interface)."""
-        req.context.hub = self
+        """Set ``req.context.hub`` or ``req.context.hubs[name]`` (Falcon's middleware interface)."""
+        self._set_context(req)
 
     async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
         """Set ``req.context.hub`` (Falcon's middleware interface)."""
-        req.context.hub = self
+        self._set_context(req)
+
+    def _set_context(self, req: falcon.asgi.Request) -> None:
+        context = req.context
+        if self._name is None:
+            context.hub = self
+        elif hasattr(context, "hubs"):
+            context.hubs[self._name] = self
+        else:
+            context.hubs = {self._name: self}
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -180,7 +204,7 @@ class Hub:
 
     async def _problem(self) -> str | None:
         health = await self.health()
-        return None if health.ok else f"hub: {health.detail}"
+        return None if health.ok else f"{'hub' if self._name is None else f'hub {self._name}'}: {health.detail}"
 
     @property
     def stats(self) -> Stats:
@@ -281,6 +305,54 @@ class Hub:
             position = await dispatcher.broker.publish(room, payload, key=key, exclude=excluded)
         dispatcher.stats.published += 1
         return position
+
+    async def publish_many(
+        self,
+        room: str,
+        messages: Iterable[object],
+        payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
+        *,
+        key: Callable[[Any], str | None] | None = None,
+        exclude: Subscription | str | None = None,
+    ) -> list[Position]:
+        """Send several messages to all followers of *room*, in order, and return their positions.
+
+        Over a broker, it takes one round trip for a few hundred messages instead of one for each.
+
+        Args:
+            room: As in ``publish()``.
+            messages: What ``publish()`` takes as *media*.
+            payload_type: As in ``publish()``.
+            key: Returns the key of a message.
+            exclude: As in ``publish()``.
+
+        Raises:
+            BrokerUnavailable: It is not known which of the messages will arrive.
+            RuntimeError, TypeError, ValueError: As in ``publish()``; nothing is sent then.
+        """
+        dispatcher = self._running()
+        dispatcher.check_loop()
+        check_name("room", room)
+        excluded = None if exclude is None else _id_of(exclude)
+        batches: list[list[tuple[Payload, str | None]]] = []
+        full = True
+        for media in messages:
+            payload = self._media.payload(media, payload_type)
+            message_key = None if key is None else key(media)
+            _check_key(message_key)
+            if full:
+                batches.append([])
+                size = 0
+            batches[-1].append((payload, message_key))
+            size += _size(payload)
+            full = len(batches[-1]) >= _BATCH_MESSAGES or size >= _BATCH_BYTES
+        positions: list[Position] = []
+        for batch in batches:
+            if room in dispatcher.rooms:
+                await dispatcher.yield_to_loop(sum(len(payload) for payload, _ in batch))
+            positions += await dispatcher.broker.publish_many(room, batch, exclude=excluded)
+            dispatcher.stats.published += len(batch)
+        return positions
 
     @overload
     def publish_threadsafe(

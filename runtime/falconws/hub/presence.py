@@ -193,7 +193,7 @@ class Presence:
         try:
             await self._broker.leave(entry)
         except BrokerUnavailable as error:
-            _logger.info("%s leaves room %r when the lease ends: %s", entry.member, entry.room, error)
+            _logger.info("%r leaves room %r when the lease ends: %s", entry.member, entry.room, error)
 
     async def leave_all(self) -> None:
         """End the lease of this process, and remove its devices; other processes remove the rest.

@@ -23,6 +23,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from falconws.log_throttle import definition_of
+
 from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
 from .broker import History, Publication
 from .events import Ephemeral, Event, Gap, Message
@@ -36,6 +38,9 @@ OPENING, FLOWING, RECOVERING, CLOSING = range(4)
 
 _MAX_HELD = 1024
 """Publications held back at most. The oldest of more are discarded: the history has them, or a ``Gap`` is sent."""
+
+_MANY_GROUPS = 8
+"""So many different ``encode`` functions in a room are probably one that is made for each connection."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -250,14 +255,7 @@ class Room:
         recovered: bool = False,
     ) -> None:
         """Send *event* to all followers but *excluded*: each receives it at once, or has it in its backlog."""
-        groups = self._groups
-        if groups is None:
-            groups = group_followers(self.followers)
-            if len(self.followers) > 1:
-                # Most rooms have one follower, and are many.
-                self._groups = groups
-        if excluded is not None:
-            groups = [group.without(excluded) if group.encode is excluded.encode else group for group in groups]
+        groups = self._groups_without(excluded)
         encoder, stats = self._host.encoder, self._host.stats
         is_message = isinstance(event, Message | Ephemeral)
         waiting: list[tuple[EncodedEvent, Sequence[Follower]]] = []
@@ -288,6 +286,30 @@ class Room:
                     follower.offer(encoded, recovered=recovered)
                 except Exception:
                     self._end(follower)
+
+    def _groups_without(self, excluded: Follower | None) -> list[BroadcastGroup[Follower]]:
+        groups = self._groups
+        if groups is None:
+            groups = group_followers(self.followers)
+            if len(groups) >= _MANY_GROUPS:
+                self._warn_of_equal_functions(groups)
+            if len(self.followers) > 1:
+                # Most rooms have one follower, and are many.
+                self._groups = groups
+        if excluded is not None:
+            groups = [group.without(excluded) if group.encode is excluded.encode else group for group in groups]
+        return groups
+
+    def _warn_of_equal_functions(self, groups: Sequence[BroadcastGroup[Follower]]) -> None:
+        definitions = {definition_of(group.encode) for group in groups}
+        if len(definitions) <= len(groups) // 2:
+            self._host.encoder.log_throttle.log_once(
+                "Room %r encodes each event %d times for %d encode functions: define the function once, outside of the "
+                "responder, instead of making one (a lambda, partial or method) for each connection",
+                self.name,
+                len(groups),
+                len(definitions),
+            )
 
     def _end(self, follower: Follower) -> None:
         # The failure of one subscriber must not affect the others.

@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.config import LOG_LEVELS
 from uvicorn.supervisors import ChangeReload
 
+from falconws.log_text import REDACTED_NAMES
 from falconws.server.admission import AdmissionSettings
 from falconws.server.config import ServerConfig
 from falconws.server.engine import choose_engine
@@ -40,7 +41,7 @@ def run(
     workers: int = 1,
     log_level: str = "info",
     log_config: str | None = None,
-    log_redact: Sequence[str] = ("token", "access_token"),
+    log_redact: Sequence[str] = REDACTED_NAMES,
     access_log: bool = True,
     server_header: bool = True,
     root_path: str = "",

@@ -91,6 +91,25 @@ async def payloads_come_back_as_they_were(factory: BrokerFactory) -> None:
         expect([type(p.payload) for p in subscriber.sink.publications], [type(p) for p in payloads], "types")
 
 
+async def several_messages_are_published_in_order(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [publisher, subscriber]:
+        room = new_room()
+        start = await subscriber.broker.subscribe(room)
+        messages: list[tuple[Payload, str | None]] = [(str(number), None) for number in range(50)]
+        messages += [(b"\0", ""), ("", "key")]
+        positions = await publisher.broker.publish_many(room, messages, exclude="abc123")
+        expect(await publisher.broker.publish_many(room, []), [], "the positions of no messages")
+        last = await publisher.broker.publish(room, "last")
+        await subscriber.sink.until(lambda: subscriber.sink.payloads(room)[-1:] == ["last"], "the last message comes")
+        delivered = subscriber.sink.publications
+        expect_chain(delivered, start, "what was published")
+        expect([p.position for p in delivered], [*positions, last], "the positions")
+        expect([(p.payload, p.key) for p in delivered[:-1]], messages, "the messages")
+        expect({p.exclude for p in delivered[:-1]}, {"abc123"}, "the excluded subscription")
+        history = await subscriber.broker.history(room, start)
+        expect(list(history.publications), delivered, "the history")
+
+
 async def a_broadcast_is_delivered_and_not_kept(factory: BrokerFactory) -> None:
     async with started(factory, 2) as [publisher, subscriber]:
         room = new_room()
@@ -488,6 +507,7 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     publish_returns_positions_that_grow,
     a_subscriber_gets_all_after_its_position,
     payloads_come_back_as_they_were,
+    several_messages_are_published_in_order,
     a_broadcast_is_delivered_and_not_kept,
     an_excluded_subscription_is_named_live_and_in_the_history,
     everybody_sees_one_order,

@@ -13,8 +13,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from .codec import TAG_FIELD, MessageKind, kind_of, message_types, tag_of
+from .codec import kind_of, message_types, tag_of
 from .conversation import Conversation
+from .kinds import TAG_FIELD, MessageKind
 from .messages import Call, Error
 from .speaks import conversations_of
 

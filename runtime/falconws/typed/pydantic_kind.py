@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 
-from .codec import TAG_FIELD, Payload, literal_tag
+from .kinds import TAG_FIELD, Payload, literal_tag
 
 __all__ = ("PYDANTIC",)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from falconws import Hub
+from falconws import HistoryLimits, Hub
 from tests.e2e.hub.servers import BrokerServer
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, eventually
 
@@ -83,3 +83,32 @@ async def test_a_member_is_disconnected_in_every_process_within_a_second(url: st
         assert await hub.disconnect(member=member, reason="signed out") == 2
         assert time.monotonic() - began < 1
         assert [socket.close_code for socket in sockets] == [4403, 4403, None]
+
+
+async def test_several_messages_take_one_round_trip(url: str, room: str) -> None:
+    connection = ScriptedConnection()
+    async with Hub(url) as publisher, Hub(url) as hub, hub.subscribe(ScriptedSocket(connection), room):
+        positions = await publisher.publish_many(room, [str(number) for number in range(600)])
+        assert positions == sorted(set(positions))
+        await eventually(messages(connection, 600))
+        assert connection.taken == [str(number) for number in range(600)]
+
+
+async def test_rooms_have_history_limits_of_their_own(url: str, room: str) -> None:
+    short, none = f"short:{room}", f"none:{room}"
+    history = {"short:*": HistoryLimits(messages=2), "none:*": HistoryLimits(messages=0), "*": HistoryLimits()}
+    if url.startswith("nats"):
+        # The stream belongs to all rooms of a prefix.
+        url += "?prefix=limits"
+    async with Hub(url, history=history) as hub:
+        first = {name: await hub.publish(name, "0") for name in (short, none, room)}
+        for number in range(1, 6):
+            for name in (short, none, room):
+                await hub.publish(name, str(number))
+        kept = [[message.payload for message in await hub.history(name)] for name in (short, none, room)]
+        assert kept == [["4", "5"], [], ["0", "1", "2", "3", "4", "5"]]
+        connection = ScriptedConnection()
+        since = {short: first[short], room: first[room]}
+        async with hub.subscribe(ScriptedSocket(connection), short, room, since=since) as subscription:
+            await eventually(messages(connection, 7))
+            assert subscription.gaps == {short}

@@ -7,6 +7,7 @@ import pytest
 
 from falconws import HistoryLimits, Hub, Message, Policy, Position
 from falconws.hub.brokers.memory import MemoryBroker
+from falconws.hub.history_rules import HistoryRules
 
 from .scripted import ScriptedConnection, ScriptedSocket, settle
 
@@ -96,3 +97,40 @@ async def test_arguments_of_history_are_checked(arguments: dict[str, Any]) -> No
             await hub.history("room", **arguments)
         with pytest.raises(ValueError, match="history"):
             hub.subscribe(ScriptedSocket(), "room", history=-1)
+
+
+# Limits by room
+
+
+@pytest.mark.parametrize(
+    ("room", "messages"),
+    [("chat:1", 500), ("chat:help", 7), ("chat:help2", 500), ("chat", 3), ("log:1", 0), ("else", 20), ("", 20)],
+)
+def test_the_longest_name_or_prefix_that_fits_counts(room: str, messages: int) -> None:
+    limits = {"*": 20, "chat:*": 500, "chat:help": 7, "chat*": 3, "log:*": 0}
+    rules = HistoryRules({pattern: HistoryLimits(messages=count, age_s=count + 1) for pattern, count in limits.items()})
+    assert rules.limits(room) == HistoryLimits(messages=messages, age_s=messages + 1)
+    assert rules.largest == HistoryLimits(messages=500, age_s=501)
+
+
+def test_rooms_that_nothing_fits_have_the_default() -> None:
+    assert HistoryRules({"chat:*": HistoryLimits(messages=1)}).limits("else") == HistoryLimits()
+    assert HistoryRules(None).limits("else") == HistoryLimits()
+    assert HistoryRules(HistoryLimits(messages=1)).limits("else") == HistoryLimits(messages=1)
+
+
+@pytest.mark.parametrize(
+    "history", [5, "chat", {"chat:*": 5}, {5: HistoryLimits()}, {"": HistoryLimits()}, {"a*b": HistoryLimits()}]
+)
+def test_limits_are_checked(history: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="history"):
+        Hub(history=history)
+
+
+async def test_rooms_have_limits_of_their_own() -> None:
+    async with Hub(history={"short:*": HistoryLimits(messages=2), "none": HistoryLimits(messages=0)}) as hub:
+        for number in range(5):
+            for room in ("short:1", "none", "else"):
+                await hub.publish(room, str(number))
+        kept = [len(await hub.history(room)) for room in ("short:1", "none", "else")]
+        assert kept == [2, 0, 5]

@@ -17,6 +17,7 @@ from falconws.hub import BrokerUnavailable, Dropped, Health, Sink
 from falconws.hub.brokers.memory import MemoryBroker
 from falconws.hub.brokers.redis.url import RedisUrl
 from falconws.media import JSONHandlerWS
+from falconws.testing import Client
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, SlowSocket, eventually, settle
 
 
@@ -233,7 +234,7 @@ class Sleeper:
     ("arguments", "problem"),
     [
         ({"url": MemoryBroker}, "Hub takes a URL, or a broker"),
-        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), not int\."),
+        ({"history": 5}, r"history is a HistoryLimits\(messages=..., age_s=...\), or a mapping .*, not int\."),
         ({"on_drop": 5}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
         ({"on_drop": sleep}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
         ({"on_drop": partial(sleep)}, "on_drop is a function that takes a Dropped, and not a coroutine function"),
@@ -913,6 +914,59 @@ async def test_each_message_is_counted_once_for_each_subscriber(hub: Hub) -> Non
         stats = hub.stats
         assert (stats.delivered, stats.dropped, stats.discarded, stats.failed) == (13, 17, 10, 10)
         assert (stats.waiting, stats.lag_s) == (0, 0.0)
+
+
+async def test_encode_functions_that_are_made_for_each_connection_are_logged_once(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(20):
+            encode = (lambda n: lambda event: f"{n}")(number)
+            await stack.enter_async_context(hub.subscribe(ScriptedSocket(), "room", encode=encode))
+            await stack.enter_async_context(hub.subscribe(ScriptedSocket(), "fine", encode=tell))
+            await hub.publish("room", "x")
+            await hub.publish("fine", "x")
+    (line,) = [record.getMessage() for record in caplog.records if "encode functions" in record.getMessage()]
+    assert line.startswith("Room 'room' encodes each event")
+
+
+# Two hubs
+
+
+class BothHubs:
+    async def on_get(self, req: Any, resp: Any) -> None:
+        resp.media = [await req.context.hub.present("room"), await req.context.hubs["alerts"].present("room")]
+
+    async def on_websocket(self, req: Any, ws: Any) -> None:
+        await ws.accept()
+        async with req.context.hubs["alerts"].subscribe(ws, "room"):
+            await req.context.hub.publish("room", "not this")
+            await req.context.hubs["alerts"].publish("room", "this")
+            await ws.wait_disconnected()
+
+
+async def test_an_application_may_have_several_hubs() -> None:
+    app = App(middleware=[Hub(), Hub(name="alerts")])
+    app.ws_options.allowed_origins = "*"
+    app.add_route("/", BothHubs())
+    async with Client(app) as client:
+        assert (await client.simulate_get("/")).json == [{}, {}]
+        async with client.websocket("/") as ws:
+            assert await ws.receive_text() == "this"
+
+
+@pytest.mark.parametrize("hubs", [[Hub(), Hub()], [Hub(name="a"), Hub(name="a")]])
+async def test_two_hubs_have_different_names(hubs: list[Hub]) -> None:
+    app = App(middleware=hubs)
+    with pytest.raises(RuntimeError, match="two hubs with"):
+        async with Client(app):
+            pass
+
+
+@pytest.mark.parametrize("name", ["", 5, b"a"])
+def test_the_name_of_a_hub_is_text(name: Any) -> None:
+    with pytest.raises(TypeError, match="name is a str"):
+        Hub(name=name)
 
 
 # Listening

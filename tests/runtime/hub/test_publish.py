@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from falconws import Hub, Message
+from falconws import Hub, Message, Policy
 from falconws.hub import Ephemeral
 from falconws.hub.brokers.memory import MemoryBroker
 
@@ -127,3 +127,28 @@ async def test_an_id_of_a_subscription_that_has_ended_excludes_nobody() -> None:
         assert connection.taken == ["x", "y"]
         assert hub._dispatcher is not None
         assert hub._dispatcher.subscribers == {}
+
+
+async def test_several_messages_are_published_in_order() -> None:
+    connection = ScriptedConnection()
+    async with Hub() as hub, hub.subscribe(ScriptedSocket(connection), "room", policy=Policy.conflate()) as author:
+        positions = await hub.publish_many("room", [{"n": 1}, "text", b"bytes"])
+        assert connection.taken == ['{"n": 1}', "text", b"bytes"]
+        assert [position.offset for position in positions] == [1, 2, 3]
+        assert await hub.publish_many("room", []) == []
+        await hub.publish_many("room", [{"n": 1}, {"n": 2}], key=lambda media: f"key {media['n']}", exclude=author)
+        assert len(connection.taken) == 3
+        assert [message.key for message in await hub.history("room", limit=2)] == ["key 1", "key 2"]
+        assert len(await hub.publish_many("room", (str(number) for number in range(1000)))) == 1000
+        await settle()
+        assert connection.taken[3:] == [str(number) for number in range(1000)]
+        assert hub.stats.published == 1005
+
+
+async def test_of_messages_that_cannot_be_published_none_is() -> None:
+    async with Hub() as hub:
+        with pytest.raises((TypeError, ValueError)):
+            await hub.publish_many("room", ["fine", object()])
+        with pytest.raises(TypeError, match="key"):
+            await hub.publish_many("room", ["fine", 5], key=lambda media: media)
+        assert await hub.history("room") == []

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import falconws
 from falconws.typed import Call, Conversation, Reply, speaks
 from falconws.typed.asyncapi import asyncapi, to_draft_07
-from falconws.typed.conversation import DECODE_ERRORS
+from falconws.typed.kinds import DECODE_ERRORS
 from tests.node import node_packages
 from tests.runtime.typed.conversations import Chat, Mixed, PriceFeed, Said, Words, make_app
 

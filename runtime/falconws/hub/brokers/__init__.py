@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from falconws.hub.broker import Broker, HistoryLimits
+from falconws.hub.broker import Broker
+from falconws.hub.history_rules import RoomHistory
 
 from .url import redact, split_url
 
@@ -33,7 +34,7 @@ _BROKERS = {
 """The module and class for each URL scheme."""
 
 
-def make_broker(url: str, *, history: HistoryLimits | None, timeout_s: float) -> Broker:
+def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float) -> Broker:
     """Return a broker for *url* that is not started yet.
 
     Raises:

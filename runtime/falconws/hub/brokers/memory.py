@@ -18,6 +18,7 @@ from falconws.hub.broker import (
     Publication,
     Sink,
 )
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 __all__ = ("HistoryLog", "MemoryBroker", "PresenceTable")
@@ -189,13 +190,13 @@ class MemoryBroker:
         self,
         url: str = "memory://",
         *,
-        history: HistoryLimits | None = None,
+        history: RoomHistory | None = None,
         timeout_s: float = 5.0,
         shares: MemoryBroker | None = None,
     ) -> None:
         if url != "memory://":
             raise ValueError(f"{url!r}: the memory broker's URL is just 'memory://'.")
-        self._limits = history or HistoryLimits()
+        self._history = HistoryRules(history)
         self._store: _Store = _Store() if shares is None else shares._store
         self._sink: Sink | None = None
         self._process = ""
@@ -226,7 +227,7 @@ class MemoryBroker:
         position = Position(store.epoch, log.offset + 1)
         publication = Publication(room, payload, position, log.offset, key, exclude)
         now = monotonic()
-        log.append(publication, now, self._limits)
+        log.append(publication, now, self._history.limits(room))
         store.dormant.pop(room, None)
         store.dormant[room] = now
         self._forget_dormant(now)
@@ -234,6 +235,11 @@ class MemoryBroker:
             if room in broker.subscribed and broker._sink is not None:
                 broker._sink.deliver(publication)
         return position
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        return [await self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages]
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -259,7 +265,7 @@ class MemoryBroker:
         if log is None:
             log = HistoryLog(store.forgotten)
         else:
-            log.expire(now, self._limits)
+            log.expire(now, self._history.limits(room))
         same_epoch = since.epoch == store.epoch
         publications, complete = log.after(since.offset if same_epoch else -1)
         return History(publications, Position(store.epoch, log.offset), complete and same_epoch)
@@ -269,10 +275,10 @@ class MemoryBroker:
         dormant = self._store.dormant
         while dormant:
             room, quiet_since = next(iter(dormant.items()))
-            if quiet_since > now - self._limits.age_s:
+            if quiet_since > now - self._history.largest.age_s:
                 return
             del dormant[room]
-            self._store.rooms[room].expire(now, self._limits)
+            self._store.rooms[room].expire(now, self._history.limits(room))
             self._forget_if_unused(room)
 
     def _forget_if_unused(self, room: str) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 
+from falconws.log_throttle import LogThrottle
 from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.shutdown import GracefulHttp
-from falconws.server.logs import THROTTLE
 from falconws.server.request_head import RequestError, RequestHead
 from falconws.server.tls import tls_extension
 
@@ -31,6 +31,9 @@ _MAX_CHUNKS_AT_A_TIME = 200
 _WEBSOCKETS_MAX_LINE_BYTES = 8190
 _WEBSOCKETS_MAX_LINES = 128
 """The limits of the websockets package for a handshake; it neither answers nor closes above them."""
+
+
+_throttle = LogThrottle(logging.getLogger("uvicorn.error"))
 
 
 class _FlowControl(FlowControl):
@@ -329,8 +332,9 @@ class GuardedHttp(GracefulHttp):
             scope["headers"] = head.headers
             self.config.set_client(scope)
         client = "{}:{}".format(*scope["client"]) if scope["client"] else ""
-        message = '%s - "%s" refused with %d: %s'
-        THROTTLE.log(self.logger, logging.WARNING, error.status, message, client, request, error.status, error.message)
+        # The status is part of the message: refusals are throttled by status.
+        message = f'%s - "%s" refused with {error.status}: %s'
+        _throttle.log_repeated(logging.WARNING, message, client, request, error.message)
 
     def _disconnect_application(self) -> None:
         self.cycle.disconnected = True

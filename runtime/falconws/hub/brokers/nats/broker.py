@@ -22,10 +22,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, HistoryLimits, Member, Payload, Sink
+from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, Member, Payload, Sink
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from .client import check_credentials, load_nats
@@ -61,9 +62,9 @@ class NatsBroker:
         ValueError: The URL is malformed, its credentials file cannot be read, or nats-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
         load_nats()
-        self._history = history
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
@@ -124,6 +125,14 @@ class NatsBroker:
             return Position(streams.epoch, sequence)
 
         return await self._call(append)
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        # The tasks begin in their order, and the connection keeps it.
+        return await asyncio.gather(
+            *(self.publish(room, payload, key=key, exclude=exclude) for payload, key in messages)
+        )
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -368,7 +377,7 @@ def _deliver_presence(sink: Sink, room: str, member: str, event: MemberEvent | N
 
 def _make_history(room: str, streams: HubStreams, since: Position | None, stored: list[Stored]) -> History:
     """Return the history in what the stream has from *since* on, including the message at *since* or its anchor."""
-    epoch, limits, now_s = streams.epoch, streams.limits, streams.rooms.now_s()
+    epoch, limits, now_s = streams.epoch, streams.limits_for(room), streams.rooms.now_s()
     offsets = [offset_of(message.headers, message.sequence) for message in stored]
     complete = since is not None and since.offset == offsets[0]
     before = since.offset if since is not None else 0
@@ -384,7 +393,7 @@ def _make_history(room: str, streams: HubStreams, since: Position | None, stored
             position = Position(epoch, message.sequence)
             publications.append(decode(room, position, before, message.headers, message.data))
         before = offset
-    if not limits.messages:
-        complete = complete and not publications
-        publications = []
+    if len(publications) > limits.messages:
+        complete = False
+        publications = publications[len(publications) - limits.messages :]
     return History(publications, Position(epoch, offsets[-1] if offsets else 0), complete)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from falconws.hub.broker import HistoryLimits
+from falconws.hub.history_rules import HistoryRules
 
 from .codec import anchor, offset_of
 from .cursor import SubjectPosition
@@ -45,14 +46,12 @@ def anchor_round_s() -> float:
 class HubStreams:
     """The two streams, in one session."""
 
-    def __init__(
-        self, session: NatsSession, url: NatsUrl, limits: HistoryLimits | None, identity: PresenceIdentity
-    ) -> None:
+    def __init__(self, session: NatsSession, url: NatsUrl, history: HistoryRules, identity: PresenceIdentity) -> None:
         self.session = session
         self._prefix = url.prefix
-        self._configured = limits
-        self.limits = limits or HistoryLimits()
-        """The history's limits: those of this process, or those with which another process has created the stream."""
+        self._history = history
+        self.limits = history.largest
+        """The stream's limits: those of this process, or those with which another process has created the stream."""
         self._storage = {"storage": url.storage, "num_replicas": url.replicas, "allow_direct": True}
         self.rooms = NatsStream(session, f"{url.prefix}-rooms")
         self.presence = NatsPresence(session, url.prefix, identity)
@@ -80,7 +79,7 @@ class HubStreams:
                 "duplicate_window": int(_DUPLICATES_S * 1e9),
                 "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
             },
-            adapt=self._configured is not None,
+            adapt=self._history.is_given,
         )
         # A stream that existed has its own epoch.
         self._read_config()
@@ -100,7 +99,7 @@ class HubStreams:
         return max(self.limits.age_s, _ROOM_TTL_S / 2)
 
     def _read_config(self) -> None:
-        if self._configured is None:
+        if not self._history.is_given:
             self.limits = _limits_of(self.rooms.config)
         if "republish" in self.rooms.config:
             self.saw_epoch(self.rooms.config["republish"]["dest"].split(".")[2])
@@ -133,6 +132,10 @@ class HubStreams:
         with suppress(Exception):
             await self.presence.read_clock()
         return leadership
+
+    def limits_for(self, room: str) -> HistoryLimits:
+        """Return the limits of one room; the stream may keep more."""
+        return self._history.limits(room) if self._history.is_given else self.limits
 
     def subject(self, token: str) -> str:
         """Return the subject to which the messages of a room are published."""

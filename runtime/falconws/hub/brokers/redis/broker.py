@@ -25,7 +25,6 @@ from falconws.hub.broker import (
     EphemeralPublication,
     Health,
     History,
-    HistoryLimits,
     Member,
     Payload,
     Publication,
@@ -34,6 +33,7 @@ from falconws.hub.broker import (
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
+from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from . import scripts
@@ -77,13 +77,12 @@ class RedisBroker:
         ValueError: The URL is malformed, or redis-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: HistoryLimits | None = None, timeout_s: float = 5.0) -> None:
-        limits = history or HistoryLimits()
+    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
+        self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._client = RedisClient(self._url, timeout_s)
         self._ttl_ms = int(_ROOM_TTL_S * 1000)
-        self._limits: tuple[Argument, ...] = (limits.messages, _microseconds(limits.age_s), int(history is not None))
         self._presence = RedisPresence(self._client, self._base, self._channel)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
@@ -132,21 +131,27 @@ class RedisBroker:
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> Position:
-        nonce = f"{self._author}{next(self._numbers):x}"
-        kind, data = encode(payload)
-        fixed = (*self._room_arguments(), self._channel(room), nonce, exclude or "-")
-        message: tuple[Argument, ...] = (kind, data) if key is None else (kind, data, key)
+        [position] = await self.publish_many(room, [(payload, key)], exclude=exclude)
+        return position
+
+    async def publish_many(
+        self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
+    ) -> list[Position]:
+        fixed = (*self._room_arguments(room), self._channel(room), exclude or "-")
+        encoded: list[Argument] = []
+        for payload, key in messages:
+            nonce = f"{self._author}{next(self._numbers):x}"
+            encoded += (nonce, *encode(payload), "" if key is None else f"={key}")
 
         def arguments(elapsed_s: float | None) -> Sequence[Argument]:
             # One second more than has passed: the server's clock may differ slightly from this one.
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
-            return (*fixed, since, *message)
+            return (*fixed, since, *encoded)
 
-        answer = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
-        if answer is None:
+        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
+        if None in answers:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
-        epoch, _, offset = answer.decode().partition(" ")
-        return Position(epoch, int(offset))
+        return [Position(epoch, int(offset)) for epoch, _, offset in (a.decode().partition(" ") for a in answers)]
 
     async def broadcast(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -161,7 +166,7 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
                 if session is self._session:
                     return Position(epoch.decode(), int(offset))
                 # The session was lost meanwhile; the next one may begin after a later publication.
@@ -174,7 +179,7 @@ class RedisBroker:
         self._forget(self._channel(room).encode())
 
     async def history(self, room: str, since: Position) -> History:
-        arguments = [*self._room_arguments(), since.epoch, since.offset]
+        arguments = [*self._room_arguments(room), since.epoch, since.offset]
         name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments)
         epoch, top = name.decode(), int(newest)
         read = (decode_entry(room, epoch, *entry) for entry in entries)
@@ -223,9 +228,11 @@ class RedisBroker:
         base = self._base(room)
         return f"{base}:meta", f"{base}:log"
 
-    def _room_arguments(self) -> tuple[Argument, ...]:
+    def _room_arguments(self, room: str) -> tuple[Argument, ...]:
         """Return what a script needs to know of a room: an epoch if it is new, and what to keep for how long."""
-        return secrets.token_hex(4), self._ttl_ms, *self._limits
+        limits = self._history.limits(room)
+        given = int(self._history.is_given)
+        return secrets.token_hex(4), self._ttl_ms, limits.messages, _microseconds(limits.age_s), given
 
     # Deliveries
 
@@ -278,7 +285,7 @@ class RedisBroker:
             await asyncio.sleep(self._ttl_ms / 3000)
             for room in list(self._rooms.values()):
                 with suppress(BrokerUnavailable):
-                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments())
+                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)

@@ -89,68 +89,82 @@ PROBE = "return redis.call('SET', KEYS[1], '', 'PX', 60000)"
 PUBLISH = (
     _ROOM
     + """
--- ARGV ..., channel, nonce, excluded subscription ('-' for none), us since the first attempt ('' for the first),
--- kind, payload, [key]
-local channel, nonce, exclude, elapsed, kind, payload, key = unpack(ARGV, 6)
-local mark = redis.call('HGET', KEYS[1], 'm ' .. nonce)
-if mark then return string.match(mark, '^%d+ (.*)$') end
-local epoch, top, most, age = room()
+-- ARGV ..., channel, excluded subscription ('-' for none), us since the first attempt ('' for the first), and for each
+-- message: nonce, kind, payload, key ('=' before it; '' for none). Returns their positions; false for one that may have
+-- been published.
+local channel, exclude, elapsed = ARGV[6], ARGV[7], ARGV[8]
+local epoch, top, most, age
 local time = now()
-if elapsed ~= '' then
-  -- Has an earlier attempt succeeded, and only its answer was lost?
-  local since = time - tonumber(elapsed)
-  if tonumber(top) > since then
-    local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
-    for _, entry in ipairs(entries) do
-      if entry[2][2] == nonce then
-        return epoch .. ' ' .. string.match(entry[1], '^%d+')
+local function append(nonce, kind, payload, key)
+  local mark = redis.call('HGET', KEYS[1], 'm ' .. nonce)
+  if mark then return string.match(mark, '^%d+ (.*)$') end
+  if not epoch then epoch, top, most, age = room() end
+  if elapsed ~= '' then
+    -- Has an earlier attempt succeeded, and only its answer was lost?
+    local since = time - tonumber(elapsed)
+    if tonumber(top) > since then
+      local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
+      for _, entry in ipairs(entries) do
+        if entry[2][2] == nonce then
+          return epoch .. ' ' .. string.match(entry[1], '^%d+')
+        end
+      end
+      if #entries >= most then return false end
+    end
+  end
+  local offset = int(math.max(time, tonumber(top) + 1))
+  redis.call('HSET', KEYS[1], 'o', offset)
+  if most > 0 then
+    local entry = {
+      'XADD', KEYS[2], 'MAXLEN', '=', int(most), offset .. '-0', 'n', nonce, 'p', top, 't', kind, 'd', payload
+    }
+    if key then
+      entry[#entry + 1] = 'k'
+      entry[#entry + 1] = key
+    end
+    if exclude ~= '-' then
+      entry[#entry + 1] = 'x'
+      entry[#entry + 1] = exclude
+    end
+    local added = redis.pcall(unpack(entry))
+    if type(added) == 'table' and added.err then
+      -- Another program has written to the key, or an entry is from the future.
+      redis.call('DEL', KEYS[2])
+      redis.call(unpack(entry))
+    end
+  end
+  redis.call('SPUBLISH', channel, table.concat({
+    'm ', epoch, ' ', offset, ' ', top, ' ', kind, ' ', key and #key or '-', ' ', exclude, '\\n', key or '', payload
+  }))
+  local position = epoch .. ' ' .. offset
+  if elapsed ~= '' then
+    -- The lost attempt may still be in a buffer: it must not be executed after this one.
+    local minute = 60000000
+    redis.call('HSET', KEYS[1], 'm ' .. nonce, int(time) .. ' ' .. position)
+    if time - (tonumber(redis.call('HGET', KEYS[1], 's') or 0) or 0) > minute then
+      -- After an outage there are many marks: old ones are removed once a minute.
+      redis.call('HSET', KEYS[1], 's', int(time))
+      local fields = redis.call('HGETALL', KEYS[1])
+      for index = 1, #fields, 2 do
+        local since = string.match(fields[index], '^m ') and string.match(fields[index + 1], '^%d+')
+        if since and time - tonumber(since) > minute then redis.call('HDEL', KEYS[1], fields[index]) end
       end
     end
-    if #entries >= most then return false end
   end
+  top = offset
+  return position
 end
-local offset = int(math.max(time, tonumber(top) + 1))
-redis.call('HSET', KEYS[1], 'o', offset)
-if most > 0 then
-  local entry = {
-    'XADD', KEYS[2], 'MAXLEN', '=', int(most), offset .. '-0', 'n', nonce, 'p', top, 't', kind, 'd', payload
-  }
-  if key then
-    entry[#entry + 1] = 'k'
-    entry[#entry + 1] = key
-  end
-  if exclude ~= '-' then
-    entry[#entry + 1] = 'x'
-    entry[#entry + 1] = exclude
-  end
-  local added = redis.pcall(unpack(entry))
-  if type(added) == 'table' and added.err then
-    -- Another program has written to the key, or an entry is from the future.
-    redis.call('DEL', KEYS[2])
-    redis.call(unpack(entry))
-  end
+local positions = {}
+for index = 9, #ARGV, 4 do
+  local key = ARGV[index + 3]
+  key = key ~= '' and string.sub(key, 2) or nil
+  positions[#positions + 1] = append(ARGV[index], ARGV[index + 1], ARGV[index + 2], key)
+end
+if epoch and most > 0 then
   redis.call('XTRIM', KEYS[2], 'MINID', '=', int(time - age))
   redis.call('PEXPIRE', KEYS[2], int(age / 1000))
 end
-redis.call('SPUBLISH', channel, table.concat({
-  'm ', epoch, ' ', offset, ' ', top, ' ', kind, ' ', key and #key or '-', ' ', exclude, '\\n', key or '', payload
-}))
-local position = epoch .. ' ' .. offset
-if elapsed ~= '' then
-  -- The lost attempt may still be in a buffer: it must not be executed after this one.
-  local minute = 60000000
-  redis.call('HSET', KEYS[1], 'm ' .. nonce, int(time) .. ' ' .. position)
-  if time - (tonumber(redis.call('HGET', KEYS[1], 's') or 0) or 0) > minute then
-    -- After an outage there are many marks: old ones are removed once a minute.
-    redis.call('HSET', KEYS[1], 's', int(time))
-    local fields = redis.call('HGETALL', KEYS[1])
-    for index = 1, #fields, 2 do
-      local since = string.match(fields[index], '^m ') and string.match(fields[index + 1], '^%d+')
-      if since and time - tonumber(since) > minute then redis.call('HDEL', KEYS[1], fields[index]) end
-    end
-  end
-end
-return position
+return positions
 """
 )
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from falconws.hub import log_throttle as log_throttle
-from falconws.hub.log_throttle import LogThrottle
+from falconws import log_throttle
+from falconws.log_throttle import LogThrottle
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ class Thing:
 def test_functions_of_one_definition_are_logged_once_in_ten_seconds(
     first: object, second: object, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = LogThrottle()
+    log = LogThrottle(logging.getLogger("falconws.hub"), "hub.stats")
     assert is_logged(log, first, caplog)
     assert caplog.messages == ["it has failed (logged at most every 10 s)"]
     clock[0] += 9.9
@@ -66,7 +66,7 @@ def test_functions_of_one_definition_are_logged_once_in_ten_seconds(
 def test_memory_is_bounded_by_the_functions_that_are_logged(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = LogThrottle()
+    log = LogThrottle(logging.getLogger("falconws.hub"), "hub.stats")
     functions = [eval(f"lambda: {number}") for number in range(1000)]
     assert sum(is_logged(log, function, caplog) for function in functions) == 16
     assert len(log._muted_until) == 16
@@ -78,7 +78,7 @@ def test_memory_is_bounded_by_the_functions_that_are_logged(
 def test_repeated_lines_are_logged_ten_times_in_ten_seconds(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = LogThrottle()
+    log = LogThrottle(logging.getLogger("falconws.hub"), "hub.stats")
     for number in range(30):
         log.log_repeated(logging.WARNING, "room %d", number)
         log.log_repeated(logging.INFO, "client %d", number)
