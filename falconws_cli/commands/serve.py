@@ -210,6 +210,14 @@ class OctalMode(click.ParamType[int]):
     help="The same for one client address.",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _context, _parameter, value: value or None,
+    help="Name of this server; others get 421. Can be repeated. All, but only localhost with --reload.",
+)
+@click.option(
     "--ipv6-prefix",
     type=click.IntRange(1, 128),
     default=64,

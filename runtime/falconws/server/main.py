@@ -4,6 +4,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import uvicorn
@@ -112,13 +113,16 @@ def run(
         tls.check()
     if app_dir is not None:
         sys.path.insert(0, app_dir)
+    admission = admission or AdmissionSettings()
+    if reload and admission.allowed_hosts is None:
+        admission = replace(admission, allowed_hosts=(host.lower(),))
     config = _configure(
         log_config,
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
         http=http or HttpSettings(),
-        admission=admission or AdmissionSettings(),
+        admission=admission,
         tls=tls,
         engine=chosen,
         drain_s=min(drain_s, _RELOAD_DRAIN_S) if reload else drain_s,
