@@ -166,7 +166,7 @@ class OctalMode(click.ParamType[int]):
     default=100,
     show_default=True,
     metavar="NUMBER",
-    help="Most header lines of a request.",
+    help="Largest number of header lines of a request.",
 )
 @click.option(
     "--limit-header",
@@ -215,7 +215,7 @@ class OctalMode(click.ParamType[int]):
     multiple=True,
     metavar="NAME",
     callback=lambda _context, _parameter, value: value or None,
-    help="Name of this server; others get 421. Can be repeated. All, but only localhost with --reload.",
+    help="Name of this server; requests for others get 421. Repeatable. Default: all, with --reload only localhost.",
 )
 @click.option(
     "--ipv6-prefix",
