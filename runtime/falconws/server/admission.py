@@ -34,8 +34,8 @@ class AdmissionSettings:
     Attributes:
         only: "http" or "ws" serves one kind of traffic and answers the other with 421, except for /healthz and
             the readiness path; None serves both.
-        allowed_hosts: Names in the Host header that are answered, as for `App.allowed_hosts`; others get 421, except for /healthz
-            and the readiness path. None answers all.
+        allowed_hosts: Names in the Host header that are answered, as for `App.allowed_hosts`; others get 421, except
+            for /healthz and the readiness path. None answers all.
         limit_connections: Largest number of WebSockets and HTTP requests at a time in one process; more get 503 with
             Retry-After. None sets no limit.
         limit_connections_per_ip: The same for one client address, as trusted proxy headers give it.
