@@ -115,6 +115,14 @@ class OctalMode(click.ParamType[int]):
     help="WebSocket engine; auto is picows if it can be imported.",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Host name to answer, such as example.com or *.example.com; may be repeated. With --reload, localhost and "
+    "--host are answered; without it and without this option, every name is.",
+)
+@click.option(
     "--only", type=Choice(("http", "ws")), help="Serve this kind of traffic only, and answer the other with 421."
 )
 @click.option(
@@ -208,14 +216,6 @@ class OctalMode(click.ParamType[int]):
     type=click.IntRange(1),
     metavar="NUMBER",
     help="The same for one client address.",
-)
-@click.option(
-    "--allowed-host",
-    "allowed_hosts",
-    multiple=True,
-    metavar="NAME",
-    callback=lambda _context, _parameter, value: value or None,
-    help="Name of this server; requests for others get 421. Repeatable. Default: all, with --reload only localhost.",
 )
 @click.option(
     "--ipv6-prefix",

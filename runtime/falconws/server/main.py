@@ -4,7 +4,6 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import uvicorn
@@ -113,16 +112,13 @@ def run(
         tls.check()
     if app_dir is not None:
         sys.path.insert(0, app_dir)
-    admission = admission or AdmissionSettings()
-    if reload and admission.allowed_hosts is None:
-        admission = replace(admission, allowed_hosts=(host.lower(),))
     config = _configure(
         log_config,
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
         http=http or HttpSettings(),
-        admission=admission,
+        admission=admission or AdmissionSettings(),
         tls=tls,
         engine=chosen,
         drain_s=min(drain_s, _RELOAD_DRAIN_S) if reload else drain_s,
