@@ -132,3 +132,14 @@ async def test_the_latest_prices_come_first(snippet: Load) -> None:
                 {"symbol": "B", "price": 2},
                 {"symbol": "A", "price": 3},
             ]
+
+
+async def test_processes_share_the_work(snippet: Load) -> None:
+    app, hub, mailer = snippet("work_once").make_app()
+    async with Client(app):
+        await asyncio.sleep(0)
+        await hub.publish("orders", {"id": 17})
+        async with asyncio.timeout(SECONDS):
+            while not mailer.sent:
+                await asyncio.sleep(0.01)
+    assert mailer.sent == [{"id": 17}]

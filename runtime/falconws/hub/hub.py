@@ -40,6 +40,7 @@ _BATCH_MESSAGES = 256
 _BATCH_BYTES = 256 * 1024
 """What ``publish_many()`` gives the broker at once, so that other work of this process is not held up."""
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
+_GROUP_POLICY = Policy.disconnect(max_lag_s=3600.0)
 
 
 class Hub:
@@ -504,6 +505,7 @@ class Hub:
         *rooms: str,
         since: Position | Mapping[str, Position] | None = None,
         policy: Policy | None = None,
+        group: str | None = None,
     ) -> Listener:
         """Return an asynchronous iterator over the messages of *rooms*, for code that has no socket::
 
@@ -516,11 +518,19 @@ class Hub:
         ``Policy.disconnect(max_lag_s=60)``: a loop that does not keep up receives ``ListenerTooSlow``. The first step
         raises ``BrokerUnavailable`` if the broker cannot be reached within ``timeout_s``; a loop that has begun
         continues after an outage of the broker.
+
+        With *group*, each message goes to one of the loops of that group, in all processes: to the first one that is
+        ready for it. It is not repeated if that loop fails. Every loop receives a ``Gap``. The default policy then is
+        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
-        return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
+        if group is not None:
+            check_name("group", group)
+        dispatcher = self._running()
+        policy = policy or (_LISTENER_POLICY if group is None else _GROUP_POLICY)
+        return Listener(dispatcher, rooms, policy=policy, since=since, group=group, broker=dispatcher.broker)
 
     async def history(self, room: str, *, limit: int = 50, before: Position | None = None) -> list[Message]:
         """Return the newest *limit* messages of *room* that the broker keeps, the oldest of them first.
