@@ -16,6 +16,8 @@ MAX_LENGTH = 40
 
 _SEPARATORS = re.compile(r"[\s_-]+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
+# Import names of the optional dependencies of falconws and of generated projects; they may not be installed yet.
+_DEPENDENCIES = frozenset({"cbor2", "google", "msgspec", "nats", "orjson", "rapidjson", "redis", "watchfiles"})
 _WINDOWS_DEVICES = frozenset(
     {"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
@@ -101,6 +103,11 @@ def refuse_as_package(name: Name) -> None:
             f'"{name.module}" is a module of Python\'s standard library, which the project would hide'
             f"{_suggest(name.kebab)}."
         )
+    if name.module in _DEPENDENCIES:
+        raise RefusedError(
+            f'"{name.module}" is a package that projects depend on, which the project\'s package would hide'
+            f"{_suggest(name.kebab)}."
+        )
     if name.module == "tests":
         raise RefusedError(f'"tests" is the folder of the project\'s tests{_suggest("tests")}.')
 
@@ -116,7 +123,7 @@ def _suggest(text: str) -> str:
     candidate = "-".join(word.lower() for word in words if word) + leading_digits
     if not candidate or candidate[0].isdigit():
         return ""
-    taken = keyword.iskeyword(candidate) or candidate in sys.stdlib_module_names or candidate == "tests"
+    taken = keyword.iskeyword(candidate) or candidate in sys.stdlib_module_names | _DEPENDENCIES | {"tests"}
     if taken or candidate in _WINDOWS_DEVICES:
         candidate = f"my-{candidate}"
     return f'; try "{candidate}"' if len(candidate) <= MAX_LENGTH else ""

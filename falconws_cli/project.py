@@ -26,7 +26,7 @@ class Project:
     @property
     def import_root(self) -> Path:
         """The folder to put on the import path: the root, or its src folder."""
-        return self.root / "src" if (self.root / "src" / self.package).is_dir() else self.root
+        return self.root / "src" if self.exists(PurePosixPath("src", self.package)) else self.root
 
     @property
     def package_path(self) -> PurePosixPath:

@@ -3,6 +3,8 @@
 Knows nothing of click's commands.
 """
 
+from __future__ import annotations
+
 import http.client
 import shlex
 import socket

@@ -15,7 +15,7 @@ def encode(event: falconws.Event) -> object:
         case falconws.Message():
             return {"type": "message", "data": read(event), "position": str(event.position)}
         case falconws.Ephemeral():
-            return {"type": "ephemeral", "data": event.media}
+            return {"type": "ephemeral", "data": read(event)}
         case falconws.Gap():
             return {"type": "reload", "position": str(event.position)}
         case falconws.Joined() | falconws.Updated():
@@ -24,7 +24,7 @@ def encode(event: falconws.Event) -> object:
             return {"type": "left", "who": event.member}
 
 
-def read(message: falconws.Message) -> object:
+def read(message: falconws.Message | falconws.Ephemeral) -> object:
     try:
         return message.media
     except ValueError:  # text that is not JSON, for example from `falconws publish 42 "We are back"`

@@ -32,6 +32,11 @@ def resolve_conflicts(
     Raises:
         ConflictError: Somebody has to decide, and nobody is there to ask, or the user has quit.
     """
+    if options.policy is ConflictPolicy.ASK:
+        changes = [
+            change.keeping() if change.status is Status.CONFLICT and change.file.keep_existing else change
+            for change in changes
+        ]
     conflicts = [change for change in changes if change.status is Status.CONFLICT]
     hopeless = [str(change.file.path) for change in conflicts if change.current is None]
     if hopeless and not options.dry_run:

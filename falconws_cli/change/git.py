@@ -5,7 +5,7 @@ The repository may be somebody else's: nothing that its configuration names is r
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -61,7 +61,17 @@ class Authors:
 
 def read_authors(root: Path, folder: str) -> Authors:
     """Return who committed the files in *folder* of the project; outside of a repository nobody did."""
-    log = _git(root, "log", "--format=%x00%ae", "--name-only", "--diff-filter=A", "--no-renames", "--", folder)
+    log = _git(
+        root,
+        "log",
+        "--no-show-signature",
+        "--format=%x00%ae",
+        "--name-only",
+        "--diff-filter=A",
+        "--no-renames",
+        "--",
+        folder,
+    )
     if not log:
         return Authors()
     emails: dict[str, str] = {}
@@ -78,11 +88,19 @@ def read_authors(root: Path, folder: str) -> Authors:
 def _status(root: Path) -> list[tuple[str, str]]:
     """Return git's two-letter code and the path from *root* of each change below it."""
     prefix = _git(root, "rev-parse", "--show-prefix")
-    listing = _git(root, "status", "--porcelain=v1", "-z", "--no-renames", "--", ".")
+    status = ("status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules=all", "--", ".")
+    listing = _git(root, *_without_filters(root), *status)
     if prefix is None or listing is None:
         return []
     entries = [entry for entry in listing.split("\0") if entry]
     return [(entry[:2], entry[3:].removeprefix(prefix.rstrip("\n"))) for entry in entries]
+
+
+def _without_filters(root: Path) -> Iterator[str]:
+    """Yield the arguments with which git runs none of the filters that the repository's own configuration has."""
+    names = _git(root, "config", "--local", "--includes", "--name-only", "-z", "--get-regexp", r"^filter\.")
+    for name in filter(None, (names or "").split("\0")):
+        yield from ("-c", f"{name}={'false' if name.endswith('.required') else ''}")
 
 
 def _git(root: Path, *arguments: str) -> str | None:

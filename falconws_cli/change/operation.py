@@ -28,6 +28,17 @@ MAX_TEXT_BYTES = 1_000_000
 _ABOUT = "Written by falconws, for `falconws status`, `undo`, `destroy` and `upgrade`. Commit this file."
 
 
+_ARGUMENTS = {
+    "route": {"template", "resource"},
+    "middleware": {"middleware"},
+    "media-handler": {"payload", "handler"},
+    "hub": {"middleware"},
+    "functions": {"first_party", "what", "imports", "code", "needs"},
+}
+"""What each kind of registration needs."""
+_OPTIONAL_ARGUMENTS = {"factory"}
+
+
 class DamagedError(Exception):
     """The text is not that of an operation; the message says why."""
 
@@ -186,7 +197,7 @@ def _load(name: str, entry: Mapping[str, Any]) -> Operation:
             _string(made["kind"]),
             _path(made["path"]),
             _string(made["package"]),
-            dict(made["arguments"].items()),
+            _arguments(made),
             _string(made["outcome"]),
             _strings(made["imports"]),
         )
@@ -214,6 +225,15 @@ def _load(name: str, entry: Mapping[str, Any]) -> Operation:
         upgraded=_string(entry.get("upgraded", "")),
         destroyed=tuple(_load(_string(other["id"]), other) for other in entry.get("destroyed", ())),
     )
+
+
+def _arguments(made: Mapping[str, Any]) -> dict[str, JsonValue]:
+    arguments: dict[str, JsonValue] = dict(made["arguments"].items())
+    if arguments.keys() - _OPTIONAL_ARGUMENTS != _ARGUMENTS[made["kind"]]:
+        raise ValueError(f"a {made['kind']} with the arguments {', '.join(sorted(arguments))}")
+    for name, value in arguments.items():
+        _strings(value) if name in ("imports", "needs") else _string(value)
+    return arguments
 
 
 def _dump_text(data: bytes) -> list[str] | dict[str, str]:

@@ -42,6 +42,8 @@ class PlannedFile:
     before: bytes | None = None
     delete: bool = False
     """The file goes away; *data* is empty then, and *before* what it must contain to go."""
+    keep_existing: bool = False
+    """Whether a file that is there already stays, unless an option decides otherwise."""
 
 
 @dataclass(frozen=True)

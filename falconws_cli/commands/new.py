@@ -68,22 +68,30 @@ def _complete_preset(_context: click.Context, _parameter: click.Parameter, incom
     shell_complete=_complete_preset,
     help="Start from a preset in presets.toml of your settings folder.",
 )
+@click.option("--package", metavar="NAME", default="", help="Import name of the package.  [default: the name]")
+@click.option("--src", is_flag=True, help="Put the package into a folder src.")
+@click.option("--git", "make_commit", is_flag=True, help="Make a git repository with a first commit.")
 @click.option("--interactive", is_flag=True, help="Ask for each option, and show the equivalent command.")
 @click.option("--serve", is_flag=True, help="Serve the project afterwards, on port 8000 or a free one.")
-@generating(unrecorded=("parent", "serve"))
+@generating(unrecorded=("parent", "serve", "make_commit"))
 def command(
     name: str | None,
     parent: Path,
     minimal: bool,
     with_parts: tuple[str, ...],
     preset: str | None,
+    package: str,
+    src: bool,
+    make_commit: bool,
     interactive: bool,
     serve: bool,
     write_options: WriteOptions,
 ) -> None:
     """Create a project: an app with tests, ready to serve.
 
-    NAME is one or several words: demo, chat-room, "chat room" and ChatRoom all work.
+    NAME is one or several words: demo, chat-room, "chat room" and ChatRoom all work. With the name ".", the project is
+    created in the current folder, and named after it. A README, a license and the files of git that are already there
+    are kept.
 
     \b
     Parts:
@@ -102,16 +110,17 @@ def command(
       falconws new demo --minimal --with docker --with pre-commit
       falconws new --interactive
       falconws new demo --preset service --dry-run
+      falconws new . --package shop --src --git
     """
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.change.write_options import ConflictPolicy
     from falconws_cli.errors import ExitCode
     from falconws_cli.generators.new_project import plan_project
-    from falconws_cli.generators.parts import ProjectOptions, parse_parts
+    from falconws_cli.generators.parts import BROKERS, ProjectOptions, parse_parts
 
     if name is None and not interactive:
         raise click.UsageError("Missing argument 'NAME'.")
-    options = ProjectOptions(minimal, parse_parts(with_parts))
+    options = ProjectOptions(minimal, parse_parts(with_parts), package, src)
     if preset is not None:
         from falconws_cli.generators.presets import find_preset, presets_file
 
@@ -125,17 +134,24 @@ def command(
     code = carry_out(root, plans, replace(write_options, command=_command_line(name, options)))
     if write_options.dry_run or write_options.json:
         sys.exit(code)
-    click.echo(f"\nCreated {root}.")
+    click.echo(f"\nCreated {root.resolve() if name == '.' else root}.")
     if interactive:
         where = [] if parent == Path() else ["--in", str(parent)]
         click.echo(f"The same without prompts: {_command_line(name, options, *where)}")
     if code != ExitCode.OK:
         sys.exit(code)
+    if make_commit:
+        from falconws_cli.generators.new_project import make_first_commit
+
+        make_first_commit(root, _command_line(name, options))
     if serve:
         from falconws_cli.serve import serve_new_project
 
         sys.exit(serve_new_project(root.resolve()))
-    click.echo(f"Next: cd {root} && falconws serve")
+    steps = [] if root.resolve() == Path.cwd() else [shlex.join(["cd", str(root)])]
+    if any(part in BROKERS for part in options.parts):
+        steps.append("pip install -e '.[dev]'")
+    click.echo(f"Next: {' && '.join([*steps, 'falconws serve'])}")
 
 
 def _command_line(name: str, options: ProjectOptions, *others: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.planning import read_text
+from falconws_cli.generators.planning import read_text, refuse_taken_class
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source import registration
@@ -35,6 +35,7 @@ class MiddlewareGenerator:
             RefusedError: The name cannot be used; or the project has token authentication already.
         """
         parsed = parse_name(name, suffix="middleware")
+        refuse_taken_class(project, "middleware", parsed)
         kind = Kind(options.get("kind", "blank"))
         conftest = read_text(project, _CONFTEST) or ""
         taken = "accepted_token" in conftest and _variable(project, parsed) not in conftest
@@ -91,7 +92,7 @@ def _token_for_the_tests(project: Project, snippet: str) -> registration.Registr
         "tests",
         first_party=project.package,
         what="a token for the tests",
-        imports=(Import("collections.abc", "AsyncIterator"), Import("falconws.testing", "Client")),
+        imports=(),
         code=snippet,
-        needs=("pytest", "falconws", "app"),
+        needs=("pytest",),
     )

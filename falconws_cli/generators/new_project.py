@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from falconws_cli import VERSION
 from falconws_cli.change.plan import Plan, PlannedFile, Recipe
 from falconws_cli.change.record import FOLDER
-from falconws_cli.errors import RefusedError
+from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators import plan
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
 from falconws_cli.names import Name, parse_name, refuse_as_package
@@ -41,35 +41,44 @@ def plan_project(
         raise RefusedError(
             f'"{text}" is a path, and a name is needed; try `falconws new {last or "NAME"} --in {folder or "/"}`.'
         )
-    name = parse_name(text)
-    refuse_as_package(name)
-    _refuse_installed(name)
+    here = text == "."
+    name = parse_name(parent.resolve().name if here else text)
+    package = parse_name(options.package) if options.package else name
+    refuse_as_package(package)
+    _refuse_installed(package)
     options.refuse_contradiction()
     if not parent.is_dir():
-        raise RefusedError(f"There is no folder {parent} to make the project in; create it first.")
-    root = parent / name.kebab
+        raise RefusedError(f"There is no folder {parent} to create the project in; create it first.")
+    root = parent if here else parent / name.kebab
     if root.exists() or root.is_symlink():
         if not root.is_dir():
             raise RefusedError(f"{root} exists and is a file; choose another name.")
         if (root / FOLDER).exists():
             raise RefusedError(f"{root} is a falconws project already; choose another name.")
-        if not among_files and any(root.iterdir()):
+        others = [path.name for path in root.iterdir() if not _belongs_to_a_repository(path.name)]
+        if others and not among_files:
             raise RefusedError(
-                f"{root} exists and is not empty; choose another name, or say what becomes of files that are in the "
-                "way: --merge, --skip or --force."
+                f"{root} is not empty: it contains {sorted(others)[0]}; choose another name, or decide about existing "
+                "files with --merge, --skip or --force."
             )
     parts: list[JsonValue] = [part.value for part in options.parts]
-    recipe = Recipe("project", name.kebab, {"minimal": options.minimal, "with": parts})
+    chosen: dict[str, JsonValue] = {"minimal": options.minimal, "with": parts}
+    if package != name:
+        chosen["package"] = package.module
+    if options.src:
+        chosen["src"] = True
+    recipe = Recipe("project", name.kebab, chosen)
     files = render_project(recipe)
+    # What a new repository starts with stays as it is.
+    files = tuple(replace(file, keep_existing=_belongs_to_a_repository(str(file.path))) for file in files)
     notes = tuple(
-        f"{name.constant}_HUB_URL is {_BROKER_URLS[part.value]} unless you set it; "
-        f"`docker compose up -d {part.value}` starts a broker there. "
-        f"Install its client with the project: `pip install -e '.[dev]'`, in {root}."
+        f"{package.constant}_HUB_URL is {_BROKER_URLS[part.value]} unless you set it; "
+        f"`docker compose up -d {part.value}` starts a broker there."
         for part in options.parts
         if part in BROKERS
     )
     made = Plan(files, notes=notes, recipe=recipe, generated=frozenset(file.path for file in files))
-    return root, [made] if options.minimal else [made, _first_resource(root, name, files)]
+    return root, [made] if options.minimal else [made, _first_resource(root, package, files)]
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class _PlannedProject(Project):
         return self.files.get(path)
 
     def exists(self, path: PurePosixPath) -> bool:
-        return path in self.files
+        return any(path == file or path in file.parents for file in self.files)
 
 
 def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:
@@ -97,6 +106,8 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
     there is one: its own templates win.
     """
     name = parse_name(recipe.name)
+    package = parse_name(str(recipe.options.get("package", recipe.name)))
+    src = bool(recipe.options.get("src", False))
     minimal = bool(recipe.options.get("minimal", False))
     recorded = recipe.options.get("with", [])
     assert isinstance(recorded, list)
@@ -104,15 +115,42 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
     broker = next((part.value for part in parts if part in BROKERS), "")
     context = {
         "distribution": name.kebab,
-        "package": name.module,
-        "env": name.constant,
+        "package": package.module,
+        "package_dir": f"src/{package.module}" if src else package.module,
+        "src": src,
+        "env": package.constant,
         "falconws_version": VERSION,
+        "next_breaking_version": _next_breaking(VERSION),
         "minimal": minimal,
         "broker": broker,
         "broker_url": _BROKER_URLS.get(broker),
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
     }
     return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
+
+
+def _next_breaking(version: str) -> str:
+    """Return the next version that may break what works with *version*: the next major one, or minor one before 1.0."""
+    major, minor, *_ = (int(part) for part in version.split("."))
+    return f"{major + 1}" if major else f"0.{minor + 1}"
+
+
+def make_first_commit(root: Path, message: str) -> None:
+    """Commit everything in *root*, in a repository that is created if there is none.
+
+    Raises:
+        CommandError: git is missing, or refuses.
+    """
+    import subprocess
+
+    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", f"--message={message}"]):
+        try:
+            done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise CommandError("The project was created without a commit: git is not installed.") from error
+        if done.returncode:
+            said = " ".join((done.stderr or done.stdout).split())
+            raise CommandError(f"The project was created without a commit: git {arguments[0]} failed: {said}")
 
 
 def _trees(parts: Iterable[Part], *, minimal: bool) -> list[str]:
@@ -123,6 +161,12 @@ def _trees(parts: Iterable[Part], *, minimal: bool) -> list[str]:
         optional |= {"hub", "compose"}
     layout = "minimal" if minimal else "full"
     return ["project/base", f"project/{layout}", *(f"project/with/{tree}" for tree in sorted(optional))]
+
+
+def _belongs_to_a_repository(file: str) -> bool:
+    """Return whether a new repository may have a file of this name before its first line of code."""
+    start = file.lower().partition(".")[0]
+    return start in ("license", "licence", "copying", "readme") or file in (".git", ".gitignore", ".gitattributes")
 
 
 def _refuse_installed(name: Name) -> None:

@@ -1,6 +1,6 @@
-"""What `falconws new` lets its user choose: the layout and the optional parts, and which of them go together. Pure.
+"""The options of `falconws new`: the layout and the optional parts, and which of them go together. Pure.
 
-Knows no template; a part's files are below templates/project/with/.
+Must not know the templates; the files of a part are below templates/project/with/.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ class Part(Enum):
 
 
 WHAT = {
-    Part.DOCKER: "a Dockerfile: multi-stage, not root, with a health check",
-    Part.COMPOSE: "a compose.yaml that runs the image; brings docker",
-    Part.REDIS: "a hub for fan-out on Redis or Valkey",
-    Part.NATS: "a hub for fan-out on NATS JetStream",
-    Part.GITHUB_CI: "a GitHub workflow that checks and tests",
-    Part.PRE_COMMIT: "git hooks that check before a commit",
+    Part.DOCKER: "a Dockerfile: multi-stage, non-root, with a health check",
+    Part.COMPOSE: "a compose.yaml that runs the image; includes docker",
+    Part.REDIS: "a hub for broadcast over Redis or Valkey",
+    Part.NATS: "a hub for broadcast over NATS JetStream",
+    Part.GITHUB_CI: "a GitHub workflow that runs checks and tests",
+    Part.PRE_COMMIT: "git hooks that run checks before a commit",
     Part.AGENTS_MD: "an AGENTS.md for coding agents",
 }
 """Each part in a few words, for the help and for questions."""
@@ -46,17 +46,28 @@ class ProjectOptions:
     """One module and one test, in place of the full layout."""
     parts: tuple[Part, ...] = ()
     """In their order, each once, with those that they bring."""
+    package: str = ""
+    """The import name of the package; empty for the project's name."""
+    src: bool = False
+    """Whether the package is in a folder src."""
 
     def __or__(self, other: "ProjectOptions") -> "ProjectOptions":
         """Return what has everything of both."""
         names = [part.value for part in (*self.parts, *other.parts)]
-        return ProjectOptions(self.minimal or other.minimal, parse_parts(names))
+        return ProjectOptions(
+            self.minimal or other.minimal, parse_parts(names), self.package or other.package, self.src or other.src
+        )
 
     @property
     def words(self) -> list[str]:
         """The words of a command line that choose the same."""
         listed = ",".join(part.value for part in self.parts)
-        return [*(["--minimal"] if self.minimal else []), *(["--with", listed] if listed else [])]
+        return [
+            *(["--minimal"] if self.minimal else []),
+            *(["--with", listed] if listed else []),
+            *(["--package", self.package] if self.package else []),
+            *(["--src"] if self.src else []),
+        ]
 
     def refuse_contradiction(self) -> None:
         """Refuse what cannot be had together.

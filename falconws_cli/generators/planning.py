@@ -14,6 +14,8 @@ from falconws_cli.change.plan import (
     Requirements,
     merge,
 )
+from falconws_cli.errors import RefusedError
+from falconws_cli.names import Name
 from falconws_cli.project import Project
 
 PYPROJECT = PurePosixPath("pyproject.toml")
@@ -60,6 +62,21 @@ def read_text(project: Project, path: PurePosixPath) -> str | None:
         return None if data is None else data.decode()
     except UnicodeDecodeError:
         return None
+
+
+def refuse_taken_class(project: Project, folder: str, name: Name) -> None:
+    """Refuse a name whose class would be that of another module in *folder*: chat-room2 beside chat-room-2.
+
+    Raises:
+        RefusedError: Another module has the class.
+    """
+    for path in sorted((project.root / project.package_path / folder).glob("*.py")):
+        words = [word for word in path.stem.split("_") if word]
+        if path.stem != name.module and words and Name(tuple(words)).class_prefix == name.class_prefix:
+            raise RefusedError(
+                f'"{name.kebab}" and {project.package_path / folder / path.name} would have the same class name, '
+                f"{name.class_prefix}...; choose another name."
+            )
 
 
 def _edits(project: Project, texts: dict[PurePosixPath, str]) -> list[PlannedFile]:

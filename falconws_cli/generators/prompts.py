@@ -1,6 +1,7 @@
 """Asks on a terminal for what `falconws new` could have been told by options. Decides nothing, writes nothing."""
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -41,7 +42,7 @@ def ask_for_options(name: str | None, typed: ProjectOptions) -> tuple[str, Proje
             "A hub, to reach many clients at once, over", type=click.Choice(names), default=default, err=True
         )
         chosen += [part for part in BROKERS if part.value == broker]
-    return name, ProjectOptions(minimal, parse_parts(part.value for part in chosen))
+    return name, replace(typed, minimal=minimal, parts=parse_parts(part.value for part in chosen))
 
 
 def _checked_name(text: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.planning import read_text
+from falconws_cli.generators.planning import read_text, refuse_taken_class
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
@@ -41,6 +41,7 @@ class ResourceGenerator:
             RefusedError: The name, the route or the subprotocol cannot be used, or is taken.
         """
         parsed = parse_name(name, suffix="resource")
+        refuse_taken_class(project, "resources", parsed)
         typed = options.get("route")
         template = parse_uri_template(f"/{parsed.kebab}" if typed is None else str(typed))
         subprotocol = options.get("subprotocol")

@@ -89,6 +89,9 @@ def _generate_again(project: Project, operations: Iterable[Operation]) -> tuple[
         assert operation.recipe is not None
         try:
             generated[operation.id] = regenerate(project, operation.recipe)
+        except (KeyError, TypeError, ValueError, AssertionError) as error:
+            why = f"its recorded options cannot be used ({error})."
+            left_out.append(f"What `{operation.command}` made is left as it was: {why}")
         except CommandError as error:
             # Whatever is wrong with a generator of another package.
             if operation.recipe.generator in BUILT_IN and not isinstance(error, UnavailableError):

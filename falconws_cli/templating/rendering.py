@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import click
+
+from falconws_cli.change.paths import check_path
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError
 from falconws_cli.templating.functions import FUNCTIONS
-from falconws_cli.templating.templates import find_root, overriding_folders, read_templates
+from falconws_cli.templating.templates import IN_PROJECT, PARTIALS, find_root, overriding_folders, read_templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +37,10 @@ def render_trees(
     """
     from falconws_cli.templating.jinja import renderers_of
 
-    templates = read_templates([*overriding_folders(root, trees), home or find_root()], trees)
+    overriding = overriding_folders(root, trees)
+    if root is not None:
+        _announce([tree for tree in (*trees, PARTIALS) if (root / IN_PROJECT / tree).is_dir()])
+    templates = read_templates([*overriding, home or find_root()], trees, root)
     renderers = renderers_of(templates, root)
     values = {**FUNCTIONS, **context}
     files = {}
@@ -45,6 +51,15 @@ def render_trees(
     if not files:
         raise CommandError("The installation of falconws lacks its templates; install falconws again.")
     return [files[place] for place in sorted(files)]
+
+
+def _announce(trees: Sequence[str]) -> None:
+    """Say, once in a command, that the project's own templates are used for *trees*."""
+    context = click.get_current_context(silent=True)
+    announced = context.meta.setdefault("falconws.own_templates", set()) if context else set()
+    if new := [tree for tree in trees if tree not in announced]:
+        announced.update(new)
+        click.echo(f"Using the project's own templates, of {IN_PROJECT.as_posix()}/, for {', '.join(new)}.", err=True)
 
 
 def _places(paths: Iterable[str], trees: Sequence[str]) -> list[tuple[str, str]]:
@@ -66,4 +81,9 @@ def output_path(source: str, context: Mapping[str, Any]) -> PurePosixPath:
         if "%" in part:
             raise CommandError(f"The path of the template {source} names a value that there is not: {part}.")
         parts.append("." + part.removeprefix("dot_") if part.startswith("dot_") else part)
-    return PurePosixPath(*parts)
+    path = PurePosixPath(*parts)
+    try:
+        check_path(path)
+    except CommandError as error:
+        raise CommandError(f"The template {source} cannot be used: {error.message}") from None
+    return path

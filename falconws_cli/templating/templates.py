@@ -7,11 +7,12 @@ nothing of what templates mean.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
 
+from falconws_cli.change.paths import resolve_inside
 from falconws_cli.errors import CommandError
 
 if TYPE_CHECKING:
@@ -62,11 +63,16 @@ def overriding_folders(root: Path | None, trees: Iterable[str]) -> list[Path]:
     return [folder for folder in folders if folder.is_dir() and any((folder / part).is_dir() for part in parts)]
 
 
-def read_templates(folders: Iterable[Path], trees: Iterable[str]) -> dict[str, Template]:
+def read_templates(folders: Iterable[Path], trees: Iterable[str], root: Path | None = None) -> dict[str, Template]:
     """Return the templates of *trees*, and all partials, by path; of two with one path the first folder's.
 
+    Args:
+        folders: Where to look.
+        trees: The trees, such as "resource/echo".
+        root: The project, whose own templates must not be links that lead out of it.
+
     Raises:
-        CommandError: A file cannot be read.
+        CommandError: A file cannot be read, or is outside of the project.
     """
     found: dict[str, Template] = {}
     parts = [*trees, PARTIALS]
@@ -75,6 +81,8 @@ def read_templates(folders: Iterable[Path], trees: Iterable[str]) -> dict[str, T
             for file in _files(folder / part):
                 path = file.relative_to(folder).as_posix()
                 if path not in found:
+                    if root is not None and folder == root / IN_PROJECT:
+                        resolve_inside(root, PurePosixPath(file.relative_to(root).as_posix()))
                     found[path] = Template(path, _read(file), file)
     return found
 

@@ -303,6 +303,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await super()._python_error_handler(req, resp, error, params)  # type: ignore[arg-type]
         elif error is ws.undecodable:
             await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
+        elif ws.inexpressible(error):
+            await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be expressed")
         elif isinstance(error, PayloadTypeError):
             await self._close_for_client_fault(ws, error, CloseCode.UNSUPPORTED_DATA, "Unexpected payload type")
         else:
@@ -331,7 +333,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         else:
             await ws.close(CloseCode.TRY_AGAIN_LATER, "Try again later")
 
-    async def _close_for_client_fault(self, ws: WebSocket, error: Exception, code: CloseCode, reason: str) -> None:
+    async def _close_for_client_fault(self, ws: WebSocket, error: BaseException, code: CloseCode, reason: str) -> None:
         # Some of msgpack's errors have no text.
         explanation = escape_for_log(" ".join(str(error).split()) or type(error).__name__)
         self.ws_options.log_throttle.log_repeated(

@@ -15,8 +15,9 @@ Each is, or derives from, Falcon's error of the same name, so that handlers writ
     └── TemporarilyUnavailable          something that the service needs; 503, or closes with 1013
         └── hub.BrokerUnavailable
 
-A ValueError of a media handler in ``receive_media()`` is the client's fault, and closes with 1007. Any other exception
-is the application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.error_close_code``). That includes
+A ValueError of a media handler in ``receive_media()`` is the client's fault, and closes with 1007. So is the error of a
+handler that cannot express what the client has sent, such as bytes of MessagePack in JSON. Any other exception is the
+application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.error_close_code``). That includes
 SystemExit, KeyboardInterrupt, and a CancelledError that the application itself raises: they end one connection, not the
 server. An ExceptionGroup of nothing but WebSocketDisconnected counts as one.
 

@@ -7,6 +7,8 @@ of connections.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +28,14 @@ def _refuse_constant(name: str) -> object:
     raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
 
 
-_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise json.JSONDecodeError("Number too large", digits, 0)
+    return number
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _encode_ascii = json.JSONEncoder(allow_nan=False).encode
 
@@ -42,18 +51,28 @@ def _dumps(media: object) -> str:
     return text
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 def _loads(payload: str) -> Any:
     try:
-        return _decode(payload)
+        media = _decode(payload)
+        if _SURROGATE.search(payload) is not None:
+            # No other handler, no database and no UTF-8 takes one without its other half (RFC 8259 section 8.2).
+            _encode(media).encode()
     except RecursionError:
         # A few kilobytes of brackets are enough for it.
         raise json.JSONDecodeError("Nested too deeply", payload, 0) from None
+    except UnicodeEncodeError:
+        raise json.JSONDecodeError("Lone surrogate", payload, 0) from None
+    return media
 
 
 class JSONHandlerWS(TextBaseHandlerWS):
     """The default TEXT handler: JSON through the standard library.
 
-    NaN and the infinities are not JSON (RFC 8259 section 6). Both directions refuse them; Falcon's handler does not.
+    NaN, the infinities and numbers as large as 1e400 are not JSON (RFC 8259 section 6). Both directions refuse them;
+    Falcon's handler does not. Escapes of a lone surrogate are refused when they are received.
 
     Args:
         dumps: Serializes an object to a ``str`` (default: ``json.dumps`` with non-ASCII characters left as they are).

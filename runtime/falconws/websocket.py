@@ -69,6 +69,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_bypass",
         "_denial",
         "_going_away",
+        "_media",
         "_options",
         "_phase",
         "_spec_version",
@@ -91,8 +92,10 @@ class WebSocket(falcon.asgi.WebSocket):
         self.subprotocols = tuple(scope.get("subprotocols") or ())
         self.client = _describe_client(scope.get("client"))
         """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
-        self.undecodable: ValueError | None = None
+        self.undecodable: Exception | None = None
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
+        self._media: Any = None
+        """What ``receive_media()`` has returned last, until it is called again."""
         self._asgi = send
         self._options = options
         self._phase = _HANDSHAKE
@@ -535,6 +538,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
+        self._media = None
         payload = await self._stream.receive(timeout)
         if payload is None:
             raise self._disconnected()
@@ -564,12 +568,29 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def _as_media(self, payload: Payload) -> Any:
         try:
-            if isinstance(payload, str):
-                return self._text.deserialize(payload)
-            return self._binary.deserialize(payload)
-        except ValueError as error:
+            handler: Any = self._text if isinstance(payload, str) else self._binary
+            self._media = media = handler.deserialize(payload)
+        except (ValueError, ArithmeticError, RecursionError) as error:
             self.undecodable = error
             raise
+        return media
+
+    def inexpressible(self, error: BaseException) -> bool:
+        """Return whether *error* is of a media handler that was given what the client has sent, and cannot express it.
+
+        Such as bytes in MessagePack, which JSON does not have. ``App`` asks for an error that nobody has handled.
+        """
+        traceback = error.__traceback__
+        while traceback is not None:
+            code, handler = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+            if code.co_name == "serialize" and isinstance(handler, (TextBaseHandlerWS, BinaryBaseHandlerWS)):
+                try:
+                    handler.serialize(self._media)
+                except Exception:
+                    return True
+                return False
+            traceback = traceback.tb_next
+        return False
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
@@ -630,6 +651,8 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
+        if self._kind is None:
+            self._ws._media = None
         bypass = self._ws._bypass
         if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
             # What `receive_text()` does, without its coroutine.

@@ -51,14 +51,14 @@ def test_the_help_lists_every_command_and_exit_code(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "problem", "instead"),
     [
-        ("class", "word of the Python language", "my-class"),
+        ("class", "Python keyword", "my-class"),
         ("json", "standard library", "my-json"),
         ("../x", "is a path", "falconws new x --in .."),
         ("2fast", "begins with a digit", "fast2"),
         ("falcon", "the installed package falcon", "my-falcon"),
-        ("tests", "project's own tests", "my-tests"),
+        ("tests", "project's tests", "my-tests"),
         ("", "is empty", "chat-room"),
-        ("full", "exists and is not empty", "choose another name"),
+        ("full", "is not empty: it contains thesis.txt", "choose another name"),
         ("file", "exists and is a file", "choose another name"),
     ],
 )
@@ -203,13 +203,13 @@ def test_where_no_place_is_found_the_files_are_written_and_the_lines_printed(run
     assert '    app.add_route("/chat", ChatResource())\n' in result.output
 
 
-def test_without_a_fixture_app_the_tests_token_is_left_to_the_user(run: Run, demo: Path) -> None:
+def test_without_a_conftest_the_tests_token_is_left_to_the_user(run: Run, demo: Path) -> None:
     conftest = demo / "tests" / "conftest.py"
     conftest.unlink()
     result = run("add-middleware", "auth", "--kind", "token-auth", cwd="demo")
     assert result.exit_code == ExitCode.LEFT_TO_DO
     assert 'Cannot register a token for the tests in tests/conftest.py: it has no "pytest".' in result.output
-    assert "    async def client(app: falconws.App)" in result.output
+    assert "    def client_headers() -> dict[str, str]:" in result.output
     assert (demo / "demo" / "middleware" / "auth.py").is_file()
     assert not conftest.exists()
 

@@ -37,7 +37,8 @@ _NAMES = {"Caddyfile": "text", "Dockerfile": "docker"}
 
 
 def page_paths() -> Iterator[Path]:
-    """Yield the path of every page."""
+    """Yield the path of every page, and of the README."""
+    yield ROOT / "README.md"
     yield from sorted((ROOT / "docs").rglob("*.md"))
 
 

@@ -72,8 +72,9 @@ def all_limits() -> Iterator[Limit]:
             where = f"`{name}`" + (f"<br>`{option}`" if option else "")
             yield Limit(field.name, where, shown(default), texts[field.name], option)
     run = arguments(falconws.server.run.__doc__ or "", "Args:")
-    drain_s = inspect.signature(falconws.server.run).parameters["drain_s"].default
-    yield Limit("drain_s", "`run()`<br>`--drain`", shown(drain_s), run["drain_s"], "--drain")
+    for name, option in (("drain_accept_s", "--drain-accept"), ("drain_s", "--drain")):
+        default = inspect.signature(falconws.server.run).parameters[name].default
+        yield Limit(name, f"`run()`<br>`{option}`", shown(default), run[name], option)
     ws_options = falconws.App().ws_options
     for name, text in option_texts(type(ws_options).__doc__ or "").items():
         value = getattr(ws_options, name, None)

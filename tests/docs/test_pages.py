@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import click
+import falcon
 import pytest
 
 import falconws
@@ -45,7 +46,7 @@ def test_every_settings_class_is_in_the_reference() -> None:
     assert {name for name in settings if f".. autoclass:: falconws.server.{name}" in reference} == settings
 
 
-@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(DOCS).as_posix())
+@pytest.mark.parametrize("page", list(page_paths()), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_page_equal_their_sources(page: Path) -> None:
     text = page.read_text()
     assert filled(text) == text, "run python -m tests.docs.blocks"
@@ -138,6 +139,20 @@ def test_every_snippet_is_shown_on_a_page() -> None:
         # These two files are described in words.
         if name not in ("testing/service.py", "falcon_app.py"):
             assert f"snippets/{name}" in pages, f"no page shows {name}"
+
+
+def test_what_the_migration_page_names_exists() -> None:
+    rows = re.findall(r"^\| .* \| (.*) \|$", (DOCS / "howto" / "migrate-from-others.md").read_text(), re.MULTILINE)
+    owners = {
+        "ws": falconws.WebSocket,
+        "hub": falconws.Hub,
+        "subscription": falconws.Subscription,
+        "app": falconws.App(),
+    }
+    owners |= {"falconws": falconws, "falcon": falcon}
+    named = [found for row in rows for found in re.findall(r"\b(ws|hub|subscription|app|falconws|falcon)\.(\w+)", row)]
+    assert len(named) > 20
+    assert [f"{owner}.{name}" for owner, name in named if not hasattr(owners[owner], name)] == []
 
 
 def test_close_codes_of_the_explanation_are_registered() -> None:

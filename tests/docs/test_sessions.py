@@ -57,7 +57,7 @@ def unedited(text: str) -> str:
         "import os\n": "",
         '"load": os.getloadavg()[0]': "",
         "the machine's load average as it changes": "events to the client as they happen",
-        "the time, and the load average of the last minute": "the time, where your source of events comes in",
+        "the time and the load average of the last minute.": "the time. Replace it by your source of events.",
         ".isoformat(), }": ".isoformat()}",
     }.items():
         text = text.replace(after, before)

@@ -3,6 +3,7 @@
 import asyncio
 import difflib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import cbor2
 import pytest
 from websockets.asyncio.client import connect
 
+import falconws
 from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
@@ -207,7 +209,7 @@ def test_the_example_tests_pass() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 async def test_a_background_task_outlives_its_connection(snippet: Load) -> None:
@@ -309,3 +311,43 @@ async def test_a_chat_of_a_few_lines_broadcasts_to_its_room(snippet: Load) -> No
         assert [await ada.receive_text() for _ in range(2)] == ["grace", "hello"]
         await other.send_text("alone")
         assert await other.receive_text() == "alone"
+
+
+async def test_an_order_that_is_sent_twice_is_stored_once(snippet: Load, tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/orders.db"
+    async with (
+        Client(snippet("database").create_app(url)) as client,
+        client.websocket("/orders") as one,
+        client.websocket("/orders") as other,
+    ):
+        for ws in (one, one, other):
+            await ws.send_media({"id": "a", "item": "tea"})
+            assert await ws.receive_media() == {"confirmed": "a", "items": ["tea"]}
+
+
+async def test_the_metrics_count_messages(snippet: Load) -> None:
+    module = snippet("metrics")
+    async with Client(module.app) as client:
+        await module.hub.publish("reports", "ready")
+        response = await client.simulate_get("/metrics")
+    assert "falconws_hub_published 1\n" in response.text
+    assert "falconws_hub_up 1\n" in response.text
+    assert all(re.fullmatch(r"\w+ [\d.e-]+", line) for line in response.text.splitlines())
+
+
+def test_a_token_bucket_allows_a_burst_and_then_its_rate(snippet: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = snippet("rate_limit")
+    now = 0.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    bucket = module.TokenBucket(rate=5, burst=20)
+    assert [bucket.take() for _ in range(21)] == [True] * 20 + [False]
+    now = 0.4
+    assert [bucket.take() for _ in range(3)] == [True, True, False]
+
+
+async def test_a_client_that_sends_too_much_is_closed_with_1008(snippet: Load) -> None:
+    async with Client(snippet("rate_limit").app) as client, client.websocket("/chat") as ws:
+        with pytest.raises(falconws.WebSocketDisconnected):
+            while True:
+                await ws.send_text("again")
+        assert await ws.wait_closed() == 1008

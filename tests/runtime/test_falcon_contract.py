@@ -42,6 +42,10 @@ DIFFERENCES = {
     "nan_is_not_json": "The default JSON handler refuses NaN and the infinities in both directions. Falcon's passes "
     "them.",
     "deeply_nested_json": "JSON nested too deeply raises `json.JSONDecodeError`. Falcon lets `RecursionError` through.",
+    "json_beyond_json": "JSON with a number as large as 1e400, or with the escape of a lone surrogate, raises "
+    "`json.JSONDecodeError`. Falcon returns an infinity, or a string that cannot be sent.",
+    "inexpressible_media": "What the client has sent, and the handler of the other payload type cannot express, closes "
+    "with 1007 and one log line. Falcon closes with 1011 and logs a traceback.",
     "second_receiver": "A second task that receives gets `OperationNotAllowed`. Falcon fails on an assertion.",
     "unsendable_close": "`close()` refuses codes above 4999, the reserved ones from 2000 to 2999, and reasons over 123 "
     "bytes with a `ValueError`. Falcon sends them.",
@@ -926,6 +930,34 @@ async def test_deeply_nested_json(app_class: AppClass, ours: bool) -> None:
     server = ScriptedServer()
     server.put("[" * 100_000)
     assert (await serve(app_of(app_class, responder), server))[-1]["code"] == 1000
+
+
+@pytest.mark.parametrize("text", ["1e400", r'"\ud800"'])
+async def test_json_beyond_json(app_class: AppClass, ours: bool, text: str) -> None:
+    refused: list[bool] = []
+
+    async def responder(req: Any, ws: Any) -> None:
+        await ws.accept()
+        try:
+            await ws.receive_media()
+        except json.JSONDecodeError:
+            refused.append(True)
+
+    server = ScriptedServer()
+    server.put(text)
+    await serve(app_of(app_class, responder), server)
+    assert refused == ([True] if ours else [])
+
+
+async def test_inexpressible_media(app_class: AppClass, ours: bool) -> None:
+    async def responder(req: Any, ws: Any) -> None:
+        await ws.accept()
+        await ws.send_media(await ws.receive_media(), falcon.WebSocketPayloadType.BINARY)
+
+    server = ScriptedServer()
+    server.put(str(2**70))
+    sent = await serve(app_of(app_class, responder), server)
+    assert sent[-1]["code"] == (1007 if ours else 1011)
 
 
 async def test_second_receiver(app_class: AppClass, ours: bool) -> None:

@@ -40,6 +40,29 @@ async def test_a_client_that_vanishes_ends_the_responder(client: Client) -> None
     # end: gone
 
 
+# start: broadcast
+async def test_a_message_reaches_all_clients_of_a_room(client: Client) -> None:
+    headers = {"Authorization": "Bearer secret"}
+    async with (
+        client.websocket("/rooms/lobby", headers=headers) as ada,
+        client.websocket("/rooms/lobby", headers=headers) as grace,
+    ):
+        for ws in (ada, grace):
+            assert await ws.receive_text() == "welcome"
+        await ada.send_text("hello")
+        assert [await ada.receive_text(), await grace.receive_text()] == ["hello", "hello"]
+        # end: broadcast
+
+
+# start: unauthorized
+async def test_a_client_without_a_token_gets_a_401(client: Client) -> None:
+    with pytest.raises(HandshakeDenied) as denied:
+        async with client.websocket("/rooms/lobby"):
+            pass
+    assert (denied.value.status, denied.value.headers["www-authenticate"]) == (401, "Bearer")
+    # end: unauthorized
+
+
 # start: live
 async def test_the_subprotocol_is_chosen_on_a_real_server(live_server: LiveServer) -> None:
     async with connect(f"{live_server.ws_url}/echo", subprotocols=[Subprotocol("echo")]) as ws:

@@ -10,7 +10,7 @@ from falcon.asgi import Response
 
 
 def read_event() -> dict[str, object]:
-    """Return the event of this moment: the time, and the load average of the last minute."""
+    """Return the current event: the time and the load average of the last minute."""
     return {"time": datetime.now(UTC).isoformat(), "load": os.getloadavg()[0]}
 
 

@@ -126,12 +126,16 @@ class ServerConfig(uvicorn.Config):
         super().load()
         self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.trust_unix_socket)
 
+    def set_client(self, scope: dict[str, Any]) -> None:
+        """Set client, scheme and host of *scope* to those that a trusted proxy tells of."""
+        self._proxies.apply(scope)
+
     def prepare_scope(self, scope: dict[str, Any]) -> None:
         """Complete the scope of a request: what a trusted proxy tells of its client, and the path below the root path.
 
         Falcon routes on the path without the root path, whether or not a proxy has stripped it.
         """
-        self._proxies.apply(scope)
+        self.set_client(scope)
         root_path = self.app_root_path
         if root_path:
             scope["root_path"] = root_path

@@ -70,7 +70,7 @@ class RequestHead:
     def lists(self, name: bytes, token: bytes) -> bool:
         """Return whether the header *name*, a comma-separated list, contains *token* in any case."""
         value = self.values.get(name, b"").lower()
-        return value == token or token in [item.strip(b" \t") for item in value.split(b",")]
+        return value == token or (token in value and token in [item.strip(b" \t") for item in value.split(b",")])
 
     @property
     def asks_for_websocket(self) -> bool:
@@ -109,8 +109,15 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
         value = value.rstrip(b" \t")
         headers.append((name, value))
         values[name] = b"%b, %b" % (values[name], value) if name in values else value
-    _check_size(data, headers, values, settings)
-    target, authority = _origin_form(target)
+    if len(headers) > settings.max_header_lines:
+        raise _too_large()
+    if len(data) > settings.max_header_bytes and any(
+        len(name) + len(value) + 4 > settings.max_header_bytes for name, value in values.items()
+    ):
+        raise _too_large()
+    authority = None
+    if not target.startswith(b"/") or b"#" in target:
+        target, authority = _origin_form(target)
     _check_host(headers, values, version)
     if authority is not None:
         # The target's authority replaces the Host header (RFC 9112 section 3.2.2).
@@ -118,7 +125,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
         headers = [(name, authority if name == b"host" else value) for name, value in headers]
     if method == b"CONNECT":
         raise RequestError(405, "CONNECT is not supported.", [(b"allow", b"GET")])
-    return RequestHead(method, target, version, headers, values, _content_length(headers, values, version))
+    has_body = b"content-length" in values or b"transfer-encoding" in values
+    return RequestHead(method, target, version, headers, values, _content_length(values, version) if has_body else 0)
 
 
 def check_partial_head(data: bytes, settings: HttpSettings) -> None:
@@ -151,21 +159,8 @@ def _too_large() -> RequestError:
     return RequestError(431, "The head of the request is too large.")
 
 
-def _check_size(data: bytes, headers: Headers, values: dict[bytes, bytes], settings: HttpSettings) -> None:
-    if len(headers) > settings.max_header_lines:
-        raise _too_large()
-    if len(data) > settings.max_header_bytes and any(
-        len(name) + len(value) + 4 > settings.max_header_bytes for name, value in values.items()
-    ):
-        raise _too_large()
-
-
-def _origin_form(target: bytes) -> tuple[bytes, bytes | None]:
-    """Return *target* in origin form, and the authority if it was in absolute form (RFC 9112 section 3.2)."""
-    if b"#" in target:
-        raise RequestError(400, "Malformed request target.")
-    if target.startswith(b"/"):
-        return target, None
+def _origin_form(target: bytes) -> tuple[bytes, bytes]:
+    """Return the path of *target*, which is in absolute form, and its authority (RFC 9112 section 3.2)."""
     absolute = _ABSOLUTE_FORM.fullmatch(target)
     if absolute is None or not absolute[1] or not _HOST.fullmatch(absolute[1]):
         raise RequestError(400, "Malformed request target.")
@@ -185,18 +180,17 @@ def _check_host(headers: Headers, values: dict[bytes, bytes], version: bytes) ->
         raise RequestError(400, "Malformed Host header.")
 
 
-def _content_length(headers: Headers, values: dict[bytes, bytes], version: bytes) -> int | None:
+def _content_length(values: dict[bytes, bytes], version: bytes) -> int | None:
     """Return the size of the body; None if it is chunked (RFC 9112 section 6)."""
     length = values.get(b"content-length")
     coding = values.get(b"transfer-encoding")
-    if coding is None:
-        if length is None:
-            return 0
+    if length is not None:
+        if coding is not None:
+            raise RequestError(400, "Content-Length and Transfer-Encoding exclude each other.")
         if not length.isdigit() or len(length) > 18:
             raise RequestError(400, "Malformed Content-Length header.")
         return int(length)
-    if length is not None:
-        raise RequestError(400, "Content-Length and Transfer-Encoding exclude each other.")
+    assert coding is not None
     if version == b"1.0":
         raise RequestError(400, "HTTP/1.0 has no Transfer-Encoding.")
     if coding.lower() != b"chunked":

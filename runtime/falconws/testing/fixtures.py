@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .client import Client
     from .live import LiveServer
 
-__all__ = ("client", "falconws_app", "live_server")
+__all__ = ("client", "client_headers", "falconws_app", "live_server")
 
 
 @pytest.fixture
@@ -37,12 +37,18 @@ def falconws_app(request: pytest.FixtureRequest) -> Any:
     )
 
 
+@pytest.fixture
+def client_headers() -> dict[str, str]:
+    """The headers that ``client`` sends with every request: none. Override it in a conftest.py to add some."""
+    return {}
+
+
 @pytest_asyncio.fixture
-async def client(falconws_app: Any) -> AsyncIterator[Client]:
+async def client(falconws_app: Any, client_headers: dict[str, str]) -> AsyncIterator[Client]:
     """An in-process client of the fixture ``app``: WebSockets and HTTP, each wait limited to 5 s."""
     from .client import Client
 
-    async with Client(falconws_app) as client:
+    async with Client(falconws_app, headers=client_headers) as client:
         yield client
 
 

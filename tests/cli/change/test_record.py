@@ -43,7 +43,15 @@ OPERATIONS = st.builds(
     packages=st.lists(PATHS, max_size=3).map(sorted).map(tuple),
     edits=st.dictionaries(PATHS, st.builds(RecordedEdit, st.none() | DATA, DATA.map(sha256)), max_size=3),
     registrations=st.lists(
-        st.builds(RecordedRegistration, TEXT, PATHS, TEXT, st.dictionaries(TEXT, JSON, max_size=3), TEXT, NAMES),
+        st.builds(
+            RecordedRegistration,
+            st.just("route"),
+            PATHS,
+            TEXT,
+            st.fixed_dictionaries({"template": TEXT, "resource": TEXT}, optional={"factory": TEXT}),
+            TEXT,
+            NAMES,
+        ),
         max_size=2,
     ).map(tuple),
     requirements=REQUIREMENTS,

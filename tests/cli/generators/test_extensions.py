@@ -168,7 +168,7 @@ def test_upgrade_without_the_package_leaves_out_what_it_made_and_says_so(shell: 
     assert tree(demo) == before
 
     # The line beside the route that the generator has registered.
-    template = "project/full/%package%/routes.py.jinja"
+    template = "project/full/%package_dir%/routes.py.jinja"
     own = demo / ".falconws/templates" / template
     own.parent.mkdir(parents=True)
     last = 'app.add_route("/healthz", HealthResource())\n'

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,8 +85,9 @@ def test_a_folder_that_has_files_becomes_a_project_when_it_is_said_what_becomes_
     folder.mkdir()
     (folder / "LICENSE").write_text("mine")
     (folder / "README.md").write_text("# Mine\n")
+    (folder / "thesis.txt").write_text("mine")
     assert "--merge, --skip or --force" in refusal(run("new", "demo"))
-    assert [file.name for file in sorted(folder.iterdir())] == ["LICENSE", "README.md"]
+    assert [file.name for file in sorted(folder.iterdir())] == ["LICENSE", "README.md", "thesis.txt"]
 
     assert run("new", "demo", "--skip").exit_code == ExitCode.OK
     assert (folder / "LICENSE").read_text() == "mine"
@@ -108,7 +110,7 @@ def test_a_hub_says_where_it_looks_for_its_broker(run: Run) -> None:
     said = run("new", "chat room", "--with", "nats").stdout
     assert "CHAT_ROOM_HUB_URL is nats://127.0.0.1:4222 unless you set it" in said
     assert "`docker compose up -d nats`" in said
-    assert "Install its client with the project: `pip install -e '.[dev]'`, in chat-room." in said
+    assert "Next: cd chat-room && pip install -e '.[dev]' && falconws serve" in said
 
 
 @pytest.mark.parametrize(
@@ -252,3 +254,87 @@ def test_options_say_themselves_again() -> None:
         words = options.words
         listed = words[words.index("--with") + 1] if "--with" in words else ""
         assert ProjectOptions("--minimal" in words, parse_parts([listed] if listed else [])) == options
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    done = subprocess.run(["git", *identity, *arguments], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", [".", "price-feed"])
+def test_a_new_repository_becomes_a_project_without_options(run: Run, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "price-feed"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    (folder / "LICENSE").write_text("mine")
+    (folder / "README.md").write_text("# Mine\n")
+    (folder / ".gitignore").write_text("*.log\n")
+    result = run("new", name, cwd="price-feed" if name == "." else "")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert (folder / "README.md").read_text() == "# Mine\n"
+    assert (folder / ".gitignore").read_text() == "*.log\n"
+    assert (folder / "price_feed" / "app.py").exists()
+    step = "" if name == "." else "cd price-feed && "
+    assert result.output.endswith(f"\nNext: {step}falconws serve\n")
+
+
+def test_a_folder_whose_name_cannot_be_a_package_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "2fast").mkdir()
+    assert 'try "fast2"' in refusal(run("new", ".", cwd="2fast"))
+
+
+def test_the_package_can_have_another_name_and_be_in_src(run: Run, tmp_path: Path) -> None:
+    assert run("new", "my-service", "--package", "shop", "--src").exit_code == ExitCode.OK
+    root = tmp_path / "my-service"
+    assert not (root / "shop").exists()
+    assert (root / "src" / "shop" / "resources" / "echo.py").exists()
+    assert recipe(root) == (
+        "falconws new my-service --package shop --src",
+        {"minimal": False, "with": [], "package": "shop", "src": True},
+    )
+    assert run("add-resource", "chat", cwd="my-service").exit_code == ExitCode.OK
+    assert (root / "src" / "shop" / "resources" / "chat.py").exists()
+    assert "intact" in run("status", cwd="my-service").output
+
+
+@pytest.mark.parametrize("package", ["redis", "json", "tests"])
+def test_a_package_that_would_hide_another_is_refused(run: Run, tmp_path: Path, package: str) -> None:
+    assert f'try "my-{package}"' in refusal(run("new", "demo", "--package", package))
+    assert not (tmp_path / "demo").exists()
+
+
+def test_the_project_is_committed_when_asked_for(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+    assert run("new", "demo", "--git").exit_code == ExitCode.OK
+    root = tmp_path / "demo"
+    assert git(root, "log", "--format=%s") == "falconws new demo\n"
+    assert git(root, "status", "--porcelain") == ""
+
+
+def test_without_git_the_project_is_created_and_the_commit_is_said_to_be_missing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run("new", "demo", "--git")
+    assert result.exit_code == ExitCode.FAILURE
+    assert "git is not installed" in result.stderr
+    assert (tmp_path / "demo" / "demo" / "app.py").exists()
+
+
+def test_what_comes_next_can_be_pasted_into_a_shell(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "my projects").mkdir()
+    result = run("new", "demo", "--in", "my projects", "--with", "redis")
+    assert result.output.endswith("\nNext: cd 'my projects/demo' && pip install -e '.[dev]' && falconws serve\n")
+
+
+@pytest.mark.parametrize("command", ["add-resource", "add-middleware"])
+def test_two_names_of_one_class_are_refused(run: Run, tmp_path: Path, command: str) -> None:
+    assert run("new", "demo").exit_code == ExitCode.OK
+    assert run(command, "chat-room2", cwd="demo").exit_code == ExitCode.OK
+    before = without_record(tmp_path / "demo")
+    assert "the same class name" in refusal(run(command, "chat-room-2", cwd="demo"))
+    assert without_record(tmp_path / "demo") == before
+    assert run(command, "chat-room2", cwd="demo").exit_code == ExitCode.OK

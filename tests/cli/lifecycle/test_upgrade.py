@@ -25,8 +25,8 @@ COMMANDS = [
     ["add-media-handler", "orders", "--payload", "binary", "--codec", "msgpack"],
 ]
 """One command for each kind of edit: routes, middleware, fixtures, dependencies."""
-APP = "project/full/%package%/app.py.jinja"
-SETTINGS = "project/full/%package%/settings.py.jinja"
+APP = "project/full/%package_dir%/app.py.jinja"
+SETTINGS = "project/full/%package_dir%/settings.py.jinja"
 
 Run = Callable[..., click.testing.Result]
 
@@ -62,15 +62,19 @@ def make(folder: Path, version: str) -> Path:
         if version == "older":
             home = folder / "older-templates"
             shutil.copytree(templates.find_root(), home)
-            change(home / APP, '"""Puts', '"""In an older version, puts')
+            change(home / APP, '"""Creates', '"""In an older version, creates')
             change(
-                home / "project/full/%package%/routes.py.jinja", "import falconws\n", "import falconws as falconws\n"
+                home / "project/full/%package_dir%/routes.py.jinja",
+                "import falconws\n",
+                "import falconws as falconws\n",
             )
             change(home / "project/base/pyproject.toml.jinja", ">={{ falconws_version }}", ">=0.0.1")
-            change(home / "middleware/token-auth/conftest_snippet.py.jinja", "async def", "async  def")
+            change(
+                home / "middleware/token-auth/conftest_snippet.py.jinja", "def client_headers", "def  client_headers"
+            )
             change(home / "resource/feed/%package_dir%/resources/%module%.py.jinja", '"""', '"""Old: ')
             (home / "project/full/tests/test_settings.py.jinja").unlink()
-            (home / "project/full/%package%/gone.py.jinja").write_text('GONE = "{{ package }}"\n')
+            (home / "project/full/%package_dir%/gone.py.jinja").write_text('GONE = "{{ package }}"\n')
             patch.setattr(rendering, "find_root", lambda: home)
         for command in [["new", "demo"], *COMMANDS]:
             patch.chdir(folder if command[0] == "new" else folder / "demo")
@@ -204,7 +208,7 @@ def test_both_changes_are_merged_file_by_file(
     version: str, root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
     upgraded(version)
-    change(root / "demo/app.py", '"""Puts', '"""Really puts')
+    change(root / "demo/app.py", '"""Creates', '"""Really creates')
     change(root / "tests/conftest.py", "\n\n@pytest.fixture\ndef app", "\n\nMINE = 1\n\n\n@pytest.fixture\ndef app")
     change(
         changed_templates / APP,
@@ -212,15 +216,15 @@ def test_both_changes_are_merged_file_by_file(
         "    # Routes come last.\n    add_routes(app)\n    return app",
     )
     change(
-        changed_templates / "project/full/%package%/routes.py.jinja",
+        changed_templates / "project/full/%package_dir%/routes.py.jinja",
         "import falconws\n",
         "import falconws as falconws\n",
     )
     change(changed_templates / "resource/feed/%package_dir%/resources/%module%.py.jinja", '"""', '"""New: ')
-    new = changed_templates / "project/full/%package%/version.py.jinja"
+    new = changed_templates / "project/full/%package_dir%/version.py.jinja"
     new.write_text('VERSION = "{{ package }} 2"\n')
     (changed_templates / "project/full/tests/test_settings.py.jinja").unlink()
-    (changed_templates / "project/full/%package%/asgi.py.jinja").unlink()
+    (changed_templates / "project/full/%package_dir%/asgi.py.jinja").unlink()
     change(root / "demo/asgi.py", "app = ", "# mine\napp = ")
 
     check = run("upgrade", "--check")
@@ -242,7 +246,7 @@ def test_both_changes_are_merged_file_by_file(
     assert "skip  demo/asgi.py (the templates no longer make it; it is edited, and yours now)" in lines
     assert not any("conftest" in line for line in lines)
     app = (root / "demo/app.py").read_text()
-    assert app.startswith('"""Really puts')
+    assert app.startswith('"""Really creates')
     assert "    # Routes come last.\n" in app
     assert "AuthMiddleware.from_env()" in app
     assert "import falconws as falconws\n" in (root / "demo/routes.py").read_text()
@@ -268,11 +272,11 @@ def test_changes_of_one_place_become_counted_conflicts(
     assert '<<<<<<< yours\nLOG_LEVELS = ("settings.py"' in text
     assert '=======\nLOG_LEVELS = ("settings.py.jinja"' in text
     # Merged once more, nobody could read it.
-    change(changed_templates / SETTINGS, '"""What the', '"""Again, what the')
+    change(changed_templates / SETTINGS, '"""The settings', '"""Again, the settings')
     again = run("upgrade")
     assert again.exit_code == ExitCode.FAILURE
     assert "demo/settings.py has conflict markers of an earlier merge" in again.stderr
-    change(changed_templates / SETTINGS, '"""Again, what the', '"""What the')
+    change(changed_templates / SETTINGS, '"""Again, the settings', '"""The settings')
     # It is remembered: what is in conflict now is no upgrade any more.
     assert run("upgrade", "--check").exit_code == ExitCode.OK
 
@@ -287,9 +291,9 @@ def test_without_git_the_new_version_goes_beside(
 ) -> None:
     upgraded("current")
     monkeypatch.setenv("PATH", str(tmp_path))
-    change(root / "demo/settings.py", '"""What the environment', '"""Mine: what the environment')
+    change(root / "demo/settings.py", '"""The settings', '"""Mine: the settings')
     change(changed_templates / SETTINGS, '("CRITICAL", ', '("FATAL", ')
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     mine = (root / "demo/settings.py").read_text()
     result = run("upgrade")
     assert result.exit_code == ExitCode.LEFT_TO_DO, result.output
@@ -302,7 +306,7 @@ def test_what_is_not_committed_stops_an_upgrade(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
     upgraded("current")
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     git(root, "init", "-q")
     refused = run("upgrade")
     assert refused.exit_code == ExitCode.FAILURE
@@ -318,14 +322,14 @@ def test_what_is_not_committed_stops_an_upgrade(
     assert run("upgrade", "--check").exit_code == ExitCode.UPGRADE_AVAILABLE
     git(root, "commit", "-q", "-a", "-m", "mine")
     assert run("upgrade").exit_code == ExitCode.OK
-    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+    assert (root / "demo/app.py").read_text().startswith('"""Now creates')
 
 
 def test_only_the_project_s_own_part_of_a_repository_has_to_be_committed(
     root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
 ) -> None:
     upgraded("current")
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     (root.parent / "other.txt").write_text("1")
     git(root.parent, "init", "-q")
     git(root.parent, "add", "demo", "other.txt")
@@ -342,20 +346,20 @@ def test_force_upgrades_what_is_not_committed(
 ) -> None:
     upgraded("current")
     git(root, "init", "-q")
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     assert run("upgrade", "--force").exit_code == ExitCode.OK
-    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+    assert (root / "demo/app.py").read_text().startswith('"""Now creates')
 
 
 def test_windows_line_ends_stay(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
     upgraded("current")
     for path in ("demo/app.py", "demo/settings.py"):
         (root / path).write_bytes((root / path).read_bytes().replace(b"\n", b"\r\n"))
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     (changed_templates / SETTINGS).unlink()
     assert run("upgrade").exit_code == ExitCode.OK
     data = (root / "demo/app.py").read_bytes()
-    assert data.startswith(b'"""Now puts')
+    assert data.startswith(b'"""Now creates')
     assert data.count(b"\n") == data.count(b"\r\n")
     assert not (root / "demo/settings.py").exists()
 
@@ -366,8 +370,8 @@ def test_a_requirement_that_moves_on_does_not_conflict_with_what_generators_adde
     upgraded("current")
     change(
         changed_templates / "project/base/pyproject.toml.jinja",
-        ">={{ falconws_version }}",
-        ">={{ falconws_version }},<99",
+        ",<{{ next_breaking_version }}",
+        ",<99",
     )
     result = run("upgrade")
     assert result.exit_code == ExitCode.OK, result.output
@@ -381,7 +385,7 @@ def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
 ) -> None:
     upgraded("current")
     (root / "demo/version.py").write_text("mine\n")
-    (changed_templates / "project/full/%package%/version.py").write_text("theirs\n")
+    (changed_templates / "project/full/%package_dir%/version.py").write_text("theirs\n")
     result = run("upgrade")
     assert "skip  demo/version.py (new in the templates; yours, which was there first, is kept)" in result.output
     assert (root / "demo/version.py").read_text() == "mine\n"
@@ -409,7 +413,7 @@ def test_what_was_upgraded_can_be_destroyed(
     upgraded("current")
     for path in ("app", "routes"):
         change(
-            changed_templates / f"project/full/%package%/{path}.py.jinja",
+            changed_templates / f"project/full/%package_dir%/{path}.py.jinja",
             "import falconws\n",
             "import falconws as falconws\n",
         )
@@ -474,7 +478,7 @@ def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
 ) -> None:
     upgraded("current")
     assert run("destroy", "resource", "ticker").exit_code == ExitCode.OK
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     assert run("upgrade").exit_code == ExitCode.OK
     refused = run("undo")
     assert refused.exit_code == ExitCode.USAGE
@@ -484,7 +488,7 @@ def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
     assert result.exit_code == ExitCode.OK, result.output
     assert not (root / "demo/resources/ticker.py").exists()
     assert not (root / "demo/media/orders.py").exists()
-    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+    assert (root / "demo/app.py").read_text().startswith('"""Now creates')
     assert run("upgrade", "--check").exit_code == ExitCode.OK
 
 
@@ -495,19 +499,19 @@ def test_what_needs_a_compiler_that_is_missing_is_left_out(
     assert run("destroy", "media-handler", "orders").exit_code == ExitCode.OK
     made = run("add-media-handler", "trades", "--payload", "binary", "--codec", "protobuf")
     assert made.exit_code == ExitCode.OK, made.output
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     monkeypatch.setitem(sys.modules, "grpc_tools", None)
     result = run("upgrade")
     assert result.exit_code == ExitCode.LEFT_TO_DO, result.output
     assert "--codec protobuf` made is left as it was: Protocol Buffers need their compiler" in result.output
-    assert (root / "demo/app.py").read_text().startswith('"""Now puts')
+    assert (root / "demo/app.py").read_text().startswith('"""Now creates')
     assert "TradesHandler()" in (root / "demo/app.py").read_text()
     assert '"protobuf>=' in (root / "pyproject.toml").read_text()
 
 
 def test_json_tells_the_same(root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path) -> None:
     upgraded("current")
-    change(changed_templates / APP, '"""Puts', '"""Now puts')
+    change(changed_templates / APP, '"""Creates', '"""Now creates')
     check = json.loads(run("upgrade", "--check", "--json").output)
     assert (check["available"], check["files"]) == (True, ["demo/app.py"])
     document = json.loads(run("upgrade", "--json").output)

@@ -94,6 +94,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "http-error-after-accept": "An `HTTPError` or `HTTPStatus` after accept is 3000 + status",
         "error-handlers": "Error handlers work with and without the `ws` argument",
         "undecodable-unhandled": "An unhandled undecodable payload is 1007 and one log line",
+        "inexpressible-media": "Client data that the other media handler cannot express is 1007 and one log line",
         "payload-type-unhandled": "An unhandled wrong payload type is 1003 and one log line",
         "disconnect-unhandled": "An unhandled disconnect is one warning in the log",
         "quiet-refusal": "A refusal with an HTTP response writes no error to the server's log",
@@ -220,6 +221,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("daphne", "application-fault"): _DAPHNE_CODES,
     ("daphne", "base-exception"): _DAPHNE_CODES,
     ("daphne", "undecodable-unhandled"): _DAPHNE_CODES,
+    ("daphne", "inexpressible-media"): _DAPHNE_CODES,
     ("daphne", "payload-type-unhandled"): _DAPHNE_CODES,
     ("daphne", "invalid-utf8"): Limit(
         "daphne drops the connection without a close frame: the client sees 1006.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgpack
 import pytest
 
 from .client import INVALID_UTF8, Peer, reset
@@ -60,7 +61,7 @@ async def test_an_error_handler_without_the_ws_argument_works(peer: Peer) -> Non
 
 
 @pytest.mark.promise("undecodable-unhandled")
-@pytest.mark.parametrize("message", ["{", "NaN", b"\xc1"])
+@pytest.mark.parametrize("message", ["{", "NaN", "1e400", r'"\ud800"', b"\xc1", b"\xc7\x0c\xff" + b"\xff" * 12])
 async def test_an_unhandled_undecodable_payload_is_1007_and_one_log_line(peer: Peer, message: str | bytes) -> None:
     connection = await peer.connect("receive-unhandled", "what=media")
     address = connection.local_address
@@ -69,6 +70,43 @@ async def test_an_unhandled_undecodable_payload_is_1007_and_one_log_line(peer: P
     assert (await peer.left())["kinds"] == []
     assert peer.log == [("WARNING", False)]
     assert names_the_client(peer, address)
+
+
+INEXPRESSIBLE: dict[str, tuple[str, str | bytes]] = {
+    # MessagePack has these, JSON has not.
+    "bytes": ("text", msgpack.packb({"it": b"\xff"})),
+    "infinity": ("text", msgpack.packb({"it": float("inf")})),
+    "timestamp": ("text", msgpack.packb({"it": msgpack.Timestamp(1)})),
+    "bytes-as-key": ("text", msgpack.packb({"it": {b"\xff": 1}})),
+    # JSON has no limit for integers.
+    "large-integer": ("binary", '{"it": 1180591620717411303424}'),
+}
+
+
+@pytest.mark.promise("inexpressible-media")
+@pytest.mark.parametrize("how", ["iteration", "part", "one-of-it"])
+@pytest.mark.parametrize("what", INEXPRESSIBLE)
+async def test_what_the_other_media_handler_cannot_express_is_1007_and_one_log_line(
+    peer: Peer, what: str, how: str
+) -> None:
+    kind, message = INEXPRESSIBLE[what]
+    connection = await peer.connect("convert", f"to={kind}&as={how}")
+    address = connection.local_address
+    await connection.send(message)
+    assert (await peer.closed(connection))[0] == 1007
+    assert (await peer.left())["kinds"] == []
+    assert peer.log == [("WARNING", False)]
+    assert names_the_client(peer, address)
+
+
+@pytest.mark.promise("application-fault")
+@pytest.mark.parametrize("kind", ["text", "binary"])
+async def test_what_the_application_itself_cannot_express_is_its_fault(peer: Peer, kind: str) -> None:
+    connection = await peer.connect("convert", f"to={kind}&as=own-fault")
+    await connection.send('{"it": 1}')
+    assert (await peer.closed(connection))[0] == 1011
+    await peer.left()
+    assert peer.log == [("ERROR", True)]
 
 
 @pytest.mark.promise("payload-type-unhandled")

@@ -141,3 +141,17 @@ def test_an_app_is_served_below_a_root_path(serve, tmp_path, engine, root_path, 
         assert client.recv(timeout=20) == "/room/x /pre/fix/room/x /pre/fix"
     # A path that only begins alike is another path.
     assert httpx.get(server.url + "/pre/fixed").status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["handshake", "body"])
+def test_refusals_name_the_client_of_the_proxy_and_the_request(serve, dial, kind):
+    server = started(serve(APP))
+    client = dial(server.port)
+    if kind == "handshake":
+        client.request("/ws?token=secret", sec_websocket_version="7", x_forwarded_for="203.0.113.9:4567")
+        server.wait_for_line(r'203\.0\.113\.9:4567 - "GET /ws\?token=\*\*\*" refused with 426: ')
+    else:
+        client.send(
+            b"POST /upload HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9:4567\r\nContent-Length: 99999999\r\n\r\n"
+        )
+        server.wait_for_line(r'203\.0\.113\.9:4567 - "POST /upload" refused with 413: ')

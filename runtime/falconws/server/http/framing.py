@@ -43,6 +43,8 @@ class RequestFramer:
     """
 
     def __init__(self, settings: HttpSettings) -> None:
+        self.head: RequestHead | None = None
+        """The head of the present request, or of the last one; None if it is invalid."""
         self._settings = settings
         self._buffer = bytearray()
         self._state = _State.HEAD
@@ -99,7 +101,8 @@ class RequestFramer:
                 check_partial_head(bytes(buffer), self._settings)
             self._checked = len(buffer)
             return None
-        head = parse_head(bytes(buffer[: end + 4]), self._settings)
+        self.head = None
+        self.head = head = parse_head(bytes(buffer[: end + 4]), self._settings)
         del buffer[: end + 4]
         self._checked = self._body_bytes = self._trailer_bytes = 0
         if head.content_length is None:

@@ -35,6 +35,7 @@ class GuardedHttp(GracefulHttp):
     logger: logging.Logger
     flow: Any
     client: tuple[str, int] | None
+    scheme: str | None
     app_state: dict[str, Any]
     parser: Any
     _chunked: bool
@@ -272,16 +273,7 @@ class GuardedHttp(GracefulHttp):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        peer = f"{self.client[0]}:{self.client[1]} - " if self.client else ""
-        THROTTLE.log(
-            self.logger,
-            logging.WARNING,
-            error.status,
-            "%sRequest refused with %d: %s",
-            peer,
-            error.status,
-            error.message,
-        )
+        self._log_refusal(error)
         if self._is_responding():
             # The application gets no more of the request, and its response is not sent.
             self._disconnect_application()
@@ -291,6 +283,18 @@ class GuardedHttp(GracefulHttp):
         headers = self.server_state.default_headers
         self.transport.write(plain_denial(error.status, error.message, default_headers=headers, headers=error.headers))
         self._close_lingering(_REFUSAL_CLOSE_S)
+
+    def _log_refusal(self, error: RequestError) -> None:
+        head = self._framer.head
+        scope: dict[str, Any] = {"type": "http", "client": self.client, "scheme": self.scheme, "headers": []}
+        request = "?"
+        if head is not None:
+            request = f"{head.method.decode()} {head.target.decode()}"
+            scope["headers"] = head.headers
+            self.config.set_client(scope)
+        client = "{}:{}".format(*scope["client"]) if scope["client"] else ""
+        message = '%s - "%s" refused with %d: %s'
+        THROTTLE.log(self.logger, logging.WARNING, error.status, message, client, request, error.status, error.message)
 
     def _disconnect_application(self) -> None:
         self.cycle.disconnected = True

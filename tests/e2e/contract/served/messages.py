@@ -147,3 +147,23 @@ async def receive_timeout(req: Request, ws: WebSocket, run: Run) -> None:
         except TimeoutError:
             timeouts += 1
     run.note("collected", got=got, timeouts=timeouts)
+
+
+@websocket("convert")
+async def convert(req: Request, ws: WebSocket, run: Run) -> None:
+    """Send what comes in messages of the other type, or as part of something else."""
+    await ws.accept()
+    kind = WebSocketPayloadType.TEXT if req.params["to"] == "text" else BINARY
+    match req.params["as"]:
+        case "iteration":
+            async for media in ws:
+                await ws.send_media(media, payload_type=kind)
+        case "part":
+            while True:
+                await ws.send_media({"you": await ws.receive_media()}, payload_type=kind)
+        case "one-of-it":
+            while True:
+                await ws.send_media((await ws.receive_media())["it"], payload_type=kind)
+        case "own-fault":
+            async for _ in ws:
+                await ws.send_media(object(), payload_type=kind)
