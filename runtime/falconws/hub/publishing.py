@@ -1,4 +1,4 @@
-"""Checks and encodes what is published, and gives it to the broker. Knows no subscribers, and not the life of the hub."""
+"""Checks and encodes what is published, and gives it to the broker. Knows no subscribers."""
 
 from __future__ import annotations
 
