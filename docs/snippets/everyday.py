@@ -1,5 +1,7 @@
 """A chat: its history, who is typing, and how a user is disconnected."""
 
+from typing import Any
+
 import falcon
 import falconws
 from falconws import HistoryLimits
@@ -85,3 +87,9 @@ app.ws_options.allowed_origins = "same-origin"
 app.add_route("/rooms/{room}", ChatResource())
 app.add_route("/rooms/{room}/users/{who}", ChatResource(), suffix="user")
 app.add_route("/prices", PricesResource())
+
+
+async def import_prices(rows: list[dict[str, Any]]) -> None:
+    # start: many
+    await prices.publish_many("prices", rows, key=lambda row: row["symbol"])
+    # end: many

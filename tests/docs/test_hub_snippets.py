@@ -78,26 +78,6 @@ async def test_messages_of_other_programs_are_encoded_too(snippet: Load) -> None
         assert [(await ws.receive_media())["data"] for _ in range(2)] == ["We are back", {"tea": 3}]
 
 
-async def test_typing_is_ephemeral_and_not_sent_to_the_sender(snippet: Load) -> None:
-    async with Client(snippet("typing_indicator").app) as client:
-        async with client.websocket("/rooms/1") as ada, client.websocket("/rooms/1") as grace:
-            for ws, text in ((ada, "a"), (grace, "b")):
-                await ws.send_media({"type": "message", "text": text})
-                while (await ws.receive_media())["text"] != text:
-                    pass
-            await ada.send_media({"type": "typing", "who": "ada"})
-            await ada.send_media({"type": "message", "text": "c"})
-            assert await grace.receive_media() == {"type": "typing", "who": "ada"}
-            assert (await grace.receive_media())["text"] == "c"
-            assert [(await ada.receive_media())["text"] for _ in range(2)] == ["b", "c"]
-        async with client.websocket("/rooms/1") as late:
-            shown = [await late.receive_media() for _ in range(3)]
-        assert [message["text"] for message in shown] == ["a", "b", "c"]
-        page = (await client.simulate_get(f"/rooms/1?before={shown[2]['position']}")).json
-        assert [message["text"] for message in page] == ["a", "b"]
-        assert (await client.simulate_get("/rooms/1?before=x")).status_code == 400
-
-
 async def test_a_loop_counts_words(snippet: Load) -> None:
     module = snippet("fan_out")
     async with module.hub as hub:
