@@ -30,7 +30,7 @@ from .policy import Policy
 from .position import BEGINNING, Position, check_position
 from .presence import Roster, encode_info
 from .publishing import Publishing
-from .replay import Recent
+from .replay import NOTHING, Recent
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
@@ -455,7 +455,7 @@ class Hub:
             info=encode_info(info),
             grace_s=grace_s,
             encode=encode,
-            recent=Recent(history, latest),
+            recent=Recent(history, latest) if history or latest else NOTHING,
         )
 
     def listen(
