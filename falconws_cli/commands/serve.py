@@ -166,7 +166,7 @@ class OctalMode(click.ParamType[int]):
     default=100,
     show_default=True,
     metavar="NUMBER",
-    help="Most header lines of a request.",
+    help="Largest number of header lines of a request.",
 )
 @click.option(
     "--limit-header",
@@ -208,6 +208,14 @@ class OctalMode(click.ParamType[int]):
     type=click.IntRange(1),
     metavar="NUMBER",
     help="The same for one client address.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    callback=lambda _context, _parameter, value: value or None,
+    help="Name of this server; requests for others get 421. Repeatable. Default: all, with --reload only localhost.",
 )
 @click.option(
     "--ipv6-prefix",

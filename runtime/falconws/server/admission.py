@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from falconws.extension import GOING_AWAY_KEY
-from falconws.server.addresses import network_of
+from falconws.server.addresses import is_allowed_host, network_of
 from falconws.server.readiness import READINESS_KEY, Readiness, has_route
 
 HEALTH_PATH = "/healthz"
@@ -39,6 +39,9 @@ class AdmissionSettings:
             address.
         readiness_path: Path at which the server itself says whether it can take clients: 200, or 503 and what is
             wrong. If the application has a route of just this path, the application answers. None turns it off.
+        allowed_hosts: Names of this server; requests with another one in their Host header are answered with 421,
+            against DNS rebinding. "*.example.com" allows subdomains, "*" allows all. Names of localhost, IP addresses
+            and probes are always allowed. None allows all, but only localhost with *reload*.
     """
 
     only: str | None = None
@@ -46,6 +49,7 @@ class AdmissionSettings:
     limit_connections_per_ip: int | None = None
     ipv6_prefix: int = 64
     readiness_path: str | None = "/readyz"
+    allowed_hosts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.only not in (None, "http", "ws"):
@@ -106,6 +110,8 @@ class Admission:
         if kind == "websocket":
             if self._prepare_websockets:
                 self._prepare(scope)
+            if not self._is_allowed_host(scope):
+                return _deny(scope, send, 421, "This server does not have that name.")
             return self._websocket(scope, receive, send)
         if kind == "http":
             self._prepare(scope)
@@ -165,6 +171,8 @@ class Admission:
             return self._counted_probe(self._answer_readiness(scope, receive, send), send)
         if path == HEALTH_PATH:
             return self._counted_probe(self._call_app(scope, receive, send), send)
+        if not self._is_allowed_host(scope):
+            return _respond(send, 421, "This server does not have that name.")
         if self._settings.only == "ws":
             return _respond(send, 421, "This instance serves WebSockets only.")
         if not self._limited:
@@ -200,6 +208,13 @@ class Admission:
             await _respond(send, 503, "\n".join(problems))
         else:
             await _respond(send, 200, "ready")
+
+    def _is_allowed_host(self, scope: Scope) -> bool:
+        allowed = self._settings.allowed_hosts
+        if allowed is None or "*" in allowed:
+            return True
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        return is_allowed_host(host, allowed)
 
     def _is_full(self, scope: Scope) -> bool:
         settings = self._settings

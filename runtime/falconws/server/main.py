@@ -4,6 +4,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import uvicorn
@@ -84,8 +85,8 @@ def run(
             can be imported, else websockets-sansio.
         drain_s: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at most half a
             second with *reload*.
-        drain_accept_s: Seconds between the signal and the drain, in which the server accepts and serves clients while
-            the readiness path answers 503: for load balancers that need time. Not with *reload*.
+        drain_accept_s: Seconds between the signal and the drain. Meanwhile the server accepts and serves clients, and
+            the readiness path answers 503, so that load balancers notice. 0 with *reload*.
         connection: The limits of one WebSocket connection; None: the defaults.
         http: The limits of one HTTP request; None: the defaults.
         admission: Which connections and requests are let in; None: all.
@@ -112,13 +113,16 @@ def run(
         tls.check()
     if app_dir is not None:
         sys.path.insert(0, app_dir)
+    admission = admission or AdmissionSettings()
+    if reload and admission.allowed_hosts is None:
+        admission = replace(admission, allowed_hosts=(host.lower(),))
     config = _configure(
         log_config,
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
         http=http or HttpSettings(),
-        admission=admission or AdmissionSettings(),
+        admission=admission,
         tls=tls,
         engine=chosen,
         drain_s=min(drain_s, _RELOAD_DRAIN_S) if reload else drain_s,
