@@ -106,7 +106,7 @@ def _run(target: str, **options: Any) -> None:
         raise CommandError(str(error)) from error
 
 
-def _tls_settings(options: dict[str, Any]) -> "TlsSettings | None":
+def _tls_settings(options: dict[str, Any]) -> TlsSettings | None:
     """Return the settings for TLS, made of the *options* for it; remove these. None without a certificate."""
     from falconws.server import TlsSettings
 
