@@ -66,8 +66,8 @@ def find_project(start: Path) -> Project | None:
         except (OSError, ValueError) as error:
             if _has_byte_order_mark(file):
                 raise CommandError(
-                    f"Cannot read {file}: it begins with a byte order mark, which TOML does not allow; save it as UTF-8 "
-                    "without one."
+                    f"Cannot read {file}: it begins with a byte order mark, which TOML does not allow; save it as "
+                    "UTF-8 without one."
                 ) from error
             raise CommandError(f"Cannot read {file}: {' '.join(str(error).split())}.") from error
         table = document.get("tool", {}).get("falconws")
