@@ -24,6 +24,8 @@ _COMMANDS = {
     "remove-resource": "Remove a generated resource.",
     "remove-middleware": "Remove a generated middleware.",
     "remove-media-handler": "Remove a generated media handler.",
+    "moved": "Record that generated code was moved or renamed.",
+    "forget": "Remove something from the record; its files stay.",
     "upgrade": "Upgrade the project to the installed templates.",
     "eject": "Copy a template to customize it.",
     "serve": "Serve the project's app.",

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import falconws
 from falconws.hub import HistoryLimits
+from tests.benchmarks.fanout.rooms import Anonymous
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.runtime.hub.scripted import ScriptedSocket
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
@@ -130,6 +132,33 @@ async def measure(messages: int, rounds: int, rooms: int) -> None:
                 server.stop()
 
 
+async def measure_presence(members: int, rounds: int) -> None:
+    """Print how long a room with *members* takes to list and to count, from another process's hub."""
+    print("\n| broker | members | present(), ms | present_count(), ms |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in KINDS:
+            server = kind(Path(folder) / kind.__name__)
+            try:
+                async with make_hub(server.url) as hub, make_hub(server.url) as other:
+                    socket = ScriptedSocket(Anonymous())
+                    subscriptions = [hub.subscribe(socket, "room", member=f"m{number}") for number in range(members)]
+                    for subscription in subscriptions:
+                        await subscription.__aenter__()
+                    listed, counted = [], []
+                    for _ in range(rounds):
+                        started = time.perf_counter()
+                        found = await other.present("room")
+                        listed.append(time.perf_counter() - started)
+                        started = time.perf_counter()
+                        count = await other.present_count("room")
+                        counted.append(time.perf_counter() - started)
+                    assert len(found) == count == members
+                    cells = (f"{statistics.median(times) * 1000:.1f}" for times in (listed, counted))
+                    print(f"| {server.scheme}:// | {members} | {' | '.join(cells)} |", flush=True)
+            finally:
+                server.stop()
+
+
 def _room_kb(url: str, rooms: int) -> float:
     with follower(url, rooms) as process:
         return float(answer(process))
@@ -142,12 +171,14 @@ def main() -> None:
     parser.add_argument(
         "--rooms", type=int, default=5000, help="followed rooms, to measure the memory of one (default: 5000)"
     )
+    parser.add_argument("--members", type=int, default=10_000, help="members of a room (default: 10000)")
     parser.add_argument("--follow", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.follow:
         asyncio.run(follow(arguments.follow, arguments.rooms))
     else:
         asyncio.run(measure(arguments.messages, arguments.rounds, arguments.rooms))
+        asyncio.run(measure_presence(arguments.members, arguments.rounds))
 
 
 if __name__ == "__main__":

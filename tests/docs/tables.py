@@ -72,8 +72,8 @@ def all_limits() -> Iterator[Limit]:
             where = f"`{name}`" + (f"<br>`{option}`" if option else "")
             yield Limit(field.name, where, shown(default), texts[field.name], option)
     run = arguments(falconws.server.run.__doc__ or "", "Args:")
-    for name, option in (("drain_accept_s", "--drain-accept"), ("drain_s", "--drain")):
-        default = inspect.signature(falconws.server.run).parameters[name].default
+    for name in ("drain_accept_s", "drain_s"):
+        default, option = inspect.signature(falconws.server.run).parameters[name].default, options[name]
         yield Limit(name, f"`run()`<br>`{option}`", shown(default), run[name], option)
     ws_options = falconws.App().ws_options
     for name, text in option_texts(type(ws_options).__doc__ or "").items():

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from websockets.sync.client import connect
 
+from falconws import WebSocketDisconnected
 from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
@@ -77,26 +78,6 @@ async def test_messages_of_other_programs_are_encoded_too(snippet: Load) -> None
         assert [(await ws.receive_media())["data"] for _ in range(2)] == ["We are back", {"tea": 3}]
 
 
-async def test_typing_is_ephemeral_and_not_sent_to_the_sender(snippet: Load) -> None:
-    async with Client(snippet("typing_indicator").app) as client:
-        async with client.websocket("/rooms/1") as ada, client.websocket("/rooms/1") as grace:
-            for ws, text in ((ada, "a"), (grace, "b")):
-                await ws.send_media({"type": "message", "text": text})
-                while (await ws.receive_media())["text"] != text:
-                    pass
-            await ada.send_media({"type": "typing", "who": "ada"})
-            await ada.send_media({"type": "message", "text": "c"})
-            assert await grace.receive_media() == {"type": "typing", "who": "ada"}
-            assert (await grace.receive_media())["text"] == "c"
-            assert [(await ada.receive_media())["text"] for _ in range(2)] == ["b", "c"]
-        async with client.websocket("/rooms/1") as late:
-            shown = [await late.receive_media() for _ in range(3)]
-        assert [message["text"] for message in shown] == ["a", "b", "c"]
-        page = (await client.simulate_get(f"/rooms/1?before={shown[2]['position']}")).json
-        assert [message["text"] for message in page] == ["a", "b"]
-        assert (await client.simulate_get("/rooms/1?before=x")).status_code == 400
-
-
 async def test_a_loop_counts_words(snippet: Load) -> None:
     module = snippet("fan_out")
     async with module.hub as hub:
@@ -117,3 +98,37 @@ def test_a_ticker_sends_prices(snippet: Load) -> None:
         module.hub.publish_threadsafe("warm-up", "x", timeout_s=SECONDS)
         module.hub.publish_threadsafe("prices", {"symbol": "A", "price": 1}, key="A", timeout_s=SECONDS)
         assert client.recv(timeout=SECONDS) == '{"symbol": "A", "price": 1}'
+
+
+async def test_a_chat_has_history_typing_and_moderators(snippet: Load) -> None:
+    module = snippet("everyday")
+    async with Client(module.app) as client, client.websocket("/rooms/tea", query_string="who=ada") as ada:
+        assert await ada.receive_media() == {"type": "welcome", "topic": "All about tea"}
+        await ada.send_media("hello")
+        hello = await ada.receive_media()
+        assert hello["data"] == {"who": "ada", "text": "hello"}
+        async with client.websocket("/rooms/tea", query_string="who=ben") as ben:
+            assert (await ben.receive_media())["type"] == "welcome"
+            assert await ben.receive_media() == hello
+            await ben.send_media("typing")
+            assert await ada.receive_media() == {"type": "typing", "who": "ben"}
+            assert (await client.simulate_get("/rooms/tea")).json == [hello]
+            older = await client.simulate_get("/rooms/tea", params={"before": hello["position"]})
+            assert older.json == []
+            removed = await client.simulate_delete("/rooms/tea/users/ben")
+            assert removed.json == {"connections": 1}
+            with pytest.raises(WebSocketDisconnected) as disconnected:
+                await ben.receive_media()
+            assert (disconnected.value.code, disconnected.value.reason) == (4403, "removed by a moderator")
+
+
+async def test_the_latest_prices_come_first(snippet: Load) -> None:
+    module = snippet("everyday")
+    async with Client(module.app) as client:
+        await module.import_prices([{"symbol": symbol, "price": price} for price in (1, 2) for symbol in "AB"])
+        await module.set_price(module.prices, "A", 3)
+        async with client.websocket("/prices") as ws:
+            assert [await ws.receive_media() for _ in range(2)] == [
+                {"symbol": "B", "price": 2},
+                {"symbol": "A", "price": 3},
+            ]

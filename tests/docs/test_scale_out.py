@@ -73,13 +73,17 @@ def test_publishing_from_the_command_line(valkey: Valkey, tmp_path: Path) -> Non
     Shell(tmp_path).play(session("publish").replace("redis://localhost:6379/0\n", f"{valkey.url}/0\n", 1))
 
 
-async def test_publishing_from_a_job(
-    snippet: Callable[[str], ModuleType], valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+def test_a_program_without_an_event_loop_publishes(
+    valkey: Valkey, snippet: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DEMO_HUB_URL", valkey.url)
-    async with falconws.Hub(valkey.url) as hub, hub.listen("reports") as events:
-        await asyncio.to_thread(snippet("publish_job").publish, "reports", {"report": 42})
-        async with asyncio.timeout(20):
-            event = await anext(aiter(events))
-        assert isinstance(event, falconws.Message)
-        assert event.media == {"report": 42}
+    monkeypatch.setenv("HUB_URL", valkey.url)
+    module = snippet("publish_script")
+    module.order_was_paid(17)
+    module.announce(["one", "two"])
+    module.publisher.close()
+
+    async def read() -> list[str | bytes]:
+        async with falconws.Hub(valkey.url) as hub:
+            return [message.payload for room in ("orders", "news") for message in await hub.history(room)]
+
+    assert asyncio.run(read()) == ['{"paid": 17}', "one", "two"]
