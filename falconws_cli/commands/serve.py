@@ -92,7 +92,17 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     metavar="MODE",
     help="Permissions of the Unix socket, in octal.",
 )
-@click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
+@click.option("--reload", is_flag=True, help="Restart when a file of the project's package changes.")
+@click.option(
+    "--reload-dir", "reload_dirs", metavar="FOLDER", multiple=True, help="Watch this folder instead; can be repeated."
+)
+@click.option(
+    "--reload-include",
+    "reload_includes",
+    metavar="PATTERN",
+    multiple=True,
+    help="Watch files such as '*.yaml' too; can be repeated.  [default: Python, HTML, CSS, JavaScript, JSON, TOML]",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
