@@ -22,6 +22,8 @@ _COMMANDS = {
     "status": "Show what was generated, and what has changed since.",
     "undo": "Undo the last generating command.",
     "destroy": "Remove a generated resource, middleware or media handler.",
+    "moved": "Record that generated code was moved or renamed.",
+    "forget": "Remove something from the record; its files stay.",
     "upgrade": "Upgrade the project to the installed templates.",
     "eject": "Copy a template to customize it.",
     "serve": "Serve the project's app.",

@@ -1,6 +1,7 @@
 """Serves a project's app on a free port during a load test, as `falconws serve` does. Must not know the load."""
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from falconws_cli.errors import CommandError
+from falconws_cli.project import require_project
 
 _LISTENING = re.compile(r"^falconws serves https?://[^ ]+:(\d+) ")
 _STOP_TIMEOUT_S = 20.0
@@ -24,10 +26,13 @@ def serve_project(root: Path) -> Iterator[int]:
         CommandError: The server did not start; the message has its last line.
     """
     options = ["--port", "0", "--no-access-log", "--log-level", "warning"]
+    # The load is far above what one client of a service may send.
+    unlimited = {f"{require_project(root).package.upper()}_RATE_LIMIT": "off"}
     with tempfile.TemporaryFile(mode="w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "falconws_cli", "serve", *options],
             cwd=root,
+            env={**os.environ, **unlimited},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -1,1 +1,4 @@
-"""One transaction: what is planned, how it compares with the disk, what becomes of conflicts, and the writing."""
+"""One transaction: plans, their comparison with the disk, conflicts, the writing, and the record of operations.
+
+Knows how source is edited only through registrations; knows no template and no generator.
+"""

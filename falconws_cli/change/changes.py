@@ -1,4 +1,4 @@
-"""A plan held against the disk: what becomes of each path. Reads, and never writes."""
+"""Compares a plan with the disk: one change for each path. Reads files and never writes."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from falconws_cli.errors import CommandError
 
 
 def show_diff(diff: str) -> None:
-    """Print a unified diff, in the colors of git where there are any."""
+    """Print a unified diff in the colors of git."""
     for line in diff.splitlines():
         color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
         click.echo(click.style(line, bold=True) if line.startswith(("+++", "---")) else click.style(line, fg=color))
@@ -22,33 +22,33 @@ def show_diff(diff: str) -> None:
 
 @dataclass(frozen=True)
 class FileChange:
-    """One path's fate. *file* is what would be written, or deleted."""
+    """The change of one path. *file* is what would be written or deleted."""
 
     file: PlannedFile
     status: Status
     current: bytes | None = None
-    """What is on the disk now; None when there is nothing, or nothing that can be read."""
+    """The content on the disk; None if there is no file, or if it cannot be read."""
     note: str = ""
-    """What a user should know besides, such as why a file is kept."""
+    """More for the user to know, such as why a file is kept."""
     left_to_do: bool = False
-    """Whether the note asks the user to do something."""
+    """Whether the user has to do something."""
     markers: bool = False
-    """Whether there are conflict markers in it."""
+    """Whether the file contains conflict markers."""
 
     @property
     def writes(self) -> bool:
         return self.status in (Status.CREATE, Status.UPDATE, Status.DELETE)
 
     def overwriting(self) -> "FileChange":
-        """Return the conflict, settled for the planned file."""
+        """Return the conflict, resolved in favor of the planned file."""
         return replace(self, file=replace(self.file, before=self.current), status=Status.UPDATE, note="overwritten")
 
     def keeping(self, note: str = "kept as it is") -> "FileChange":
-        """Return the conflict, settled for the file that is there."""
+        """Return the conflict, resolved in favor of the existing file."""
         return replace(self, status=Status.SKIP, note=note)
 
     def diff(self) -> str:
-        """Return the change as a unified diff; nothing for what does not change."""
+        """Return the change as a unified diff; empty if nothing changes."""
         import difflib
 
         if self.status in (Status.IDENTICAL, Status.SKIP):
@@ -67,7 +67,7 @@ class FileChange:
 
 
 def preview(root: Path, files: Iterable[PlannedFile]) -> list[FileChange]:
-    """Return what writing *files* below *root* would mean for each of them."""
+    """Return the change that writing each of *files* below *root* would make."""
     changes = []
     for file in files:
         try:
@@ -86,13 +86,13 @@ def counts(changes: Sequence[FileChange]) -> dict[str, int]:
 
 
 def _lines(data: bytes | None) -> list[str]:
-    # Only the line ends that diff and patch know; str.splitlines() splits at form feeds too.
+    # diff and patch know only line feeds; str.splitlines() splits at form feeds too.
     *whole, last = (data or b"").decode(errors="replace").split("\n")
     return [f"{line}\n" for line in whole] + ([last] if last else [])
 
 
 def read(root: Path, path: str) -> bytes | None:
-    """Return the file's content, or None when it is not there.
+    """Return the file's content, or None if there is no file.
 
     Raises:
         CommandError: It cannot be read.
@@ -106,22 +106,22 @@ def read(root: Path, path: str) -> bytes | None:
 
 
 def decoded(data: bytes) -> str:
-    """Return *data* as text; what is not UTF-8 comes through `encoded` as it was."""
+    """Return *data* as text. `encoded` restores bytes that are not UTF-8."""
     return data.decode(errors="surrogateescape")
 
 
 def encoded(text: str) -> bytes:
-    """Return the bytes that `decoded` has read."""
+    """Return the bytes of a text that `decoded` returned."""
     return text.encode(errors="surrogateescape")
 
 
 def planned(path: str, before: bytes | None, after: bytes | None) -> PlannedFile:
-    """Return the step from *before* to *after*; None is no file."""
+    """Return the planned file that leads from *before* to *after*; None stands for no file."""
     if after is None:
         return PlannedFile(PurePosixPath(path), b"", before=before, delete=True)
     return PlannedFile(PurePosixPath(path), after, before=before)
 
 
 def kept(path: str, current: bytes, note: str) -> FileChange:
-    """Return the decision to leave the file alone, for a reason that the user is told."""
+    """Return the decision to keep the file, with a note for the user."""
     return FileChange(PlannedFile(PurePosixPath(path), current), Status.SKIP, current, note, left_to_do=True)

@@ -1,4 +1,4 @@
-"""What becomes of files that are in the way: by an option for all of them, or by asking for each on a terminal."""
+"""Resolves conflicts with existing files: by an option for all of them, or by a question for each on a terminal."""
 
 import sys
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _ANSWERS = {
     "o": "overwrite it",
     "k": "keep it as it is",
     "m": "merge both, as git would",
-    "a": "overwrite all that are in the way",
+    "a": "overwrite all files that are in the way",
     "q": "quit, and write nothing",
 }
 
@@ -27,10 +27,10 @@ _ANSWERS = {
 def resolve_conflicts(
     root: Path, changes: Sequence[FileChange], options: WriteOptions, record: Record
 ) -> list[FileChange]:
-    """Return *changes* with a decision for each conflict; a dry run leaves those open that would be asked about.
+    """Return *changes* with a decision for each conflict. A dry run leaves conflicts open that would need a question.
 
     Raises:
-        ConflictError: Somebody has to decide, and nobody is there to ask, or the user has quit.
+        ConflictError: A question is needed and there is no terminal, or the user has quit.
     """
     if options.policy is ConflictPolicy.ASK:
         changes = [
@@ -38,11 +38,11 @@ def resolve_conflicts(
             for change in changes
         ]
     conflicts = [change for change in changes if change.status is Status.CONFLICT]
-    hopeless = [str(change.file.path) for change in conflicts if change.current is None]
-    if hopeless and not options.dry_run:
+    unwritable = [str(change.file.path) for change in conflicts if change.current is None]
+    if unwritable and not options.dry_run:
         raise ConflictError(
-            f"{_listed(hopeless)} cannot be written: a folder is in the way, the file cannot be read, or it is gone; "
-            "move away what is there. Nothing was written."
+            f"{_listed(unwritable)} cannot be written: there is a folder, the file cannot be read, or it was deleted; "
+            "move what is there to another place. Nothing was written."
         )
     if not conflicts or (options.policy is ConflictPolicy.ASK and options.dry_run):
         return list(changes)
@@ -67,7 +67,7 @@ def resolve_conflicts(
 
 
 def refusal(changes: Sequence[FileChange]) -> ConflictError:
-    """Return the error that names the conflicts among *changes* and the options that settle them."""
+    """Return the error that names the conflicts among *changes* and the options that resolve them."""
     names = [str(change.file.path) for change in changes if change.status is Status.CONFLICT]
     them = "them" if len(names) > 1 else "it"
     return ConflictError(
@@ -81,7 +81,7 @@ def _can_ask(options: WriteOptions) -> bool:
 
 
 def _ask(change: FileChange) -> ConflictPolicy | None:
-    """Return what the user wants; None for overwriting this file and all that follow."""
+    """Return what the user wants; None means: overwrite this file and all that follow."""
     click.echo(f"\n{click.style('  conflict', fg='red')}  {change.file.path} exists and differs.")
     while True:
         question = "[d]iff, [o]verwrite, [k]eep, [m]erge, [a]ll: overwrite, [q]uit, [?]"
@@ -110,7 +110,7 @@ def _show(diff: str) -> None:
 
 
 def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
-    """Return the file with both versions in it; where they cannot be in one, the new one goes beside it."""
+    """Return the merged file. If the versions cannot be merged, return the new one beside the existing one."""
     from falconws_cli.change.merge import CannotMergeError, Labels, three_way
 
     base = record.base(change.file.path)
@@ -120,7 +120,7 @@ def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
     except CannotMergeError as error:
         beside = PlannedFile(change.file.path.with_name(change.file.path.name + ".new"), change.file.data)
         kept = change.keeping(f"not merged: {error}; compare it with {beside.path.name}")
-        # A file of an earlier try is in nobody's way.
+        # A file of an earlier attempt may be overwritten.
         new = [c.overwriting() if c.status is Status.CONFLICT else c for c in preview(root, [beside])]
         return [replace(kept, left_to_do=True), *new]
     if merged.data == change.current:
@@ -128,7 +128,7 @@ def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
     note = "merged"
     if merged.conflicts:
         plural = "s" if merged.conflicts > 1 else ""
-        note = f"merged, with {merged.conflicts} conflict{plural} between <<<<<<< and >>>>>>> to settle"
+        note = f"merged, with {merged.conflicts} conflict{plural} between <<<<<<< and >>>>>>> to resolve"
     file = replace(change.file, data=merged.data, before=change.current)
     marked = bool(merged.conflicts)
     return [replace(change, file=file, status=Status.UPDATE, note=note, left_to_do=marked, markers=marked)]

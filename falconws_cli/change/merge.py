@@ -1,6 +1,7 @@
-"""Three versions of one file made into one, by `git merge-file`. Bytes in, bytes out.
+"""Merges three versions of one file with `git merge-file`. Bytes in, bytes out.
 
-The user's line ends win, and a side that did not change never needs git. Knows nothing of projects or templates.
+The result has the line ends of the user's version. If one side did not change, git is not needed. Knows no projects
+and no templates.
 """
 
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-# Higher codes are git's own failures; this one means "so many conflicts, or more".
+# The exit code is the number of conflicts, at most this; higher codes are failures of git.
 _MOST_CONFLICTS = 127
 _LONE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 _CONFLICT = re.compile(rb"^<<<<<<< (?s:.*?)^=======\r?\n(?s:.*?)^>>>>>>> ", re.MULTILINE)
@@ -19,19 +20,19 @@ _LONE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n)")
 
 
 class CannotMergeError(Exception):
-    """The three versions cannot be made into one text; the message says why."""
+    """The three versions cannot be merged; the message says why."""
 
 
 class GitMissingError(CannotMergeError):
-    """There is no git that works."""
+    """git is not installed or does not work."""
 
 
 class NotTextError(CannotMergeError):
-    """One of the versions is not text, so that both changes cannot be in one file."""
+    """One of the versions is not text."""
 
 
 class Labels(NamedTuple):
-    """What conflict markers call the three versions."""
+    """The names of the three versions in conflict markers."""
 
     ours: str = "yours"
     base: str = "generated before"
@@ -40,24 +41,24 @@ class Labels(NamedTuple):
 
 @dataclass(frozen=True)
 class Merged:
-    """The text with both changes in it."""
+    """The result of a merge."""
 
     data: bytes
     conflicts: int
-    """How many places have conflict markers; 127 stands for 127 or more."""
+    """The number of places with conflict markers; 127 means 127 or more."""
 
 
 def three_way(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels | None = None) -> Merged:
-    """Return *ours* with what changed from *base* to *theirs*.
+    """Return *ours* with the changes from *base* to *theirs*.
 
     Args:
-        base: What both descend from. None when there is no such text: then every difference is a conflict.
-        ours: The user's text. Where all of its lines end alike, the result's lines end so too.
+        base: The common ancestor. With None, every difference is a conflict.
+        ours: The user's text. If all of its lines have the same line end, so have those of the result.
         theirs: The other text.
-        labels: What the markers call the versions.
+        labels: The names of the versions in conflict markers.
 
     Raises:
-        GitMissingError: Both sides changed, and git is not there to merge them.
+        GitMissingError: Both sides changed, and git is not installed.
         NotTextError: Both sides changed, and one of them is binary.
 
     Source: git-merge-file(1), with `--diff3` markers where there is a base.
@@ -76,7 +77,7 @@ def three_way(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels | N
 
 
 def has_markers(data: bytes) -> bool:
-    """Tell whether a conflict of an earlier merge, of ours or of git's own, is still to be settled in *data*."""
+    """Return whether *data* contains conflict markers, of falconws or of git."""
     return _CONFLICT.search(data) is not None
 
 
@@ -110,9 +111,9 @@ def _merge_file(base: bytes | None, ours: bytes, theirs: bytes, labels: Labels) 
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """Return an environment in which no repository and no configuration changes what git does."""
+    """Return an environment in which git ignores all repositories and configuration files."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    # git, where it was moved, finds its own programs by this one.
+    # An installation of git that was moved finds its programs with this variable.
     if exec_path := os.environ.get("GIT_EXEC_PATH"):
         kept["GIT_EXEC_PATH"] = exec_path
     alone = {
@@ -125,7 +126,7 @@ def _environment(folder: str) -> dict[str, str]:
 
 
 def _newline_of(data: bytes) -> bytes | None:
-    """Return the line end of every line of *data*, or None when there is none, or several kinds."""
+    """Return the line end of all lines of *data*, or None if there is none, or more than one kind."""
     if b"\0" in data or _LONE_CARRIAGE_RETURN.search(data):
         return None
     crlf = data.count(b"\r\n")
@@ -135,6 +136,6 @@ def _newline_of(data: bytes) -> bytes | None:
 
 
 def _with_newlines(data: bytes, newline: bytes) -> bytes:
-    """Return *data* with this line end, when its own lines all end alike."""
+    """Return *data* with this line end, if all of its lines have the same line end."""
     own = _newline_of(data)
     return data if own is None else data.replace(own, newline)

@@ -79,7 +79,7 @@ class RecordedRegistration:
 
 @dataclass(frozen=True)
 class Operation:
-    """One command: a generating one, or a `falconws destroy`, which has no recipe."""
+    """One command: a generating one, or a `falconws destroy` or `falconws moved`, which have no recipe."""
 
     id: str
     """The time and a random token, "20260131T120000.000000Z-1f2e3d4c": the order of operations."""
@@ -106,6 +106,8 @@ class Operation:
     """The time of the last `falconws upgrade` that changed it."""
     destroyed: "tuple[Operation, ...]" = ()
     """Of a `destroy`, the operations that it removed."""
+    moves: Mapping[str, str] = field(default_factory=dict)
+    """Of a `falconws moved`, what earlier operations made, from its old place to the new one."""
 
     @property
     def time(self) -> str:
@@ -113,7 +115,7 @@ class Operation:
 
     @property
     def is_generated(self) -> bool:
-        """Whether it generated something; False for a `destroy`."""
+        """Whether it generated something."""
         return self.recipe is not None
 
 
@@ -174,6 +176,7 @@ def _dump(operation: Operation) -> dict[str, Any]:
         "added": _dump_requirements(operation.added),
         "partly_removed": operation.partly_removed,
         "upgraded": operation.upgraded,
+        "moves": dict(sorted(operation.moves.items())),
         "destroyed": [{"id": other.id, **_dump(other)} for other in operation.destroyed],
     }
     return {
@@ -223,6 +226,7 @@ def _load(name: str, entry: Mapping[str, Any]) -> Operation:
         added=_load_requirements(entry.get("added", {})),
         partly_removed=bool(entry.get("partly_removed", False)),
         upgraded=_string(entry.get("upgraded", "")),
+        moves={_path(old): _path(new) for old, new in entry.get("moves", {}).items()},
         destroyed=tuple(_load(_string(other["id"]), other) for other in entry.get("destroyed", ())),
     )
 

@@ -1,7 +1,4 @@
-"""What a generating command is about to do, worked out in record. Pure: no file is read or written here.
-
-rendering.py and the generators make what is planned; writer.py compares it with the disk.
-"""
+"""What a generating command will do, as data. Pure: no file is read or written here."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -17,31 +14,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a project remembers of a generating command: enough to render the same files again."""
+    """What is recorded of a generating command: enough to render the same files again."""
 
     generator: str
     """"project", "resource", "middleware", "media-handler", or the name of an entry point."""
     name: str
-    """What was made, in the spelling "chat-room"."""
+    """The name of the generated thing, in the spelling "chat-room"."""
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     package: str = ""
-    """The package that the generator came with, which falconws fills in; empty for its own."""
+    """The package that the generator came with, filled in by falconws; empty for its own generators."""
 
     def is_same_thing(self, other: "Recipe") -> bool:
-        """Return whether both are recipes of one thing, with whatever options."""
+        """Return whether both recipes generate the same thing, perhaps with other options."""
         return (self.generator, self.name) == (other.generator, other.name)
 
 
 @dataclass(frozen=True)
 class PlannedFile:
-    """One file as it shall be. *before* is the text it was planned from, None for a new file."""
+    """A file to be written. *before* is the text that the plan is based on, None for a new file."""
 
     path: PurePosixPath
     data: bytes
     mode: int = 0o644
     before: bytes | None = None
     delete: bool = False
-    """The file goes away; *data* is empty then, and *before* what it must contain to go."""
+    """Delete the file, if its content is *before*; *data* is empty."""
     keep_existing: bool = False
     """Whether a file that is there already stays, unless an option decides otherwise."""
 
@@ -55,11 +52,11 @@ class Requirements:
     dev_dependencies: tuple[str, ...] = ()
     """Requirements of the extra "dev"."""
     untyped_modules: tuple[str, ...] = ()
-    """Modules without types, which mypy is to accept."""
+    """Modules without types, which mypy must accept."""
     unformatted_files: tuple[str, ...] = ()
-    """Patterns of files that ruff leaves alone."""
+    """Patterns of files that ruff must not format."""
     modules: tuple[str, ...] = ()
-    """Modules that the dependencies bring: whoever imports one needs them too."""
+    """Modules of the dependencies: code that imports one of them needs the dependencies too."""
 
     def __bool__(self) -> bool:
         return bool(self.dependencies or self.dev_dependencies or self.untyped_modules or self.unformatted_files)
@@ -70,7 +67,7 @@ NOTHING = Requirements()
 
 @dataclass(frozen=True)
 class Generated:
-    """What a generator makes of a recipe: whole files, and what has to be done to the project's own files."""
+    """What a generator makes of a recipe: complete new files, and edits of the project's own files."""
 
     files: tuple[PlannedFile, ...]
     registrations: "tuple[RegistrationSpec, ...]" = ()
@@ -80,7 +77,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class PlannedRegistration:
-    """A registration, or one that is taken back, the file it is for, and how to make or unmake it again."""
+    """A registration or its removal, the file it is in, and how to repeat or revert it."""
 
     path: PurePosixPath
     registration: "RegisterResult | UnregisterResult"
@@ -89,25 +86,25 @@ class PlannedRegistration:
 
 @dataclass(frozen=True)
 class Plan:
-    """The files of one command, what they register, and what the user should be told afterwards."""
+    """The files and registrations of one command, and the notes to print afterwards."""
 
     files: tuple[PlannedFile, ...]
     registrations: tuple[PlannedRegistration, ...] = ()
     notes: tuple[str, ...] = ()
     recipe: Recipe | None = None
-    """What the project shall remember; None for a command that makes nothing."""
+    """What to record; None for a command that generates nothing."""
     generated: frozenset[PurePosixPath] = frozenset()
-    """Those of *files* that the recipe renders; the others are edits, and empty `__init__.py`s."""
+    """Those of *files* that the recipe renders; the others are edits and empty `__init__.py` files."""
     requirements: Requirements = NOTHING
     """What the files need in pyproject.toml."""
     added: Requirements = NOTHING
-    """What of it was not there yet."""
+    """The requirements that were missing."""
     command: str = ""
-    """The command line that makes it; empty for the one that was typed."""
+    """The command line to record; empty for the one that was typed."""
 
 
 def stacked(plans: Iterable[Plan]) -> tuple[PlannedFile, ...]:
-    """Return the files of plans that follow each other: where two have one path, the later text, on the first one's."""
+    """Return the files of successive plans. Of two files with one path, return the text of the later plan."""
     files: dict[PurePosixPath, PlannedFile] = {}
     for file in (file for plan in plans for file in plan.files):
         first = files.get(file.path, file)
@@ -116,7 +113,7 @@ def stacked(plans: Iterable[Plan]) -> tuple[PlannedFile, ...]:
 
 
 def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:
-    """Return all files of *parts*, by path; no two may be the same."""
+    """Return all files of *parts* in the order of their paths, which must be unique."""
     files = sorted((file for part in parts for file in part), key=lambda file: file.path)
     if len({file.path for file in files}) != len(files):
         raise ValueError("two planned files have one path")
@@ -124,22 +121,22 @@ def merge(*parts: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:
 
 
 def union(parts: Iterable[Requirements]) -> Requirements:
-    """Return what any of *parts* has, each once."""
+    """Return the union of all *parts*."""
     return _combined(list(parts), lambda _, lists: dict.fromkeys(value for values in lists for value in values))
 
 
 def common(one: Requirements, other: Requirements) -> Requirements:
-    """Return what both have."""
+    """Return the requirements that both have."""
     return _combined([one, other], lambda _, lists: [value for value in lists[0] if value in lists[1]])
 
 
 def without(one: Requirements, other: Requirements) -> Requirements:
-    """Return what only *one* has."""
+    """Return the requirements that *one* has and *other* has not."""
     return _combined([one, other], lambda _, lists: [value for value in lists[0] if value not in lists[1]])
 
 
 def pyproject_lists(requirements: Requirements) -> dict[str, tuple[str, ...]]:
-    """Return the arguments that dependencies.py takes: everything but the modules, which are no part of the file."""
+    """Return the arguments of `edit_pyproject`: everything except the modules, which are not in the file."""
     return {name: values for name, values in vars(requirements).items() if name != "modules"}
 
 

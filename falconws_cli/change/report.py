@@ -1,4 +1,4 @@
-"""What a writing command says: one line for each path and registration, then what is left to do; or one JSON object."""
+"""The output of a writing command: a line for each path and registration, and what is left to do; or JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,27 +26,27 @@ _SAID = {
     "REMOVED": ("unregister", "from", "yellow"),
     "ABSENT": ("already", "not in", None),
 }
-"""What a line says of each outcome of a registration, or of taking one back."""
+"""The words for each outcome of a registration or of its removal."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to say about one command."""
+    """The result of one command."""
 
     changes: Sequence[FileChange]
     registrations: Sequence[PlannedRegistration] = ()
     notes: Sequence[str] = ()
     record: Status = Status.IDENTICAL
-    """What becomes of `.falconws/`, which is one line whatever is in it."""
+    """The change of `.falconws/`, shown as one line."""
     left_to_do: Sequence[str] = ()
-    """What else the user has to see to."""
+    """More that the user has to do."""
 
     code: ExitCode | None = None
-    """How the command ends, where it knows more than the changes tell."""
+    """The exit code, if the command knows more than the changes tell."""
 
     @property
     def exit_code(self) -> ExitCode:
-        """How a command ends that could do all of this."""
+        """The exit code of the command."""
         if self.code is not None:
             return self.code
         if any(change.status is Status.CONFLICT for change in self.changes):
@@ -54,7 +54,7 @@ class Report:
         if any(change.markers for change in self.changes):
             return ExitCode.MERGE_CONFLICTS
         by_hand = [change for change in self.changes if change.left_to_do]
-        return ExitCode.LEFT_TO_DO if by_hand or self._unsettled() or self.left_to_do else ExitCode.OK
+        return ExitCode.LEFT_TO_DO if by_hand or self._needing_user() or self.left_to_do else ExitCode.OK
 
     def show(self, options: WriteOptions) -> None:
         """Print it."""
@@ -72,7 +72,7 @@ class Report:
             if outcome.name in _SAID:
                 verb, where, color = _SAID[outcome.name]
                 _line(verb, f"{planned.registration.what} {where} {planned.path}", color)
-        for planned in self._unsettled():
+        for planned in self._needing_user():
             _advise(planned)
         if self.left_to_do:
             click.echo("\n" + "\n".join(self.left_to_do))
@@ -83,8 +83,8 @@ class Report:
             for note in self.notes:
                 click.echo(note)
 
-    def _unsettled(self) -> list[PlannedRegistration]:
-        """Return those that the user has to see to: what cannot be done, and what is still used."""
+    def _needing_user(self) -> list[PlannedRegistration]:
+        """Return the registrations that need the user: those that failed, and those that are still used."""
         return [
             planned
             for planned in self.registrations
@@ -146,7 +146,7 @@ _COUNTED = {
 
 
 def record_status(changes: Sequence[FileChange]) -> Status:
-    """Return what becomes of the record as a whole."""
+    """Return the change of the record as a whole."""
     if all(change.status is Status.IDENTICAL for change in changes):
         return Status.IDENTICAL
     # The one file that is there as long as anything is recorded.
@@ -155,7 +155,7 @@ def record_status(changes: Sequence[FileChange]) -> Status:
 
 
 def _advise(planned: PlannedRegistration) -> None:
-    """Say which lines are left to the user, and why."""
+    """Print the lines that the user has to add or edit, and why."""
     from falconws_cli.source.register import RegisterResult
 
     entry = planned.registration
@@ -166,9 +166,9 @@ def _advise(planned: PlannedRegistration) -> None:
     else:
         click.echo(f"\n{planned.path}: {entry.reason}.")
     if not entry.lines:
-        click.echo("See to it yourself.")
+        click.echo("Edit it by hand.")
         return
-    click.echo("Add these lines yourself:\n" if adds else "See to these lines yourself:\n")
+    click.echo("Add these lines by hand:\n" if adds else "Edit these lines by hand:\n")
     for line in entry.lines:
         click.echo(f"    {line}".rstrip())
 

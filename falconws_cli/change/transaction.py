@@ -1,4 +1,4 @@
-"""A writing command from plan to disk: preview, settle conflicts, remember, commit, report. One transaction."""
+"""A writing command from plan to disk in one transaction: preview, conflicts, record, commit, report."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,31 +14,31 @@ from falconws_cli.change.writer import Status, commit
 from falconws_cli.errors import CommandError, ExitCode
 
 Remember = Callable[[Record, Sequence[FileChange]], list[PlannedFile]]
-"""From the changes that are about to be made to the planned files of the record."""
+"""Returns the planned files of the record for the changes that will be written."""
 
 
 def carry_out(root: Path, plans: Sequence[Plan], options: WriteOptions) -> ExitCode:
-    """Write the plans below *root* and record them, or only show them; say what happened; return how it went.
+    """Write the plans below *root* and record them, or only show them; print a report; return the exit code.
 
-    Where one plan follows another, the report is about the first one's registrations.
+    The report shows the registrations of the first plan only.
 
     Raises:
-        ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
+        ConflictError: Files are in the way, and there was no terminal to ask on. Nothing was written.
         CommandError: The plan cannot be written; the disk is as it was.
     """
 
-    def remember(record: Record, changes: Sequence[FileChange]) -> list[PlannedFile]:
+    def recording(record: Record, changes: Sequence[FileChange]) -> list[PlannedFile]:
         return _recording(record, plans, changes, options.command)
 
     first = plans[0]
-    return transact(root, stacked(plans), options, remember, registrations=first.registrations, notes=first.notes)
+    return transact(root, stacked(plans), options, recording, registrations=first.registrations, notes=first.notes)
 
 
 def transact(
     root: Path,
     files: Sequence[PlannedFile],
     options: WriteOptions,
-    remember: Remember,
+    recording: Remember,
     *,
     record: Record | None = None,
     kept: Sequence[FileChange] = (),
@@ -46,21 +46,21 @@ def transact(
     notes: Sequence[str] = (),
     left_to_do: Sequence[str] = (),
 ) -> ExitCode:
-    """Write *files* and what *remember* makes of them, all or nothing, or only show it; return how it went.
+    """Write *files* and what *recording* returns for them, all or nothing, or only show it; return the exit code.
 
     Args:
-        root: Where the paths begin.
-        files: What shall be written or deleted.
-        options: Whether to write, how to say it, what becomes of conflicts.
-        remember: What the project remembers of it.
-        record: What it remembers now, when the caller has read it already.
-        kept: What the caller decided to leave alone, to be reported only.
-        registrations: To be reported only; their edits are among *files*.
-        notes: To be reported after writing.
-        left_to_do: What the user has to see to; the exit code says that there is something.
+        root: The folder that the paths are relative to.
+        files: What to write or delete.
+        options: Whether to write, the form of the report, and the policy for conflicts.
+        recording: Returns the changes of the record.
+        record: The record, if the caller has read it already.
+        kept: Files that the caller keeps; for the report only.
+        registrations: For the report only; their edits are among *files*.
+        notes: Printed after writing.
+        left_to_do: What the user has to do; sets the exit code.
 
     Raises:
-        ConflictError: Files are in the way, and nobody was there to ask. Nothing was written.
+        ConflictError: Files are in the way, and there was no terminal to ask on. Nothing was written.
         CommandError: The files cannot be written; the disk is as it was.
     """
     record = record or read_record(root)
@@ -69,9 +69,9 @@ def transact(
         changes = _resolved(
             root, changes, options, record, Report(changes, registrations, notes, left_to_do=left_to_do)
         )
-    remembered = preview(root, remember(record, changes))
+    recorded = preview(root, recording(record, changes))
     shown = sorted([*changes, *kept], key=lambda change: change.file.path)
-    report = Report(shown, registrations, [*notes, *record.damaged], record_status(remembered), left_to_do)
+    report = Report(shown, registrations, [*notes, *record.damaged], record_status(recorded), left_to_do)
     if options.dry_run:
         report.show(options)
         if report.exit_code is ExitCode.CONFLICT:
@@ -79,7 +79,7 @@ def transact(
 
             raise refusal(changes)
         return report.exit_code
-    commit(root, [change.file for change in changes if change.writes] + [change.file for change in remembered])
+    commit(root, [change.file for change in changes if change.writes] + [change.file for change in recorded])
     report.show(options)
     return report.exit_code
 
@@ -87,7 +87,7 @@ def transact(
 def _resolved(
     root: Path, changes: Sequence[FileChange], options: WriteOptions, record: Record, report: Report
 ) -> list[FileChange]:
-    """Return *changes* with a decision for each conflict; without one, machines are told before it fails."""
+    """Return *changes* with a decision for each conflict. Print the report as JSON before a refusal."""
     from falconws_cli.change.conflicts import refusal, resolve_conflicts
 
     if options.json and options.policy is ConflictPolicy.ASK:
@@ -97,7 +97,7 @@ def _resolved(
 
 
 def _recording(record: Record, plans: Sequence[Plan], changes: Sequence[FileChange], command: str) -> list[PlannedFile]:
-    """Return what records the plans, each once for every time that it does something."""
+    """Return the planned files that record the plans; a plan that changes nothing is recorded once only."""
     if any(change.status is Status.CONFLICT for change in changes):
         return []
     operations = list(record.operations)

@@ -1,14 +1,14 @@
-"""What a user chose about a command that writes: to see or to do it, in what form, and what becomes of conflicts."""
+"""The options of commands that write: preview or write, the form of the report, and the policy for conflicts."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class ConflictPolicy(Enum):
-    """What becomes of a file that is in the way."""
+    """How to resolve a conflict: a file that exists and differs from the one to be written."""
 
     ASK = "ask"
-    """Each on its own, on a terminal; without one the command fails before it writes."""
+    """Ask about each file on a terminal; without a terminal the command fails before it writes."""
     OVERWRITE = "--force"
     KEEP = "--skip"
     MERGE = "--merge"
@@ -23,7 +23,7 @@ class WriteOptions:
     json: bool = False
     policy: ConflictPolicy = ConflictPolicy.ASK
     command: str = "falconws"
-    """The command line, as the project remembers it: without these options, without paths of this machine."""
+    """The command line as it is recorded: without these options and without paths of this machine."""
 
     @property
     def force(self) -> bool:

@@ -37,6 +37,11 @@ def removing(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]
     return _writing([*_PREVIEW, force], frozenset(unrecorded))
 
 
+def recording() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command that changes only the record `--dry-run`, `--diff` and `--json`."""
+    return _writing(_PREVIEW, frozenset())
+
+
 def upgrading() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give `falconws upgrade` its options: those of `removing`, where `--force` means something else."""
     force = click.option("--force", is_flag=True, help="Upgrade even though changes are not committed.")

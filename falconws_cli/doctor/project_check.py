@@ -75,7 +75,7 @@ def _check_generated(project: Project) -> Finding:
             topic,
             Level.WARNING,
             f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} missing",
-            "restore it from your repository, or remove its resource with `falconws destroy`",
+            "run `falconws moved OLD NEW` if you have moved it, or `falconws forget PATH` if you have deleted it",
         )
     edited = sum(file.state is FileState.EDITED for file in files)
     return Finding(topic, Level.OK, f"{len(files)}, {edited} of them edited")

@@ -76,7 +76,8 @@ class MiddlewareGenerator:
         if kind is Kind.TOKEN_AUTH:
             registrations.append(_token_for_the_tests(project, snippet[0].data.decode()))
             notes.append(
-                f"Set {variable} to the tokens to accept, separated by commas; without it the app does not start."
+                f"Set {variable} to the accepted tokens, as NAME:TOKEN and separated by commas; the app does not start "
+                "without it."
             )
         return Generated(tuple(file for file in files if file not in snippet), tuple(registrations), notes=tuple(notes))
 

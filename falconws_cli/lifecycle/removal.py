@@ -42,6 +42,8 @@ class RemovalPlan:
     """The command line that is taken back."""
     operations: Sequence[Operation]
     """What is recorded afterwards."""
+    restored: Sequence[Operation] = ()
+    """What is recorded again besides, as it was written before."""
     files: list[PlannedFile] = field(default_factory=list)
     kept: list[FileChange] = field(default_factory=list)
     registrations: list[PlannedRegistration] = field(default_factory=list)
@@ -98,9 +100,9 @@ class _Removal:
         plan = RemovalPlan(
             command,
             self._operations_after(command, remaining, needed, changed),
-            [files.planned(path, self._before[path], data) for path, data in sorted(changed.items())],
-            self._kept,
-            self._registrations,
+            files=[files.planned(path, self._before[path], data) for path, data in sorted(changed.items())],
+            kept=self._kept,
+            registrations=self._registrations,
         )
         plan.left_to_do = [*self._importers(changed), *self._mentions(changed)]
         if unneeded.dependencies:

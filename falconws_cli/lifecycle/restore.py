@@ -3,28 +3,32 @@
 from falconws_cli.change import changes as files
 from falconws_cli.change.operation import Operation, RecordedRegistration
 from falconws_cli.change.plan import PlannedRegistration, Requirements, pyproject_lists
-from falconws_cli.change.record import Record, is_text, with_newlines_of
+from falconws_cli.change.record import is_text, with_newlines_of
+from falconws_cli.lifecycle.moves import Located
 from falconws_cli.lifecycle.removal import RemovalPlan
 from falconws_cli.lifecycle.rendered import PYPROJECT
 
 
-def plan_restore(record: Record, destroy: Operation, *, force: bool) -> RemovalPlan:
+def plan_restore(located: Located, destroy: Operation, *, force: bool) -> RemovalPlan:
     """Return the plan that brings back what a `falconws destroy` removed.
 
     Raises:
         CommandError: A file cannot be read.
     """
-    return _Restore(record, destroy, force=force).plan()
+    return _Restore(located, destroy, force=force).plan()
 
 
 class _Restore:
     """The undo of one `destroy`; one use."""
 
-    def __init__(self, record: Record, destroy: Operation, *, force: bool) -> None:
-        self._record = record
+    def __init__(self, located: Located, destroy: Operation, *, force: bool) -> None:
+        self._record = located.record
         self._destroy = destroy
         self._force = force
-        self._plan = RemovalPlan(destroy.command, _operations_after(record, destroy))
+        self._destroyed = [located.since(one.id).operation(one) for one in destroy.destroyed]
+        again = {operation.id for operation in (destroy, *destroy.destroyed)}
+        others = [operation for operation in located.record.operations if operation.id not in again]
+        self._plan = RemovalPlan(destroy.command, others, restored=destroy.destroyed)
         self._restored: set[str] = set()
         self._edited: dict[str, tuple[bytes, bytes]] = {}
 
@@ -33,7 +37,7 @@ class _Restore:
         for path, text in sorted(self._destroy.files.items()):
             self._restore_file(path, text)
         self._restore_edits()
-        for operation in self._destroy.destroyed:
+        for operation in self._destroyed:
             for made in operation.registrations:
                 self._register(made)
             if operation.added and PYPROJECT not in self._restored:
@@ -76,13 +80,6 @@ class _Restore:
         if made.path not in self._restored and registration.outcome is RegisterOutcome.REGISTERED:
             self._edited[made.path] = (before, files.encoded(registration.text))
         self._plan.registrations.append(PlannedRegistration(spec.path, registration, spec))
-
-
-def _operations_after(record: Record, destroy: Operation) -> list[Operation]:
-    """Return the recorded operations without the `destroy`, and with those that it removed."""
-    found = {operation.id: operation for operation in record.operations if operation is not destroy}
-    found |= {operation.id: operation for operation in destroy.destroyed}
-    return [found[name] for name in sorted(found)]
 
 
 def _with_requirements(text: bytes, added: Requirements) -> bytes:

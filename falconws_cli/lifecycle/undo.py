@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from falconws_cli.change.record import OPERATIONS, Record, read_record
 from falconws_cli.change.transaction import transact
 from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.errors import CommandError, ExitCode, RefusedError
+from falconws_cli.lifecycle.moves import Located, locate
 from falconws_cli.lifecycle.removal import RemovalPlan, plan_removal
 from falconws_cli.lifecycle.restore import plan_restore
 from falconws_cli.project import Project
@@ -37,9 +39,12 @@ def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> Ex
             from falconws_cli.suggestions import did_you_mean
 
             raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
-        operations = find_operations(record, kind, name)
-        plan = plan_removal(record, operations, options.command, destroys=True, force=options.force)
-        return _carry_out(record, plan, options)
+        located = locate(record)
+        operations = find_operations(located.record, kind, name)
+        if not options.force:
+            located.require(operations, "nothing was removed")
+        plan = plan_removal(located.record, operations, options.command, destroys=True, force=options.force)
+        return _carry_out(located, plan, options)
 
 
 def undo(root: Path, options: WriteOptions, *, yes: bool = False) -> ExitCode:
@@ -56,16 +61,22 @@ def undo(root: Path, options: WriteOptions, *, yes: bool = False) -> ExitCode:
     """
     with exclusive(root):
         record = _require_record(root)
+        located = locate(record)
+        record = located.record
         operation, doubt = _last(record, force=options.force)
         if doubt and not options.dry_run and not yes:
             _confirm(f"{doubt} Undo it?", options)
-        if operation.is_generated:
+        if operation.moves:
+            plan = RemovalPlan(operation.command, [other for other in record.operations if other is not operation])
+        elif operation.is_generated:
+            if not options.force:
+                located.require([operation], "nothing was removed")
             plan = plan_removal(record, [operation], operation.command, destroys=False, force=options.force)
         else:
-            plan = plan_restore(record, operation, force=options.force)
+            plan = plan_restore(located, operation, force=options.force)
         if not options.json:
             click.echo(f"Undoing: {plan.command}\n")
-        return _carry_out(record, plan, options)
+        return _carry_out(located, plan, options)
 
 
 def find_operations(record: Record, kind: str, name: str) -> list[Operation]:
@@ -158,16 +169,23 @@ def _require_record(root: Path) -> Record:
     return record
 
 
-def _carry_out(record: Record, plan: RemovalPlan, options: WriteOptions) -> ExitCode:
+def _carry_out(located: Located, plan: RemovalPlan, options: WriteOptions) -> ExitCode:
+    written = {operation.id: operation for operation in located.original.operations}
+    operations = [
+        one if one.id in written else replace(one, destroyed=tuple(written[gone.id] for gone in one.destroyed))
+        for one in located.as_written(plan.operations)
+    ]
+    operations = sorted([*operations, *plan.restored], key=lambda operation: operation.id)
+
     def recording(record: Record, _: Sequence[FileChange]) -> list[PlannedFile]:
-        return record.changes(plan.operations)
+        return record.changes(operations)
 
     return transact(
-        record.root,
+        located.original.root,
         plan.files,
         options,
         recording,
-        record=record,
+        record=located.original,
         kept=plan.kept,
         registrations=plan.registrations,
         notes=plan.notes,

@@ -97,7 +97,7 @@ def _notes(plan: Upgrade) -> list[str]:
     notes = []
     if plan.conflicts:
         count = f"{plan.conflicts} conflict{'s' if plan.conflicts > 1 else ''}"
-        notes.append(f"{count} to settle: look for <<<<<<< and >>>>>>> in the files above.")
+        notes.append(f"{count} to resolve: look for <<<<<<< and >>>>>>> in the files above.")
     if any(change.writes for change in plan.changes):
         notes.append("Then run `falconws test`, and commit." if plan.conflicts else "Run `falconws test`, and commit.")
     if not any(one.recipe is not None and one.recipe.generator == "project" for one in plan.operations):

@@ -5,7 +5,7 @@ stands in the way of a merge: what is left to merge is what the user changed, an
 Reads, and never writes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 
@@ -19,6 +19,7 @@ from falconws_cli.change.writer import Status
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
 from falconws_cli.generators.plugins import BUILT_IN
+from falconws_cli.lifecycle.moves import Moves, locate
 from falconws_cli.lifecycle.rendered import REGISTERED, RenderedVersion
 from falconws_cli.project import Project
 from falconws_cli.source.pyproject import distribution_of
@@ -46,13 +47,19 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     Raises:
         CommandError: A template cannot be rendered, or a file cannot be read.
     """
+    located = locate(record)
     old = [operation for operation in record.generated if not operation.partly_removed]
-    generated, left_out = _generate_again(project, old)
+    moves = {operation.id: located.since(operation.id) for operation in old}
+    generated, left_out = _generate_again(project, old, moves)
     time = now()
     new = [_upgraded(one, generated[one.id], time) if one.id in generated else one for one in old]
-    before, after = _version(old), _version(new)
+    before, after = (_version([moves[one.id].operation(one) for one in version]) for version in (old, new))
     labels = Labels("yours", f"falconws {_versions(old)}", f"falconws {VERSION}")
-    modes = {file.path: file.mode for made in generated.values() for file in made.files}
+    modes = {
+        PurePosixPath(moves[name].path(str(file.path))): file.mode
+        for name, made in generated.items()
+        for file in made.files
+    }
     merged = [
         merge_file(
             project,
@@ -82,13 +89,15 @@ def _version(operations: Sequence[Operation]) -> RenderedVersion:
     return RenderedVersion(operations, texts)
 
 
-def _generate_again(project: Project, operations: Iterable[Operation]) -> tuple[dict[str, Generated], tuple[str, ...]]:
+def _generate_again(
+    project: Project, operations: Iterable[Operation], moves: Mapping[str, Moves]
+) -> tuple[dict[str, Generated], tuple[str, ...]]:
     """Return what the installed templates make of each operation, and a sentence for each that they cannot repeat."""
     generated, left_out = {}, []
     for operation in operations:
         assert operation.recipe is not None
         try:
-            generated[operation.id] = regenerate(project, operation.recipe)
+            generated[operation.id] = _regenerate_moved(project, operation.recipe, moves[operation.id])
         except (KeyError, TypeError, ValueError, AssertionError) as error:
             why = f"its recorded options cannot be used ({error})."
             left_out.append(f"What `{operation.command}` made is left as it was: {why}")
@@ -110,6 +119,37 @@ def regenerate(project: Project, recipe: Recipe) -> Generated:
     if recipe.generator == "project":
         return Generated(render(project, recipe))
     return find_generator(recipe.generator, recipe.package).make(project, recipe)
+
+
+@dataclass(frozen=True)
+class _EarlierProject(Project):
+    """The project as it was laid out before something was moved."""
+
+    earlier_path: PurePosixPath
+    moves: Moves
+
+    @property
+    def package(self) -> str:
+        return self.earlier_path.name
+
+    @property
+    def package_path(self) -> PurePosixPath:
+        return self.earlier_path
+
+    def read(self, path: PurePosixPath) -> bytes | None:
+        return super().read(PurePosixPath(self.moves.path(str(path))))
+
+    def exists(self, path: PurePosixPath) -> bool:
+        return super().exists(PurePosixPath(self.moves.path(str(path))))
+
+
+def _regenerate_moved(project: Project, recipe: Recipe, moves: Moves) -> Generated:
+    """Return what the installed templates make of a recorded recipe, where its operation made it."""
+    if not moves.places:
+        return regenerate(project, recipe)
+    path = project.package_path
+    earlier = next((old for old in moves.places if moves.path(old) == str(path)), str(path))
+    return regenerate(_EarlierProject(project.root, project.app, PurePosixPath(earlier), moves), recipe)
 
 
 @dataclass(frozen=True)
@@ -154,7 +194,7 @@ def merge_file(
         note = "new in the templates; yours, which was there first, is kept"
         return MergedFile(True, (FileChange(planned, Status.SKIP, ours, note),))
     if has_markers(ours):
-        raise CommandError(f"{path} has conflict markers of an earlier merge; settle them first. Nothing was written.")
+        raise CommandError(f"{path} has conflict markers of an earlier merge; resolve them first. Nothing was written.")
     try:
         merged = three_way(base, ours, theirs, labels)
     except CannotMergeError as error:
@@ -170,7 +210,7 @@ def merge_file(
         return MergedFile(True, (FileChange(planned, Status.IDENTICAL, ours, "has it already"),))
     places = f"{merged.conflicts} conflict{'s' if merged.conflicts > 1 else ''}"
     edited = not _alike(base, ours)
-    note = f"merged, with {places} to settle" if merged.conflicts else "merged" if edited else ""
+    note = f"merged, with {places} to resolve" if merged.conflicts else "merged" if edited else ""
     change = FileChange(
         replace(planned, data=merged.data), Status.UPDATE, ours, note, left_to_do=bool(merged.conflicts)
     )

@@ -56,10 +56,10 @@ def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path
         gone: The modules' files.
         changed: Files as they are going to be, or None for those that go.
     """
-    modules = {_module_of(path) for path in gone if path.suffix == ".py"}
+    modules = {module_of(path) for path in gone if path.suffix == ".py"}
     leaves = [module.rpartition(".")[2] for module in modules]
     found = []
-    for path in _python_files(root):
+    for path in project_files(root, (".py", ".pyi")):
         try:
             data = changed.get(path, b"") if path in changed else path.read_bytes()
             if data is None or not any(leaf.encode() in data for leaf in leaves):
@@ -67,7 +67,7 @@ def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path
             tree = ast.parse(data)
         except (OSError, SyntaxError, ValueError):
             continue
-        here = _module_of(PurePosixPath(path.relative_to(root).as_posix()), keep_init=True)
+        here = module_of(PurePosixPath(path.relative_to(root).as_posix()), keep_init=True)
         for node in ast.walk(tree):
             for name in _imported(node, here):
                 if name in modules:
@@ -87,7 +87,8 @@ def _imported(node: ast.AST, here: str) -> Iterator[str]:
         yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def _module_of(path: PurePosixPath, *, keep_init: bool = False) -> str:
+def module_of(path: PurePosixPath, *, keep_init: bool = False) -> str:
+    """Return the import name of the module at *path*, or of the package in that folder."""
     parts = path.with_suffix("").parts
     parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and not keep_init else parts)
@@ -97,7 +98,7 @@ def _is_imported(root: Path, modules: Collection[str], going: Collection[Path]) 
     if not modules:
         return False
     wanted = re.compile(rf"(?:^|,\s*)(?:{'|'.join(re.escape(module) for module in modules)})(?=[\s.,]|$)")
-    for path in _python_files(root):
+    for path in project_files(root, (".py", ".pyi")):
         if path in going:
             continue
         try:
@@ -110,11 +111,12 @@ def _is_imported(root: Path, modules: Collection[str], going: Collection[Path]) 
     return False
 
 
-def _python_files(root: Path) -> Iterator[Path]:
+def project_files(root: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Yield the project's files whose names end so, without those of environments, builds and caches."""
     for folder, folders, names in os.walk(root):
         folders[:] = [
             name
             for name in folders
             if name not in _SKIPPED and not name.startswith(".") and not Path(folder, name, "pyvenv.cfg").exists()
         ]
-        yield from (Path(folder, name) for name in names if name.endswith((".py", ".pyi")))
+        yield from (path for name in names if (path := Path(folder, name)).suffix in suffixes and not path.is_symlink())

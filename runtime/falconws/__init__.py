@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from .media import BinaryBaseHandlerWS, JSONHandlerWS, MessagePackHandlerWS, TextBaseHandlerWS
     from .options import WebSocketOptions
+    from .rate_limit import RateLimit
     from .request import Request
     from .tasks import TaskScope, create_task
     from .websocket import WebSocket
@@ -44,6 +45,7 @@ __version__ = "0.2.0"
 __all__ = (
     # What responders work with
     "App",
+    "RateLimit",
     "Request",
     "WebSocket",
     "WebSocketOptions",
@@ -82,6 +84,7 @@ __all__ = (
 
 _OWNERS = {
     "App": "app",
+    "RateLimit": "rate_limit",
     "Request": "request",
     "WebSocket": "websocket",
     "WebSocketOptions": "options",

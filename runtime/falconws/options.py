@@ -15,6 +15,7 @@ from falcon.asgi import WebSocketOptions as FalconWebSocketOptions
 from .log_throttle import LogThrottle
 from .media import JSONHandlerWS
 from .origins import OriginPolicy
+from .rate_limit import RateLimit
 
 __all__ = ("WebSocketOptions",)
 
@@ -43,6 +44,9 @@ class WebSocketOptions(FalconWebSocketOptions):
     ``disconnect_grace_s`` (seconds, default 10)
         How long a responder may go on after its client has left. Then it is cancelled, and the log says so. None sets
         no limit, as in Falcon.
+    ``rate_limit`` (RateLimit, default None)
+        How many messages and bytes a second a client may send, and what happens to one that sends more. None sets no
+        limit.
     ``allowed_origins`` (default None)
         Which pages may open a WebSocket: see the property.
     """
@@ -51,7 +55,7 @@ class WebSocketOptions(FalconWebSocketOptions):
     max_read_ahead: int
 
     # Without slots of its own the class would get a dict, and a misspelled option would go unnoticed.
-    __slots__ = ("_log_throttle", "_origin_policy", "disconnect_grace_s", "max_read_ahead")
+    __slots__ = ("_log_throttle", "_origin_policy", "_rate_limit", "disconnect_grace_s", "max_read_ahead")
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,6 +63,7 @@ class WebSocketOptions(FalconWebSocketOptions):
         self.disconnect_grace_s = 10.0
         self.max_read_ahead = 1 << 20
         self._origin_policy: OriginPolicy | None = None
+        self._rate_limit: RateLimit | None = None
         self._log_throttle = LogThrottle(logging.getLogger("falconws"))
 
     @property
@@ -66,7 +71,8 @@ class WebSocketOptions(FalconWebSocketOptions):
         """Which values of the ``Origin`` header may complete a handshake.
 
         ``"same-origin"`` compares scheme, host and port with those of the request; a sequence names origins exactly
-        (``"https://example.com"``) or all subdomains (``"https://*.example.com"``); ``"*"`` allows every origin and
+        (``"https://example.com"``, ``"capacitor://localhost"``, ``"chrome-extension://..."``) or all subdomains
+        (``"https://*.example.com"``); ``"*"`` allows every origin and
         None (the default) does too, with a warning at start-up. Other origins are refused with a 403 before any code
         of the application runs. Handshakes without the header do not come from a browser, and are accepted.
 
@@ -87,6 +93,17 @@ class WebSocketOptions(FalconWebSocketOptions):
         return self._origin_policy
 
     @property
+    def rate_limit(self) -> RateLimit | None:
+        """How much a client may send; None sets no limit. Setting anything else raises TypeError."""
+        return self._rate_limit
+
+    @rate_limit.setter
+    def rate_limit(self, value: RateLimit | None) -> None:
+        if value is not None and not isinstance(value, RateLimit):
+            raise TypeError(f"rate_limit is a falconws.RateLimit or None, not {value!r}.")
+        self._rate_limit = value
+
+    @property
     def log_throttle(self) -> LogThrottle:
         """Logs the lines about single connections of the application; not an option."""
         return self._log_throttle
@@ -97,6 +114,7 @@ class WebSocketOptions(FalconWebSocketOptions):
             "max_receive_queue",
             "max_read_ahead",
             "disconnect_grace_s",
+            "rate_limit",
             "allowed_origins",
         ]
         values: list[Any] = [getattr(self, name) for name in names]

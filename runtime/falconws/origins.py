@@ -16,6 +16,8 @@ from typing import NamedTuple
 __all__ = ("Origin", "OriginPolicy", "parse_origin")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+_NO_ORIGINS = {"ws", "wss", "file", "data", "blob", "about", "javascript"}
+"""Schemes that no page of an Origin header has: a page is loaded by http or https, and the origin of a file is null."""
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 # scheme://host[:port] and nothing else: RFC 6454 section 6.1 serializes no path, query or user.
@@ -67,7 +69,8 @@ class OriginPolicy:
     """The compiled form of ``ws_options.allowed_origins``.
 
     Args:
-        setting: ``"same-origin"``, ``"*"``, or a sequence of origins and ``scheme://*.host`` patterns.
+        setting: ``"same-origin"``, ``"*"``, or a sequence of origins and ``scheme://*.host`` patterns. Apps and
+            extensions have schemes of their own: ``capacitor://localhost``, ``chrome-extension://...``.
 
     Raises:
         ValueError: An entry is none of these; the message names it and says what is expected.
@@ -97,11 +100,12 @@ class OriginPolicy:
             return
         scheme, separator, rest = entry.partition("://*.")
         origin = parse_origin(f"{scheme}://{rest}") if separator else parse_origin(entry)
-        if origin is None or origin.scheme not in ("http", "https"):
+        if origin is None or origin.scheme in _NO_ORIGINS:
             hint = " (every sandboxed page has that origin)" if entry == "null" else ""
             raise ValueError(
                 f"allowed_origins holds {entry!r}, which is not an origin{hint}: write scheme and host, such as "
-                '"https://example.com", "http://localhost:3000" or "https://*.example.com", without a path.'
+                '"https://example.com", "http://localhost:3000", "https://*.example.com" or "capacitor://localhost", '
+                "without a path."
             )
         if separator:
             self._subdomains.append(_Subdomains(origin.scheme, f".{origin.host}", origin.port))

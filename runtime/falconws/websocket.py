@@ -27,6 +27,7 @@ from .headers import check_headers
 from .log_text import escape_for_log
 from .media import BinaryBaseHandlerWS, TextBaseHandlerWS
 from .options import WebSocketOptions
+from .rate_limited_stream import RateLimitedStream
 from .stream import AsgiStream, Payload, Receive, Send, Stream
 from .tasks import TaskScope
 
@@ -120,6 +121,9 @@ class WebSocket(falcon.asgi.WebSocket):
             )
         else:
             self._stream = DirectStream(connection, receive, send)
+        if options.rate_limit is not None:
+            self._stream = RateLimitedStream(self._stream, options.rate_limit, self._close_for_rate)
+            self._bypass = None
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -342,6 +346,15 @@ class WebSocket(falcon.asgi.WebSocket):
             self._stream.stop()
             if self._stream.closed is None:
                 await self._send_close(code, reason)
+
+    async def _close_for_rate(self) -> None:
+        self._options.log_throttle.log_repeated(
+            logging.WARNING,
+            "WebSocket client %s closed with %d: it sends more than ws_options.rate_limit",
+            self.client,
+            CloseCode.POLICY_VIOLATION,
+        )
+        await self.close(CloseCode.POLICY_VIOLATION, "rate limit exceeded")
 
     async def _send_close(self, code: int, reason: str | None) -> None:
         reason = reason or self._options.default_close_reasons.get(code) or ""

@@ -132,7 +132,7 @@ def test_each_middleware_is_clean_tested_and_served(tmp_path: Path, kind: Kind) 
     assert_tests_pass(root, expected=11 + 2 + 3)
     auth = kind is Kind.TOKEN_AUTH
     headers = {"Authorization": "Bearer second"} if auth else None
-    with served(root, {"DEMO_GATE_KEEPER_TOKENS": "first,second"} if auth else None) as address:
+    with served(root, {"DEMO_GATE_KEEPER_TOKENS": "ada:first,ben:second"} if auth else None) as address:
         assert get(address, "/healthz")[0] == 200
         assert get(address, "/echo?text=x", headers) == (200, "x")
         speak(address, "/room", Pattern.DUPLEX, None, headers)

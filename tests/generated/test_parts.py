@@ -197,7 +197,7 @@ def test_a_minimal_project_is_clean_served_and_grows(tmp_path: Path) -> None:
     assert_formatted_and_linted(root)
     assert_typed(root)
     assert_tests_pass(root, expected=1 + 4 + 3 + 2)
-    with served(root, {"DEMO_AUTH_TOKENS": "secret"}) as address:
+    with served(root, {"DEMO_AUTH_TOKENS": "ada:secret"}) as address:
         assert get(address, "/healthz") == (200, {"status": "ok"})
         for path, message, answer in (
             ("/echo", "hello", "hello"),

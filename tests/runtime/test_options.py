@@ -31,5 +31,5 @@ def test_origins_are_checked_when_they_are_set() -> None:
 def test_they_show_what_they_are() -> None:
     assert repr(falconws.WebSocketOptions()) == (
         "WebSocketOptions(error_close_code=1011, max_receive_queue=4, max_read_ahead=1048576, disconnect_grace_s=10.0, "
-        "allowed_origins=None)"
+        "rate_limit=None, allowed_origins=None)"
     )

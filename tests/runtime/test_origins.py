@@ -127,6 +127,10 @@ def test_a_list_can_hold_same_origin() -> None:
         ["https://*.*.example.com"],
         ["null"],
         ["ws://example.com"],
+        ["wss://example.com"],
+        ["file://example.com"],
+        ["capacitor://"],
+        ["chrome-extension:abc"],
         ["https://exam*ple.com"],
     ],
 )
@@ -148,3 +152,24 @@ def test_no_text_is_parsed_into_a_host_with_delimiters(text: str) -> None:
 def test_only_the_exact_origin_passes_an_exact_setting(origin: str) -> None:
     normalized = origin.lower().removesuffix(":443")
     assert allows(["https://example.com"], origin) is (normalized == "https://example.com")
+
+
+APPS = [
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "chrome-extension://nkbihfbeogaeaoehlefnkodbefgpgknn",
+    "moz-extension://0b3ba6d4-2d0c-4a4a-9d32-2f6f2d2b1f7e",
+    "app://obsidian.md",
+    "vscode-webview://1o2i3u",
+]
+
+
+@pytest.mark.parametrize("origin", APPS)
+def test_apps_and_extensions_have_origins_too(origin: str) -> None:
+    assert allows([origin], origin)
+    assert allows([origin.upper()], origin)
+    assert not allows("same-origin", origin)
+    assert not allows(["https://localhost", "http://localhost"], origin)
+    for other in (f"{origin}.evil.example", origin.replace("://", "://evil."), f"https://{origin.partition('://')[2]}"):
+        assert not allows([origin], other)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .broker import (
     Broker,
+    BrokerRefused,
     BrokerUnavailable,
     Entry,
     EphemeralPublication,
@@ -46,6 +47,7 @@ __all__ = (
     "Position",
     "Updated",
     # Counters and errors
+    "BrokerRefused",
     "BrokerUnavailable",
     "Dropped",
     "Health",

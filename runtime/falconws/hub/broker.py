@@ -9,9 +9,10 @@ connections nor subscriptions.
 ``falconws.testing.check_broker`` verifies everything that is promised here.
 
 For every method: the hub calls it in the event loop in which ``start()`` was awaited; a cancelled call leaves the
-broker usable; a network error is raised as ``BrokerUnavailable``, never as the client library's own exception. Names of
-rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8, which the hub checks; a broker has to escape the
-characters that its server does not accept (NATS: dots, spaces, wildcards).
+broker usable; an error is raised as ``BrokerUnavailable`` if the broker is away for now, and as ``BrokerRefused`` if it
+has answered and refuses, never as the client library's own exception. A room that is refused does not disturb others.
+Names of rooms, members and devices are any ``str`` of 1 to 255 bytes of UTF-8, which the hub checks; a broker has to
+escape the characters that its server does not accept (NATS: dots, spaces, wildcards).
 
 The hub makes the brokers of falconws from its URL, as ``RedisBroker(url, history=HistoryLimits(...), timeout_s=5.0)``,
 where the timeout bounds every call. Pass a broker of your own to it: ``Hub(MyBroker(...))``.
@@ -30,6 +31,7 @@ from .position import Position
 
 __all__ = (
     "Broker",
+    "BrokerRefused",
     "BrokerUnavailable",
     "Entry",
     "EphemeralPublication",
@@ -54,6 +56,20 @@ class BrokerUnavailable(TemporarilyUnavailable):
     The call may have succeeded nevertheless: a message may have been published, and only the answer lost. If the
     responder does not handle it, clients get a 503 response, and accepted WebSockets are closed with 1013.
     """
+
+
+class BrokerRefused(BrokerUnavailable):
+    """The broker has answered, and refuses: a missing permission, a full stream, a limit. A retry would not help.
+
+    Raised at once. What was asked for has not happened.
+    """
+
+    room: str | None = None
+    """The only room that is refused; ``None``: all of them are."""
+
+    def __init__(self, message: str, *, room: str | None = None) -> None:
+        super().__init__(message)
+        self.room = room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

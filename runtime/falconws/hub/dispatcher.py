@@ -17,6 +17,7 @@ from .broadcast import Encoder
 from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
+from .concurrency import SingleFlight
 from .control import CONTROL_ROOM, Control
 from .events import Ephemeral, Joined, Left, Message, Updated
 from .presence import Presence, Roster, decode_info
@@ -32,6 +33,9 @@ __all__ = ("Dispatcher",)
 _MAX_MESSAGES = 16
 _MAX_BYTES = 16 * 1024
 """Published at most in one iteration of the event loop."""
+
+_HEALTH_S = 1.0
+"""How long the broker's health is used: probes of many orchestrators and workers are one question."""
 
 _STOP_S = 2.0
 """Time for removing members from the broker at the end; the broker may be away."""
@@ -81,6 +85,8 @@ class Dispatcher:
         self._interruption: str | None = None
         self._iteration_messages = 0
         self._iteration_bytes = 0
+        self._health_calls: SingleFlight[Health] = SingleFlight()
+        self._last_health: tuple[float, Health] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -150,11 +156,17 @@ class Dispatcher:
 
     async def health(self) -> Health:
         """Return whether messages can be published and delivered."""
-        health = await self.broker.health()
+        health = await self._health_calls.do("", self._probe, lambda _: True)
         problem = self._interruption or self._recovery_queue.problem()
         if health.ok and problem is not None:
             return Health(False, problem)
         return health
+
+    async def _probe(self) -> Health:
+        now = self._loop.time()
+        if self._last_health is None or now - self._last_health[0] >= _HEALTH_S:
+            self._last_health = (now, await self.broker.health())
+        return self._last_health[1]
 
     def measure(self) -> Stats:
         """Return the counters, with ``waiting`` and ``lag_s`` as they are now."""

@@ -43,6 +43,7 @@ class HistoryRules:
             messages=max(limits.messages for limits in everything), age_s=max(limits.age_s for limits in everything)
         )
         """What has to be kept if all rooms are kept alike."""
+        self.shortest_age_s = min(limits.age_s for limits in everything)
 
     def limits(self, room: str) -> HistoryLimits:
         """Return the limits for *room*."""

@@ -123,7 +123,17 @@ class Hub:
         """Start with the application (Falcon's middleware interface).
 
         If the server has a lifespan state, its readiness endpoint reports ``health()`` from now on.
+
+        Raises:
+            RuntimeError: The application has another hub of this name; or several workers serve it, and the hub is in
+                the memory of each.
         """
+        workers = scope.get("extensions", {}).get("falconws.server", {}).get("workers", 1)
+        if workers > 1 and self._url == "memory://":
+            raise RuntimeError(
+                f"{workers} workers serve the application, and a hub with memory:// reaches the clients of one of "
+                "them: give it the URL of Redis or NATS, or serve with --workers 1."
+            )
         names = scope.setdefault("falconws.hubs", set())
         if self._name in names:
             which = "without a name" if self._name is None else f"with the name {self._name!r}"

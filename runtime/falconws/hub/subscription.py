@@ -14,6 +14,7 @@ import falcon
 
 from .broadcast import Encode
 from .checks import check_count
+from .concurrency import gather_limited
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
 from .control import Control
 from .policy import Policy
@@ -30,6 +31,9 @@ class SubscriptionHost(ConnectionHost, Protocol):
 
     presence: Presence
     control: Control
+
+
+_JOINS_AT_A_TIME = 128
 
 
 class Subscription(SubscriberView):
@@ -103,8 +107,12 @@ class Subscription(SubscriberView):
         try:
             if self._member is not None:
                 await self._host.control.add(self._member, self._subscriber)
-            for room, position in since.items():
-                await self._join(room, position, self._recent)
+            if len(since) > 1:
+                # One round trip after the other would take seconds for a client with hundreds of rooms.
+                await gather_limited(self._join_first, since.items(), limit=_JOINS_AT_A_TIME)
+            else:
+                for item in since.items():
+                    await self._join_first(item)
         except BaseException:
             await self._close()
             raise
@@ -132,6 +140,9 @@ class Subscription(SubscriberView):
             check_position("since is a Position", since)
         check_count("join", "history", history, least=0)
         await self._join(room, since, Recent(history, latest))
+
+    async def _join_first(self, item: tuple[str, Position | None]) -> None:
+        await self._join(*item, self._recent)
 
     async def _join(self, room: str, since: Position | None, recent: Recent) -> None:
         joined = await self._subscriber.join(room, since, recent)

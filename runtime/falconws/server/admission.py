@@ -69,6 +69,7 @@ class Admission:
         hide_cancellation: Hide the cancellation of responders at shutdown from an engine that would log it with a
             traceback.
         prepare: Called with the scope of each request that the engine has not prepared itself.
+        workers: How many processes serve the application; its lifespan's scope says so.
 
     It is not a coroutine function: for most connections a call returns the application's own coroutine, so that an
     idle connection does not pay for a frame that does nothing.
@@ -82,6 +83,7 @@ class Admission:
         hide_cancellation: bool = False,
         prepare: Callable[[Scope], None] = lambda scope: None,
         prepare_websockets: bool = False,
+        workers: int = 1,
     ) -> None:
         self._app = self._without_cancellation if hide_cancellation else app
         self._inner = app
@@ -92,6 +94,7 @@ class Admission:
         self._prepare = prepare
         self._prepare_websockets = prepare_websockets
         self._probes = 0
+        self._workers = workers
         self._readiness = Readiness()
         self._app_answers: bool | None = None
         self.is_leaving = False
@@ -112,6 +115,7 @@ class Admission:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the lifespan. An exit or a cancellation in it is a failure, not an application without lifespan."""
         phase = "startup"
+        scope.setdefault("extensions", {})["falconws.server"] = {"workers": self._workers}
 
         async def watching_send(event: dict[str, Any]) -> None:
             nonlocal phase

@@ -115,6 +115,7 @@ class ServerConfig(uvicorn.Config):
             hide_cancellation=not self.engine_is_fast,
             prepare=self.prepare_scope,
             prepare_websockets=not self.engine_is_fast,
+            workers=self.workers,
         )
         return lambda: self.admission
 

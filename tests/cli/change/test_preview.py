@@ -203,7 +203,7 @@ def test_merge_leaves_markers_where_both_changed_the_same(run: Run, demo: Path) 
     module.write_text(module.read_text().replace("on_get", "on_put"))
     result = run("add-resource", "chat", "--no-http", "--merge", cwd="demo")
     assert result.exit_code == ExitCode.MERGE_CONFLICTS
-    assert "merged, with 1 conflict between <<<<<<< and >>>>>>> to settle" in result.output
+    assert "merged, with 1 conflict between <<<<<<< and >>>>>>> to resolve" in result.output
     text = module.read_text()
     assert "<<<<<<< yours\n" in text
     assert ">>>>>>> generated now\n" in text

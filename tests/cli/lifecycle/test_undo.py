@@ -387,7 +387,7 @@ def test_json_for_machines(run: Run, demo: Path) -> None:
     assert done["written"] is True
     assert done["command"] == "falconws destroy resource chat"
     status = json.loads(do(run, "status", "--json"))
-    assert status["counts"] == {"intact": 19, "edited": 1, "missing": 0, "conflict": 0}
+    assert status["counts"] == {"intact": 19, "edited": 1, "moved": 0, "missing": 0, "conflict": 0}
     assert status["destroyed"] == ["falconws destroy resource chat"]
     assert status["operations"][2]["partly_removed"] is True
     assert status["operations"][2]["files"] == [{"path": "demo/resources/chat.py", "state": "edited"}]
@@ -412,10 +412,10 @@ def test_status_and_doctor_tell_conflict_markers_whoever_has_merged(run: Run, de
     conflict = f"<<<<<<< HEAD\n    {ours}\n=======\n    {theirs}\n>>>>>>> other\n"
     routes.write_bytes((routes.read_text() + conflict).replace("\n", newline).encode())
     output = do(run, "status", code=ExitCode.MERGE_CONFLICTS)
-    assert "  conflict  demo/routes.py (conflict markers of a merge: settle them)\n" in output
+    assert "  conflict  demo/routes.py (conflict markers of a merge: resolve them)\n" in output
     assert output.endswith(": 18 intact, 0 edited, 0 missing, 1 with conflict markers.\n")
     assert json.loads(do(run, "status", "--json", code=ExitCode.MERGE_CONFLICTS))["counts"]["conflict"] == 1
-    assert "demo/routes.py has conflict markers of a merge" in run("doctor", cwd="demo").output
+    assert "demo/routes.py has conflict markers" in run("doctor", cwd="demo").output
 
 
 def test_what_add_has_merged_is_no_intact_file_before_it_is_settled(run: Run, demo: Path) -> None:

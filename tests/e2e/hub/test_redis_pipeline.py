@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from falconws.hub import BrokerUnavailable, HistoryLimits, Position
+from falconws.hub import BrokerUnavailable, Entry, HistoryLimits, Position
 from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.redis.broker import RedisBroker
 from falconws.hub.brokers.redis.connection import Pipeline
@@ -163,7 +163,7 @@ async def test_stop_ends_what_is_under_way_at_once(proxy: Proxy) -> None:
             broker.publish("stopped", "y"),
             broker.history("stopped", position),
             broker.subscribe("stopped"),
-            broker.join("stopped", "ada", "1", b"{}", 30),
+            broker.join(Entry("stopped", "ada", "1"), b"{}"),
             broker.members("stopped"),
         )
     ]

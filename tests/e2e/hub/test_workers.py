@@ -8,7 +8,10 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -144,3 +147,15 @@ async def test_readiness_says_what_is_wrong_with_the_broker(
         assert problem.count("\n") == 1
         await asyncio.to_thread(broker.start)
         assert await until(200) == "ready\n"
+
+
+def test_several_workers_refuse_a_hub_in_memory() -> None:
+    command = [sys.executable, "-m", "falconws_cli", "serve", "served_room:app", "--port", "0", "--workers", "2"]
+    environment = {**os.environ, "HUB_URL": "memory://"}
+    folder = Path(__file__).parent
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
+    assert done.returncode != 0
+    assert "2 workers serve the application, and a hub with memory:// reaches the clients of one of them" in done.stderr
+    assert "give it the URL of Redis or NATS, or serve with --workers 1" in done.stderr

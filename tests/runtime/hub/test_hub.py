@@ -81,6 +81,7 @@ def test_a_url_that_cannot_work_is_an_error_at_once(url: str) -> None:
     [
         ("redis://host?colour=red", "unknown parameter 'colour'"),
         ("redis+cluster://host?colour=red", "unknown parameter 'colour'"),
+        ("redis://host?health_check_interval=3", r"health_check_interval is set by the hub \(see timeout_s\)"),
         ("redis://host?ssl_ca_certs=/ca.pem", "redis-py does not accept these parameters: .*'ssl_ca_certs'"),
         ("rediss://host?ssl_cert_reqs=maybe", "redis-py does not accept these parameters: .*maybe"),
         ("redis://host?decode_responses=true", "decode_responses is set by the hub; leave it out"),
@@ -98,8 +99,10 @@ def test_a_url_that_cannot_work_is_an_error_at_once(url: str) -> None:
         ("redis://host name", "not a URL of a Redis server"),
         ("redis://host:0", "not a URL of a Redis server"),
         ("unix://run/redis.sock", "not a URL of a Redis server"),
-        ("redis://host,other", r"several servers are a cluster: redis\+cluster://host:port,host:port"),
+        ("redis://host,other", r"several servers are a cluster, redis\+cluster://host:port,host:port"),
         ("redis+cluster://", "name at least one server"),
+        ("redis+sentinel://host", "name the service"),
+        ("redis+cluster://host?remap=x", "remap has to be"),
         ("redis+cluster:///0", "name at least one server"),
         ("redis+cluster://host,,other", "not a URL of a Redis server"),
         ("redis+cluster://host,other:port", "not a URL of a Redis server"),
@@ -128,7 +131,7 @@ def test_an_error_in_a_url_is_raised_at_once(url: str, problem: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "redis://user:p%40ss@host:6379/2?health_check_interval=3&prefix=demo",
+        "redis://user:p%40ss@host:6379/2?prefix=demo",
         "rediss://host/0?ssl_cert_reqs=none",
         "unix:///run/redis.sock?db=2",
         "valkey+cluster://[::1]:6379,other:6380",

@@ -23,6 +23,10 @@ _REDIS = (
     "valkeys",
     "valkey+cluster",
     "valkeys+cluster",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "valkey+sentinel",
+    "valkeys+sentinel",
     "unix",
 )
 

@@ -152,7 +152,8 @@ class _Store:
     __slots__ = ("brokers", "dormant", "epoch", "forgotten", "presence", "rooms")
 
     def __init__(self) -> None:
-        self.epoch = secrets.token_hex(4)
+        self.epoch = ""
+        """Made when the first broker starts: processes that are forked later have others."""
         self.rooms: dict[str, HistoryLog] = {}
         self.dormant: dict[str, float] = {}
         """When each room with kept messages got its newest one, the oldest first."""
@@ -205,6 +206,7 @@ class MemoryBroker:
 
     async def start(self, sink: Sink) -> None:
         self._process = secrets.token_hex(8)
+        self._store.epoch = self._store.epoch or secrets.token_hex(4)
         self._sink = sink
         self._store.brokers.append(self)
 
@@ -217,7 +219,7 @@ class MemoryBroker:
                 self._forget_if_unused(room)
 
     async def health(self) -> Health:
-        return Health(True, "memory: shared by nothing outside of this process")
+        return Health(True, "memory: for one process; several workers need the URL of Redis or NATS")
 
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None

@@ -22,7 +22,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from falconws.hub.broker import BrokerUnavailable, Entry, Health, History, Member, Payload, Sink
+from falconws.hub.broker import (
+    BrokerRefused,
+    BrokerUnavailable,
+    Entry,
+    Health,
+    History,
+    Member,
+    Payload,
+    Sink,
+)
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
@@ -34,7 +43,7 @@ from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, off
 from .hub_streams import EPHEMERAL, HubStreams
 from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
-from .session import NatsSession, TooLargeError
+from .session import ApiError, NatsSession, RefusedError, TooLargeError
 from .stream import Stored
 from .url import NatsUrl
 
@@ -106,9 +115,11 @@ class NatsBroker:
             return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
-                await streams.rooms.leadership()
+                await streams.probe()
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
+        for room, reason in self._rooms.refused.items():
+            return Health(True, f"{name}; room {room!r} is refused: {reason}")
         return Health(True, name)
 
     # Messages
@@ -124,7 +135,7 @@ class NatsBroker:
             streams.check_epoch()
             return Position(streams.epoch, sequence)
 
-        return await self._call(append)
+        return await self._call(append, room)
 
     async def publish_many(
         self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
@@ -151,12 +162,13 @@ class NatsBroker:
             if cursor.streams is not streams:
                 await self._rooms.subscribe(streams, token, cursor)
             await streams.rooms.reach_leader(streams.subject(token))
+            streams.session.confirm(self._rooms.live_subject(token))
             position = await streams.position(token)
             cursor.advance_to(streams.epoch, position)
             return Position(streams.epoch, position.offset)
 
         try:
-            return await self._call_without_misses(follow)
+            return await self._call_without_misses(follow, room)
         except BaseException:
             if known is None:
                 await self._rooms.remove(token)
@@ -189,7 +201,7 @@ class NatsBroker:
                 cursor.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
             return history
 
-        return await self._call_without_misses(read)
+        return await self._call_without_misses(read, room)
 
     # Presence
 
@@ -197,13 +209,13 @@ class NatsBroker:
         return await self._call(lambda streams: streams.presence.renew(lease_s))
 
     async def join(self, entry: Entry, info: bytes) -> None:
-        await self._call(lambda streams: streams.presence.join(entry, info))
+        await self._call(lambda streams: streams.presence.join(entry, info), entry.room)
 
     async def leave(self, entry: Entry) -> None:
         await self._call(lambda streams: streams.presence.leave(entry))
 
     async def members(self, room: str) -> dict[str, Member]:
-        return await self._call(lambda streams: streams.presence.members(room))
+        return await self._call(lambda streams: streams.presence.members(room), room)
 
     async def count_members(self, rooms: Sequence[str]) -> list[int]:
         return await self._call(lambda streams: streams.presence.count_members(rooms))
@@ -219,8 +231,11 @@ class NatsBroker:
 
     # Calls
 
-    async def _call(self, work: Callable[[HubStreams], Awaitable[T]]) -> T:
-        """Return what *work* returns in a session; retry until it succeeds or the time is over."""
+    async def _call(self, work: Callable[[HubStreams], Awaitable[T]], room: str | None = None) -> T:
+        """Return what *work* returns in a session; retry until it succeeds or the time is over.
+
+        *room* is the only one that a missing permission concerns.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         pauses = backoff(longest_s=1.0)
@@ -235,7 +250,11 @@ class NatsBroker:
                     return await work(streams)
             except TooLargeError:
                 raise
+            except RefusedError as error:
+                raise BrokerRefused(f"{self._url.name}: {describe(error)}", room=room) from error
             except Exception as error:
+                if isinstance(error, ApiError) and error.is_final:
+                    raise BrokerRefused(f"{self._url.name}: {describe(error)}") from error
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
                     raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error
@@ -256,7 +275,7 @@ class NatsBroker:
             finally:
                 self._attempts.discard(attempt)
 
-    async def _call_without_misses(self, work: Callable[[HubStreams], Awaitable[T]]) -> T:
+    async def _call_without_misses(self, work: Callable[[HubStreams], Awaitable[T]], room: str) -> T:
         """Like ``_call()``; retry *work* also if deliveries were missed while it ran, of which it may not know."""
 
         async def check(streams: HubStreams) -> T:
@@ -267,7 +286,7 @@ class NatsBroker:
                 raise ConnectionError("deliveries were missed meanwhile")
             return result
 
-        return await self._call(check)
+        return await self._call(check, room)
 
     def _retry_attempts(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -299,8 +318,11 @@ class NatsBroker:
             self._retry_attempts()
 
         try:
-            await session.open()
-            await streams.ensure()
+            try:
+                await session.open()
+                await streams.ensure()
+            except RefusedError as error:
+                raise BrokerRefused(describe(error)) from error
             await session.subscribe(streams.rooms.elections, on_election)
             await session.subscribe(streams.presence.elections, on_presence_election)
             await self._rooms.subscribe_all(streams)

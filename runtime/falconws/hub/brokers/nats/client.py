@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from .url import NatsUrl
 
-__all__ = ("abort", "check_credentials", "connect_options", "load_nats", "make_client", "on_reader_end")
+__all__ = (
+    "Refusal",
+    "abort",
+    "check_credentials",
+    "connect_options",
+    "is_authorization_error",
+    "load_nats",
+    "make_client",
+    "on_reader_end",
+    "parse_refusal",
+)
 
 _CLOSE_S = 0.5
+_TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded"
+_REFUSED_SUBJECT = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE)
 _TASKS = ("_reading_task", "_flusher_task", "_ping_interval_task", "_reconnection_task")
 
 
@@ -77,6 +90,14 @@ def _client_class() -> Any:
             command: bytes = super()._connect_command()
             return command
 
+        async def _process_err(self, err_msg: str) -> None:
+            # nats-py closes the connection for every error but a missing permission. A subscription too many is refused
+            # by the server, and nothing else.
+            if _TOO_MANY_SUBSCRIPTIONS in err_msg.lower():
+                await self._error_cb(load_nats().errors.Error(f"nats: {err_msg.strip(chr(39))}"))
+            else:
+                await super()._process_err(err_msg)
+
         @staticmethod
         def _parse_header_lines(raw: bytes) -> dict[str, str]:
             # PERF: nats-py tests every character of every name for white space, which takes half of the time in which
@@ -97,6 +118,30 @@ def make_client(*, encrypted: bool) -> Any:
     client = _client_class()()
     client.encrypted = encrypted
     return client
+
+
+class Refusal(NamedTuple):
+    """What an asynchronous error of the server refuses."""
+
+    kind: str
+    """"publish" or "subscription"."""
+    subject: str | None
+    """``None``: the subscriptions that are not confirmed yet."""
+
+
+def parse_refusal(error: Exception) -> Refusal | None:
+    """Return what *error*, of the client's ``error_cb``, refuses; None if it is another error."""
+    text = str(error)
+    if _TOO_MANY_SUBSCRIPTIONS in text.lower():
+        return Refusal("subscription", None)
+    match = _REFUSED_SUBJECT.search(text)
+    return None if match is None else Refusal(match[1].lower(), match[2])
+
+
+def is_authorization_error(error: Exception) -> bool:
+    """Whether the server has refused the credentials."""
+    # While it connects, the client raises a general error with the server's text.
+    return isinstance(error, load_nats().errors.AuthorizationError) or "authorization violation" in str(error).lower()
 
 
 def on_reader_end(client: Any, callback: Callable[[], None]) -> None:

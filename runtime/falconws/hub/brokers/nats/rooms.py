@@ -14,6 +14,7 @@ from typing import Any
 from .codec import offset_of, token_of
 from .cursor import RoomCursor, SubjectPosition
 from .hub_streams import HubStreams, anchor_round_s
+from .session import RefusedError
 
 __all__ = ("FollowedRooms",)
 
@@ -38,6 +39,8 @@ class FollowedRooms:
         self._on_message = on_message
         self._cursors: dict[str, RoomCursor] = {}
         self._unchecked: list[str] = []
+        self.refused: dict[str, str] = {}
+        """The rooms that the server has refused to deliver in this session, each with the reason."""
 
     def get(self, token: str) -> RoomCursor | None:
         return self._cursors.get(token)
@@ -59,24 +62,38 @@ class FollowedRooms:
     async def subscribe(self, streams: HubStreams, token: str, cursor: RoomCursor) -> None:
         """Subscribe a room in the session of *streams*."""
         cursor.begin_session(streams.epoch)
-        cursor.subscription = await streams.session.subscribe(f"{self._prefix}.live.*.{token}.*", self._on_message)
+        cursor.subscription = await streams.session.subscribe(self.live_subject(token), self._on_message)
         # Only now: a subscription that was refused has to be made again.
         cursor.streams = streams
         if self._cursors.get(token) is not cursor:
             # The room was left meanwhile, when there was no subscription to end.
             await self._unsubscribe(cursor)
 
+    def live_subject(self, token: str) -> str:
+        """Return the subject on which everything of a room is delivered."""
+        return f"{self._prefix}.live.*.{token}.*"
+
     async def subscribe_all(self, streams: HubStreams) -> None:
-        """Subscribe all rooms in a new session."""
+        """Subscribe all rooms in a new session; one that the server refuses does not hold up the others."""
+        self.refused.clear()
         while waiting := [item for item in self._cursors.items() if item[1].streams is not streams]:
             for token, cursor in waiting:
                 await self.subscribe(streams, token, cursor)
-            await streams.rooms.reach_leader(streams.subject(waiting[0][0]))
+            for token, _ in waiting:
+                with suppress(RefusedError):
+                    await streams.rooms.reach_leader(streams.subject(token))
+                    break
+            for token, cursor in waiting:
+                try:
+                    streams.session.confirm(self.live_subject(token))
+                except RefusedError as error:
+                    self.refused[cursor.name] = str(error)
 
     async def remove(self, token: str) -> None:
         """Forget a room, and end its subscription."""
         cursor = self._cursors.pop(token, None)
         if cursor is not None:
+            self.refused.pop(cursor.name, None)
             await self._unsubscribe(cursor)
 
     async def _unsubscribe(self, cursor: RoomCursor) -> None:

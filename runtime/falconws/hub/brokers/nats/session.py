@@ -14,12 +14,14 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
-from .client import abort, connect_options, load_nats, make_client, on_reader_end
+from .client import abort, connect_options, is_authorization_error, load_nats, make_client, on_reader_end, parse_refusal
 from .url import NatsUrl
 
-__all__ = ("ApiError", "Batch", "NatsSession", "TooLargeError")
+__all__ = ("ApiError", "Batch", "NatsSession", "RefusedError", "TooLargeError")
 
 _MIN_VERSION = (2, 11)
+_FINAL = {10023, 10028, 10039, 10047, 10054, 10076, 10077}
+"""Without resources, memory or storage left; JetStream is off, or for the account; too large; the stream is full."""
 _END_OF_BATCH = "204"
 _NOT_FOUND = "404"
 _NO_RESPONDERS = "503"
@@ -37,6 +39,11 @@ class ApiError(Exception):
         self.code = error.get("err_code")
         """JetStream's own error code."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether a retry would be refused as well."""
+        return self.code in _FINAL
+
 
 class Batch(NamedTuple):
     """The answers to one batch request."""
@@ -45,6 +52,10 @@ class Batch(NamedTuple):
     """Messages of the client library."""
     more: bool
     """Whether the stream has more than was requested."""
+
+
+class RefusedError(Exception):
+    """The server refuses to publish to a subject, or to subscribe to one."""
 
 
 class TooLargeError(ValueError):
@@ -68,8 +79,13 @@ class NatsSession:
         self._client: Any = make_client(encrypted=url.tls)
         self._ended = asyncio.Event()
         self._reason = "the connection was closed"
+        self._is_refused = False
         self._replies: dict[str, _Reply | _Replies] = {}
         self._subscriptions: WeakSet[Any] = WeakSet()
+        self._unconfirmed: set[str] = set()
+        """The subjects of subscriptions that the server may still refuse."""
+        self._refused: dict[str, str] = {}
+        """The subjects of subscriptions that the server has refused, each with the reason."""
         self._inbox = ""
         self._numbers = count()
 
@@ -82,8 +98,12 @@ class NatsSession:
                 )
         except self._errors.NoServersError:
             # _on_error() was called with the last server's error.
-            raise ConnectionError(self._reason) from None
-        on_reader_end(self._client, self._ended.set)
+            raise (RefusedError if self._is_refused else ConnectionError)(self._reason) from None
+        except self._errors.Error as error:
+            if is_authorization_error(error):
+                raise RefusedError(str(error)) from error
+            raise
+        on_reader_end(self._client, self._connection_ended)
         version = self._client.connected_server_version
         if (version.major, version.minor) < _MIN_VERSION:
             raise ConnectionError(f"NATS 2.11 or newer is needed; this server is {version.major}.{version.minor}")
@@ -114,13 +134,18 @@ class NatsSession:
     def end(self, reason: str) -> None:
         """Make ``wait()`` return *reason*."""
         self._reason = reason
-        self._ended.set()
+        self._connection_ended()
 
-    async def close(self) -> None:
-        """Cut the connection, whatever state it is in; requests in flight end with an error."""
+    def _connection_ended(self) -> None:
+        """Called when the connection has ended; requests in flight end with an error."""
+        self._ended.set()
         for replies in self._replies.values():
             if not replies.done.done():
                 replies.done.set_exception(ConnectionError(self._reason))
+
+    async def close(self) -> None:
+        """Cut the connection, whatever state it is in; requests in flight end with an error."""
+        self._connection_ended()
         subscriptions = list(self._subscriptions)
         self._subscriptions.clear()
         await abort(self._client, subscriptions)
@@ -128,22 +153,44 @@ class NatsSession:
     async def _on_error(self, error: Exception) -> None:
         if isinstance(error, self._errors.SlowConsumerError):
             self._on_missed()
+            return
+        reason = " ".join(str(error).split()) or type(error).__name__
+        refusal = parse_refusal(error)
+        if refusal is None:
+            self._reason = reason
+            self._is_refused = is_authorization_error(error)
+        elif refusal.kind == "publish":
+            for replies in self._replies.values():
+                if replies.subject == refusal.subject and not replies.done.done():
+                    replies.done.set_exception(RefusedError(reason))
         else:
-            self._reason = " ".join(str(error).split()) or type(error).__name__
+            subjects = self._unconfirmed if refusal.subject is None else {refusal.subject}
+            self._refused.update(dict.fromkeys(subjects, reason))
 
     async def _on_closed(self) -> None:
-        self._ended.set()
+        self._connection_ended()
 
     async def subscribe(self, subject: str, callback: Callable[[Any], Awaitable[None]]) -> Any:
-        """Call *callback* with each message on *subject*; return an object with ``unsubscribe()``."""
+        """Call *callback* with each message on *subject*; return an object with ``unsubscribe()``.
+
+        The server may still refuse it: see ``confirm()``.
+        """
+        self._refused.pop(subject, None)
+        self._unconfirmed.add(subject)
         subscription = await self._client.subscribe(subject, cb=callback)
         self._subscriptions.add(subscription)
         return subscription
 
+    def confirm(self, subject: str) -> None:
+        """Called after a request that followed ``subscribe()`` was answered; raise RefusedError if it was refused."""
+        self._unconfirmed.discard(subject)
+        if subject in self._refused:
+            raise RefusedError(self._refused[subject])
+
     async def _round_trip(self) -> None:
         # A message to itself instead of the client's flush(): a flush() that is cancelled ends the client's reader
         # silently when the PONG arrives (nats-py 2.16).
-        async with self._expecting(_Reply()) as (subject, reply):
+        async with self._expecting(_Reply("")) as (subject, reply):
             await self._client.publish(subject, b"")
             await reply.done
 
@@ -166,11 +213,12 @@ class NatsSession:
 
         Raises:
             ApiError: JetStream refused.
+            RefusedError: The server refuses messages on *subject*.
             ConnectionError, TimeoutError: There was no answer.
             TooLargeError: The server would not accept the message.
         """
         self._check_size(payload, headers or {})
-        async with self._expecting(_Reply()) as (inbox, reply):
+        async with self._expecting(_Reply(subject)) as (inbox, reply):
             await self._client.publish(subject, payload, reply=inbox, headers=dict(headers) if headers else None)
             answer: dict[str, Any] = json.loads((await reply.done).data)
         if "error" in answer:
@@ -183,8 +231,9 @@ class NatsSession:
 
     async def batch(self, request: str, body: Mapping[str, Any]) -> Batch:
         """Send a request of JetStream's API that several messages answer."""
-        async with self._expecting(_Replies()) as (inbox, replies):
-            await self._client.publish(f"$JS.API.{request}", json.dumps(body).encode(), reply=inbox)
+        subject = f"$JS.API.{request}"
+        async with self._expecting(_Replies(subject)) as (inbox, replies):
+            await self._client.publish(subject, json.dumps(body).encode(), reply=inbox)
             more = await replies.done
         return Batch(replies.messages, more and bool(replies.messages))
 
@@ -201,6 +250,8 @@ class NatsSession:
 
     @asynccontextmanager
     async def _expecting(self, replies: ReplyT) -> AsyncIterator[tuple[str, ReplyT]]:
+        if self._ended.is_set():
+            raise ConnectionError(self._reason)
         token = str(next(self._numbers))
         self._replies[token] = replies
         try:
@@ -218,9 +269,10 @@ class NatsSession:
 class _Reply:
     """The answer to one request."""
 
-    __slots__ = ("done",)
+    __slots__ = ("done", "subject")
 
-    def __init__(self) -> None:
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
         self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def add(self, message: Any) -> None:
@@ -233,9 +285,10 @@ class _Reply:
 class _Replies:
     """The answers to one batch request."""
 
-    __slots__ = ("done", "messages")
+    __slots__ = ("done", "messages", "subject")
 
-    def __init__(self) -> None:
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
         self.messages: list[Any] = []
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """True if there are more."""

@@ -78,6 +78,8 @@ class NatsStream:
         """The subject on which the servers announce a new leader."""
         self.config: Mapping[str, Any] = {}
         """The configuration, as it was read last."""
+        self.state: Mapping[str, Any] = {}
+        """The number of messages and bytes, as it was read last."""
         self._clock_s = 0.0
 
     async def ensure(self, config: Mapping[str, Any], *, adapt: bool = False) -> None:
@@ -130,7 +132,7 @@ class NatsStream:
     def _read_info(self, info: Mapping[str, Any]) -> None:
         # The event loop's clock stops while the machine is suspended, and servers' clocks are adjusted.
         self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
-        self.config = info["config"]
+        self.config, self.state = info["config"], info.get("state", {})
 
     def now_s(self) -> float:
         """Return the server's time in seconds since 1970, estimated from its last answer."""

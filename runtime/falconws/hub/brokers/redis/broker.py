@@ -20,6 +20,7 @@ from contextlib import suppress
 from itertools import count
 
 from falconws.hub.broker import (
+    BrokerRefused,
     BrokerUnavailable,
     Entry,
     EphemeralPublication,
@@ -32,7 +33,7 @@ from falconws.hub.broker import (
 )
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
-from falconws.hub.concurrency import backoff
+from falconws.hub.concurrency import backoff, gather_limited
 from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
@@ -56,6 +57,9 @@ from .url import RedisUrl
 __all__ = ("RedisBroker",)
 
 _ROOM_TTL_S = 86_400.0
+_RENEWED_AT_A_TIME = 16
+_SILENT_TTL_S = 60.0
+"""How long a room to which nobody has published is kept at least. See the script's ``keep()``."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -64,12 +68,17 @@ class RedisBroker:
     """A broker on Redis 7 or Valkey; see ``falconws.hub.Broker`` for its methods.
 
     A room that nobody has published to or followed for a day (or twice the history's age, if that is longer) is
-    forgotten. It begins again with a new epoch.
+    forgotten, and begins again with a new epoch. So is a room to which nobody has ever published, after the history's
+    age.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
-            ``redis+cluster://host[:port][,host[:port]...]`` or ``rediss+cluster://``. ``valkey`` stands for ``redis``
-            in each. ``?prefix=name`` separates two applications on one server; other parameters are redis-py's.
+            ``redis+cluster://host[:port][,host[:port]...]``; for a server that Sentinel finds
+            ``redis+sentinel://host[:port][,host[:port]...]/service[/db]``; each with ``rediss`` too. ``valkey`` stands
+            for ``redis`` in each. ``?prefix=name`` separates two applications on one server;
+            ``remap=ANNOUNCED=REAL,...`` replaces addresses that a cluster or Sentinel announces and that cannot be
+            reached from here; ``sentinel_username`` and ``sentinel_password`` are for the sentinels. Other parameters
+            are redis-py's.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
 
@@ -88,13 +97,17 @@ class RedisBroker:
         self._sink: Sink | None = None
         self._rooms: dict[bytes, str] = {}
         """The rooms that this process follows, by channel."""
+        self._silent: set[bytes] = set()
+        """Those of them to which nobody has published, as far as this process knows."""
         self._session: RedisSession | None = None
         self._has_warned = False
-        self._author = secrets.token_hex(6)
+        self._author = ""
+        """Made in ``start()``: a process that is forked later has another."""
         self._numbers = count()
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
+        self._author, self._numbers = secrets.token_hex(6), count()
         self._presence.start()
         self._client.open()
         try:
@@ -109,21 +122,28 @@ class RedisBroker:
         finally:
             self._sink = None
             self._rooms.clear()
+            self._silent.clear()
             await self._client.close()
 
     async def health(self) -> Health:
         name = self._url.name
-        if not self._reconnect.connected:
+        session = self._session
+        if session is None or not self._reconnect.connected:
             return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._client.ping()
                 # A replica answers pings and refuses writes; so does a server for a user without permissions.
-                await self._client.run(scripts.PROBE, [f"{self._base('probe')}:probe"], [])
+                # No room's name has a percent sign here.
+                base = f"{self._url.prefix}:{{%probe}}"
+                keys = [f"{base}:{kind}" for kind in ("probe", "meta", "log", "devices", "processes")]
+                await self._client.run(scripts.PROBE, keys, [f"{base}{self._url.channel_suffix}"])
         except BrokerUnavailable as error:
             return Health(False, str(error))
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
+        for channel, reason in session.refused.items():
+            return Health(True, f"{name}; room {self._rooms.get(channel, '?')!r} is refused: {reason}")
         return Health(True, name)
 
     # Messages
@@ -148,7 +168,7 @@ class RedisBroker:
             since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
             return (*fixed, since, *encoded)
 
-        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments)
+        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments, room=room)
         if None in answers:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
         return [Position(epoch, int(offset)) for epoch, _, offset in (a.decode().partition(" ") for a in answers)]
@@ -166,8 +186,11 @@ class RedisBroker:
         try:
             while True:
                 session = await self._follow(channel)
-                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
+                arguments = self._room_arguments(room)
+                epoch, offset = await self._client.run(scripts.TOP, self._keys(room), arguments, room=room)
                 if session is self._session:
+                    if not int(offset):
+                        self._silent.add(channel)
                     return Position(epoch.decode(), int(offset))
                 # The session was lost meanwhile; the next one may begin after a later publication.
         except BaseException:
@@ -180,7 +203,7 @@ class RedisBroker:
 
     async def history(self, room: str, since: Position) -> History:
         arguments = [*self._room_arguments(room), since.epoch, since.offset]
-        name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments)
+        name, newest, known, entries = await self._client.run(scripts.HISTORY, self._keys(room), arguments, room=room)
         epoch, top = name.decode(), int(newest)
         read = (decode_entry(room, epoch, *entry) for entry in entries)
         publications = [publication for publication in read if publication is not None]
@@ -236,17 +259,22 @@ class RedisBroker:
 
     # Deliveries
 
-    async def _run_session(self, up: Callable[[], None]) -> str:
+    async def _run_session(self, ready: Callable[[], None]) -> str:
         session = RedisSession(self._client, self._timeout_s, self._deliver)
         renewing = asyncio.create_task(self._renew_rooms())
         try:
-            await session.open()
+            try:
+                await session.open()
+            except Exception as error:
+                if self._client.refuses(error):
+                    raise BrokerRefused(describe(error)) from error
+                raise
             while missing := self._rooms.keys() - session.channels:
                 await session.subscribe(missing)
             for channel in session.channels - self._rooms.keys():
                 session.unsubscribe(channel)
             self._session = session
-            up()
+            ready()
             return await session.wait()
         finally:
             self._session = None
@@ -267,7 +295,13 @@ class RedisBroker:
                 if not session.follows(channel):
                     async with asyncio.timeout_at(deadline):
                         await session.subscribe([channel])
+                if channel in session.refused:
+                    reason = session.refused[channel]
+                    session.unsubscribe(channel)
+                    raise BrokerRefused(f"{self._url.name}: {reason}", room=self._rooms.get(channel))
                 return session
+            except BrokerRefused:
+                raise
             except Exception as error:
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
@@ -276,16 +310,25 @@ class RedisBroker:
 
     def _forget(self, channel: bytes) -> None:
         self._rooms.pop(channel, None)
+        self._silent.discard(channel)
         if self._session is not None:
             self._session.unsubscribe(channel)
 
     async def _renew_rooms(self) -> None:
         """Renew the expiry of the rooms that this process follows, in which nothing may be published."""
+        step_s = max(self._history.shortest_age_s, _SILENT_TTL_S) / 3
+        renewed_at = asyncio.get_running_loop().time()
         while True:
-            await asyncio.sleep(self._ttl_ms / 3000)
-            for room in list(self._rooms.values()):
-                with suppress(BrokerUnavailable):
-                    await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
+            await asyncio.sleep(step_s)
+            rooms = [self._rooms[channel] for channel in self._silent]
+            if asyncio.get_running_loop().time() - renewed_at > self._ttl_ms / 3000:
+                renewed_at = asyncio.get_running_loop().time()
+                rooms = list(self._rooms.values())
+            await gather_limited(self._renew_room, rooms, limit=_RENEWED_AT_A_TIME)
+
+    async def _renew_room(self, room: str) -> None:
+        with suppress(BrokerUnavailable):
+            await self._client.run(scripts.TOP, self._keys(room), self._room_arguments(room))
 
     def _deliver(self, channel: bytes, data: bytes) -> None:
         room = self._rooms.get(channel)
@@ -293,6 +336,7 @@ class RedisBroker:
             return
         match decode_push(room, data):
             case Publication() as publication:
+                self._silent.discard(channel)
                 self._sink.deliver(publication)
             case EphemeralPublication() as message:
                 self._sink.deliver_ephemeral(message)

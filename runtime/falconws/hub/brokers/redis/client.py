@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from falconws.hub.broker import BrokerUnavailable
+from falconws.hub.broker import BrokerRefused, BrokerUnavailable
 from falconws.hub.concurrency import backoff
 
-from .connection import Argument, Pipeline, explain
-from .slots import SlotMap
+from .connection import Argument, Pipeline, explain, is_permission_error
+from .slots import SentinelMap, SlotMap
 from .url import RedisUrl, load_redis
 
 __all__ = ("RedisClient",)
@@ -27,7 +27,8 @@ _ONLY_NODE = ""
 class RedisClient:
     """One server, or a cluster.
 
-    A *node* is "host:port" of a primary of a cluster; a server of its own is the node "".
+    A *node* is "host:port" of a primary of a cluster, or of the master that Sentinel names; a server of its own is the
+    node "".
 
     Args:
         url: Where to connect.
@@ -46,7 +47,11 @@ class RedisClient:
     def open(self) -> None:
         """Begin; connections are made when they are needed."""
         self._open = True
-        self._slots = SlotMap(self._url.seeds, self._pipeline) if self._url.cluster else None
+        url = self._url
+        if url.cluster:
+            self._slots = SlotMap(url.seeds, self._pipeline, url.reachable)
+        elif url.sentinel:
+            self._slots = SentinelMap(url.seeds, url.service, self._sentinel_pipeline, url.reachable)
 
     async def close(self) -> None:
         """Cut all connections; calls in flight end with an error."""
@@ -81,16 +86,24 @@ class RedisClient:
         async with asyncio.timeout(self._timeout_s):
             await asyncio.gather(*(self._pipeline(node).execute("PING") for node in nodes))
 
-    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    async def run(
+        self, script: str, keys: Sequence[str], arguments: Sequence[Argument], *, room: str | None = None
+    ) -> Any:
         """Return the answer of *script*, which may run more than once if an answer is lost.
 
         Raises:
-            BrokerUnavailable: There was no answer within the timeout, or the server refuses.
+            BrokerUnavailable: There was no answer within the timeout.
+            BrokerRefused: The server refuses. If a permission is missing, it names *room*.
         """
-        return await self.run_retrying(script, keys, lambda _: arguments)
+        return await self.run_retrying(script, keys, lambda _: arguments, room=room)
 
     async def run_retrying(
-        self, script: str, keys: Sequence[str], arguments: Callable[[float | None], Sequence[Argument]]
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Callable[[float | None], Sequence[Argument]],
+        *,
+        room: str | None = None,
     ) -> Any:
         """Return the answer of a script that has to know of earlier attempts.
 
@@ -101,13 +114,20 @@ class RedisClient:
         deadline = began + self._timeout_s
         attempt = arguments(None)
         pauses = backoff(longest_s=1.0)
+        may_have_run = False
         while True:
             try:
                 return await self._attempt(script, keys, attempt, min(deadline, loop.time() + self._timeout_s / 2))
             except Exception as error:
                 pause = next(pauses)
-                if not self._may_recover(error) or loop.time() + pause >= deadline:
-                    raise BrokerUnavailable(f"{self.name}: {explain(error)}") from error
+                message = f"{self.name}: {explain(error)}"
+                if self.refuses(error):
+                    if may_have_run:
+                        raise BrokerUnavailable(f"{message}; an earlier attempt may have succeeded") from error
+                    raise BrokerRefused(message, room=room if is_permission_error(error) else None) from error
+                if not self._open or loop.time() + pause >= deadline:
+                    raise BrokerUnavailable(message) from error
+                may_have_run = may_have_run or not isinstance(error, self._errors.ResponseError)
             await asyncio.sleep(pause)
             attempt = arguments(loop.time() - began)
 
@@ -130,7 +150,8 @@ class RedisClient:
                     raise
                 except errors.AskError as error:
                     # The slot is migrating: this room has gone already, or is not there yet.
-                    pipeline = self._pipeline(f"{error.host or node.rpartition(':')[0]}:{error.port}")
+                    asked = f"{error.host or node.rpartition(':')[0]}:{error.port}"
+                    pipeline = self._pipeline(self._url.reachable(asked))
                     return await pipeline.execute("EVAL", script, *rest, asking=True)
         except Exception as error:
             # Another server may be responsible now, even at the same address.
@@ -141,24 +162,34 @@ class RedisClient:
             raise
 
     def _pipeline(self, node: str) -> Pipeline:
+        return self._open_pipeline(node, lambda: self.connection(node))
+
+    def _sentinel_pipeline(self, node: str) -> Pipeline:
+        connect = self._url.connection
+        return self._open_pipeline(
+            f"sentinel {node}", lambda: connect(node, timeout_s=self._timeout_s, to_sentinel=True)
+        )
+
+    def _open_pipeline(self, name: str, connect: Callable[[], Any]) -> Pipeline:
         if not self._open:
             raise ConnectionError("not started")
-        pipeline = self._pipelines.get(node)
+        pipeline = self._pipelines.get(name)
         if pipeline is not None and pipeline.silent:
             pipeline.close()
         if pipeline is None or pipeline.ended:
-            pipeline = self._pipelines[node] = Pipeline(self.connection(node), self._timeout_s)
+            pipeline = self._pipelines[name] = Pipeline(connect(), self._timeout_s)
         return pipeline
 
-    def _may_recover(self, error: Exception) -> bool:
-        """Whether another attempt makes sense; it does not if the server has answered, and refuses."""
+    def refuses(self, error: Exception) -> bool:
+        """Whether *error* is an answer of the server that a retry does not change."""
         errors = self._errors
         if isinstance(error, errors.AuthenticationError | errors.AuthorizationError):
-            return False
-        if isinstance(error, errors.ResponseError):
-            passing = (errors.ReadOnlyError, errors.ClusterDownError, errors.TryAgainError, errors.MasterDownError)
-            return isinstance(error, (*passing, errors.MovedError, errors.AskError))
-        return self._open
+            return True
+        passing = (
+            *(errors.ReadOnlyError, errors.ClusterDownError, errors.TryAgainError, errors.MasterDownError),
+            *(errors.MovedError, errors.AskError, errors.BusyLoadingError),
+        )
+        return isinstance(error, errors.ResponseError) and not isinstance(error, passing)
 
 
 @cache

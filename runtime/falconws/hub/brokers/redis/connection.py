@@ -17,7 +17,7 @@ from falconws.hub.brokers.url import describe
 
 from .url import load_redis
 
-__all__ = ("MOVED", "Argument", "Pipeline", "RespConnection", "explain")
+__all__ = ("MOVED", "Argument", "Pipeline", "RespConnection", "explain", "is_permission_error")
 
 MOVED = "rooms have moved to another server of the cluster"
 
@@ -103,6 +103,12 @@ class RespConnection:
 def explain(error: Exception) -> str:
     """Return in one line what went wrong; redis-py keeps only the numbers of a redirection."""
     return MOVED if isinstance(error, load_redis().exceptions.AskError) else describe(error)
+
+
+def is_permission_error(error: Exception) -> bool:
+    """Whether *error* says that the user may not use a command, a key or a channel."""
+    # Redis distinguishes those that are raised in scripts by their text only.
+    return isinstance(error, load_redis().exceptions.NoPermissionError) or "No permissions" in str(error)
 
 
 def _pack(command: tuple[Argument, ...]) -> bytes:

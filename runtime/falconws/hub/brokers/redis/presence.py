@@ -108,7 +108,7 @@ class RedisPresence:
             arguments = (process, device, _pack(room, member), _pack(process, device, room))
             if process and await self._client.run(scripts.REGISTER, keys, arguments):
                 change = (self._channel(room), _field(process, device.encode()), member, info)
-                await self._client.run(scripts.JOIN, self._room_keys(room), change)
+                await self._client.run(scripts.JOIN, self._room_keys(room), change, room=room)
                 if process == self._process:
                     return
             else:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .connection import MOVED, RespConnection, explain
+from .connection import MOVED, RespConnection, explain, is_permission_error
 
 __all__ = ("PubSub",)
 
@@ -31,6 +31,10 @@ class PubSub:
         self._connection = RespConnection(connection, timeout_s, self._take_response)
         self._timeout_s = timeout_s
         self._on_message = on_message
+        self._subscribing: deque[bytes] = deque()
+        """The channels that were requested and not answered yet, in order."""
+        self.refused: dict[bytes, str] = {}
+        """The channels that the server refuses to deliver, each with the reason."""
         self._unsubscribing: Counter[bytes] = Counter()
         self._pings: deque[asyncio.Future[None]] = deque()
         self._ended: str | None = None
@@ -41,7 +45,7 @@ class PubSub:
         await self._connection.open()
 
     async def subscribe(self, channels: Sequence[bytes]) -> None:
-        """Return when the server delivers the messages of *channels*.
+        """Return when the server delivers the messages of *channels*, but for those that ``refused`` has then.
 
         Raises:
             ConnectionError: The connection has ended.
@@ -49,6 +53,8 @@ class PubSub:
         """
         for first in range(0, len(channels), _CHUNK):
             for channel in channels[first : first + _CHUNK]:
+                self._subscribing.append(channel)
+                self.refused.pop(channel, None)
                 self._connection.send("SSUBSCRIBE", channel)
             async with asyncio.timeout(self._timeout_s):
                 await self._round_trip()
@@ -102,11 +108,16 @@ class PubSub:
 
     def _take_response(self, response: Any) -> None:
         if isinstance(response, Exception):
-            raise ConnectionError(explain(response))
+            if not (self._subscribing and is_permission_error(response)):
+                raise ConnectionError(explain(response))
+            self.refused[self._subscribing.popleft()] = explain(response)
+            return
         # While no channel is subscribed, the server answers a ping as outside of subscriber mode.
         kind = response[0] if isinstance(response, list) else b"pong"
         if kind == b"smessage":
             self._on_message(response[1], response[2])
+        elif kind == b"ssubscribe":
+            self._subscribing.popleft()
         elif kind == b"pong":
             ping = self._pings.popleft()
             if not ping.done():

@@ -16,7 +16,7 @@ Keys of all processes, in one hash slot::
     {presence}:at:PROCESS    hash, device -> room, member
     {presence}:of:MEMBER     set of process, device, room
 
-``{probe}:probe`` belongs to no room: ``health()`` writes it to find out whether scripts may write.
+Keys of ``{%probe}`` belong to no room: ``health()`` writes one of each kind to find out whether scripts may write.
 
 An offset is the server's time in microseconds, or the previous offset plus one if that is greater. So a server that has
 lost its last writes (a failover, a crash without fsync) does not give the same offset to another publication. Each
@@ -78,13 +78,27 @@ local function room()
     most, age = given_most, given_age
   end
   most, age = most or given_most, age or given_age
-  redis.call('PEXPIRE', KEYS[1], int(math.max(tonumber(ARGV[2]), 2 * age / 1000)))
   return epoch, top, most, age
+end
+-- A room that was only visited is forgotten sooner.
+local function keep(top, age)
+  local ttl = math.max(tonumber(ARGV[2]), 2 * age / 1000)
+  if top == '0' then ttl = math.max(age / 1000, tonumber(ARGV[4]) / 1000, 60000) end
+  redis.call('PEXPIRE', KEYS[1], int(ttl))
 end
 """
 )
 
-PROBE = "return redis.call('SET', KEYS[1], '', 'PX', 60000)"
+PROBE = """
+-- KEYS of each kind, ARGV channel: what publishing and presence write
+redis.call('SET', KEYS[1], '')
+redis.call('HSET', KEYS[2], 'e', '')
+redis.call('XADD', KEYS[3], 'MAXLEN', '=', 1, '*', 'p', '')
+redis.call('HSET', KEYS[4], 'd', '')
+redis.call('ZADD', KEYS[5], 0, 'p')
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, 60000) end
+redis.call('SPUBLISH', ARGV[1], '')
+"""
 
 PUBLISH = (
     _ROOM
@@ -113,6 +127,7 @@ local function append(nonce, kind, payload, key)
     end
   end
   local offset = int(math.max(time, tonumber(top) + 1))
+  -- The first write: a server without memory refuses this one, and none after it.
   redis.call('HSET', KEYS[1], 'o', offset)
   if most > 0 then
     local entry = {
@@ -160,6 +175,7 @@ for index = 9, #ARGV, 4 do
   key = key ~= '' and string.sub(key, 2) or nil
   positions[#positions + 1] = append(ARGV[index], ARGV[index + 1], ARGV[index + 2], key)
 end
+if epoch then keep(top, age) end
 if epoch and most > 0 then
   redis.call('XTRIM', KEYS[2], 'MINID', '=', int(time - age))
   redis.call('PEXPIRE', KEYS[2], int(age / 1000))
@@ -173,7 +189,8 @@ BROADCAST = "return redis.call('SPUBLISH', ARGV[1], ARGV[2])"
 TOP = (
     _ROOM
     + """
-local epoch, top = room()
+local epoch, top, _, age = room()
+keep(top, age)
 return {epoch, top}
 """
 )
@@ -183,6 +200,7 @@ HISTORY = (
     + """
 -- ARGV ..., since: epoch, offset
 local epoch, top, _, age = room()
+keep(top, age)
 local since = tonumber(ARGV[7])
 local known = epoch == ARGV[6] and since <= tonumber(top)
 if not known then since = 0 end

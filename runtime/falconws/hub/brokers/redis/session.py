@@ -44,6 +44,8 @@ class RedisSession:
         self._tasks: list[asyncio.Task[None]] = []
         self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._requests: dict[bytes, _Request] = {}
+        self.refused: dict[bytes, str] = {}
+        """The channels that a server refuses to deliver, each with the reason."""
 
     @property
     def channels(self) -> Set[bytes]:
@@ -53,7 +55,7 @@ class RedisSession:
     def follows(self, channel: bytes) -> bool:
         """Whether the server delivers the messages of *channel*."""
         request = self._requests.get(channel)
-        return request is not None and request.confirmed
+        return request is not None and request.confirmed and channel not in self.refused
 
     async def open(self) -> None:
         """Connect to all servers; raise the first error."""
@@ -86,7 +88,7 @@ class RedisSession:
             await pubsub.close()
 
     async def subscribe(self, channels: Iterable[bytes]) -> None:
-        """Return when the servers deliver the messages of *channels*.
+        """Return when the servers deliver the messages of *channels*, but for those that ``refused`` has then.
 
         Raises:
             ConnectionError: The session has ended, or has to end because the cluster has changed.
@@ -105,11 +107,13 @@ class RedisSession:
             self._requests.update(dict.fromkeys(there, request))
             await request.pubsub.subscribe(there)
             request.confirmed = True
+            for channel in request.pubsub.refused.keys() & set(there):
+                self.refused[channel] = request.pubsub.refused[channel]
 
     def unsubscribe(self, channel: bytes) -> None:
         """Request no more messages of *channel*."""
         request = self._requests.pop(channel, None)
-        if request is not None:
+        if self.refused.pop(channel, None) is None and request is not None:
             request.pubsub.unsubscribe(channel)
 
     async def _run(self, pubsub: PubSub) -> None:

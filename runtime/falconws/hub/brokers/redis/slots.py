@@ -1,6 +1,6 @@
-"""The slot map of a Redis cluster: which node has which rooms, as the cluster reports it.
+"""Which node has which rooms, as a cluster reports it; or which server is the master, as Sentinel reports it.
 
-Sends no other command than CLUSTER SLOTS. Knows neither rooms nor members.
+Sends no other command than those that ask. Knows neither rooms nor members.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from .connection import Pipeline
 
-__all__ = ("SlotMap",)
+__all__ = ("SentinelMap", "SlotMap")
 
+_SLOTS = 16384
 _AT_ONCE = 3
 """How many nodes are asked together: a node that does not answer must not delay the others."""
 
@@ -32,11 +33,15 @@ class SlotMap:
     Args:
         seeds: Nodes that are asked first.
         pipeline: Returns a pipeline to a node.
+        reachable: Returns the address of a node that is announced.
     """
 
-    def __init__(self, seeds: Sequence[str], pipeline: Callable[[str], Pipeline]) -> None:
+    def __init__(
+        self, seeds: Sequence[str], pipeline: Callable[[str], Pipeline], reachable: Callable[[str], str]
+    ) -> None:
         self._seeds = seeds
         self._pipeline = pipeline
+        self._reachable = reachable
         self._ranges: list[_SlotRange] = []
         self._refreshing = asyncio.Lock()
         self._fresh = False
@@ -75,7 +80,7 @@ class SlotMap:
 
     async def _fetch(self) -> list[_SlotRange]:
         # In random order: a node that is cut off from the others may have an old map, and be the first to answer.
-        known = list({*self._seeds, *self.nodes()})
+        known = self._known()
         random.shuffle(known)
         problem: BaseException = ConnectionError("no server of the cluster is known")
         for first in range(0, len(known), _AT_ONCE):
@@ -92,8 +97,43 @@ class SlotMap:
                 await asyncio.gather(*requests, return_exceptions=True)
         raise problem
 
+    def _known(self) -> list[str]:
+        return list({*self._seeds, *self.nodes()})
+
     async def _fetch_from(self, node: str) -> list[_SlotRange]:
-        return sorted(_parse_slots(await self._pipeline(node).execute("CLUSTER", "SLOTS"), node))
+        answer = await self._pipeline(node).execute("CLUSTER", "SLOTS")
+        return sorted(_SlotRange(*slots[:2], self._reachable(slots.node)) for slots in _parse_slots(answer, node))
+
+
+class SentinelMap(SlotMap):
+    """A single server that Sentinel finds: the master has all slots.
+
+    Args:
+        sentinels: "host:port" of the sentinels.
+        service: The name by which they know the server.
+        pipeline: Returns a pipeline to a sentinel.
+        reachable: Returns the address of a server that is announced.
+    """
+
+    def __init__(
+        self,
+        sentinels: Sequence[str],
+        service: str,
+        pipeline: Callable[[str], Pipeline],
+        reachable: Callable[[str], str],
+    ) -> None:
+        super().__init__(sentinels, pipeline, reachable)
+        self._service = service
+
+    def _known(self) -> list[str]:
+        return list(self._seeds)
+
+    async def _fetch_from(self, node: str) -> list[_SlotRange]:
+        answer = await self._pipeline(node).execute("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+        if not answer:
+            raise ConnectionError(f"the sentinel {node} does not know the service {self._service}")
+        host, port = answer
+        return [_SlotRange(0, _SLOTS - 1, self._reachable(f"{host.decode()}:{port.decode()}"))]
 
 
 def _parse_slots(answer: Any, asked: str) -> Iterable[_SlotRange]:
@@ -106,4 +146,4 @@ def _parse_slots(answer: Any, asked: str) -> Iterable[_SlotRange]:
 def _slot(key: str) -> int:
     """Return the slot of a key that has its room in braces (Redis cluster specification, "Hash tags")."""
     tag = key.partition("{")[2].partition("}")[0]
-    return crc_hqx(tag.encode(), 0) % 16384
+    return crc_hqx(tag.encode(), 0) % _SLOTS

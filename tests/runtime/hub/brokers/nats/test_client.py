@@ -14,9 +14,9 @@ from falconws.hub.brokers.nats.client import make_client
 
 def test_the_client_has_the_private_names_that_the_hub_uses() -> None:
     client = make_client(encrypted=True)
-    for name in (*client_module._TASKS, "_transport", "_server_info"):
+    for name in (*client_module._TASKS, "_transport", "_server_info", "_error_cb"):
         assert hasattr(client, name), name
-    for name in ("_connect_command", "_parse_header_lines"):
+    for name in ("_connect_command", "_parse_header_lines", "_process_err"):
         assert inspect.isfunction(getattr(nats.aio.client.Client, name)), name
     assert "_wait_for_msgs_task" in inspect.getsource(nats.aio.subscription.Subscription.__init__)
 

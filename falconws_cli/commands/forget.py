@@ -1,0 +1,35 @@
+"""`falconws forget`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from falconws_cli.commands.options import recording
+
+if TYPE_CHECKING:
+    from falconws_cli.change.write_options import WriteOptions
+
+
+@click.command("forget", short_help="Remove something from the record; its files stay.")
+@click.argument("name")
+@recording()
+def command(name: str, write_options: WriteOptions) -> None:
+    """Remove NAME from the record of what was generated. No file of yours changes.
+
+    NAME is a resource, middleware or media handler, or the path of one generated file. Then `undo`, `destroy` and
+    `upgrade` leave it alone: it is yours.
+
+    \b
+    Examples:
+      falconws forget chat
+      falconws forget middleware/auth
+      falconws forget tests/resources/test_chat.py
+    """
+    from falconws_cli.lifecycle.mend import forget
+    from falconws_cli.project import require_project
+
+    sys.exit(forget(require_project(Path.cwd()), name, write_options))

@@ -1,0 +1,283 @@
+"""Where generated code is now: what was moved or renamed since, by a recorded `falconws moved` or as it is found.
+
+A missing file is found again by the class that is registered from it, then by its content. The result is a record whose
+paths, modules and classes are those of today. Reads the project, and never writes.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from pathlib import PurePosixPath
+
+from falconws_cli.change import changes as files
+from falconws_cli.change.operation import Operation, RecordedRegistration
+from falconws_cli.change.record import Record, unix
+from falconws_cli.errors import CommandError, ExitCode
+from falconws_cli.lifecycle.rendered import REGISTERED
+from falconws_cli.lifecycle.usages import module_of, project_files
+from falconws_cli.source.registration import JsonValue
+
+
+class NotFoundError(CommandError):
+    """Something is not where it was made, and was not found again."""
+
+    exit_code = ExitCode.LEFT_TO_DO
+
+
+_ALIKE = 0.6
+"""From this ratio on, a text is the edited form of another, and not one that only has the same pattern."""
+_MAX_COMPARED_BYTES = 100_000
+_IMPORT = re.compile(r"^(\s*(?:from|import)\s+)([\w.]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """From old places to new ones: of files, of folders with all that is in them."""
+
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, path: str) -> str:
+        """Return where a file is now: by its own move, or that of the innermost folder."""
+        for old in (path, *map(str, PurePosixPath(path).parents)):
+            if old in self.places:
+                return self.places[old] + path.removeprefix(old)
+        return path
+
+    def module(self, module: str) -> str:
+        """Return the import name of a module or package now."""
+        if not self.places or not module:
+            return module
+        folder = module.replace(".", "/")
+        for old in (f"{folder}.py", f"{folder}/__init__.py", folder, f"src/{folder}.py", f"src/{folder}"):
+            if (new := self.path(old)) != old:
+                return module_of(PurePosixPath(new))
+        return module
+
+    def text(self, path: str, data: bytes) -> bytes:
+        """Return a file's text with the modules of its imports as they are called now."""
+        if not self.places or not path.endswith((".py", ".pyi")):
+            return data
+        text = _IMPORT.sub(lambda found: found[1] + self.module(found[2]), files.decoded(data))
+        return files.encoded(text)
+
+    def operation(self, operation: Operation) -> Operation:
+        """Return the operation as if it had made everything where it is now."""
+        if not self.places:
+            return operation
+        return replace(
+            operation,
+            files={self.path(path): self.text(path, text) for path, text in operation.files.items()},
+            packages=tuple(map(self.path, operation.packages)),
+            edits={self.path(path): edit for path, edit in operation.edits.items()},
+            registrations=tuple(map(self.registration, operation.registrations)),
+        )
+
+    def registration(self, made: RecordedRegistration) -> RecordedRegistration:
+        """Return the registration with today's file, package and modules."""
+        arguments = {name: self._argument(name, value) for name, value in made.arguments.items()}
+        imports = tuple(self._import(text) for text in made.imports)
+        package = self.module(made.package)
+        return replace(made, path=self.path(made.path), package=package, arguments=arguments, imports=imports)
+
+    def _argument(self, name: str, value: JsonValue) -> JsonValue:
+        if name in ("resource", "middleware", "handler"):
+            return self._import(str(value))
+        if name == "imports" and isinstance(value, list):
+            return [self._import(str(one)) for one in value]
+        return self.module(str(value)) if name == "first_party" else value
+
+    def _import(self, text: str) -> str:
+        module, _, name = text.partition(":")
+        return f"{self.module(module)}:{name}"
+
+
+@dataclass(frozen=True)
+class Located:
+    """A record with today's places, and what is not where it was made."""
+
+    original: Record
+    """The record as it is written."""
+    record: Record
+    """The same operations, as if they had made everything where it is now."""
+    found: Mapping[str, str]
+    """Files that were found again, from the place that is recorded to the one where they are."""
+    missing: frozenset[str]
+    """Files that were not found again."""
+    moves: Moves
+    """What was found again, folders included."""
+
+    def since(self, name: str) -> Moves:
+        """Return what was moved since the operation of this id."""
+        told = _recorded_moves(self.original, name)
+        return Moves({old: self.moves.path(new) for old, new in told.places.items()} | dict(self.moves.places))
+
+    def as_written(self, operations: Sequence[Operation]) -> list[Operation]:
+        """Return operations of `record`, some of them changed by a removal, with the places that are written."""
+        before = {operation.id: operation for operation in self.original.operations}
+        located = {operation.id: operation for operation in self.record.operations}
+        unchanged = {one.id for one in operations if one == located.get(one.id)}
+        return [before[one.id] if one.id in unchanged else self._changed(one, before.get(one.id)) for one in operations]
+
+    def _changed(self, operation: Operation, before: Operation | None) -> Operation:
+        if before is None:
+            return operation
+        moves = self.since(before.id)
+        files = {path: text for path, text in before.files.items() if moves.path(path) in operation.files}
+        registrations = tuple(
+            replace(old, outcome=new.outcome, imports=new.imports)
+            for old, new in zip(before.registrations, operation.registrations, strict=False)
+        )
+        if operation.partly_removed:
+            return replace(operation, files=files)
+        return replace(before, files=files, registrations=registrations, added=operation.added)
+
+    def require(self, operations: Iterable[Operation], undone: str) -> None:
+        """Refuse to go on if something that *operations* made was not found again.
+
+        Raises:
+            NotFoundError: Something is missing; *undone* says what is left as it is.
+        """
+        missing = sorted({path for operation in operations for path in operation.files if path in self.missing})
+        if missing:
+            is_not = "is not where it was made" if len(missing) == 1 else "are not where they were made"
+            raise NotFoundError(
+                f"{', '.join(missing)} {is_not}; {undone}. Run `falconws moved {missing[0]} NEW` if you have moved it, "
+                f"`falconws forget {missing[0]}` if you have deleted it, or use --force."
+            )
+
+
+def locate(record: Record) -> Located:
+    """Return where everything is that *record* has.
+
+    Raises:
+        CommandError: A file cannot be read.
+    """
+    moved = [_recorded_moves(record, one.id).operation(one) for one in record.operations]
+    places = {path for operation in moved if operation.is_generated for path in operation.files}
+    absent = sorted(path for path in places if files.read(record.root, path) is None)
+    found = _find(replace(record, operations=tuple(moved)), absent, places) if absent else {}
+    # A folder has moved as a whole if nothing that is recorded is still in it.
+    stay = [path for path in places if path not in absent]
+    folders = {
+        old: new for old, new in _with_folders(found).items() if not any(path.startswith(f"{old}/") for path in stay)
+    }
+    moves = Moves({**folders, **found})
+    operations = tuple(_renamed(record, moves.operation(operation)) for operation in moved)
+    missing = frozenset(absent) - found.keys()
+    return Located(record, replace(record, operations=operations), found, missing, moves)
+
+
+def _recorded_moves(record: Record, name: str) -> Moves:
+    """Return what `falconws moved` was told since the operation of this id."""
+    places: dict[str, str] = {}
+    for operation in record.operations:
+        if operation.id > name and operation.moves:
+            # What was moved before may have moved on.
+            later = Moves(operation.moves)
+            places = {old: later.path(new) for old, new in places.items()} | dict(operation.moves)
+    return Moves(places)
+
+
+def _find(record: Record, absent: Iterable[str], places: set[str]) -> dict[str, str]:
+    """Return the new places of missing files, as far as there is one and only one for each."""
+    pool = {path: data for path, data in _pool(record) if path not in places}
+    wanted = {path: text for operation in record.generated for path, text in operation.files.items()}
+    classes = _registered_classes(record)
+    found: dict[str, str] = {}
+    # The largest texts are the least likely to be alike.
+    for path in sorted(absent, key=lambda path: -len(wanted[path])):
+        place = _find_one(path, wanted[path], classes.get(path, ""), pool)
+        if place is not None:
+            found[path] = place
+            del pool[place]
+    folders = _with_folders(found)
+    for path in absent:
+        place = Moves(folders).path(path)
+        if path not in found and place in pool:
+            found[path] = place
+            del pool[place]
+    return found
+
+
+def _find_one(path: str, text: bytes, name: str, pool: Mapping[str, bytes]) -> str | None:
+    suffix = PurePosixPath(path).suffix
+    candidates = {place: data for place, data in pool.items() if PurePosixPath(place).suffix == suffix}
+    if name:
+        statement = re.compile(rb"^class %s\b" % re.escape(name.encode()), re.MULTILINE)
+        defining = [place for place, data in candidates.items() if statement.search(data)]
+        if len(defining) == 1:
+            return defining[0]
+    if not text.strip():
+        return None
+    same = [place for place, data in candidates.items() if _plain(data) == _plain(text)]
+    if same:
+        named = [place for place in same if PurePosixPath(place).name == PurePosixPath(path).name]
+        return named[0] if len(named) == 1 else same[0] if len(same) == 1 else None
+    ratios = sorted(((_ratio(text, data), place) for place, data in candidates.items()), reverse=True)
+    if not ratios or ratios[0][0] < _ALIKE or (len(ratios) > 1 and ratios[1][0] == ratios[0][0]):
+        return None
+    return ratios[0][1]
+
+
+def _ratio(one: bytes, other: bytes) -> float:
+    if len(other) > _MAX_COMPARED_BYTES:
+        return 0.0
+    return SequenceMatcher(None, _plain(one).splitlines(), _plain(other).splitlines(), autojunk=False).ratio()
+
+
+def _plain(data: bytes) -> bytes:
+    """Return a text without the names of imported modules, which change when a package is renamed."""
+    return re.sub(rb"^(\s*(?:from|import)\s+)[\w.]+", rb"\1", unix(data), flags=re.MULTILINE)
+
+
+def _pool(record: Record) -> Iterator[tuple[str, bytes]]:
+    suffixes = {PurePosixPath(path).suffix for operation in record.generated for path in operation.files}
+    for path in project_files(record.root, suffixes):
+        yield path.relative_to(record.root).as_posix(), path.read_bytes()
+
+
+def _registered_classes(record: Record) -> dict[str, str]:
+    """Return the class that is registered from a module, by the module's path."""
+    classes: dict[str, str] = {}
+    for operation in record.generated:
+        for made in operation.registrations:
+            for argument in ("resource", "middleware", "handler"):
+                module, _, name = str(made.arguments.get(argument, "")).partition(":")
+                if name:
+                    classes |= {path: name for path in operation.files if module_of(PurePosixPath(path)) == module}
+    return classes
+
+
+def _with_folders(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the moves with those of whole folders: where nothing but the beginning of a path is another."""
+    folders: dict[str, set[str]] = {}
+    for old, new in found.items():
+        before, after = list(PurePosixPath(old).parts), list(PurePosixPath(new).parts)
+        while len(before) > 1 and len(after) > 1 and before[-1] == after[-1]:
+            before.pop()
+            after.pop()
+            folders.setdefault("/".join(before), set()).add("/".join(after))
+    return {old: min(new) for old, new in folders.items() if len(new) == 1} | dict(found)
+
+
+def _renamed(record: Record, operation: Operation) -> Operation:
+    """Return the operation with the classes that its routes have now."""
+    registrations = tuple(_renamed_route(record, made) for made in operation.registrations)
+    return replace(operation, registrations=registrations)
+
+
+def _renamed_route(record: Record, made: RecordedRegistration) -> RecordedRegistration:
+    from falconws_cli.source.register import routes_in
+
+    if made.kind != "route" or made.outcome != REGISTERED:
+        return made
+    text = files.decoded(files.read(record.root, made.path) or b"")
+    module, _, name = str(made.arguments["resource"]).partition(":")
+    resource = routes_in(text).get(str(made.arguments["template"]), "").partition("(")[0].rpartition(".")[2]
+    if resource in ("", name) or re.search(rf"\b{re.escape(name)}\b", text):
+        return made
+    imported = re.search(rf"^from\s+([\w.]+)\s+import\s+.*\b{re.escape(resource)}\b", text, re.MULTILINE)
+    place = f"{imported[1] if imported else module}:{resource}"
+    imports = tuple(place if one == made.arguments["resource"] else one for one in made.imports)
+    return replace(made, arguments={**made.arguments, "resource": place}, imports=imports)

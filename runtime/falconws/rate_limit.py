@@ -1,0 +1,89 @@
+"""The limit of what one client may send: messages and bytes a second, with a burst.
+
+Owns the setting and its arithmetic. Knows nothing of connections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+__all__ = ("Meter", "RateLimit")
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """How much a client may send; for ``ws_options.rate_limit``. Made by ``slow_down()`` and ``disconnect()``.
+
+    Two token buckets are filled at these rates, and hold what comes in *burst_s* seconds. A message takes one token
+    from the one and its size from the other when the application receives it.
+
+    Attributes:
+        messages_per_s: Messages a second; None sets no limit.
+        bytes_per_s: Bytes a second (for TEXT, characters); None sets no limit.
+        burst_s: For how many seconds an idle client may save its rate. Seconds.
+        policy: What happens to a client that sends more.
+
+    Raises:
+        ValueError: A rate or the burst is not more than 0, or there is no rate.
+    """
+
+    messages_per_s: float | None
+    bytes_per_s: float | None
+    burst_s: float
+    policy: Literal["slow_down", "disconnect"]
+
+    def __post_init__(self) -> None:
+        for name in ("messages_per_s", "bytes_per_s", "burst_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} is {value!r}; it must be more than 0.")
+        if self.messages_per_s is None and self.bytes_per_s is None:
+            raise ValueError("Give messages_per_s, bytes_per_s or both.")
+
+    @classmethod
+    def slow_down(
+        cls, *, messages_per_s: float | None = None, bytes_per_s: float | None = None, burst_s: float = 10.0
+    ) -> Self:
+        """Return a limit that receives no further message until the rate allows it.
+
+        The server then stops reading, and TCP slows the client down. No message is lost.
+        """
+        return cls(messages_per_s, bytes_per_s, burst_s, "slow_down")
+
+    @classmethod
+    def disconnect(
+        cls, *, messages_per_s: float | None = None, bytes_per_s: float | None = None, burst_s: float = 10.0
+    ) -> Self:
+        """Return a limit that closes with 1008 and the reason "rate limit exceeded".
+
+        A message larger than *bytes_per_s* times *burst_s* exceeds it at once.
+        """
+        return cls(messages_per_s, bytes_per_s, burst_s, "disconnect")
+
+
+class Meter:
+    """What one client has sent, against a limit: the two buckets as one time each (GCRA).
+
+    Args:
+        limit: The limit.
+        now: The present time. Seconds, from any start.
+    """
+
+    __slots__ = ("_due", "_limit")
+
+    def __init__(self, limit: RateLimit, now: float) -> None:
+        self._limit = limit
+        self._due = [now - limit.burst_s] * 2
+        """When the messages, and the bytes, are paid for; a full bucket is *burst_s* ahead."""
+
+    def charge(self, size: int, now: float) -> None:
+        """Count a message of *size* bytes."""
+        limit = self._limit
+        for index, (amount, rate) in enumerate(((1, limit.messages_per_s), (size, limit.bytes_per_s))):
+            if rate is not None:
+                self._due[index] = max(self._due[index], now - limit.burst_s) + amount / rate
+
+    def debt_s(self, now: float) -> float:
+        """Return in how many seconds everything is paid for; not more than 0 if it is."""
+        return max(self._due) - now

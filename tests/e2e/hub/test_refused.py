@@ -1,0 +1,156 @@
+"""What a broker refuses is told at once, with the reason, and disturbs nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from falconws.hub import BrokerRefused, BrokerUnavailable
+from tests.e2e.hub.recorder import SLACK_S, WAIT_S, following, make_hub
+from tests.e2e.hub.servers import Nats, Valkey
+
+Start = Callable[..., Any]
+TIMEOUT_S = 20.0
+"""So long that a test which waits for it fails."""
+
+
+async def expect_refusal(call: Any, *, room: str | None, match: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokerRefused, match=match) as refused:
+        await call
+    assert refused.value.room == room
+    assert time.monotonic() - began < SLACK_S
+
+
+async def follow(hub: Any, room: str) -> None:
+    async with hub.listen(room):
+        pass
+
+
+@pytest.fixture
+def valkey_with_rights(start_broker: Start) -> Valkey:
+    server: Valkey = start_broker("redis")
+    rules = ["on", ">pass", "~*", "&falconws:{open*", "&falconws:{%*", "&falconws:{?control*", "+@all"]
+    assert server.say("ACL", "SETUSER", "app", *rules) == "+OK\r\n"
+    return server
+
+
+async def test_a_room_without_permission_is_refused_and_others_go_on_over_redis(valkey_with_rights: Valkey) -> None:
+    url = f"redis://app:pass@127.0.0.1:{valkey_with_rights.port}"
+    async with make_hub(url, timeout_s=TIMEOUT_S) as hub, following(hub, "open") as follower:
+        for _ in range(5):
+            await expect_refusal(follow(hub, "secret"), room="secret", match="No permissions|NOPERM")
+            await expect_refusal(hub.publish("secret", "x"), room="secret", match="No permissions|NOPERM")
+        await hub.publish("open", "1")
+        await follower.until(lambda: follower.payloads == ["1"], "a message of another room comes")
+        assert (await hub.health()).ok
+        # One connection for deliveries, and one for commands: nothing was connected again.
+        clients = await asyncio.to_thread(valkey_with_rights.say, "INFO", "stats")
+        assert int(clients.partition("total_connections_received:")[2].split()[0]) < 15
+
+
+async def test_a_room_that_loses_its_permission_is_named_by_health_over_redis(valkey_with_rights: Valkey) -> None:
+    url = f"redis://app:pass@127.0.0.1:{valkey_with_rights.port}"
+    async with make_hub(url) as hub, following(hub, "open") as follower, following(hub, "open 2"):
+        rules = ["resetchannels", "&falconws:{open}*", "&falconws:{%*", "&falconws:{?control*"]
+        await asyncio.to_thread(valkey_with_rights.say, "ACL", "SETUSER", "app", *rules)
+        await asyncio.to_thread(valkey_with_rights.say, "CLIENT", "KILL", "USER", "app")
+        async with asyncio.timeout(WAIT_S):
+            while "'open 2' is refused" not in (await hub.health()).detail:
+                await asyncio.sleep(0.1)
+        await hub.publish("open", "1")
+        await follower.until(lambda: follower.payloads[-1:] == ["1"], "a message of another room comes")
+
+
+async def test_a_full_server_is_told_at_once_over_redis(start_broker: Start) -> None:
+    server: Valkey = start_broker("redis")
+    async with make_hub(server.url, timeout_s=TIMEOUT_S) as hub:
+        await hub.publish("room", "before")
+        await asyncio.to_thread(server.say, "CONFIG", "SET", "maxmemory", "1")
+        await expect_refusal(hub.publish("room", "x"), room=None, match="maxmemory")
+        health = await hub.health()
+        assert not health.ok
+        assert "maxmemory" in health.detail
+        await asyncio.to_thread(server.say, "CONFIG", "SET", "maxmemory", "0")
+        await hub.publish("room", "after")
+
+
+async def test_a_wrong_password_is_told_at_once_over_redis(start_broker: Start) -> None:
+    server: Valkey = start_broker("redis", options=("--requirepass", "right"))
+    async with make_hub(f"redis://:wrong@127.0.0.1:{server.port}", timeout_s=TIMEOUT_S) as hub:
+        await expect_refusal(follow(hub, "room"), room=None, match="password")
+        await expect_refusal(hub.publish("room", "x"), room=None, match="password")
+
+
+@pytest.fixture
+def nats_with_rights(start_broker: Start) -> Nats:
+    denied = {"deny": ["falconws.room.secret", "falconws.live.*.secret.*"]}
+    user = {"user": "app", "password": "pass", "permissions": {"publish": denied, "subscribe": denied}}
+    users = [user, {"user": "limited", "password": "pass"}]
+    server: Nats = start_broker("nats", settings={"authorization": {"users": users}, "max_subscriptions": 40})
+    return server
+
+
+async def test_a_room_without_permission_is_refused_and_others_go_on_over_nats(nats_with_rights: Nats) -> None:
+    url = f"nats://app:pass@127.0.0.1:{nats_with_rights.port}"
+    async with make_hub(url, timeout_s=TIMEOUT_S) as hub, following(hub, "open") as follower:
+        for _ in range(5):
+            await expect_refusal(follow(hub, "secret"), room="secret", match=r"(?i)permissions violation")
+            await expect_refusal(hub.publish("secret", "x"), room="secret", match=r"(?i)permissions violation")
+        await hub.publish("open", "1")
+        await follower.until(lambda: follower.payloads == ["1"], "a message of another room comes")
+        assert follower.gaps == []
+        assert (await hub.health()).ok
+
+
+async def test_subscriptions_beyond_the_maximum_are_refused_and_others_go_on_over_nats(nats_with_rights: Nats) -> None:
+    url = f"nats://limited:pass@127.0.0.1:{nats_with_rights.port}"
+    async with make_hub(url, timeout_s=TIMEOUT_S) as hub, following(hub, "first") as follower:
+        listeners = []
+        with pytest.raises(BrokerRefused, match=r"(?i)maximum subscriptions") as refused:
+            for number in range(50):
+                listener = hub.listen(f"room {number}")
+                await listener.__aenter__()
+                listeners.append(listener)
+        assert refused.value.room == f"room {len(listeners)}"
+        assert len(listeners) > 20
+        await hub.publish("first", "1")
+        await follower.until(lambda: follower.payloads == ["1"], "a message of another room comes")
+        await listeners.pop().__aexit__(None, None, None)
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    await follow(hub, "another")
+                    break
+                except BrokerRefused:
+                    await asyncio.sleep(0.05)
+
+
+async def test_a_full_stream_is_told_at_once_over_nats(start_broker: Start) -> None:
+    server: Nats = start_broker("nats")
+    async with make_hub(server.url, timeout_s=TIMEOUT_S) as hub, following(hub, "room"):
+        await hub.publish("room", "before")
+        info = await asyncio.to_thread(server.ask, "$JS.API.STREAM.INFO.falconws-rooms")
+        config = {**info["config"], "max_bytes": info["state"]["bytes"] + 10, "discard": "new"}
+        answer = await asyncio.to_thread(server.ask, "$JS.API.STREAM.UPDATE.falconws-rooms", config)
+        assert "error" not in answer
+        await expect_refusal(hub.publish("room", "x" * 100), room=None, match="maximum bytes exceeded")
+
+
+async def test_a_wrong_password_is_told_at_once_over_nats(nats_with_rights: Nats) -> None:
+    url = f"nats://app:wrong@127.0.0.1:{nats_with_rights.port}"
+    async with make_hub(url, timeout_s=TIMEOUT_S) as hub:
+        await expect_refusal(hub.publish("room", "x"), room=None, match="(?i)authorization violation")
+
+
+async def test_a_server_that_is_away_is_not_a_refusal(start_broker: Start) -> None:
+    server: Valkey = start_broker("redis")
+    async with make_hub(server.url, timeout_s=1) as hub:
+        server.kill()
+        with pytest.raises(BrokerUnavailable) as raised:
+            await hub.publish("room", "x")
+        assert not isinstance(raised.value, BrokerRefused)
