@@ -106,7 +106,8 @@ class Subscription(SubscriberView):
             raise RuntimeError("A subscription is entered once: call hub.subscribe() again.")
         if getattr(self._ws, "unaccepted", False):
             raise falcon.OperationNotAllowed("Accept the WebSocket before hub.subscribe()")
-        self._subscriber.open(self._connection_ended)
+        # Without a member there is nobody to leave.
+        self._subscriber.open(None if self._member is None else self._connection_ended)
         try:
             if self._member is not None:
                 await self._host.control.add(self._member, self._subscriber)
