@@ -3,7 +3,7 @@
 All rooms are subjects of one stream, which republishes what it stores, with the sequence number of the message and of
 the one before it on the same subject. So a room that is followed costs one core subscription and no consumer, and a
 loss is seen at once. The history is read from the stream directly. The subject of a republished message contains the
-stream's epoch: whoever creates the stream again chooses another.
+stream's epoch; a stream that is created again gets another.
 
 A loss shows itself in the next message. If messages are lost between the servers of a cluster and none follows, it has
 to be found otherwise: all rooms are checked when the stream has a new leader, and some of them every now and then.
