@@ -158,6 +158,14 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     help="WebSocket engine; auto is picows if it can be imported.",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Host name to answer, such as example.com or *.example.com; may be repeated. With --reload, localhost and "
+    "--host are answered; without it and without this option, every name is.",
+)
+@click.option(
     "--only", type=Choice(("http", "ws")), help="Serve this kind of traffic only, and answer the other with 421."
 )
 @click.option(
@@ -209,7 +217,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     default=100,
     show_default=True,
     metavar="NUMBER",
-    help="Most header lines of a request.",
+    help="Largest number of header lines of a request.",
 )
 @click.option(
     "--limit-header",

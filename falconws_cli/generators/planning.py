@@ -1,4 +1,4 @@
-"""Plans what a generator made: new files, edits of the project's own files, packages that are not there yet."""
+"""Plans what a generator made: new files, edits of the project's own files, missing packages. Reads, never writes."""
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -22,7 +22,7 @@ PYPROJECT = PurePosixPath("pyproject.toml")
 
 
 def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Plan:
-    """Return the plan that puts *generated* into *project*.
+    """Return the plan that adds *generated* to *project*.
 
     Raises:
         CommandError: pyproject.toml has to be edited, and cannot be.
@@ -54,7 +54,7 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
 
 
 def read_text(project: Project, path: PurePosixPath) -> str | None:
-    """Return the file's text, line ends untouched, or None when it is missing or not UTF-8."""
+    """Return the file's text with its line ends, or None if it is missing or not UTF-8."""
     data = project.read(path)
     try:
         return None if data is None else data.decode()
@@ -84,10 +84,10 @@ def _edits(project: Project, texts: dict[PurePosixPath, str]) -> list[PlannedFil
 
 
 def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str | None]:
-    """Return what *wanted* adds to pyproject.toml, and its text then, or None when it has everything."""
+    """Return the missing requirements of *wanted*, and the edited pyproject.toml; None if nothing is missing."""
     if not wanted:
         return NOTHING, None
-    # tomlkit costs a third of what the whole command may.
+    # The import of tomlkit is slow.
     from falconws_cli.source.pyproject import command_to_require, edit_pyproject
 
     text = read_text(project, PYPROJECT) or ""
@@ -97,7 +97,7 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     for field in fields(wanted):
         values = getattr(wanted, field.name)
         if field.name == "modules":
-            # No part of the file, but of what decides whether a dependency may go again.
+            # The modules are not in the file; they tell whether the project still uses a dependency.
             continue
         kept = []
         for value in values:
@@ -129,7 +129,7 @@ def _left_to_require(project: Project, wanted: Requirements) -> list[str]:
 
 
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:
-    """Return an `__init__.py` for each folder of *files* in the project's package that has none."""
+    """Return the missing `__init__.py` files of the folders of *files* in the project's package."""
     paths = {file.path for file in files}
     missing = set()
     for path in paths:

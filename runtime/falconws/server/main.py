@@ -87,8 +87,8 @@ def run(
             can be imported, else websockets-sansio.
         drain_s: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at most half a
             second with *reload*.
-        drain_accept_s: Seconds between the signal and the drain, in which the server accepts and serves clients while
-            the readiness path answers 503: for load balancers that need time. Not with *reload*.
+        drain_accept_s: Seconds between the signal and the drain. Meanwhile the server accepts and serves clients, and
+            the readiness path answers 503, so that load balancers notice. 0 with *reload*.
         connection: The limits of one WebSocket connection; None: the defaults.
         http: The limits of one HTTP request; None: the defaults.
         admission: Which connections and requests are let in; None: all.
