@@ -50,7 +50,7 @@ nitpick_ignore_regex = [
         r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
     ),
     # Type variables have no page.
-    (r"py:class", r"(falconws\.(client|typed\.\w+)\.)?(A|B|C|In|Out|P|Q|R|S|Headers)"),
+    (r"py:class", r"(falconws\.(client|(typed|testing)\.\w+)\.)?(A|B|C|In|Out|P|Q|R|S|Headers|_Document)"),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 

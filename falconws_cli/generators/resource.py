@@ -1,4 +1,4 @@
-"""`falconws add-resource`: a resource, its tests, its route."""
+"""`falconws add-resource`: a resource, its tests and its route."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Pattern(Enum):
-    """The ways to hold a conversation."""
+    """The patterns of a conversation."""
 
     ECHO = "echo"
     REQUEST_RESPONSE = "request-response"
@@ -32,10 +32,10 @@ class Pattern(Enum):
 
 
 class ResourceGenerator:
-    """Makes resources. Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http"."""
+    """Generates resources. Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http"."""
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
-        """Return the recipe of a resource; without a route it gets one of its name.
+        """Return the recipe of a resource. The default route is its name.
 
         Raises:
             RefusedError: The name, the route or the subprotocol cannot be used, or is taken.

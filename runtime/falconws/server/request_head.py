@@ -32,6 +32,13 @@ _COMMON_NAMES = {
     )
 }
 
+_METHODS = frozenset(
+    b"GET HEAD POST PUT DELETE OPTIONS PATCH TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK "
+    b"QUERY".split()
+)
+"""The methods that every parser knows, but for CONNECT, behind which httptools expects another protocol."""
+
 Headers = list[tuple[bytes, bytes]]
 
 DEFAULT_SETTINGS = HttpSettings()
@@ -92,8 +99,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
     """Return the request head in *data*, which ends with the empty line.
 
     Raises:
-        RequestError: 400 for a malformed or ambiguous head, 405 for CONNECT, 431 for a head over the limits, 501 for an
-            unknown Transfer-Encoding, 505 for an unknown version of HTTP.
+        RequestError: 400 for a malformed or ambiguous head, 431 for a head over the limits, 501 for an unknown method
+            or Transfer-Encoding, 505 for an unknown version of HTTP.
     """
     line = _match_request_line(data)
     method, target, version = line.groups()
@@ -123,8 +130,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
         # The target's authority replaces the Host header (RFC 9112 section 3.2.2).
         values[b"host"] = authority
         headers = [(name, authority if name == b"host" else value) for name, value in headers]
-    if method == b"CONNECT":
-        raise RequestError(405, "CONNECT is not supported.", [(b"allow", b"GET")])
+    if method not in _METHODS:
+        raise RequestError(501, "This server does not know the method of the request.")
     has_body = b"content-length" in values or b"transfer-encoding" in values
     return RequestHead(method, target, version, headers, values, _content_length(values, version) if has_body else 0)
 

@@ -203,6 +203,10 @@ class NatsBroker:
 
         return await self._call_without_misses(read, room)
 
+    async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
+        token = token_of(room)
+        return await self._call(lambda streams: streams.claim(token, group, position.offset, claimant))
+
     # Presence
 
     async def renew(self, lease_s: float) -> bool:
