@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from falconws.hosts import LOCAL_HOSTS
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.project import Project, find_project, require_project
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PORT = 8000
 _START_S = 30.0
+_RELOAD_INCLUDES = ("*.html", "*.jinja", "*.css", "*.js", "*.json", "*.toml")
 
 _Settings = TypeVar("_Settings")
 
@@ -43,10 +44,16 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
     """
     project = require_project(start) if target is None else find_project(start)
     folder = project.import_root if project else start
+    watched, patterns = options.pop("reload_dirs", ()), options.pop("reload_includes", ())
     if options.get("reload"):
-        options["reload_dirs"] = [str(project.root if project else start)]
+        # Not the whole project: a virtual environment in it would cost a core.
+        package = project.root / project.package_path if project else start
+        options["reload_dirs"] = list(watched) or [str(package if package.is_dir() else folder)]
+        options["reload_includes"] = [*_RELOAD_INCLUDES, *patterns]
         # A page of another site can let its name resolve to this machine (DNS rebinding).
         options["allowed_hosts"] = [*LOCAL_HOSTS, *_own_name(options["host"]), *options.get("allowed_hosts", ())]
+    elif watched or patterns:
+        raise RefusedError("--reload-dir and --reload-include need --reload.")
     _run(target or _app_of(project), app_dir=str(folder), **options)
 
 

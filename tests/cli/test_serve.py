@@ -55,9 +55,9 @@ def test_without_options_the_server_has_its_defaults(served: dict[str, Any]) -> 
         (["--limit-connections", "7"], "admission", {"limit_connections": 7}),
         (["--limit-connections-per-ip", "7"], "admission", {"limit_connections_per_ip": 7}),
         (["--ipv6-prefix", "56"], "admission", {"ipv6_prefix": 56}),
+        (["--allowed-host", "a.example", "--allowed-host", "b"], "admission", {"allowed_hosts": ("a.example", "b")}),
         (["--readiness-path", "/ready"], "admission", {"readiness_path": "/ready"}),
         (["--readiness-path", "off"], "admission", {"readiness_path": None}),
-        (["--allowed-host", "a.b", "--allowed-host", "*.c"], "admission", {"allowed_hosts": ("a.b", "*.c")}),
     ],
 )
 def test_an_option_is_a_field_of_a_settings_class(
