@@ -25,7 +25,8 @@ class ExitCode(IntEnum):
     """An option, a name or a route is not valid; nothing was written."""
     LEFT_TO_DO = 3
     """Done, and something that was printed is left for the user: lines to add, an edited file that was kept, a part
-    that an upgrade skipped, a warning of `falconws doctor`."""
+    that an upgrade skipped, a warning of `falconws doctor`. Or nothing was done, because generated code is not where it
+    was made."""
     CONFLICT = 4
     """Files exist already, and there is no terminal to ask on; nothing was written. `--force`, `--skip` and
     `--merge` decide."""

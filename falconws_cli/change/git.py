@@ -77,7 +77,7 @@ def read_authors(root: Path, folder: str) -> Authors:
     emails: dict[str, str] = {}
     for commit in log.split("\0")[1:]:
         email, *names = commit.split("\n")
-        # Newest first: a file that was removed and added again belongs to whoever added it last.
+        # Newest first: a file that was removed and added again belongs to the author who added it last.
         for name in filter(None, names):
             emails.setdefault(name.rpartition("/")[2], email)
     identity = _git(root, "var", "GIT_AUTHOR_IDENT") or ""

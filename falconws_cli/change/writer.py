@@ -1,9 +1,9 @@
-"""The only code that touches the user's disk: a whole plan is written, or nothing is.
+"""The only code that changes the project: all files of a plan are written, or none.
 
-Three phases. *Staging* writes every new text to a temporary name in its own folder, and keeps what is going to be
-replaced under another one; all that can fail for want of space or rights fails here, in front of everything a user
-can see. *Renaming* puts them into place; signals wait. *Tidying* removes what was kept. Until tidying begins, whatever
-goes wrong is taken back, Ctrl+C included. Knows nothing of templates.
+Three phases. *Staging* writes each new text to a temporary file in its folder, and links each file to be replaced to a
+backup; everything that can fail for lack of space or permissions fails here. *Renaming* moves the temporary files into
+place; signals are ignored. *Cleaning up* removes the backups. Until then, any failure is rolled back, Ctrl+C included.
+Knows nothing of templates.
 """
 
 import os
@@ -23,7 +23,7 @@ _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 
 class Status(Enum):
-    """What becomes of a path."""
+    """The change of a path."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -34,7 +34,7 @@ class Status(Enum):
 
 
 def compare(root: Path, file: PlannedFile) -> Status:
-    """Return what writing *file* below *root* would mean."""
+    """Return the change that writing *file* below *root* would make."""
     try:
         current = read_current(root, file)
     except OSError:
@@ -51,7 +51,7 @@ def compare(root: Path, file: PlannedFile) -> Status:
 
 
 def read_current(root: Path, file: PlannedFile) -> bytes | None:
-    """Return what is at the place of *file*, or None.
+    """Return the present content of *file*, or None if there is no file.
 
     Raises:
         OSError: It is a folder, or cannot be read.
@@ -62,7 +62,7 @@ def read_current(root: Path, file: PlannedFile) -> bytes | None:
 
 
 def commit(root: Path, files: Sequence[PlannedFile]) -> None:
-    """Write, or delete, *files* below *root*: all of them, or none.
+    """Write or delete *files* below *root*: all of them, or none.
 
     Raises:
         ConflictError: A file is in the way, or has changed since it was read. Nothing was written.
@@ -74,14 +74,12 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
         names = ", ".join(str(file.path) for file in conflicts)
         if all(file.before is not None for file in conflicts):
             raise ConflictError(f"{names}: changed while the command ran; run it again. Nothing was written.")
-        raise ConflictError(
-            f"{names}: in the way, and not ours to overwrite; move it away or choose another name. Nothing was written."
-        )
+        raise ConflictError(f"{names}: in the way; move it away or choose another name. Nothing was written.")
     undo: list[Callable[[], None]] = []
     with _one_interruption() as interruption:
         staged = []
         try:
-            # No comprehension: from Python 3.12 on, what interrupts an inlined one can pass this `try` by.
+            # Not a comprehension: since Python 3.12, an interruption of an inlined one can miss this `try`.
             for file, status in statuses:
                 if status is not Status.IDENTICAL:
                     staged.append(_stage(root, file, status, undo))
@@ -99,13 +97,13 @@ def commit(root: Path, files: Sequence[PlannedFile]) -> None:
                 raise CommandError(f"Cannot write {where}: {what}. Nothing was changed.") from error
             raise
         for step in staged:
-            # All is in place: what cannot be tidied up must not undo that.
+            # All files are in place: a failed cleanup must not roll them back.
             with suppress(Exception):
-                step.tidy(root)
+                step.clean_up(root)
 
 
 class _Step:
-    """One file on its way: the new text under *temporary*, None for a deletion; the present one kept under *backup*."""
+    """A staged file: *temporary* has the new text, None for a deletion; *backup* is the present file."""
 
     def __init__(self, target: Path, temporary: Path | None, backup: Path | None) -> None:
         self.target = target
@@ -125,11 +123,11 @@ class _Step:
             undo.append(lambda: target.unlink(missing_ok=True))
         _rename(self.temporary, target)
 
-    def tidy(self, root: Path) -> None:
+    def clean_up(self, root: Path) -> None:
         if self.backup is not None:
             self.backup.unlink(missing_ok=True)
         if self.temporary is None:
-            _forget_module(self.target, root)
+            _remove_bytecode(self.target, root)
 
 
 def _stage(root: Path, file: PlannedFile, status: Status, undo: list[Callable[[], None]]) -> _Step:
@@ -137,7 +135,7 @@ def _stage(root: Path, file: PlannedFile, status: Status, undo: list[Callable[[]
     token = f".{path.name}.{os.urandom(4).hex()}"
     if status is Status.DELETE:
         return _Step(path, None, path.with_name(token + ".before"))
-    # A link keeps being a link: what it points to is what changes.
+    # Write through a link: it stays a link, and its target changes.
     target = path.resolve()
     for folder in reversed([folder for folder in target.parents if not folder.exists()]):
         undo.append(folder.rmdir)
@@ -151,16 +149,16 @@ def _stage(root: Path, file: PlannedFile, status: Status, undo: list[Callable[[]
     temporary.chmod(target.stat().st_mode & 0o7777)
     backup = target.with_name(token + ".before")
     undo.append(lambda: backup.unlink(missing_ok=True))
-    _keep(target, backup)
+    _back_up(target, backup)
     return _Step(target, temporary, backup)
 
 
-def _keep(target: Path, backup: Path) -> None:
-    """Give the file at *target* a second name, so that it can be had back as it is."""
+def _back_up(target: Path, backup: Path) -> None:
+    """Give the file at *target* a second name, so that it can be restored."""
     try:
         os.link(target, backup)
     except (OSError, NotImplementedError):
-        # A file system without hard links, or a file of somebody else's.
+        # The file system has no hard links, or the file belongs to another user.
         backup.write_bytes(target.read_bytes())
         backup.chmod(target.stat().st_mode & 0o7777)
 
@@ -169,8 +167,8 @@ def _rename(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def _forget_module(target: Path, root: Path) -> None:
-    """Remove what Python cached of a module that is gone, and the folders that are empty without it."""
+def _remove_bytecode(target: Path, root: Path) -> None:
+    """Remove the bytecode of a deleted module, and the folders that are empty without it."""
     cache = target.with_name("__pycache__")
     if cache.is_dir() and not cache.is_symlink():
         for entry in cache.iterdir():
@@ -185,7 +183,7 @@ def _forget_module(target: Path, root: Path) -> None:
 
 
 class _Interruption:
-    """Whether a signal may still end what is being done."""
+    """Turns a signal into an exception, as long as one is expected."""
 
     def __init__(self) -> None:
         self.expected = True
@@ -193,7 +191,7 @@ class _Interruption:
     def __call__(self, number: int, _: FrameType | None) -> None:
         if not self.expected:
             return
-        # Once: what is being taken back then must come to its end.
+        # Only once: the rollback must not be interrupted.
         self.expected = False
         if number == signal.SIGINT:
             raise KeyboardInterrupt
@@ -202,7 +200,7 @@ class _Interruption:
 
 @contextmanager
 def _one_interruption() -> Iterator[_Interruption]:
-    """Turn the first signal into an exception, and ignore the next, or all once none is expected."""
+    """Turn the first signal into an exception and ignore all others; ignore all once none is expected."""
     interruption = _Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
@@ -210,7 +208,7 @@ def _one_interruption() -> Iterator[_Interruption]:
     previous = {}
     try:
         for number in _SIGNALS:
-            # A signal that is ignored, by nohup for example, stays so; None is a handler that Python cannot restore.
+            # An ignored signal stays ignored, under nohup for example; Python cannot restore a handler that is None.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 previous[number] = signal.signal(number, interruption)
         yield interruption

@@ -112,6 +112,7 @@ def command(
       falconws new demo --preset service --dry-run
       falconws new . --package shop --src --git
     """
+    from falconws_cli.change.lock import exclusive
     from falconws_cli.change.transaction import carry_out
     from falconws_cli.change.write_options import ConflictPolicy
     from falconws_cli.errors import ExitCode
@@ -130,8 +131,9 @@ def command(
 
         name, options = ask_for_options(name, options)
     assert name is not None
-    root, plans = plan_project(name, parent, options, among_files=write_options.policy is not ConflictPolicy.ASK)
-    code = carry_out(root, plans, replace(write_options, command=_command_line(name, options)))
+    with exclusive(parent):
+        root, plans = plan_project(name, parent, options, among_files=write_options.policy is not ConflictPolicy.ASK)
+        code = carry_out(root, plans, replace(write_options, command=_command_line(name, options)))
     if write_options.dry_run or write_options.json:
         sys.exit(code)
     click.echo(f"\nCreated {root.resolve() if name == '.' else root}.")

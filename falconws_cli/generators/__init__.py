@@ -1,7 +1,7 @@
-"""One module a generator: from options and a project to a recipe, from a recipe to files. They read, and never write.
+"""Generators, one module each: from options and a project to a recipe, from a recipe to files and registrations.
 
-A recipe is checked once, when the user types it; a recorded recipe is rendered again without a question, even where
-its files, its route and its name are taken by what it made the first time.
+A recipe is checked once, when the user types it; a recorded recipe is rendered again without any check. Generators read
+the project and never write; they know no command.
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from falconws_cli.source.registration import JsonValue
 
 
 class Generator(Protocol):
-    """Makes one kind of thing. Built in: "resource", "middleware" and "media-handler"."""
+    """Generates one kind of thing. Built in: "resource", "middleware" and "media-handler"."""
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
-        """Return what the user asks for, once it is sure that it can be had; defaults are filled in.
+        """Check what the user typed; return the recipe, with the defaults filled in.
 
         Raises:
-            RefusedError: The name or an option cannot be used in the project, or what it stands for is taken.
+            RefusedError: The name or an option cannot be used in the project, or is in use already.
         """
         ...
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
-        """Return what *recipe* makes; never refuses one that was checked once.
+        """Return what *recipe* makes. A recipe that was checked once is never refused.
 
         Raises:
             UnavailableError: Something that rendering needs is not installed.
@@ -34,14 +34,14 @@ class Generator(Protocol):
 
 
 def find_generator(kind: str, package: str = "") -> Generator:
-    """Return the generator that recipes call *kind*, which may be another package's.
+    """Return the generator of this kind, perhaps from another package.
 
     Args:
-        kind: Its name.
-        package: The package that it came with, where that is known; only to be named when it is missing.
+        kind: Its name, such as "resource".
+        package: The package that it came with, if known; for the error message.
 
     Raises:
-        CommandError: There is none, or it cannot be loaded.
+        CommandError: There is no such generator, or it cannot be loaded.
     """
     if kind == "resource":
         from falconws_cli.generators.resource import ResourceGenerator
@@ -65,10 +65,10 @@ def find_generator(kind: str, package: str = "") -> Generator:
 
 
 def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue]) -> Plan:
-    """Return the plan of one thing in *project*.
+    """Return the plan that adds a thing to *project*.
 
     Raises:
-        RefusedError: It cannot be made as typed.
+        RefusedError: The name or the options are refused.
         CommandError: There is no such generator, or pyproject.toml cannot be edited.
     """
     from falconws_cli.generators.planning import plan_generated
@@ -79,7 +79,7 @@ def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue
 
 
 def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:
-    """Return the pristine files of a recorded recipe, as the installed templates make them; nothing is refused.
+    """Return the files of a recorded recipe, as the installed templates make them. Nothing is refused.
 
     Raises:
         CommandError: There is no such generator any more, or something that it needs.

@@ -1,4 +1,4 @@
-"""`falconws add-media-handler`: a media handler, its tests, its dependency, its place in the app."""
+"""`falconws add-media-handler`: a media handler, its tests, its dependency and its registration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from falconws_cli.templating.rendering import render_trees
 
 
 class Payload(Enum):
-    """Which messages a handler is for."""
+    """The messages that a handler is for."""
 
     TEXT = "text"
     BINARY = "binary"
 
 
 class Codec(Enum):
-    """How a handler turns objects into payloads and back."""
+    """The format of a handler's payloads."""
 
     JSON = "json"
     ORJSON = "orjson"
@@ -38,7 +38,7 @@ class Codec(Enum):
 
 @dataclass(frozen=True)
 class CodecFacts:
-    """What a codec can do, and what it needs in the project."""
+    """The payloads that a codec supports, and its requirements."""
 
     payloads: tuple[Payload, ...] = (Payload.TEXT, Payload.BINARY)
     requirements: Requirements = NOTHING
@@ -60,7 +60,7 @@ CODECS = {
 
 
 class MediaHandlerGenerator:
-    """Makes media handlers. Options: "payload" and "codec"."""
+    """Generates media handlers. Options: "payload" and "codec"."""
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
         """Return the recipe of a media handler.
@@ -84,10 +84,10 @@ class MediaHandlerGenerator:
         return Recipe("media-handler", parsed.kebab, {"payload": payload.value, "codec": codec.value})
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
-        """Return the handler, its tests, its place in the app, and its dependency.
+        """Return the handler, its tests, its registration and its dependency.
 
         Raises:
-            CommandError: The codec is protobuf, and there is no compiler for it.
+            CommandError: The codec is protobuf, and its compiler is not installed.
         """
         name = parse_name(recipe.name)
         payload, codec = Payload(recipe.options["payload"]), Codec(recipe.options["codec"])
@@ -118,7 +118,7 @@ def _app_path(project: Project) -> PurePosixPath:
 
 
 def _with_compiled(project: Project, files: list[PlannedFile]) -> tuple[list[PlannedFile], Requirements]:
-    """Return *files* with what protoc makes of the .proto file among them, and what that needs."""
+    """Return *files* with the modules that protoc makes of the .proto file, and their requirements."""
     from falconws_cli.generators.protoc import compile_proto
 
     proto = next(file for file in files if file.path.suffix == ".proto")

@@ -1,4 +1,4 @@
-"""`falconws add-middleware`: a middleware, its tests, its place in the app."""
+"""`falconws add-middleware`: a middleware, its tests and its registration."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -18,7 +18,7 @@ _CONFTEST = PurePosixPath("tests/conftest.py")
 
 
 class Kind(Enum):
-    """What a new middleware does."""
+    """The kinds of middleware."""
 
     BLANK = "blank"
     LOGGING = "logging"
@@ -26,7 +26,7 @@ class Kind(Enum):
 
 
 class MiddlewareGenerator:
-    """Makes middleware. Option: "kind"."""
+    """Generates middleware. Option: "kind"."""
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
         """Return the recipe of a middleware.
@@ -47,7 +47,7 @@ class MiddlewareGenerator:
         return Recipe("middleware", parsed.kebab, {"kind": kind.value})
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
-        """Return the middleware, its tests, its place in the app; with authentication, a token for all tests."""
+        """Return the middleware, its tests and its registration; with authentication, also a token for all tests."""
         name = parse_name(recipe.name)
         kind = Kind(recipe.options.get("kind", "blank"))
         class_name = f"{name.class_prefix}Middleware"
@@ -62,7 +62,7 @@ class MiddlewareGenerator:
             "origins_variable": f"{project.package.upper()}_ALLOWED_ORIGINS",
         }
         files = render_trees([f"middleware/{kind.value}"], context, root=project.root)
-        # Its code for conftest.py is not a file of its own.
+        # The code for conftest.py is no file of its own.
         snippet = [file for file in files if file.path.name == "conftest_snippet.py"]
         registrations = [
             registration.middleware(
@@ -87,7 +87,7 @@ def _variable(project: Project, name: Name) -> str:
 
 
 def _token_for_the_tests(project: Project, snippet: str) -> registration.RegistrationSpec:
-    """Give the project's tests a token, without which every one of them would be refused."""
+    """Return the registration that gives the project's tests a token."""
     return registration.functions(
         _CONFTEST,
         "tests",

@@ -23,7 +23,7 @@ _BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:422
 def plan_project(
     text: str, parent: Path, options: ProjectOptions = PLAIN, *, among_files: bool = False
 ) -> tuple[Path, list[Plan]]:
-    """Return the folder of the project called *text* below *parent*, and the plans of what goes into it, in order.
+    """Return the folder of the project called *text* below *parent*, and the plans for it, in order.
 
     A full project is followed by its first resource, as `falconws add-resource echo` makes it.
 
@@ -100,7 +100,7 @@ def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Pla
 
 
 def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[PlannedFile, ...]:
-    """Return the pristine files of a project, as the installed templates make them; refuses nothing.
+    """Return the files of a project, as the installed templates make them. Nothing is refused.
 
     A recipe without options is that of a full project without optional parts. *root* is the project's folder, once
     there is one: its own templates win.
@@ -174,10 +174,10 @@ def _refuse_installed(name: Name) -> None:
         installed = importlib.util.find_spec(name.module)
     except (ImportError, ValueError):
         installed = None
-    # A spec without an origin is a folder on the import path that happens to have the name.
+    # A spec without an origin is a folder on the import path with the same name.
     if installed is None or installed.origin is None:
         return
-    # It reads the metadata of every installed package: only a refusal may cost that.
+    # Reading the metadata of all installed packages is slow: do it only for a refusal.
     from importlib.metadata import packages_distributions
 
     owners = packages_distributions().get(name.module)

@@ -70,7 +70,7 @@ class ProjectOptions:
         ]
 
     def refuse_contradiction(self) -> None:
-        """Refuse what cannot be had together.
+        """Refuse parts that exclude each other.
 
         Raises:
             RefusedError: Two brokers are asked for, or a broker for a minimal project.
@@ -90,7 +90,7 @@ PLAIN = ProjectOptions()
 
 
 def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
-    """Return the parts that *names* stand for, in their order, each once, with those that they bring.
+    """Return the parts with these names and those that they need, in the order of `Part`.
 
     Args:
         names: Names of parts, as typed: "docker", or several as "docker,compose".

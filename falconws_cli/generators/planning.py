@@ -1,7 +1,7 @@
-"""Plans what a generator made: new files, edits of the project's own files, packages that are not there yet."""
+"""Plans what a generator made: new files, edits of the project's own files, missing packages. Reads, never writes."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import (
@@ -22,7 +22,7 @@ PYPROJECT = PurePosixPath("pyproject.toml")
 
 
 def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Plan:
-    """Return the plan that puts *generated* into *project*.
+    """Return the plan that adds *generated* to *project*.
 
     Raises:
         CommandError: pyproject.toml has to be edited, and cannot be.
@@ -40,10 +40,8 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     notes = generated.notes
     if added.dependencies:
         names = " and ".join(added.dependencies)
-        notes = (
-            *notes,
-            f'{names} is a dependency of the project now; install it with `pip install -e ".[dev]"`.',
-        )
+        notes = (*notes, f"{names} is a dependency of the project now; install it with `{_install_command(project)}`.")
+    notes = (*notes, *_left_to_require(project, generated.requirements))
     return Plan(
         files=merge(generated.files, _edits(project, texts), _packages(project, generated.files)),
         registrations=tuple(registrations),
@@ -56,7 +54,7 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
 
 
 def read_text(project: Project, path: PurePosixPath) -> str | None:
-    """Return the file's text, line ends untouched, or None when it is missing or not UTF-8."""
+    """Return the file's text with its line ends, or None if it is missing or not UTF-8."""
     data = project.read(path)
     try:
         return None if data is None else data.decode()
@@ -86,18 +84,20 @@ def _edits(project: Project, texts: dict[PurePosixPath, str]) -> list[PlannedFil
 
 
 def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str | None]:
-    """Return what *wanted* adds to pyproject.toml, and its text then, or None when it has everything."""
+    """Return the missing requirements of *wanted*, and the edited pyproject.toml; None if nothing is missing."""
     if not wanted:
         return NOTHING, None
-    # tomlkit costs a third of what the whole command may.
-    from falconws_cli.source.pyproject import edit_pyproject
+    # The import of tomlkit is slow.
+    from falconws_cli.source.pyproject import command_to_require, edit_pyproject
 
     text = read_text(project, PYPROJECT) or ""
+    if command_to_require(text):
+        wanted = replace(wanted, dependencies=(), dev_dependencies=())
     added = {}
     for field in fields(wanted):
         values = getattr(wanted, field.name)
         if field.name == "modules":
-            # No part of the file, but of what decides whether a dependency may go again.
+            # The modules are not in the file; they tell whether the project still uses a dependency.
             continue
         kept = []
         for value in values:
@@ -109,8 +109,27 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     return Requirements(**added), text
 
 
+def _install_command(project: Project) -> str:
+    return "uv sync" if project.exists(PurePosixPath("uv.lock")) else 'pip install -e ".[dev]"'
+
+
+def _left_to_require(project: Project, wanted: Requirements) -> list[str]:
+    """Return a note for the requirements that pyproject.toml has no place for."""
+    requirements = (*wanted.dependencies, *wanted.dev_dependencies)
+    if not requirements:
+        return []
+    from falconws_cli.source.pyproject import command_to_require
+
+    command = command_to_require(read_text(project, PYPROJECT) or "")
+    if not command:
+        return []
+    listed = " ".join(f'"{requirement}"' for requirement in requirements)
+    keep = "" if command == "poetry add" else ", and add it to the file with the dependencies of the project"
+    return [f"The project does not list its dependencies in [project]: run `{command} {listed}`{keep}."]
+
+
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:
-    """Return an `__init__.py` for each folder of *files* in the project's package that has none."""
+    """Return the missing `__init__.py` files of the folders of *files* in the project's package."""
     paths = {file.path for file in files}
     missing = set()
     for path in paths:

@@ -36,7 +36,7 @@ class GeneratorExtension(Protocol):
         ...
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
-        """Return what the user asks for: all that `make` needs, and nothing that JSON could not say.
+        """Check what the user typed; return the recipe: all that `make` needs, as values that JSON supports.
 
         Args:
             project: Where it goes.
@@ -44,12 +44,12 @@ class GeneratorExtension(Protocol):
             options: The values of `params`.
 
         Raises:
-            RefusedError: It cannot be had as typed; the message is one line that says what to do.
+            RefusedError: The name or an option is refused; the message is one line that says what to do.
         """
         ...
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
-        """Return the files of *recipe*, and what has to be done to the project's own files for them.
+        """Return the files of *recipe*, and the registrations in the project's own files.
 
         It is called again for a recorded recipe, by `falconws upgrade`: the same recipe makes the same files, whether
         they are there already or not.
@@ -85,9 +85,9 @@ def package_of(point: EntryPoint) -> str:
 
 
 def _are_there() -> bool:
-    """Return whether an installed package names the group. `importlib.metadata` would take as long as all of --help.
+    """Return whether an installed package has generators. `importlib.metadata` would take as long as all of --help.
 
-    Packages in archives are not seen here; their commands run nevertheless.
+    Packages in archives are not found here; their commands work nevertheless.
     """
     section = f"[{GROUP}]".encode()
     for entry in dict.fromkeys(sys.path):
@@ -115,10 +115,10 @@ _Answer = TypeVar("_Answer")
 
 
 def load_extension(name: str) -> Extension | None:
-    """Return the generator called *name*, or None when no package has one.
+    """Return the generator called *name*, or None if no package has one.
 
     Raises:
-        CommandError: Two packages have one, or it cannot be loaded.
+        CommandError: Two packages have a generator of this name, or it cannot be loaded.
     """
     points = find_entry_points(name)
     packages = sorted({package_of(point) for point in points})
@@ -131,7 +131,7 @@ def load_extension(name: str) -> Extension | None:
         loaded = point.load()
         generator = loaded() if isinstance(loaded, type) else loaded
         params = list(generator.params)
-    # Whatever the code of another package does when it is loaded, it must not look like ours.
+    # Whatever fails while the package's code is loaded is an error of that package.
     except (Exception, SystemExit) as error:
         raise CommandError(
             f'The generator "{name}" of the package {package} cannot be loaded{_said(error)} '
@@ -140,14 +140,14 @@ def load_extension(name: str) -> Extension | None:
     strangers = [each for each in params if not isinstance(each, click.Parameter)]
     if strangers or not all(callable(getattr(generator, method, None)) for method in ("recipe", "make")):
         raise CommandError(
-            f'The generator "{name}" of the package {package} is none: it needs params (a list of click options), '
+            f'The generator "{name}" of the package {package} is incomplete: it needs params (click options), '
             f"recipe() and make(). Update {package}, or uninstall it."
         )
     return Extension(name, package, generator, params)
 
 
 class Extension:
-    """A generator of another package, whose errors and promises are checked."""
+    """A generator of another package. Its results are checked, and its errors reported in one line."""
 
     def __init__(self, name: str, package: str, generator: GeneratorExtension, params: list[click.Parameter]) -> None:
         self.name = name
@@ -165,21 +165,21 @@ class Extension:
         """
         recipe = self._asked(lambda: self._generator.recipe(project, name, options))
         if not isinstance(recipe, Recipe) or not isinstance(recipe.name, str) or not _is_json(dict(recipe.options)):
-            raise self._broken("its recipe() returned something that is no Recipe, or that JSON cannot say")
+            raise self._broken("its recipe() returned something that is not a Recipe, or that JSON does not support")
         return replace(recipe, generator=self.name, package=self.package)
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
-        """Return the generator's generated.
+        """Return what the generator makes.
 
         Raises:
             CommandError: The generator fails, or it would write outside of the project.
         """
         generated = self._asked(lambda: self._generator.make(project, recipe))
         if not isinstance(generated, Generated) or not all(isinstance(file, PlannedFile) for file in generated.files):
-            raise self._broken("its make() returned something that is no Generated of PlannedFiles")
+            raise self._broken("its make() returned something that is not a Generated of PlannedFiles")
         for file in generated.files:
             if not _is_inside(file.path) or file.delete or not isinstance(file.data, bytes):
-                raise self._broken(f"it would write {file.path}, which is not a new file of the project")
+                raise self._broken(f"it would write {file.path}, which is not a new file in the project")
         return generated
 
     def _asked(self, question: Callable[[], _Answer]) -> _Answer:

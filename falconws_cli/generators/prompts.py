@@ -11,13 +11,13 @@ from falconws_cli.names import parse_name, refuse_as_package
 
 
 def ask_for_options(name: str | None, typed: ProjectOptions) -> tuple[str, ProjectOptions]:
-    """Return the project's name and options, as the user answers; what was typed is what Enter answers.
+    """Ask for the project's name and options, and return the answers. What was typed is the default.
 
     A name that was typed is not asked for.
 
     Raises:
         RefusedError: There is no terminal to ask on.
-        click.Abort: The user has had enough (Ctrl+C, Ctrl+D).
+        click.Abort: The user stopped (Ctrl+C, Ctrl+D).
     """
     if not sys.stdin.isatty():
         raise RefusedError(

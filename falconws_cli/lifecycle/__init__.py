@@ -1,1 +1,4 @@
-"""What a project remembers of the commands that made it, and what can be done with that: undo, destroy, upgrade."""
+"""What happens to generated code later: status, undo, destroy, upgrade, and what was moved.
+
+Plans from the record and the project; only `falconws_cli.change` writes. Knows no command line.
+"""

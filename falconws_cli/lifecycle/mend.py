@@ -21,7 +21,7 @@ from falconws_cli.project import Project
 
 
 def moved(project: Project, old: PurePosixPath, new: PurePosixPath, options: WriteOptions) -> ExitCode:
-    """Record that a generated file, or a folder with generated files, is somewhere else now; return how it went.
+    """Record that a generated file, or a folder with generated files, is somewhere else now; return the exit code.
 
     Raises:
         RefusedError: Nothing recorded was at the old place, or nothing is at the new one.
@@ -44,7 +44,7 @@ def moved(project: Project, old: PurePosixPath, new: PurePosixPath, options: Wri
 
 
 def forget(project: Project, name: str, options: WriteOptions) -> ExitCode:
-    """Remove a thing, or one file, from the record; the files stay as they are; return how it went.
+    """Remove a thing, or one file, from the record; the files stay as they are; return the exit code.
 
     Args:
         project: The project.

@@ -6,15 +6,16 @@ paths, modules and classes are those of today. Reads the project, and never writ
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import PurePosixPath
 
 from falconws_cli.change import changes as files
-from falconws_cli.change.operation import Operation, RecordedRegistration
+from falconws_cli.change.operation import MAX_TEXT_BYTES, Operation, RecordedRegistration
 from falconws_cli.change.record import Record, unix
 from falconws_cli.errors import CommandError, ExitCode
-from falconws_cli.lifecycle.rendered import REGISTERED
+from falconws_cli.lifecycle.rendered import REGISTERED, recorded_version
 from falconws_cli.lifecycle.usages import module_of, project_files
 from falconws_cli.source.registration import JsonValue
 
@@ -26,7 +27,9 @@ class NotFoundError(CommandError):
 
 
 _ALIKE = 0.6
-"""From this ratio on, a text is the edited form of another, and not one that only has the same pattern."""
+"""From this ratio on, a file of the same name is an edited form of another, and does not only have the same pattern."""
+_ALMOST = 0.85
+"""The same for a file of another name."""
 _MAX_COMPARED_BYTES = 100_000
 _IMPORT = re.compile(r"^(\s*(?:from|import)\s+)([\w.]+)", re.MULTILINE)
 
@@ -138,7 +141,9 @@ class Located:
         Raises:
             NotFoundError: Something is missing; *undone* says what is left as it is.
         """
-        missing = sorted({path for operation in operations for path in operation.files if path in self.missing})
+        paths = {path for operation in operations for path in operation.files}
+        paths |= {made.path for operation in operations for made in _registered(operation)}
+        missing = sorted(paths & self.missing)
         if missing:
             is_not = "is not where it was made" if len(missing) == 1 else "are not where they were made"
             raise NotFoundError(
@@ -155,6 +160,7 @@ def locate(record: Record) -> Located:
     """
     moved = [_recorded_moves(record, one.id).operation(one) for one in record.operations]
     places = {path for operation in moved if operation.is_generated for path in operation.files}
+    places |= {made.path for operation in moved for made in _registered(operation)}
     absent = sorted(path for path in places if files.read(record.root, path) is None)
     found = _find(replace(record, operations=tuple(moved)), absent, places) if absent else {}
     # A folder has moved as a whole if nothing that is recorded is still in it.
@@ -179,15 +185,20 @@ def _recorded_moves(record: Record, name: str) -> Moves:
     return Moves(places)
 
 
-def _find(record: Record, absent: Iterable[str], places: set[str]) -> dict[str, str]:
+def _find(record: Record, absent: Sequence[str], places: set[str]) -> dict[str, str]:
     """Return the new places of missing files, as far as there is one and only one for each."""
     pool = {path: data for path, data in _pool(record) if path not in places}
-    wanted = {path: text for operation in record.generated for path, text in operation.files.items()}
+    version = recorded_version(record)
+    texts = {path: version.with_registrations(PurePosixPath(path)) for path in absent}
+    wanted = {path: text for path, text in texts.items() if text is not None}
     classes = _registered_classes(record)
     found: dict[str, str] = {}
     # The largest texts are the least likely to be alike.
-    for path in sorted(absent, key=lambda path: -len(wanted[path])):
-        place = _find_one(path, wanted[path], classes.get(path, ""), pool)
+    for path in sorted(absent, key=lambda path: -len(wanted.get(path, b""))):
+        if path in wanted:
+            place = _find_one(path, wanted[path], classes.get(path, ""), pool)
+        else:
+            place = _find_registering(record, path, pool)
         if place is not None:
             found[path] = place
             del pool[place]
@@ -215,9 +226,28 @@ def _find_one(path: str, text: bytes, name: str, pool: Mapping[str, bytes]) -> s
         named = [place for place in same if PurePosixPath(place).name == PurePosixPath(path).name]
         return named[0] if len(named) == 1 else same[0] if len(same) == 1 else None
     ratios = sorted(((_ratio(text, data), place) for place, data in candidates.items()), reverse=True)
-    if not ratios or ratios[0][0] < _ALIKE or (len(ratios) > 1 and ratios[1][0] == ratios[0][0]):
+    if not ratios or (len(ratios) > 1 and ratios[1][0] == ratios[0][0]):
         return None
-    return ratios[0][1]
+    ratio, place = ratios[0]
+    return place if ratio >= (_ALIKE if PurePosixPath(place).name == PurePosixPath(path).name else _ALMOST) else None
+
+
+def _find_registering(record: Record, path: str, pool: Mapping[str, bytes]) -> str | None:
+    """Return the module that has everything which was registered in a file of the user's own."""
+    from falconws_cli.source.register import RegisterOutcome
+
+    specs = [made.spec for operation in record.generated for made in _registered(operation) if made.path == path]
+    having = [
+        place
+        for place, data in pool.items()
+        if place.endswith(".py")
+        and all(spec.register(files.decoded(data)).outcome is RegisterOutcome.ALREADY for spec in specs)
+    ]
+    return having[0] if len(having) == 1 else None
+
+
+def _registered(operation: Operation) -> list[RecordedRegistration]:
+    return [made for made in operation.registrations if made.outcome == REGISTERED]
 
 
 def _ratio(one: bytes, other: bytes) -> float:
@@ -234,7 +264,9 @@ def _plain(data: bytes) -> bytes:
 def _pool(record: Record) -> Iterator[tuple[str, bytes]]:
     suffixes = {PurePosixPath(path).suffix for operation in record.generated for path in operation.files}
     for path in project_files(record.root, suffixes):
-        yield path.relative_to(record.root).as_posix(), path.read_bytes()
+        with suppress(OSError):
+            if path.stat().st_size <= MAX_TEXT_BYTES:
+                yield path.relative_to(record.root).as_posix(), path.read_bytes()
 
 
 def _registered_classes(record: Record) -> dict[str, str]:

@@ -39,7 +39,7 @@ class RemovalPlan:
     """What a removal does, or an undo of one."""
 
     command: str
-    """The command line that is taken back."""
+    """The command line that is undone, or the one that destroys."""
     operations: Sequence[Operation]
     """What is recorded afterwards."""
     restored: Sequence[Operation] = ()
@@ -60,7 +60,7 @@ def plan_removal(
     Args:
         record: The project's record.
         operations: Some of its operations.
-        command: The command line that is taken back, or the one that destroys.
+        command: The command line that is undone, or the one that destroys.
         destroys: What was there before the operations does not come back, and an undo of the removal is recorded.
         force: Edited files are removed too.
 
@@ -230,7 +230,7 @@ class _Removal:
             self._after[PYPROJECT] = files.encoded(text)
 
     def _importers(self, changed: Mapping[str, bytes | None]) -> list[str]:
-        """Return a sentence for each line of the project that imports what goes."""
+        """Return a sentence for each line of the project that imports a removed module."""
         gone = [PurePosixPath(path) for path, data in changed.items() if data is None]
         texts = {self._root / path: data for path, data in changed.items()}
         return [
@@ -240,7 +240,7 @@ class _Removal:
         ]
 
     def _mentions(self, changed: Mapping[str, bytes | None]) -> list[str]:
-        """Return a sentence for each of the project's Markdown files that mentions a route that goes."""
+        """Return a sentence for each of the project's Markdown files that mentions a removed route."""
         routes = [
             str(planned.spec.arguments["template"]).partition("{")[0].rstrip("/")
             for planned in self._registrations

@@ -25,7 +25,7 @@ KINDS = ("resource", "middleware", "media-handler")
 
 
 def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> ExitCode:
-    """Remove a generated thing; return how it went.
+    """Remove a generated thing; return the exit code.
 
     Raises:
         RefusedError: There is no such thing.
@@ -48,12 +48,12 @@ def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> Ex
 
 
 def undo(root: Path, options: WriteOptions, *, yes: bool = False) -> ExitCode:
-    """Take back the last command of this working tree; return how it went.
+    """Undo the last command of this working tree; return the exit code.
 
     Args:
         root: The project.
         options: How to write.
-        yes: Do not ask before taking back what somebody else did, or what is older than an upgrade.
+        yes: Do not ask before undoing what somebody else committed, or what is older than an upgrade.
 
     Raises:
         RefusedError: Nothing is left that can be undone, or the user has to confirm.
@@ -100,11 +100,11 @@ def find_operations(record: Record, kind: str, name: str) -> list[Operation]:
 def _last(record: Record, *, force: bool) -> tuple[Operation, str]:
     """Return the operation to undo, and what makes it doubtful that the user means this one.
 
-    The last one of this working tree: one that is not committed, or that its user has committed. Where there is none,
-    the last one of all.
+    It is the last one of this working tree: one that is not committed, or that its user has committed. If there is no
+    such operation, it is the last one of all.
 
     Raises:
-        RefusedError: There is none that can be undone.
+        RefusedError: No operation can be undone.
     """
     # What an earlier undo has left, because it was edited, goes with --force only.
     candidates = [operation for operation in record.operations if force or not operation.partly_removed]

@@ -1,4 +1,4 @@
-"""`falconws upgrade` from plan to disk: check, write in one transaction with the record, report."""
+"""`falconws upgrade`, from the plan to the transaction."""
 
 import json
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from falconws_cli.project import Project
 
 
 def upgrade(project: Project, options: WriteOptions) -> ExitCode:
-    """Bring the project to the installed templates, or only show what that means; return how it went.
+    """Upgrade the project to the installed templates, or only show the changes; return the exit code.
 
     Raises:
-        CommandError: It cannot be done; the disk is as it was.
+        CommandError: The upgrade failed. Nothing was changed.
     """
     with exclusive(project.root):
         record = read_record(project.root)
@@ -39,12 +39,12 @@ def upgrade(project: Project, options: WriteOptions) -> ExitCode:
 
 
 def check(project: Project, *, as_json: bool = False) -> ExitCode:
-    """Say whether an upgrade is available; return `UPGRADE_AVAILABLE` when one is.
+    """Print whether an upgrade is available; return `UPGRADE_AVAILABLE` if so.
 
-    `LEFT_TO_DO` is for none as far as can be told, with something left out.
+    Return `LEFT_TO_DO` if none was found, but something was left out.
 
     Raises:
-        CommandError: It cannot be told.
+        CommandError: A template cannot be rendered, or a file cannot be read.
     """
     record = read_record(project.root)
     require_operations(record)

@@ -1,8 +1,7 @@
-"""What bringing a project to the installed templates means: recorded recipes rendered again, merged file by file.
+"""Plans an upgrade to the installed templates: recorded recipes are rendered again and merged file by file.
 
-What was registered and required is put into both the old and the new text before they are compared, so that it never
-stands in the way of a merge: what is left to merge is what the user changed, and what the templates changed.
-Reads, and never writes.
+Registrations and requirements are added to both the old and the new text before the merge, so that they never conflict:
+what is left to merge is what the user changed and what the templates changed. Reads files and never writes.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,21 +27,21 @@ from falconws_cli.source.registration import RegistrationSpec
 
 @dataclass(frozen=True)
 class Upgrade:
-    """What becomes of the files, and what is recorded afterwards."""
+    """The changes of the files, and what is recorded afterwards."""
 
     changes: tuple[FileChange, ...]
-    """One for each path that the templates make differently now; nothing for the others."""
+    """One for each path that the installed templates render differently."""
     operations: Sequence[Operation]
     available: bool
-    """Whether the installed templates make anything else than what is recorded."""
+    """Whether the installed templates render anything differently."""
     conflicts: int
-    """How many places have conflict markers, in all files."""
+    """The number of places with conflict markers, in all files."""
     left_out: tuple[str, ...]
-    """A sentence for each command that the installed generators cannot repeat; what it made is left as it was."""
+    """A sentence for each command that cannot be repeated; what it made stays as it is."""
 
 
 def plan_upgrade(project: Project, record: Record) -> Upgrade:
-    """Return what bringing *project* to the installed templates means.
+    """Return the plan that upgrades *project* to the installed templates.
 
     Raises:
         CommandError: A template cannot be rendered, or a file cannot be read.
@@ -73,7 +72,7 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     ]
     available = any(file.differs for file in merged)
     by_id = {operation.id: operation for operation in new}
-    # What was destroyed was made by other templates, and was taken from other texts.
+    # The undo of an earlier `destroy` would bring back the text of older templates.
     kept = [one for one in record.operations if one.is_generated or not available]
     return Upgrade(
         changes=tuple(change for file in merged for change in file.changes),
@@ -92,7 +91,7 @@ def _version(operations: Sequence[Operation]) -> RenderedVersion:
 def _generate_again(
     project: Project, operations: Iterable[Operation], moves: Mapping[str, Moves]
 ) -> tuple[dict[str, Generated], tuple[str, ...]]:
-    """Return what the installed templates make of each operation, and a sentence for each that they cannot repeat."""
+    """Return what the installed templates make of each operation, and a sentence for each that cannot be repeated."""
     generated, left_out = {}, []
     for operation in operations:
         assert operation.recipe is not None
@@ -102,7 +101,7 @@ def _generate_again(
             why = f"its recorded options cannot be used ({error})."
             left_out.append(f"What `{operation.command}` made is left as it was: {why}")
         except CommandError as error:
-            # Whatever is wrong with a generator of another package.
+            # An error of a generator of another package, or a missing compiler, does not stop the upgrade.
             if operation.recipe.generator in BUILT_IN and not isinstance(error, UnavailableError):
                 raise
             why = error.message.removesuffix(" Nothing was written.")
@@ -114,7 +113,7 @@ def regenerate(project: Project, recipe: Recipe) -> Generated:
     """Return what the installed templates make of a recorded recipe.
 
     Raises:
-        CommandError: There is no such generator any more, or something that it needs.
+        CommandError: The generator, or something that it needs, is not installed.
     """
     if recipe.generator == "project":
         return Generated(render(project, recipe))
@@ -154,7 +153,7 @@ def _regenerate_moved(project: Project, recipe: Recipe, moves: Moves) -> Generat
 
 @dataclass(frozen=True)
 class MergedFile:
-    """What becomes of one path, and of one beside it where both versions cannot be in one file."""
+    """The changes of one path, and of the file beside it if the versions cannot be merged."""
 
     differs: bool
     changes: tuple[FileChange, ...] = ()
@@ -164,14 +163,14 @@ class MergedFile:
 def merge_file(
     project: Project, path: PurePosixPath, base: bytes | None, theirs: bytes | None, labels: Labels, mode: int
 ) -> MergedFile:
-    """Return what becomes of one path.
+    """Return the changes of one path.
 
     Args:
-        project: Where the file is.
-        path: Where, from its root.
-        base: What the templates made before, None for nothing.
-        theirs: What they make now, None for nothing.
-        labels: What conflict markers call the versions.
+        project: The project.
+        path: The file.
+        base: What the templates made before, None for no file.
+        theirs: What they make now, None for no file.
+        labels: The names of the versions in conflict markers.
         mode: The permissions of a new file.
 
     Raises:
@@ -232,7 +231,7 @@ def _alike(base: bytes, ours: bytes) -> bool:
 
 
 def _upgraded(operation: Operation, generated: Generated, time: str) -> Operation:
-    """Return what is recorded of an operation when the templates make *generated* of it."""
+    """Return the operation with what the installed templates make of it."""
     new = [_as_registered(spec) for spec in generated.registrations]
     known = {_key(made): made for made in operation.registrations}
     upgraded = replace(
@@ -248,7 +247,7 @@ def _upgraded(operation: Operation, generated: Generated, time: str) -> Operatio
 
 
 def _as_registered(spec: RegistrationSpec) -> RecordedRegistration:
-    """Return what is recorded of a registration that is in its file, with the imports that it brought along."""
+    """Return the record of a registration that is in its file, with its imports."""
     arguments = spec.arguments
     one = [str(arguments[name]) for name in ("resource", "middleware", "handler") if name in arguments]
     several = arguments.get("imports", [])
@@ -261,7 +260,7 @@ def _key(made: RecordedRegistration) -> tuple[str, str, str]:
 
 
 def _added(operation: Operation, wanted: Requirements) -> Requirements:
-    """Return what of *wanted* the project has through this operation, and not through its user."""
+    """Return the requirements of *wanted* that this operation adds, and not the user."""
     added = {}
     for field in fields(wanted):
         ours = {distribution_of(value) for value in getattr(operation.added, field.name)}
@@ -276,10 +275,10 @@ def _versions(operations: Iterable[Operation]) -> str:
 
 
 def require_operations(record: Record) -> None:
-    """Make sure that there is something to upgrade.
+    """Make sure that something is recorded.
 
     Raises:
-        CommandError: The project remembers nothing; the message says what to do.
+        CommandError: Nothing is recorded.
     """
     if not record.operations:
         why = record.damaged[0] if record.damaged else f"{OPERATIONS}/ is missing or empty."

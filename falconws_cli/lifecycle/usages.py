@@ -1,4 +1,4 @@
-"""What the project's own code still needs of what is about to go. Reads its Python files, and never writes."""
+"""What the project's code still uses of what will be removed. Reads its files and never writes."""
 
 import ast
 import os
@@ -20,14 +20,14 @@ def still_used(
     others: Iterable[Requirements],
     going: Collection[Path],
 ) -> Requirements:
-    """Return those of *added* that have to stay.
+    """Return those of *added* that must stay.
 
     Args:
         root: The project.
-        added: What falconws has added to pyproject.toml.
-        modules: What the dependencies among them are imported as.
-        others: What else was generated, and is going to stay, needs.
-        going: Files that are going to be deleted, whose imports no longer count.
+        added: The requirements that falconws has added to pyproject.toml.
+        modules: The modules of the dependencies among them.
+        others: The requirements of other generated code, which stays.
+        going: Files that will be deleted; their imports do not count.
     """
     if _is_imported(root, modules, going):
         return added
@@ -49,12 +49,12 @@ class ImportLine:
 
 
 def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path, bytes | None]) -> list[ImportLine]:
-    """Return the lines of the project that import one of the modules *gone*, absolutely or relatively.
+    """Return the lines of the project that import one of the modules in *gone*.
 
     Args:
         root: The project.
-        gone: The modules' files.
-        changed: Files as they are going to be, or None for those that go.
+        gone: The files of the modules.
+        changed: The new content of files, None for deleted ones.
     """
     modules = {module_of(path) for path in gone if path.suffix == ".py"}
     leaves = [module.rpartition(".")[2] for module in modules]
@@ -77,7 +77,7 @@ def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path
 
 
 def _imported(node: ast.AST, here: str) -> Iterator[str]:
-    """Yield each module that an import statement may mean, and each that *here* makes of a relative one."""
+    """Yield each module that an import statement in the module *here* may import."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -104,7 +104,7 @@ def _is_imported(root: Path, modules: Collection[str], going: Collection[Path]) 
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError:
-            # What cannot be read might import it.
+            # A file that cannot be read might import it.
             return True
         if any(wanted.search(match[1].strip()) for match in _IMPORT.finditer(text)):
             return True

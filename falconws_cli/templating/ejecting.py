@@ -1,4 +1,4 @@
-"""Copies of our templates for a project, or for all projects of a user, where they win over ours."""
+"""Copies templates of falconws for a project, or for all projects of a user, where they replace ours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INCLUDE = re.compile(rb"""{%-?\s*(?:include|from|import)\s+["'](partials/[^"']+
 
 
 def tree_names() -> list[str]:
-    """Return the names of all trees, and of what they include, as a user may type them."""
+    """Return the names of all trees and partials, as a user may type them."""
     return list_trees(find_root())
 
 
@@ -32,7 +32,7 @@ def find_templates(name: str) -> list[Template]:
     """Return the templates that *name* means: a tree ("resource/echo"), several ("resource"), or one file of a tree.
 
     Raises:
-        RefusedError: There is none.
+        RefusedError: There is no such template.
     """
     root = find_root()
     templates = read_templates([root], sorted(folder.name for folder in root.iterdir()))
@@ -56,7 +56,7 @@ def copies(templates: Iterable[Template], folder: PurePosixPath) -> list[Planned
 
 
 def included_by(templates: Iterable[Template]) -> list[str]:
-    """Return the partials that *templates* include and that are not among them."""
+    """Return the partials that *templates* include, except those among them."""
     templates = list(templates)
     own = {template.path for template in templates}
     names = {match.decode() for template in templates for match in _INCLUDE.findall(template.data)}
@@ -64,7 +64,7 @@ def included_by(templates: Iterable[Template]) -> list[str]:
 
 
 def owners(root: Path | None, tree: str) -> list[Path]:
-    """Return the folders that have something in place of our *tree*, the strongest first."""
+    """Return the folders that replace something of *tree*, in the order of their precedence."""
     return [folder for folder in overriding_folders(root, [tree]) if (folder / tree).is_dir()]
 
 

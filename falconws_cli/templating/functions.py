@@ -1,4 +1,4 @@
-"""What every template may call besides the values of its context. Pure."""
+"""The functions and filters of all templates. Pure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ def python_string(text: str) -> str:
 
 
 def json_literal(value: object) -> str:
-    """Return *value* as JSON that may stand in a script of an HTML page."""
+    """Return *value* as JSON that is safe in a script of an HTML page."""
     escaped: dict[str, str | int | None] = {character: f"\\u{ord(character):04x}" for character in "<>&'"}
     return json.dumps(value, sort_keys=True).translate(str.maketrans(escaped))
 

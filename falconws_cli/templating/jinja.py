@@ -1,6 +1,6 @@
-"""Renders templates with Jinja2, in its sandbox: those of a project that was cloned must not run what they like.
+"""Renders templates with Jinja2 in its sandbox, because the templates of a cloned project are not trusted.
 
-Says in one line what is wrong with a template that somebody has changed.
+An error in a template becomes one line with the file and the line number. Knows no projects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def environment() -> Environment:
-    """Return what templates are parsed and rendered with."""
+    """Return the environment that parses and renders templates."""
     made = SandboxedEnvironment(
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -38,11 +38,11 @@ def environment() -> Environment:
 def renderers_of(
     templates: Mapping[str, Template], root: Path | None
 ) -> dict[str, bytes | Callable[[Mapping[str, Any]], str]]:
-    """Return for each path what makes its text, or the bytes of a file that is not a template.
+    """Return a renderer for each template, by path, and the bytes of each file that is not a template.
 
     Args:
-        templates: All that are needed, by path, those that are only included too.
-        root: What file names in errors are relative to.
+        templates: All templates, by path, with those that are only included.
+        root: The folder that file names in errors are relative to.
     """
     jinja = environment()
     jinja.loader = FunctionLoader(lambda path: _load(templates, path, root))
@@ -82,7 +82,7 @@ class _Renderer:
         except TemplateSyntaxError as error:
             where = f"{_shown(error.filename or error.name or self._path, self._root)}, line {error.lineno}"
             raise CommandError(f"{where}: {_sentence(error.message or 'the syntax is wrong')}") from error
-        # Expressions of a template call functions of ours with anything.
+        # An expression of a template may call our functions with any value.
         except Exception as error:
             names = ", ".join(sorted(name for name in values if name not in FUNCTIONS))
             known = f" Templates here may use {names}." if isinstance(error, TemplateError) else ""

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def render_trees(
     trees: Sequence[str], context: Mapping[str, Any], *, root: Path | None = None, home: Path | None = None
 ) -> list[PlannedFile]:
-    """Return the files that *trees* make of *context*, by path.
+    """Return the files that *trees* render to, in the order of their paths.
 
     `%name%` in a template's path is the context's value, `dot_` begins a name with a dot, `.jinja` renders and is
     dropped; other files are copied.
 
     Args:
-        trees: Such as "resource/echo". Where two have a file at one path, the later one's counts.
-        context: What templates may name; a name that is missing is an error.
-        root: The project whose own templates win, or None for no project.
-        home: The folder that has the trees, and "partials" for what they include; None for our own.
+        trees: Names of trees, such as "resource/echo". Of two files with one path, the later tree's is used.
+        context: The values for the templates; a missing name is an error.
+        root: The project whose own templates replace ours, or None for no project.
+        home: The folder with the trees and "partials"; None for our own.
 
     Raises:
         CommandError: A template cannot be rendered; the message names the file and the line.
@@ -63,13 +63,13 @@ def _announce(trees: Sequence[str]) -> None:
 
 
 def _places(paths: Iterable[str], trees: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each path that is in one of *trees*, with its place there, tree by tree."""
+    """Return each path in one of *trees* with its place in the tree, tree by tree."""
     paths = list(paths)
     return [(path, path[len(tree) + 1 :]) for tree in trees for path in paths if path.startswith(f"{tree}/")]
 
 
 def output_path(source: str, context: Mapping[str, Any]) -> PurePosixPath:
-    """Return where the template at *source* in its tree goes.
+    """Return the path of the file that the template at *source* renders to.
 
     Raises:
         CommandError: The path names a value that *context* does not have.
@@ -79,7 +79,7 @@ def output_path(source: str, context: Mapping[str, Any]) -> PurePosixPath:
         for key, value in context.items():
             part = part.replace(f"%{key}%", str(value))
         if "%" in part:
-            raise CommandError(f"The path of the template {source} names a value that there is not: {part}.")
+            raise CommandError(f"The path of the template {source} names a value that does not exist: {part}.")
         parts.append("." + part.removeprefix("dot_") if part.startswith("dot_") else part)
     path = PurePosixPath(*parts)
     try:

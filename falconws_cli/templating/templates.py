@@ -1,4 +1,4 @@
-"""Where templates are: ours, the user's, the project's. Of two with one path the one that is nearer to the user wins.
+"""Finds templates: of the project, of the user, and of falconws, in this order of precedence.
 
 A folder of templates has a subfolder for each tree ("resource/echo"), and "partials", which trees include. Knows
 nothing of what templates mean.
@@ -34,10 +34,10 @@ class Template:
 
 
 def find_root() -> Path:
-    """Return the folder of our own templates: beside the package in a wheel, one up in a checkout.
+    """Return the folder of our own templates: in the package of a wheel, beside the package in a checkout.
 
     Raises:
-        CommandError: The installation lacks it.
+        CommandError: The installation does not have it.
     """
     for folder in (_HERE / "templates", _HERE.parent / "templates"):
         if (folder / "project").is_dir():
@@ -46,12 +46,12 @@ def find_root() -> Path:
 
 
 def users_folder() -> Path:
-    """Return the folder whose templates win over ours in every project of this user."""
+    """Return the folder whose templates replace ours in all projects of this user."""
     return Path(click.get_app_dir("falconws"), "templates")
 
 
 def overriding_folders(root: Path | None, trees: Iterable[str]) -> list[Path]:
-    """Return the folders that have something of *trees* in place of ours, the strongest first.
+    """Return the folders that replace something of *trees*, in the order of their precedence.
 
     Args:
         root: The project's folder, or None.
@@ -64,12 +64,12 @@ def overriding_folders(root: Path | None, trees: Iterable[str]) -> list[Path]:
 
 
 def read_templates(folders: Iterable[Path], trees: Iterable[str], root: Path | None = None) -> dict[str, Template]:
-    """Return the templates of *trees*, and all partials, by path; of two with one path the first folder's.
+    """Return the templates of *trees* and all partials, by path. Of two with one path, the first folder's is used.
 
     Args:
         folders: Where to look.
         trees: The trees, such as "resource/echo".
-        root: The project, whose own templates must not be links that lead out of it.
+        root: The project. Its own templates must not be links that lead out of it.
 
     Raises:
         CommandError: A file cannot be read, or is outside of the project.
@@ -88,7 +88,7 @@ def read_templates(folders: Iterable[Path], trees: Iterable[str], root: Path | N
 
 
 def _files(folder: Path) -> list[Path]:
-    # What begins with a dot, or ends with ~, is an editor's or a system's: templates spell a leading dot `dot_`.
+    # Names with a leading dot or a trailing ~ belong to editors and systems; templates write a leading dot as `dot_`.
     return [
         path
         for path in sorted(folder.rglob("*"))

@@ -25,6 +25,7 @@ from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
 from .events import Message
 from .history_rules import RoomHistory, check_history
+from .limits import HubLimits
 from .listener import Listener
 from .policy import Policy
 from .position import BEGINNING, Position, check_position
@@ -65,6 +66,7 @@ class Hub:
             ``Policy.disconnect()``).
         lease_s: Seconds after which the members of a process that died are no longer present.
         timeout_s: Seconds after which a call to the broker fails with ``BrokerUnavailable``.
+        limits: How many rooms clients may follow (default: ``HubLimits()``).
         media_handlers: As in ``app.ws_options.media_handlers`` (default: JSON for TEXT, MessagePack for BINARY).
         on_drop: Called with a ``Dropped`` when a policy drops messages; must not block.
 
@@ -82,6 +84,7 @@ class Hub:
         policy: Policy | None = None,
         lease_s: float = 30.0,
         timeout_s: float = 5.0,
+        limits: HubLimits | None = None,
         media_handlers: Mapping[WebSocketPayloadType, Any] | None = None,
         on_drop: Callable[[Dropped], object] | None = None,
     ) -> None:
@@ -92,6 +95,8 @@ class Hub:
         _check_policy(policy)
         check_seconds("Hub", "lease_s", lease_s)
         check_seconds("Hub", "timeout_s", timeout_s)
+        if limits is not None and not isinstance(limits, HubLimits):
+            raise TypeError(f"limits is a HubLimits(rooms=..., ...), not {type(limits).__name__}.")
         if on_drop is not None:
             check_function("on_drop", on_drop, "a Dropped")
         if name is not None and not (isinstance(name, str) and name):
@@ -102,6 +107,7 @@ class Hub:
         self._policy = policy or Policy.disconnect()
         self._lease_s = lease_s
         self._timeout_s = timeout_s
+        self._limits = limits or HubLimits()
         self._media = Media(media_handlers)
         self._publishing = Publishing(self._media)
         self._on_drop = on_drop
@@ -186,7 +192,12 @@ class Hub:
         # A new broker for each start: the contents of a broker in memory belong to one run.
         broker, self._first_broker = self._first_broker or self._make_broker(), None
         dispatcher = self._dispatcher = Dispatcher(
-            broker, self._media, lease_s=self._lease_s, timeout_s=self._timeout_s, on_drop=self._on_drop
+            broker,
+            self._media,
+            lease_s=self._lease_s,
+            timeout_s=self._timeout_s,
+            limits=self._limits,
+            on_drop=self._on_drop,
         )
         try:
             await dispatcher.start()

@@ -16,6 +16,7 @@ from .backlog import Backlog, make_backlog
 from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
 from .broker import Publication
 from .events import Gap
+from .limits import HubLimits
 from .policy import Policy
 from .position import Position, check_position
 from .progress import NO_PROGRESS, Progress
@@ -39,6 +40,7 @@ class SubscriberHost(Protocol):
     encoder: Encoder
     replay_cache: ReplayCache
     stats: Stats
+    limits: HubLimits
     lagging: set[Subscriber]
     """The subscribers for which something waits."""
     subscribers: dict[str, Subscriber]
@@ -189,15 +191,22 @@ class Subscriber:
         record.resumes_from = None
         same_epoch = history.top.epoch == start.epoch
         publications = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+        kept = self._within_limit(publications)
+        reason = "the broker does not know the position given, or not any more"
+        if len(kept) < len(publications) and history.complete:
+            reason = "more was missed than HubLimits(replay_bytes=...) allows"
         told = None
-        if not history.complete:
+        if not history.complete or len(kept) < len(publications):
+            if not kept and publications:
+                start = publications[-1].position
+            publications = kept
             if record.seen_up_to is not None:
                 # The broker has lost what the client has seen, and new messages were taken for those.
                 record.seen_up_to = None
                 start, publications = room.position, []
             if publications:
                 start = Position(start.epoch, _previous(publications[0]))
-            gap = Gap(room.name, start, "the broker does not know the position given, or not any more")
+            gap = Gap(room.name, start, reason)
             record.has_gap = True
             self._host.stats.gaps += 1
             self._host.encoder.log_throttle.log_repeated(
@@ -213,7 +222,18 @@ class Subscriber:
             self._own_progress().record(room.name).resumes_from = None
             same_epoch = history.top.epoch == start.epoch
             kept = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
-            self._replay(room, recent.select(kept))
+            self._replay(room, self._within_limit(list(recent.select(kept))))
+
+    def _within_limit(self, publications: list[Publication]) -> list[Publication]:
+        """Return the newest of *publications* that ``HubLimits.replay_bytes`` allows."""
+        limit = self._host.limits.replay_bytes
+        if limit is None:
+            return publications
+        for index in range(len(publications) - 1, -1, -1):
+            limit -= len(publications[index].payload)
+            if limit < 0:
+                return publications[index + 1 :]
+        return publications
 
     def _replay(self, room: Room, publications: Sequence[Publication], gap: EncodedEvent | None = None) -> None:
         stats = self._host.stats

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -28,25 +27,6 @@ def endpoint(address: Any) -> Address | None:
     if isinstance(address, str) and address:
         return address, None
     return None
-
-
-@lru_cache(maxsize=256)
-def is_allowed_host(host: str, allowed: tuple[str, ...]) -> bool:
-    """Return whether the value of a Host header names localhost, an IP address, or one of the *allowed* names.
-
-    A page of another site can reach a server under a name of that site (DNS rebinding), but not under these.
-    """
-    name = re.sub(r":[0-9]*$", "", host).rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
-    except ValueError:
-        return any(
-            name == one or (one.startswith("*.") and name.endswith(one[1:]) and len(name) >= len(one))
-            for one in (entry.lower().rstrip(".") for entry in allowed)
-        )
-    return True
 
 
 @lru_cache(maxsize=4096)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from falconws.extension import GOING_AWAY_KEY
-from falconws.server.addresses import is_allowed_host, network_of
+from falconws.hosts import HostPolicy, host_headers
+from falconws.server.addresses import network_of
 from falconws.server.readiness import READINESS_KEY, Readiness, has_route
 
 HEALTH_PATH = "/healthz"
+_WRONG_HOST = "This host is not served. A development server answers localhost; --allowed-host adds names."
 _MAX_PROBES = 100
 """Probes of health and readiness at a time; they do not count as connections."""
 
@@ -32,6 +34,8 @@ class AdmissionSettings:
     Attributes:
         only: "http" or "ws" serves one kind of traffic and answers the other with 421, except for /healthz and
             the readiness path; None serves both.
+        allowed_hosts: Names in the Host header that are answered, as for `App.allowed_hosts`; others get 421, except
+            for /healthz and the readiness path. None answers all.
         limit_connections: Largest number of WebSockets and HTTP requests at a time in one process; more get 503 with
             Retry-After. None sets no limit.
         limit_connections_per_ip: The same for one client address, as trusted proxy headers give it.
@@ -39,21 +43,20 @@ class AdmissionSettings:
             address.
         readiness_path: Path at which the server itself says whether it can take clients: 200, or 503 and what is
             wrong. If the application has a route of just this path, the application answers. None turns it off.
-        allowed_hosts: Names of this server; requests with another one in their Host header are answered with 421,
-            against DNS rebinding. "*.example.com" allows subdomains, "*" allows all. Names of localhost, IP addresses
-            and probes are always allowed. None allows all, but only localhost with *reload*.
     """
 
     only: str | None = None
+    allowed_hosts: Sequence[str] | None = None
     limit_connections: int | None = None
     limit_connections_per_ip: int | None = None
     ipv6_prefix: int = 64
     readiness_path: str | None = "/readyz"
-    allowed_hosts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.only not in (None, "http", "ws"):
             raise ValueError(f'only is "{self.only}"; it must be "http" or "ws"')
+        if self.allowed_hosts is not None:
+            HostPolicy(self.allowed_hosts)
         for name in ("limit_connections", "limit_connections_per_ip"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -92,6 +95,7 @@ class Admission:
         self._app = self._without_cancellation if hide_cancellation else app
         self._inner = app
         self._settings = settings
+        self._hosts = None if settings.allowed_hosts is None else HostPolicy(settings.allowed_hosts)
         self._connections = 0
         self._by_client: Counter[str] = Counter()
         self._limited = settings.limit_connections is not None or settings.limit_connections_per_ip is not None
@@ -110,8 +114,6 @@ class Admission:
         if kind == "websocket":
             if self._prepare_websockets:
                 self._prepare(scope)
-            if not self._is_allowed_host(scope):
-                return _deny(scope, send, 421, "This server does not have that name.")
             return self._websocket(scope, receive, send)
         if kind == "http":
             self._prepare(scope)
@@ -156,6 +158,8 @@ class Admission:
     def _websocket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._settings.only == "http":
             return _deny(scope, send, 421, "This instance serves HTTP only.")
+        if self._hosts is not None and not self._hosts.allows(host_headers(scope["headers"])):
+            return _deny(scope, send, 421, _WRONG_HOST)
         if self.going_away.is_set():
             return _deny(scope, send, 503, "The server is restarting.", retry_after_s=1)
         scope.setdefault("extensions", {})[GOING_AWAY_KEY] = self.going_away
@@ -171,10 +175,10 @@ class Admission:
             return self._counted_probe(self._answer_readiness(scope, receive, send), send)
         if path == HEALTH_PATH:
             return self._counted_probe(self._call_app(scope, receive, send), send)
-        if not self._is_allowed_host(scope):
-            return _respond(send, 421, "This server does not have that name.")
         if self._settings.only == "ws":
             return _respond(send, 421, "This instance serves WebSockets only.")
+        if self._hosts is not None and not self._hosts.allows(host_headers(scope["headers"])):
+            return _respond(send, 421, _WRONG_HOST)
         if not self._limited:
             return self._call_app(scope, receive, send)
         if self._is_full(scope):
@@ -208,13 +212,6 @@ class Admission:
             await _respond(send, 503, "\n".join(problems))
         else:
             await _respond(send, 200, "ready")
-
-    def _is_allowed_host(self, scope: Scope) -> bool:
-        allowed = self._settings.allowed_hosts
-        if allowed is None or "*" in allowed:
-            return True
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        return is_allowed_host(host, allowed)
 
     def _is_full(self, scope: Scope) -> bool:
         settings = self._settings

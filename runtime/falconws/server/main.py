@@ -4,7 +4,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import uvicorn
@@ -39,6 +39,7 @@ def run(
     app_dir: str | None = None,
     reload: bool = False,
     reload_dirs: Sequence[str] = (),
+    reload_includes: Sequence[str] = (),
     workers: int = 1,
     log_level: str = "info",
     log_config: str | None = None,
@@ -71,6 +72,7 @@ def run(
         app_dir: Folder to put at the front of the import path; None leaves the path alone.
         reload: Restart when a file changes.
         reload_dirs: Folders to watch; the current one if empty.
+        reload_includes: Patterns of files to watch besides *.py; needs the package watchfiles.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
         log_config: File of a logging configuration, as uvicorn takes it (.json, .yaml, or .ini); None: to stderr.
@@ -113,16 +115,13 @@ def run(
         tls.check()
     if app_dir is not None:
         sys.path.insert(0, app_dir)
-    admission = admission or AdmissionSettings()
-    if reload and admission.allowed_hosts is None:
-        admission = replace(admission, allowed_hosts=(host.lower(),))
     config = _configure(
         log_config,
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
         http=http or HttpSettings(),
-        admission=admission,
+        admission=admission or AdmissionSettings(),
         tls=tls,
         engine=chosen,
         drain_s=min(drain_s, _RELOAD_DRAIN_S) if reload else drain_s,
@@ -134,6 +133,7 @@ def run(
         uds=uds,
         reload=reload,
         reload_dirs=list(reload_dirs) or None,
+        reload_includes=list(reload_includes) if find_spec("watchfiles") else None,
         workers=workers,
         log_level=log_level,
         access_log=access_log,

@@ -273,7 +273,7 @@ BROKEN = {
     "strange params": (
         "{module}:Generator",
         "class Generator:\n    params = ('--start',)\n    recipe = make = print",
-        "a list of click options",
+        "needs params (click options)",
     ),
     "recipe fails": (
         "{module}:Generator",
@@ -283,7 +283,7 @@ BROKEN = {
     "no recipe": (
         "{module}:Generator",
         "class Generator:\n    params = ()\n    make = print\n    def recipe(self, *a):\n        return {{}}",
-        "no Recipe",
+        "not a Recipe",
     ),
     "no json": (
         "{module}:Generator",
@@ -302,7 +302,7 @@ BROKEN = {
         "{module}:Generator",
         "from falconws_cli.plugin_api import *\nclass Generator:\n    params = ()\n"
         "    def recipe(self, *a):\n        return Recipe('x', 'y')\n    def make(self, *a):\n        return []",
-        "no Generated",
+        "not a Generated",
     ),
 }
 

@@ -252,3 +252,44 @@ def test_a_mistake_is_one_line(run: Run, project: Path, arguments: tuple[str, ..
     assert result.exit_code in (ExitCode.USAGE, ExitCode.FAILURE)
     assert said in one_line_error(result)
     assert tree(project) == before
+
+
+def test_a_registration_in_a_file_of_the_user_s_own_is_found_too(run: Run, project: Path) -> None:
+    do(run, "forget", "demo/routes.py")
+    move_routes(project)
+    do(run, "destroy", "resource", "alpha")
+    assert "AlphaResource" not in (project / "demo/urls.py").read_text()
+    assert "OtherResource" in (project / "demo/urls.py").read_text()
+
+
+def test_a_registration_that_is_not_found_stops_the_removal(run: Run, project: Path) -> None:
+    do(run, "forget", "demo/routes.py")
+    (project / "demo/routes.py").write_text((project / "demo/routes.py").read_text().replace('"/alpha"', "ALPHA"))
+    move_routes(project)
+    before = tree(project)
+    result = run("destroy", "resource", "alpha", cwd="demo")
+    assert result.exit_code == ExitCode.LEFT_TO_DO
+    assert "demo/routes.py is not where it was made; nothing was removed." in one_line_error(result)
+    assert tree(project) == before
+
+
+def test_a_file_that_is_only_similar_is_not_taken_for_a_deleted_one(run: Run, project: Path) -> None:
+    alpha = project / "demo/resources/alpha.py"
+    lines = alpha.read_text().splitlines(keepends=True)
+    alpha.unlink()
+    own = project / "demo/own.py"
+    own.write_text("".join(lines[: len(lines) * 2 // 3]).replace("AlphaResource", "Own") + "MINE = 1\n" * 8)
+    assert run("destroy", "resource", "alpha", cwd="demo").exit_code == ExitCode.LEFT_TO_DO
+    run("destroy", "resource", "alpha", "--force", cwd="demo")
+    assert own.exists()
+
+
+def test_a_minimal_project_moves_too(run: Run, tmp_path: Path) -> None:
+    assert run("new", "small", "--minimal").exit_code == 0
+    root = tmp_path / "small"
+    assert run("add-resource", "alpha", cwd="small").exit_code == 0
+    (root / "small").rename(root / "tiny")
+    replace_in(root, r"\bsmall\b(?=[.:]| import)", "tiny")
+    assert run("destroy", "resource", "alpha", cwd="small").exit_code == 0
+    assert not [path for path, data in without_record(root).items() if b"AlphaResource" in data]
+    assert "up to date" in run("upgrade", cwd="small").output

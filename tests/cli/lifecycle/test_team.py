@@ -173,6 +173,15 @@ def test_commands_at_the_same_time_lose_nothing(demo: Path) -> None:
     assert len(operation_files(demo)) == len(names) + 2
 
 
+def test_a_project_that_is_created_twice_at_the_same_time_is_created_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "falconws_cli", "new", "twice"]
+    running = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in "ab"]
+    for process in running:
+        process.communicate(timeout=60)
+    assert sorted(process.returncode for process in running) == [ExitCode.OK, ExitCode.USAGE]
+    assert len(operation_files(tmp_path / "twice")) == 2
+
+
 def test_a_command_that_waits_too_long_says_so(run: Run, demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "WAIT_S", 0.1)
     before = tree(demo)

@@ -157,28 +157,6 @@ def test_refusals_name_the_client_of_the_proxy_and_the_request(serve, dial, kind
         server.wait_for_line(r'203\.0\.113\.9:4567 - "POST /upload" refused with 413: ')
 
 
-@pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
-@pytest.mark.parametrize("reload", [True, False], ids=["reload", "production"])
-def test_a_foreign_name_of_the_server_is_421(serve, dial, tmp_path, engine, reload):
-    """DNS rebinding: a page reaches the server under a name of its own site, whose origin is the same then."""
-    options = {"reload": True, "reload_dirs": [str(tmp_path)]} if reload else {}
-    admission = None if reload else AdmissionSettings(allowed_hosts=("example.com",))
-    server = started(serve(APP, engine=engine, admission=admission, **options))
-
-    def status(host: str) -> int:
-        return httpx.get(server.url + "/", headers={"Host": host}).status_code
-
-    def websocket_status(host: str) -> int:
-        return int(dial(server.port).handshake(host=host, origin=f"http://{host}").split(b" ")[1])
-
-    for host in ("localhost", "localhost:1234", "127.0.0.1"):
-        assert (status(host), websocket_status(host)) == (200, 101)
-    for host in ("evil.example", "localhost.evil.example"):
-        assert (status(host), websocket_status(host)) == (421, 421)
-    assert status("example.com") == (421 if reload else 200)
-    assert httpx.get(server.url + "/readyz", headers={"Host": "evil.example"}).status_code == 200
-
-
 def test_all_names_are_served_in_production_by_default(serve):
     server = started(serve(APP))
     assert httpx.get(server.url, headers={"Host": "any.example"}).status_code == 200
