@@ -332,8 +332,8 @@ class Subscriber:
     def miss(self, room: Room, *, notified: bool) -> None:
         """Called when messages of *room* are lost.
 
-        If the client cannot be *notified*, because it has no ``encode`` function or its function has failed, and it must
-        not miss messages, it is disconnected: it reloads when it reconnects.
+        A client that cannot be *notified*, because it has no ``encode`` function or its function has failed, and that
+        must not miss messages, is disconnected: it reloads when it reconnects.
         """
         self._own_progress().record(room.name).has_gap = True
         if not notified and not self._policy.drops:
