@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     import click
 
 
-def generated_kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def generated_kinds(incomplete: str) -> list[str]:
     """Return the kinds of generated code in the project: "resource", ..."""
     kinds = dict.fromkeys(kind for kind, _ in _generated())
     return [kind for kind in kinds if kind.startswith(incomplete)]
 
 
-def generated_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of the generated code of the kind that was typed before."""
-    wanted = ctx.params.get("kind")
+def generated_names(wanted: str, incomplete: str) -> list[str]:
+    """Return the names of the generated code of a kind."""
     names = dict.fromkeys(name for kind, name in _generated() if kind == wanted)
     return [name for name in names if name.startswith(incomplete)]
 

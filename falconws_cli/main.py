@@ -21,7 +21,9 @@ _COMMANDS = {
     "add-media-handler": "Add a media handler and its tests.",
     "status": "Show what was generated, and what has changed since.",
     "undo": "Undo the last generating command.",
-    "destroy": "Remove a generated resource, middleware or media handler.",
+    "remove-resource": "Remove a generated resource.",
+    "remove-middleware": "Remove a generated middleware.",
+    "remove-media-handler": "Remove a generated media handler.",
     "moved": "Record that generated code was moved or renamed.",
     "forget": "Remove something from the record; its files stay.",
     "upgrade": "Upgrade the project to the installed templates.",
@@ -48,6 +50,8 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, or None when there is no such command."""
+        if cmd_name == "destroy" or cmd_name.startswith("remove-"):
+            return _removing_command(cmd_name)
         if cmd_name not in _COMMANDS:
             return _command_of_another_package(ctx, cmd_name)
         module = importlib.import_module(f"falconws_cli.commands.{cmd_name.replace('-', '_')}")
@@ -92,7 +96,16 @@ def _all_commands() -> dict[str, str]:
     return {
         **_COMMANDS,
         **{f"add-{name}": f"Generate with the package {package}." for name, package in extension_names().items()},
+        **{f"remove-{name}": f"Remove a generated {name.replace('-', ' ')}." for name in extension_names()},
     }
+
+
+def _removing_command(name: str) -> click.Command | None:
+    from falconws_cli.commands.remove import command_of, destroy
+
+    if name == "destroy":
+        return destroy
+    return command_of(name.removeprefix("remove-")) if name in _all_commands() else None
 
 
 def _command_of_another_package(ctx: click.Context, name: str) -> click.Command | None:

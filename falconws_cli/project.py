@@ -1,5 +1,6 @@
 """Finds and reads the project that a command works on, by [tool.falconws] in pyproject.toml. Must not write."""
 
+import codecs
 import re
 import tomllib
 from dataclasses import dataclass
@@ -66,6 +67,11 @@ def find_project(start: Path) -> Project | None:
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
+            if _has_byte_order_mark(file):
+                raise CommandError(
+                    f"Cannot read {file}: it begins with a byte order mark, which TOML does not allow; save it as "
+                    "UTF-8 without one."
+                ) from error
             raise CommandError(f"Cannot read {file}: {' '.join(str(error).split())}.") from error
         table = document.get("tool", {}).get("falconws")
         if table is None:
@@ -78,6 +84,13 @@ def find_project(start: Path) -> Project | None:
             )
         return Project(folder, app)
     return None
+
+
+def _has_byte_order_mark(file: Path) -> bool:
+    try:
+        return file.read_bytes().startswith(codecs.BOM_UTF8)
+    except OSError:
+        return False
 
 
 def require_project(start: Path) -> Project:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from falconws_cli.errors import CommandError
+from falconws.hosts import LOCAL_HOSTS
+from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.project import Project, find_project, require_project
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PORT = 8000
 _START_S = 30.0
+_RELOAD_INCLUDES = ("*.html", "*.jinja", "*.css", "*.js", "*.json", "*.toml")
 
 _Settings = TypeVar("_Settings")
 
@@ -42,9 +44,24 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
     """
     project = require_project(start) if target is None else find_project(start)
     folder = project.import_root if project else start
+    watched, patterns = options.pop("reload_dirs", ()), options.pop("reload_includes", ())
     if options.get("reload"):
-        options["reload_dirs"] = [str(project.root if project else start)]
+        # Not the whole project: a virtual environment in it would cost a core.
+        package = project.root / project.package_path if project else start
+        options["reload_dirs"] = list(watched) or [str(package if package.is_dir() else folder)]
+        options["reload_includes"] = [*_RELOAD_INCLUDES, *patterns]
+        # A page of another site can let its name resolve to this machine (DNS rebinding).
+        options["allowed_hosts"] = [*LOCAL_HOSTS, *_own_name(options["host"]), *options.get("allowed_hosts", ())]
+    elif watched or patterns:
+        raise RefusedError("--reload-dir and --reload-include need --reload.")
     _run(target or _app_of(project), app_dir=str(folder), **options)
+
+
+def _own_name(host: str) -> list[str]:
+    """Return *host*, an address or a name to listen on, as a browser names it; nothing for all addresses."""
+    if host in ("0.0.0.0", "::", ""):
+        return []
+    return [f"[{host}]" if ":" in host else host]
 
 
 def serve_new_project(root: Path) -> int:
@@ -96,6 +113,8 @@ def _run(target: str, **options: Any) -> None:
     try:
         connection = _settings(ConnectionSettings, options)
         http = _settings(HttpSettings, options)
+        # Without names, all are answered.
+        options["allowed_hosts"] = options.get("allowed_hosts") or None
         admission = _settings(AdmissionSettings, options)
         tls = _tls_settings(options)
     except ValueError as error:

@@ -39,15 +39,48 @@ class OctalMode(click.ParamType[int]):
         return int(value, 8)
 
 
+def _host_from_environment() -> str:
+    """Return HOST if it is an address: some shells and build tools set it to the name or type of the machine."""
+    import ipaddress
+    import os
+
+    host = os.environ.get("HOST", "")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host if host == "localhost" else "127.0.0.1"
+
+
+def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and not ctx.resilient_parsing:
+        from falconws_cli.envfile import read_env_file
+
+        read_env_file(Path(value))
+
+
 @click.command("serve", short_help="Serve the project's app.")
 @click.argument("target", metavar="[MODULE:ATTR]", required=False)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default=_host_from_environment,
+    show_default="HOST from the environment, else 127.0.0.1",
+    help="Address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    envvar="PORT",
     default=8000,
-    show_default=True,
+    show_default="PORT from the environment, else 8000",
     help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--env-file",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_env_file,
+    help="File of environment variables, NAME=VALUE; those that are set already stay.",
 )
 @click.option("--fd", type=click.IntRange(0), metavar="NUMBER", help="Open socket to listen on instead of a port.")
 @click.option("--uds", metavar="PATH", help="Unix socket to listen on instead of a port.")
@@ -59,7 +92,17 @@ class OctalMode(click.ParamType[int]):
     metavar="MODE",
     help="Permissions of the Unix socket, in octal.",
 )
-@click.option("--reload", is_flag=True, help="Restart when a file of the project changes.")
+@click.option("--reload", is_flag=True, help="Restart when a file of the project's package changes.")
+@click.option(
+    "--reload-dir", "reload_dirs", metavar="FOLDER", multiple=True, help="Watch this folder instead; can be repeated."
+)
+@click.option(
+    "--reload-include",
+    "reload_includes",
+    metavar="PATTERN",
+    multiple=True,
+    help="Watch files such as '*.yaml' too; can be repeated.  [default: Python, HTML, CSS, JavaScript, JSON, TOML]",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
@@ -115,6 +158,14 @@ class OctalMode(click.ParamType[int]):
     help="WebSocket engine; auto is picows if it can be imported.",
 )
 @click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Host name to answer, such as example.com or *.example.com; may be repeated. With --reload, localhost and "
+    "--host are answered; without it and without this option, every name is.",
+)
+@click.option(
     "--only", type=Choice(("http", "ws")), help="Serve this kind of traffic only, and answer the other with 421."
 )
 @click.option(
@@ -166,7 +217,7 @@ class OctalMode(click.ParamType[int]):
     default=100,
     show_default=True,
     metavar="NUMBER",
-    help="Most header lines of a request.",
+    help="Largest number of header lines of a request.",
 )
 @click.option(
     "--limit-header",

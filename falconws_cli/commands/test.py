@@ -1,5 +1,6 @@
 """`falconws test`."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,19 +13,30 @@ import click
 def command(pytest_args: tuple[str, ...]) -> None:
     """Run the project's tests with pytest, from any folder of the project.
 
-    The exit code is that of pytest.
+    The exit code is that of pytest. Paths in PYTEST ARGS are relative to the current folder.
 
     \b
     Examples:
       falconws test
       falconws test -- -x -k echo
+      falconws test -- test_echo.py
     """
     from falconws_cli.project import require_project
 
-    project = require_project(Path.cwd())
+    here = Path.cwd()
+    project = require_project(here)
+    arguments = [_from_root(argument, here, project.root) for argument in pytest_args]
     try:
-        done = subprocess.run([sys.executable, "-m", "pytest", *pytest_args], cwd=project.root, check=False)
+        done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=project.root, check=False)
     except KeyboardInterrupt:
         # pytest gets the signal too, and reports it.
         sys.exit(130)
     sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+
+
+def _from_root(argument: str, here: Path, root: Path) -> str:
+    """Return a path that exists in the current folder, and may name a test in it, as seen from the root."""
+    path, separator, test = argument.partition("::")
+    if here == root or not path or path.startswith("-") or not (here / path).exists():
+        return argument
+    return f"{os.path.relpath(here / path, root)}{separator}{test}"

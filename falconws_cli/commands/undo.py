@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask, whoever committed it, and however old it is.")
 @removing(unrecorded=("yes",))
 def command(yes: bool, write_options: WriteOptions) -> None:
-    """Undo the last generating command or `falconws destroy` of this working tree; run it again to undo the one before.
+    """Undo the last add- or remove- command of this working tree; run it again to undo the one before.
 
     Asks first if somebody else committed it, or if it is older than the last upgrade. Files that were edited since are
     kept and listed, unless --force is given. `falconws new`, another undo, an upgrade, and the packages that pip has

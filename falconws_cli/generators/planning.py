@@ -1,7 +1,7 @@
 """Plans what a generator made: new files, edits of the project's own files, missing packages. Reads, never writes."""
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import (
@@ -40,10 +40,8 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     notes = generated.notes
     if added.dependencies:
         names = " and ".join(added.dependencies)
-        notes = (
-            *notes,
-            f'{names} is a dependency of the project now; install it with `pip install -e ".[dev]"`.',
-        )
+        notes = (*notes, f"{names} is a dependency of the project now; install it with `{_install_command(project)}`.")
+    notes = (*notes, *_left_to_require(project, generated.requirements))
     return Plan(
         files=merge(generated.files, _edits(project, texts), _packages(project, generated.files)),
         registrations=tuple(registrations),
@@ -90,9 +88,11 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     if not wanted:
         return NOTHING, None
     # The import of tomlkit is slow.
-    from falconws_cli.source.pyproject import edit_pyproject
+    from falconws_cli.source.pyproject import command_to_require, edit_pyproject
 
     text = read_text(project, PYPROJECT) or ""
+    if command_to_require(text):
+        wanted = replace(wanted, dependencies=(), dev_dependencies=())
     added = {}
     for field in fields(wanted):
         values = getattr(wanted, field.name)
@@ -107,6 +107,25 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
             text = edited
         added[field.name] = tuple(kept)
     return Requirements(**added), text
+
+
+def _install_command(project: Project) -> str:
+    return "uv sync" if project.exists(PurePosixPath("uv.lock")) else 'pip install -e ".[dev]"'
+
+
+def _left_to_require(project: Project, wanted: Requirements) -> list[str]:
+    """Return a note for the requirements that pyproject.toml has no place for."""
+    requirements = (*wanted.dependencies, *wanted.dev_dependencies)
+    if not requirements:
+        return []
+    from falconws_cli.source.pyproject import command_to_require
+
+    command = command_to_require(read_text(project, PYPROJECT) or "")
+    if not command:
+        return []
+    listed = " ".join(f'"{requirement}"' for requirement in requirements)
+    keep = "" if command == "poetry add" else ", and add it to the file with the dependencies of the project"
+    return [f"The project does not list its dependencies in [project]: run `{command} {listed}`{keep}."]
 
 
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:

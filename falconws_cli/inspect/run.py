@@ -56,4 +56,6 @@ def load_app(app_path: str | None, start: Path) -> tuple[Any, str, Path]:
             app = load_application(named)
     except StartError as error:
         raise CommandError(str(error)) from error
+    except SystemExit as error:
+        raise CommandError(f'The import of "{named}" called sys.exit({error.code}).') from error
     return app, named, (project.root if project else start).resolve()

@@ -48,25 +48,27 @@ def edit_pyproject(
         text: The file.
         dependencies: Requirements for [project] dependencies, such as "orjson>=3.10". One that names a package
             which is already required leaves that requirement alone.
-        dev_dependencies: The same for the extra "dev".
+        dev_dependencies: The same for the dependency group "dev" if the file has one, else for the extra "dev".
         untyped_modules: Modules that come without types, for mypy to accept.
         unformatted_files: Patterns of generated files that ruff leaves alone.
 
     Raises:
-        CommandError: The text is not a pyproject.toml with a [project] table.
+        CommandError: The text is not TOML, or has no [project] table for a requirement.
     """
     try:
         document = tomlkit.parse(text)
     except TOMLKitError as error:
         raise CommandError(f"Cannot edit pyproject.toml: {error}.") from error
     project = document.get("project")
-    if not isinstance(project, dict):
+    dependencies, dev_dependencies = list(dependencies), list(dev_dependencies)
+    if (dependencies or dev_dependencies) and not isinstance(project, dict):
         raise CommandError("Cannot edit pyproject.toml: it has no [project] table.")
     for requirement in dependencies:
         _require(_list(project, "dependencies"), requirement)
     for requirement in dev_dependencies:
-        extras = _table(project, "optional-dependencies")
-        _require(_list(extras, "dev"), requirement)
+        groups = document.get("dependency-groups")
+        has_group = isinstance(groups, dict) and "dev" in groups
+        _require(_list(groups if has_group else _table(project, "optional-dependencies"), "dev"), requirement)
     for pattern in unformatted_files:
         _include(_list(_table(_table(document, "tool"), "ruff"), "extend-exclude"), pattern)
     accepted = [
@@ -76,6 +78,20 @@ def edit_pyproject(
     return _UNSPACED_TABLE.sub(
         lambda table: f"{table[0]}\n" if table[1] in accepted else table[0], tomlkit.dumps(document)
     )
+
+
+def command_to_require(text: str) -> str:
+    """Return the command that adds a requirement to a project whose dependencies are not in [project]; "" otherwise.
+
+    Poetry has a table of its own. A project without a [project] table, or whose dependencies are dynamic, keeps them in
+    another file: adding them to pyproject.toml would make it invalid.
+    """
+    document = _loads(text) or {}
+    project = document.get("project")
+    if isinstance(project, dict) and "dependencies" not in project.get("dynamic", []):
+        return ""
+    tool = document.get("tool")
+    return "poetry add" if isinstance(tool, dict) and "poetry" in tool else "pip install"
 
 
 @_keeping_line_ends
@@ -91,7 +107,7 @@ def remove_from_pyproject(
     """Return *text* without what `edit_pyproject` added, byte for byte as it was; what was changed since stays.
 
     Raises:
-        CommandError: The text is not a pyproject.toml with a [project] table.
+        CommandError: The text is not TOML.
     """
     added = {
         "dependencies": dependencies,
@@ -130,7 +146,7 @@ def _documents_without(document: dict[str, Any], kind: str, value: str) -> list[
     """
     keys, item = {
         "dependencies": (("project", "dependencies"), value),
-        "dev_dependencies": (("project", "optional-dependencies", "dev"), value),
+        "dev_dependencies": (_dev_keys(document, value), value),
         "unformatted_files": (("tool", "ruff", "extend-exclude"), value),
         "untyped_modules": (("tool", "mypy", "overrides"), {"module": value, "ignore_missing_imports": True}),
     }[kind]
@@ -149,6 +165,12 @@ def _documents_without(document: dict[str, Any], kind: str, value: str) -> list[
         del parent[key]
         found.append(copy.deepcopy(without))
     return found if kind == "dependencies" else found[::-1]
+
+
+def _dev_keys(document: dict[str, Any], value: str) -> tuple[str, ...]:
+    groups = document.get("dependency-groups")
+    in_group = isinstance(groups, dict) and value in groups.get("dev", [])
+    return ("dependency-groups", "dev") if in_group else ("project", "optional-dependencies", "dev")
 
 
 def _spans(text: str, value: str) -> Iterator[tuple[int, int]]:

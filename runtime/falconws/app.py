@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from types import CoroutineType, MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from falcon.util.misc import _has_arg_name
 from .closecodes import CloseCode, http_status_to_close_code
 from .disconnect_grace import DisconnectGrace
 from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in
+from .hosts import HostPolicy, host_headers
 from .log_text import escape_for_log
 from .options import WebSocketOptions
 from .request import Request
@@ -63,11 +64,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     "Migrate from Falcon".
     """
 
-    __slots__ = ("_origins_warned", "_websocket_routes")
+    __slots__ = ("_host_policy", "_origins_warned", "_websocket_routes")
 
     ws_options: WebSocketOptions
     """Options of all WebSocket connections of this application."""
 
+    _host_policy: HostPolicy | None
     _origins_warned: bool
     _websocket_routes: dict[str, Callable[..., Awaitable[None]]]
 
@@ -89,6 +91,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._websocket_routes = {}
+            self._host_policy = None
             self._origins_warned = False
             # The installed Falcon decides which arguments there are.
             bound = signature(falcon.asgi.App.__init__).bind(self, *args, **kwargs)
@@ -111,6 +114,23 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         """The ``on_websocket()`` responder of each URI template that has one, in the order of ``add_route()``."""
         return MappingProxyType(self._websocket_routes)
 
+    @property
+    def allowed_hosts(self) -> Sequence[str] | None:
+        """Which values of the ``Host`` header are answered, for HTTP and for WebSockets; others get a 421.
+
+        A sequence of names without a port (``"example.com"``, ``"*.example.com"`` for all subdomains, ``"127.0.0.1"``,
+        ``"[::1]"``), or None (the default), which allows all. It stops DNS rebinding: a page whose own name suddenly
+        resolves to this server. Health checks of a load balancer often name an address: list it too.
+
+        Raises:
+            ValueError: An entry is not a name of a host; the message has it.
+        """
+        return None if self._host_policy is None else self._host_policy.setting
+
+    @allowed_hosts.setter
+    def allowed_hosts(self, value: Sequence[str] | None) -> None:
+        self._host_policy = None if value is None else HostPolicy(value)
+
     # Serving
 
     async def __call__(  # type: ignore[override]
@@ -121,6 +141,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             asgi = scope.get("asgi") or {}
             version = _validate_asgi_scope("websocket", asgi.get("spec_version"), scope.get("http_version", "1.1"))
             await self._handle_websocket(version, scope, receive, send)
+            return
+        if scope["type"] == "http" and not self._host_allowed(scope):
+            body = b"Host not allowed"
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": 421, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
             return
         try:
             await super().__call__(scope, receive, send)
@@ -150,7 +176,9 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         # Only coroutines are known to be safe to cancel: see stream.py.
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
-            if self._origin_allowed(scope, ws):
+            if not self._host_allowed(scope):
+                await (ws.deny(421, text="Host not allowed") if ws.supports_denial else ws.close())
+            elif self._origin_allowed(scope, ws):
                 with DisconnectGrace(ws, self.ws_options):
                     await self._respond(scope, receive, ws)
             elif ws.supports_denial:
@@ -214,7 +242,24 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             )
         await sink(req, ws, **params)
 
-    # Origins
+    # Hosts and origins
+
+    def _host_allowed(self, scope: dict[str, Any]) -> bool:
+        policy = self._host_policy
+        if policy is None:
+            return True
+        hosts = host_headers(scope["headers"])
+        if policy.allows(hosts):
+            return True
+        client = scope.get("client")
+        self.ws_options.log_throttle.log_repeated(
+            logging.WARNING,
+            "Client %s refused with 421: host %s is not one of app.allowed_hosts = %r",
+            escape_for_log(client[0] if client else "unknown", 64),
+            escape_for_log(", ".join(hosts)) or "(none)",
+            policy.setting,
+        )
+        return False
 
     def _origin_allowed(self, scope: dict[str, Any], ws: WebSocket) -> bool:
         policy = self.ws_options.origin_policy

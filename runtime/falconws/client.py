@@ -21,10 +21,11 @@ from websockets.typing import Subprotocol
 
 from .closecodes import TEMPORARY_STATUS_CODES, CloseCode, is_final
 from .typed.conversation import Conversation
+from .typed.errors import CallError
 from .typed.kinds import DECODE_ERRORS
 from .typed.messages import Call, Error
 
-__all__ = ("CallError", "Client", "HandshakeDenied", "Status", "connect")
+__all__ = ("CallError", "Client", "HandshakeDenied", "connect")
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -39,19 +40,6 @@ Source: TypeAlias = _Value | Callable[[], _Value] | Callable[[], Awaitable[_Valu
 
 _MAX_UNREAD = 1024
 """Messages that wait for the iteration; then the client stops reading, and TCP slows the server down."""
-
-
-class CallError(Exception):
-    """A call was not answered with a reply.
-
-    Attributes:
-        code: A code of the conversation's ``errors``, one of "invalid_message", "unknown_type", "not_a_message", or
-            "timeout"; or "disconnected", if it is not known whether the call was carried out.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
 
 
 class HandshakeDenied(ConnectionError):  # noqa: N818

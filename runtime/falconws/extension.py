@@ -103,7 +103,9 @@ class ConnectionExtension(Protocol):
     def try_receive(self) -> str | bytes | None:
         """Return the next message if one is there, None otherwise.
 
-        None does not say why; `await receive()` waits for a message or returns the disconnect.
+        None does not say why; `await receive()` waits for a message or returns the disconnect. A connection that has
+        returned many messages in one iteration of the event loop returns None as well, and lets `receive` wait until
+        others had their share.
         """
 
     def add_disconnect_callback(self, callback: Callable[[], object]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import staleness
 from tests.benchmarks.fanout.__main__ import main
 from tests.benchmarks.fanout.bench import Bench, Case, compile_load
 from tests.benchmarks.fanout.contenders import CONTENDERS, falconws_over
@@ -147,3 +148,10 @@ def test_bad_options_are_one_clear_line(words: list[str], problem: str, capsys: 
         main(words)
     assert ended.value.code == 2
     assert problem in capsys.readouterr().err
+
+
+def test_the_age_of_prices_is_measured_and_plotted(tmp_path: Path) -> None:
+    ages = staleness.measure(staleness.SERVERS["falconws serve"], 0.5)
+    assert ages
+    assert all(age >= 0 for _, age in ages)
+    ET.fromstring(staleness.plot([("falconws serve", ages)], 0.5))

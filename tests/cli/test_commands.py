@@ -274,6 +274,16 @@ def test_test_runs_pytest_in_the_project_and_passes_its_exit_code_on(demo: Path)
     assert falconws_test("-k", "red").returncode == 1
 
 
+@pytest.mark.parametrize("folder", ["tests", "tests/resources", "demo", "."])
+def test_paths_of_tests_are_relative_to_the_current_folder(demo: Path, folder: str) -> None:
+    for name in ("test_echo.py", "test_echo.py::test_each_text_comes_back"):
+        path = os.path.relpath(demo / "tests" / "resources" / name.partition("::")[0], demo / folder)
+        typed = path + name.removeprefix("test_echo.py")
+        command = [sys.executable, "-m", "falconws_cli", "test", "--", "-q", typed]
+        done = subprocess.run(command, cwd=demo / folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_protobuf_without_its_compiler_says_how_to_get_it(
     run: Run, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -195,9 +195,11 @@ def test_an_app_of_falcons_own_is_looked_into_too(shop: Path) -> None:
         (["shop.app:wrapped"], "not an ASGI app of Falcon"),
         (["shop.app:gone"], 'has no attribute "gone"'),
         (["gone:app"], 'Cannot find the module "gone"'),
+        (["leaving:app"], 'The import of "leaving:app" called sys.exit(3).'),
     ],
 )
 def test_what_is_no_app_is_one_line(shop: Path, words: list[str], problem: str) -> None:
+    (shop / "leaving.py").write_text("import sys\n\nsys.exit(3)\n")
     done = inspect(shop, *words)
     assert done.returncode == 1
     assert done.stdout == ""

@@ -123,3 +123,14 @@ def test_every_choice_of_a_command_is_one_that_suggests(name: str) -> None:
     assert command is not None
     kinds = [parameter.type for parameter in command.params if isinstance(parameter.type, click.Choice)]
     assert all(isinstance(kind, Choice) for kind in kinds)
+
+
+@pytest.mark.parametrize("kind", ["resource", "middleware", "media-handler"])
+def test_each_generating_command_has_one_that_removes(kind: str) -> None:
+    assert {f"add-{kind}", f"remove-{kind}"} <= set(COMMANDS)
+    assert "destroy" not in COMMANDS
+
+
+def test_the_older_spelling_still_works_and_is_not_listed() -> None:
+    assert "remove-KIND" in run("destroy", "--help").output
+    assert "destroy" not in run("--help").output

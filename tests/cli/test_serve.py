@@ -55,6 +55,7 @@ def test_without_options_the_server_has_its_defaults(served: dict[str, Any]) -> 
         (["--limit-connections", "7"], "admission", {"limit_connections": 7}),
         (["--limit-connections-per-ip", "7"], "admission", {"limit_connections_per_ip": 7}),
         (["--ipv6-prefix", "56"], "admission", {"ipv6_prefix": 56}),
+        (["--allowed-host", "a.example", "--allowed-host", "b"], "admission", {"allowed_hosts": ("a.example", "b")}),
         (["--readiness-path", "/ready"], "admission", {"readiness_path": "/ready"}),
         (["--readiness-path", "off"], "admission", {"readiness_path": None}),
     ],
@@ -123,3 +124,28 @@ def test_an_option_that_cannot_be_used_is_said_in_a_line(
 def test_every_option_says_what_it_does() -> None:
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
     assert [option.name for option in options if not getattr(option, "help", None) and option.name != "log_level"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "added"),
+    [
+        ([], ["127.0.0.1"]),
+        (["--host", "dev.example"], ["dev.example"]),
+        (["--host", "::1"], ["[::1]"]),
+        (["--host", "0.0.0.0"], []),
+        (["--allowed-host", "phone.example"], ["127.0.0.1", "phone.example"]),
+    ],
+)
+def test_a_reloading_server_answers_the_names_of_this_machine(
+    served: dict[str, Any], arguments: list[str], added: list[str]
+) -> None:
+    done = serve("--reload", *arguments)
+    assert done.exit_code == 0, done.output
+    assert served["admission"].allowed_hosts == ["localhost", "*.localhost", "127.0.0.1", "[::1]", *added]
+
+
+def test_a_name_that_is_none_is_one_line() -> None:
+    done = serve("--allowed-host", "http://localhost")
+    assert done.exit_code != 0
+    assert "allowed_hosts holds 'http://localhost'" in done.output
+    assert "Traceback" not in done.output

@@ -15,6 +15,7 @@ from typing import Any
 import falconws
 import falconws.server
 from falconws.hub.broker import HistoryLimits
+from falconws.hub.limits import HubLimits
 from falconws_cli.commands.serve import command as serve
 from falconws_cli.errors import ExitCode
 
@@ -82,6 +83,8 @@ def all_limits() -> Iterator[Limit]:
             yield Limit(name, "`app.ws_options`", shown(value), text)
     for name, text in attribute_docstrings(HistoryLimits).items():
         yield Limit(name, "`HistoryLimits`", shown(getattr(HistoryLimits(), name)), text)
+    for name, text in attribute_docstrings(HubLimits).items():
+        yield Limit(name, "`HubLimits`", shown(getattr(HubLimits(), name)), text)
     hub = arguments(falconws.Hub.__doc__ or "", "Args:")
     for name in ("lease_s", "timeout_s"):
         yield Limit(name, "`Hub`", shown(inspect.signature(falconws.Hub).parameters[name].default), hub[name])

@@ -125,10 +125,21 @@ async def test_a_chat_has_history_typing_and_moderators(snippet: Load) -> None:
 async def test_the_latest_prices_come_first(snippet: Load) -> None:
     module = snippet("everyday")
     async with Client(module.app) as client:
-        await module.import_prices([{"symbol": symbol, "price": price} for price in (1, 2) for symbol in "AB"])
-        await module.set_price(module.prices, "A", 3)
+        for symbol, price in [("A", 1), ("B", 2), ("A", 3)]:
+            await module.set_price(module.prices, symbol, price)
         async with client.websocket("/prices") as ws:
             assert [await ws.receive_media() for _ in range(2)] == [
                 {"symbol": "B", "price": 2},
                 {"symbol": "A", "price": 3},
             ]
+
+
+async def test_processes_share_the_work(snippet: Load) -> None:
+    app, hub, mailer = snippet("work_once").make_app()
+    async with Client(app):
+        async with asyncio.timeout(SECONDS):
+            while not mailer.sent:
+                # Until the loop has begun, nobody gets the message.
+                await hub.publish("orders", {"id": 17})
+                await asyncio.sleep(0.01)
+    assert mailer.sent[0] == {"id": 17}

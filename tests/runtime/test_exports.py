@@ -11,7 +11,7 @@ import pytest
 import falconws
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-PACKAGES = ("falconws", "falconws.hub", "falconws.server", "falconws.testing")
+PACKAGES = ("falconws", "falconws.client", "falconws.hub", "falconws.server", "falconws.testing", "falconws.typed")
 
 
 @pytest.fixture(scope="module")

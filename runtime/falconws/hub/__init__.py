@@ -22,6 +22,7 @@ from .broker import (
 )
 from .events import Ephemeral, Event, Gap, Joined, Left, Message, Updated
 from .hub import Hub
+from .limits import HubLimitReached, HubLimits
 from .listener import Listener, ListenerTooSlow
 from .policy import Policy
 from .position import Position
@@ -33,6 +34,7 @@ __all__ = (
     # What applications use
     "Hub",
     "HistoryLimits",
+    "HubLimits",
     "Listener",
     "Policy",
     "Publisher",
@@ -51,6 +53,7 @@ __all__ = (
     "BrokerUnavailable",
     "Dropped",
     "Health",
+    "HubLimitReached",
     "ListenerTooSlow",
     "Stats",
     # The port

@@ -254,6 +254,16 @@ class Broker(Protocol):
             BrokerUnavailable: Within the broker's timeout.
         """
 
+    async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
+        """Claim the message of *room* at *position* for *claimant*; return whether it has the claim.
+
+        Of all claimants of a *group*, in all processes, the first one gets it, and keeps it: asking again returns True.
+        A claim is kept for as long as messages are.
+
+        Raises:
+            BrokerUnavailable: Within the broker's timeout.
+        """
+
     # Presence. A device belongs to the process that has joined it, and a process has one lease. A member is present in
     # a room while it has a device there whose process is alive. Each change is told to the sinks of all processes that
     # follow the room, in the order of the changes: ``joined()`` with a member's first device, ``left()`` with its last,

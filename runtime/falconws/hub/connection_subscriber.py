@@ -109,7 +109,7 @@ class ConnectionSubscriber(Subscriber):
         client: str = getattr(self._ws, "client", "unknown")
         return client
 
-    def open(self, on_end: Callable[[], object]) -> None:
+    def open(self, on_end: Callable[[], object] | None) -> None:
         """Begin; nothing is sent before ``start()``, which the first use of the connection calls too.
 
         Args:

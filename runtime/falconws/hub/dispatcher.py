@@ -20,6 +20,7 @@ from .codec import Media
 from .concurrency import SingleFlight
 from .control import CONTROL_ROOM, Control
 from .events import Ephemeral, Joined, Left, Message, Updated
+from .limits import HubLimitReached, HubLimits
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
 from .recovery import RecoveryQueue
@@ -51,6 +52,7 @@ class Dispatcher:
         media: Decodes messages, and encodes the results of ``encode`` functions.
         lease_s: For presence.
         timeout_s: How long rooms may fail to recover before ``health()`` reports it.
+        limits: Quotas.
         on_drop: Called when messages are dropped.
     """
 
@@ -61,9 +63,11 @@ class Dispatcher:
         *,
         lease_s: float,
         timeout_s: float,
+        limits: HubLimits,
         on_drop: Callable[[Dropped], object] | None,
     ) -> None:
         self.broker = broker
+        self.limits = limits
         self.stats = Stats()
         self.encoder = Encoder(media)
         self.replay_cache = ReplayCache(broker, self.message)
@@ -232,6 +236,12 @@ class Dispatcher:
             self._check_open()
 
     async def _open_new(self, name: str) -> Room:
+        if self.limits.rooms is not None and len(self.rooms) >= self.limits.rooms:
+            self.stats.refused += 1
+            raise HubLimitReached(
+                f"Room {name!r} is not joined: this process follows {len(self.rooms)} rooms, and HubLimits(rooms=...) "
+                "allows no more."
+            )
         room = self.rooms[name] = Room(self, name)
         try:
             position = await self.broker.subscribe(name)

@@ -17,7 +17,7 @@ from falcon import WebSocketPayloadType
 from falconws.closecodes import FORBIDDEN, check_close
 
 from .broadcast import Encode
-from .broker import Broker, Health, Payload
+from .broker import Broker, Health
 from .brokers import make_broker
 from .checks import check_count, check_function, check_name, check_seconds
 from .codec import Media
@@ -25,21 +25,20 @@ from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
 from .events import Message
 from .history_rules import RoomHistory, check_history
+from .limits import HubLimits
 from .listener import Listener
 from .policy import Policy
 from .position import BEGINNING, Position, check_position
 from .presence import Roster, encode_info
-from .replay import Recent
+from .publishing import Publishing
+from .replay import NOTHING, Recent
 from .stats import Dropped, Stats
 from .subscription import Subscription
 
 __all__ = ("Hub",)
 
-_MAX_ID = 64
-_BATCH_MESSAGES = 256
-_BATCH_BYTES = 256 * 1024
-"""What ``publish_many()`` gives the broker at once, so that other work of this process is not held up."""
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
+_GROUP_POLICY = Policy.disconnect(max_lag_s=3600.0)
 
 
 class Hub:
@@ -67,6 +66,7 @@ class Hub:
             ``Policy.disconnect()``).
         lease_s: Seconds after which the members of a process that died are no longer present.
         timeout_s: Seconds after which a call to the broker fails with ``BrokerUnavailable``.
+        limits: How many rooms clients may follow (default: ``HubLimits()``).
         media_handlers: As in ``app.ws_options.media_handlers`` (default: JSON for TEXT, MessagePack for BINARY).
         on_drop: Called with a ``Dropped`` when a policy drops messages; must not block.
 
@@ -84,6 +84,7 @@ class Hub:
         policy: Policy | None = None,
         lease_s: float = 30.0,
         timeout_s: float = 5.0,
+        limits: HubLimits | None = None,
         media_handlers: Mapping[WebSocketPayloadType, Any] | None = None,
         on_drop: Callable[[Dropped], object] | None = None,
     ) -> None:
@@ -94,6 +95,8 @@ class Hub:
         _check_policy(policy)
         check_seconds("Hub", "lease_s", lease_s)
         check_seconds("Hub", "timeout_s", timeout_s)
+        if limits is not None and not isinstance(limits, HubLimits):
+            raise TypeError(f"limits is a HubLimits(rooms=..., ...), not {type(limits).__name__}.")
         if on_drop is not None:
             check_function("on_drop", on_drop, "a Dropped")
         if name is not None and not (isinstance(name, str) and name):
@@ -104,7 +107,9 @@ class Hub:
         self._policy = policy or Policy.disconnect()
         self._lease_s = lease_s
         self._timeout_s = timeout_s
+        self._limits = limits or HubLimits()
         self._media = Media(media_handlers)
+        self._publishing = Publishing(self._media)
         self._on_drop = on_drop
         self._stats = Stats()
         self._dispatcher: Dispatcher | None = None
@@ -187,7 +192,12 @@ class Hub:
         # A new broker for each start: the contents of a broker in memory belong to one run.
         broker, self._first_broker = self._first_broker or self._make_broker(), None
         dispatcher = self._dispatcher = Dispatcher(
-            broker, self._media, lease_s=self._lease_s, timeout_s=self._timeout_s, on_drop=self._on_drop
+            broker,
+            self._media,
+            lease_s=self._lease_s,
+            timeout_s=self._timeout_s,
+            limits=self._limits,
+            on_drop=self._on_drop,
         )
         try:
             await dispatcher.start()
@@ -286,35 +296,7 @@ class Hub:
             RuntimeError: The hub is not running, or belongs to another event loop.
             TypeError, ValueError: *media* cannot be serialized, or another argument cannot be used.
         """
-        return await self._publish(room, media, payload_type, key, exclude, keep)
-
-    async def _publish(
-        self,
-        room: str,
-        media: object,
-        payload_type: WebSocketPayloadType,
-        key: str | None,
-        exclude: Subscription | str | None,
-        keep: bool,
-    ) -> Position | None:
-        dispatcher = self._running()
-        dispatcher.check_loop()
-        check_name("room", room)
-        _check_key(key)
-        payload = self._media.payload(media, payload_type)
-        size = _size(payload)
-        if room in dispatcher.rooms:
-            await dispatcher.yield_to_loop(size)
-        excluded = None if exclude is None else _id_of(exclude)
-        position = None
-        if not keep:
-            await dispatcher.broker.broadcast(room, payload, key=key, exclude=excluded)
-        elif excluded is None:
-            position = await dispatcher.broker.publish(room, payload, key=key)
-        else:
-            position = await dispatcher.broker.publish(room, payload, key=key, exclude=excluded)
-        dispatcher.stats.published += 1
-        return position
+        return await self._publishing.publish(self._running(), room, media, payload_type, key, exclude, keep)
 
     async def publish_many(
         self,
@@ -340,29 +322,7 @@ class Hub:
             BrokerUnavailable: It is not known which of the messages will arrive.
             RuntimeError, TypeError, ValueError: As in ``publish()``; nothing is sent then.
         """
-        dispatcher = self._running()
-        dispatcher.check_loop()
-        check_name("room", room)
-        excluded = None if exclude is None else _id_of(exclude)
-        batches: list[list[tuple[Payload, str | None]]] = []
-        full = True
-        for media in messages:
-            payload = self._media.payload(media, payload_type)
-            message_key = None if key is None else key(media)
-            _check_key(message_key)
-            if full:
-                batches.append([])
-                size = 0
-            batches[-1].append((payload, message_key))
-            size += _size(payload)
-            full = len(batches[-1]) >= _BATCH_MESSAGES or size >= _BATCH_BYTES
-        positions: list[Position] = []
-        for batch in batches:
-            if room in dispatcher.rooms:
-                await dispatcher.yield_to_loop(sum(len(payload) for payload, _ in batch))
-            positions += await dispatcher.broker.publish_many(room, batch, exclude=excluded)
-            dispatcher.stats.published += len(batch)
-        return positions
+        return await self._publishing.publish_many(self._running(), room, messages, payload_type, key, exclude)
 
     @overload
     def publish_threadsafe(
@@ -418,7 +378,7 @@ class Hub:
             here = None
         if here is loop:
             raise RuntimeError("publish_threadsafe() would block its own event loop: await hub.publish(...).")
-        publishing = self._publish(room, media, payload_type, key, exclude, keep)
+        publishing = self._publishing.publish(self._running(), room, media, payload_type, key, exclude, keep)
         future = asyncio.run_coroutine_threadsafe(publishing, loop)
         try:
             return future.result(timeout_s)
@@ -506,7 +466,7 @@ class Hub:
             info=encode_info(info),
             grace_s=grace_s,
             encode=encode,
-            recent=Recent(history, latest),
+            recent=Recent(history, latest) if history or latest else NOTHING,
         )
 
     def listen(
@@ -514,6 +474,7 @@ class Hub:
         *rooms: str,
         since: Position | Mapping[str, Position] | None = None,
         policy: Policy | None = None,
+        group: str | None = None,
     ) -> Listener:
         """Return an asynchronous iterator over the messages of *rooms*, for code that has no socket::
 
@@ -526,11 +487,19 @@ class Hub:
         ``Policy.disconnect(max_lag_s=60)``: a loop that does not keep up receives ``ListenerTooSlow``. The first step
         raises ``BrokerUnavailable`` if the broker cannot be reached within ``timeout_s``; a loop that has begun
         continues after an outage of the broker.
+
+        With *group*, each message goes to one of the loops of that group, in all processes: to the first one that is
+        ready for it. It is not repeated if that loop fails. Every loop receives a ``Gap``. The default policy then is
+        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
-        return Listener(self._running(), rooms, policy=policy or _LISTENER_POLICY, since=since)
+        if group is not None:
+            check_name("group", group)
+        dispatcher = self._running()
+        policy = policy or (_LISTENER_POLICY if group is None else _GROUP_POLICY)
+        return Listener(dispatcher, rooms, policy=policy, since=since, group=group, broker=dispatcher.broker)
 
     async def history(self, room: str, *, limit: int = 50, before: Position | None = None) -> list[Message]:
         """Return the newest *limit* messages of *room* that the broker keeps, the oldest of them first.
@@ -631,37 +600,6 @@ class Hub:
         return dispatcher.roster
 
 
-def _check_key(key: str | None) -> None:
-    if key is None or (isinstance(key, str) and key.isascii()):
-        return
-    if not isinstance(key, str):
-        raise TypeError(f"key is a str, not {type(key).__name__}.")
-    try:
-        key.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"key cannot be sent as UTF-8: {error.reason}.") from error
-
-
-def _id_of(subscription: Subscription | str) -> str:
-    if isinstance(subscription, Subscription):
-        return subscription.id
-    if not isinstance(subscription, str):
-        raise TypeError(f"exclude is a Subscription or its id, not {type(subscription).__name__}.")
-    # It goes into headers and protocols that a client must not break.
-    if not (subscription.isascii() and subscription.isalnum() and len(subscription) <= _MAX_ID):
-        raise ValueError("exclude is the id of a Subscription: letters and digits.")
-    return subscription
-
-
 def _check_policy(policy: Policy | None) -> None:
     if policy is not None and not isinstance(policy, Policy):
         raise TypeError(f"policy is a Policy, such as Policy.drop_oldest(), not {type(policy).__name__}.")
-
-
-def _size(payload: Payload) -> int:
-    if isinstance(payload, bytes) or payload.isascii():
-        return len(payload)
-    try:
-        return len(payload.encode())
-    except UnicodeEncodeError as error:
-        raise ValueError(f"The message cannot be sent as TEXT, which is UTF-8: {error.reason}.") from error

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Self
 
 from .broadcast import AS_EVENT
+from .broker import Broker, BrokerUnavailable
+from .concurrency import backoff
 from .events import Gap, Message
 from .policy import Policy
 from .position import Position
@@ -83,7 +86,7 @@ class Listener(SubscriberView):
     ``async with hub.listen(...) as messages:``. It ends with the loop, the block, or the hub.
     """
 
-    __slots__ = ("_since",)
+    __slots__ = ("_broker", "_claimant", "_group", "_since")
 
     _subscriber: _QueueSubscriber
 
@@ -94,10 +97,15 @@ class Listener(SubscriberView):
         *,
         policy: Policy,
         since: Position | Mapping[str, Position] | None,
+        group: str | None,
+        broker: Broker,
     ) -> None:
         if not rooms:
             raise ValueError("hub.listen() takes the name of a room, or of several.")
         self._subscriber = _QueueSubscriber(host, policy)
+        self._group = group
+        self._broker = broker
+        self._claimant = secrets.token_hex(8)
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
 
     async def __aenter__(self) -> Self:
@@ -133,9 +141,25 @@ class Listener(SubscriberView):
         """
         # A generator, so that a loop that ends by `break` or an error stops listening.
         if self._since is None:
-            while (event := await self._subscriber.next()) is not None:
+            while (event := await self._next()) is not None:
                 yield event
             return
         async with self:
-            while (event := await self._subscriber.next()) is not None:
+            while (event := await self._next()) is not None:
                 yield event
+
+    async def _next(self) -> Message | Gap | None:
+        while True:
+            event = await self._subscriber.next()
+            if self._group is None or not isinstance(event, Message) or await self._claims(event, self._group):
+                return event
+
+    async def _claims(self, message: Message, group: str) -> bool:
+        """Return whether this listener, and no other of its group, processes *message*."""
+        delays = backoff()
+        while not self._subscriber.is_over:
+            try:
+                return await self._broker.claim(message.room, group, message.position, self._claimant)
+            except BrokerUnavailable:
+                await asyncio.sleep(next(delays))
+        return False

@@ -13,7 +13,7 @@ from .broadcast import EncodedEvent
 from .position import Position
 from .room import Room
 
-__all__ = ("Progress", "RoomProgress")
+__all__ = ("NO_PROGRESS", "Progress", "RoomProgress")
 
 
 class RoomProgress:
@@ -119,3 +119,7 @@ class Progress:
         """Keep *position* for *room*, which was joined while the subscription ended."""
         if self._final is not None:
             self._final.setdefault(room, position)
+
+
+NO_PROGRESS = Progress()
+"""Shared by all subscribers that stand where their rooms stand; nobody changes it."""

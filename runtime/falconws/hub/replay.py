@@ -18,7 +18,7 @@ from .events import Message
 from .position import BEGINNING, Position
 from .room import Room
 
-__all__ = ("Recent", "ReplayCache")
+__all__ = ("NOTHING", "Recent", "ReplayCache")
 
 _PERIOD_S = 2.0
 """An encoded event is kept for one to two of these periods after its last use."""
@@ -47,6 +47,10 @@ class Recent(NamedTuple):
             for index, publication in enumerate(publications)
             if index >= first or (publication.key is not None and newest.get(publication.key) == index)
         ]
+
+
+NOTHING = Recent()
+"""Shared: most subscriptions ask for nothing."""
 
 
 class ReplayCache:

@@ -29,6 +29,8 @@ class Stats:
     """How often a room, or a subscriber that resumed, has lost messages for good."""
     failed: int = 0
     """Events times subscribers: not sent because the ``encode`` function raised an error."""
+    refused: int = 0
+    """Rooms that were not joined because of ``HubLimits``."""
     waiting: int = 0
     """Messages times subscribers: in the backlogs now."""
     lag_s: float = 0.0

@@ -16,10 +16,11 @@ from .backlog import Backlog, make_backlog
 from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
 from .broker import Publication
 from .events import Gap
+from .limits import HubLimits
 from .policy import Policy
 from .position import Position, check_position
-from .progress import Progress
-from .replay import Recent, ReplayCache
+from .progress import NO_PROGRESS, Progress
+from .replay import NOTHING, Recent, ReplayCache
 from .room import Room
 from .smallset import SmallSet
 from .stats import Dropped, Stats
@@ -30,8 +31,6 @@ _TOO_SLOW = "client too slow"
 _MISSING = "messages are missing"
 """Why a subscriber is disconnected; the reason in the close frame."""
 
-_NOTHING = Recent()
-
 _logger = logging.getLogger("falconws.hub")
 
 
@@ -41,6 +40,7 @@ class SubscriberHost(Protocol):
     encoder: Encoder
     replay_cache: ReplayCache
     stats: Stats
+    limits: HubLimits
     lagging: set[Subscriber]
     """The subscribers for which something waits."""
     subscribers: dict[str, Subscriber]
@@ -87,7 +87,7 @@ class Subscriber:
         self.is_over = False
         self._joining = 0
         """While it is not 0, nothing is sent: what is replayed goes first."""
-        self._progress = Progress()
+        self._progress = NO_PROGRESS
         # Most subscribers never need these.
         self._backlog: Backlog[EncodedEvent] | None = None
         self._dropped: Counter[str] | None = None
@@ -95,6 +95,11 @@ class Subscriber:
         self._judging = False
         """Whether ``_judge()`` is about to run."""
         self._lag_timer: asyncio.TimerHandle | None = None
+
+    def _own_progress(self) -> Progress:
+        if self._progress is NO_PROGRESS:
+            self._progress = Progress()
+        return self._progress
 
     @property
     def id(self) -> str:
@@ -132,24 +137,24 @@ class Subscriber:
 
     # Rooms
 
-    async def join(self, name: str, since: Position | None, recent: Recent = _NOTHING) -> Room | None:
+    async def join(self, name: str, since: Position | None, recent: Recent = NOTHING) -> Room | None:
         """Follow a room, from *since* or from now on; return None if the subscriber is over or follows it already.
 
         Without *since*, *recent* messages are replayed first.
         """
         room = await self._host.open(name)
         if self.is_over or room in self.rooms:
-            self._progress.joined_too_late(name, since or room.position)
+            self._own_progress().joined_too_late(name, since or room.position)
             self._host.release(room)
             return None
         start = room.position
-        if since == start or (since is None and recent == _NOTHING):
+        if since == start or (since is None and recent == NOTHING):
             room.add(self)
             self.rooms.add(room)
             return room
         self._joining += 1
         self._go_direct(None)
-        record = self._progress.record(name)
+        record = self._own_progress().record(name)
         if since is not None and since.epoch == start.epoch and since.offset > start.offset:
             record.seen_up_to = since
         room.add(self)
@@ -182,19 +187,26 @@ class Subscriber:
         history = await self._host.replay_cache.history(room.name, since, start)
         if not self._resumes_from(room, since):
             return
-        record = self._progress.record(room.name)
+        record = self._own_progress().record(room.name)
         record.resumes_from = None
         same_epoch = history.top.epoch == start.epoch
         publications = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+        kept = self._within_limit(publications)
+        reason = "the broker does not know the position given, or not any more"
+        if len(kept) < len(publications) and history.complete:
+            reason = "more was missed than HubLimits(replay_bytes=...) allows"
         told = None
-        if not history.complete:
+        if not history.complete or len(kept) < len(publications):
+            if not kept and publications:
+                start = publications[-1].position
+            publications = kept
             if record.seen_up_to is not None:
                 # The broker has lost what the client has seen, and new messages were taken for those.
                 record.seen_up_to = None
                 start, publications = room.position, []
             if publications:
                 start = Position(start.epoch, _previous(publications[0]))
-            gap = Gap(room.name, start, "the broker does not know the position given, or not any more")
+            gap = Gap(room.name, start, reason)
             record.has_gap = True
             self._host.stats.gaps += 1
             self._host.encoder.log_throttle.log_repeated(
@@ -207,10 +219,21 @@ class Subscriber:
         """Replay *recent* messages up to *start*."""
         history = await self._host.replay_cache.history(room.name, None, start)
         if self._resumes_from(room, mark):
-            self._progress.record(room.name).resumes_from = None
+            self._own_progress().record(room.name).resumes_from = None
             same_epoch = history.top.epoch == start.epoch
             kept = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
-            self._replay(room, recent.select(kept))
+            self._replay(room, self._within_limit(list(recent.select(kept))))
+
+    def _within_limit(self, publications: list[Publication]) -> list[Publication]:
+        """Return the newest of *publications* that ``HubLimits.replay_bytes`` allows."""
+        limit = self._host.limits.replay_bytes
+        if limit is None:
+            return publications
+        for index in range(len(publications) - 1, -1, -1):
+            limit -= len(publications[index].payload)
+            if limit < 0:
+                return publications[index + 1 :]
+        return publications
 
     def _replay(self, room: Room, publications: Sequence[Publication], gap: EncodedEvent | None = None) -> None:
         stats = self._host.stats
@@ -234,7 +257,7 @@ class Subscriber:
 
     def detach(self) -> None:
         """End the subscriber: it leaves its rooms and its backlog is discarded."""
-        self._progress.finish(self.rooms, self._backlog or ())
+        self._own_progress().finish(self.rooms, self._backlog or ())
         self.is_over = True
         self._go_direct(None)
         self._host.stats.discarded += self.waiting
@@ -312,12 +335,12 @@ class Subscriber:
         If the client cannot be *told*, because it has no ``encode`` function or its function has failed, and it must
         not miss messages, it is disconnected: it reloads when it reconnects.
         """
-        self._progress.record(room.name).has_gap = True
+        self._own_progress().record(room.name).has_gap = True
         if not told and not self._policy.drops:
             self._disconnect(_MISSING)
 
     def _disconnect(self, reason: str) -> None:
-        self._progress.finish(self.rooms, self._backlog or ())
+        self._own_progress().finish(self.rooms, self._backlog or ())
         self._count_dropped(self._backlog or ())
         self._drop_backlog()
         self._host.stats.disconnected += 1

@@ -17,6 +17,7 @@ from .checks import check_count
 from .concurrency import gather_limited
 from .connection_subscriber import ConnectionHost, ConnectionSubscriber, Socket
 from .control import Control
+from .limits import HubLimitReached
 from .policy import Policy
 from .position import Position, check_position
 from .presence import Membership, Presence, encode_info
@@ -43,7 +44,7 @@ class Subscription(SubscriberView):
     The subscription ends with the block or with the connection, whichever ends first; what still waits is discarded.
     """
 
-    __slots__ = ("_grace_s", "_host", "_info", "_member", "_memberships", "_recent", "_since", "_ws")
+    __slots__ = ("_grace_s", "_host", "_info", "_joining", "_member", "_memberships", "_recent", "_since", "_ws")
 
     _subscriber: ConnectionSubscriber
 
@@ -67,6 +68,8 @@ class Subscription(SubscriberView):
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
         self._member = member
         self._info = info
+        self._joining = 0
+        """How many rooms are being joined."""
         self._grace_s = grace_s
         self._recent = recent
         self._memberships: dict[str, Membership] | None = None
@@ -103,7 +106,8 @@ class Subscription(SubscriberView):
             raise RuntimeError("A subscription is entered once: call hub.subscribe() again.")
         if getattr(self._ws, "unaccepted", False):
             raise falcon.OperationNotAllowed("Accept the WebSocket before hub.subscribe()")
-        self._subscriber.open(self._connection_ended)
+        # Without a member there is nobody to leave.
+        self._subscriber.open(None if self._member is None else self._connection_ended)
         try:
             if self._member is not None:
                 await self._host.control.add(self._member, self._subscriber)
@@ -145,6 +149,19 @@ class Subscription(SubscriberView):
         await self._join(*item, self._recent)
 
     async def _join(self, room: str, since: Position | None, recent: Recent) -> None:
+        limit = self._host.limits.rooms_per_connection
+        if limit is not None and len(self._subscriber.rooms) + self._joining >= limit:
+            self._host.stats.refused += 1
+            raise HubLimitReached(
+                f"Room {room!r} is not joined: HubLimits(rooms_per_connection={limit}) allows the client no more."
+            )
+        self._joining += 1
+        try:
+            await self._join_allowed(room, since, recent)
+        finally:
+            self._joining -= 1
+
+    async def _join_allowed(self, room: str, since: Position | None, recent: Recent) -> None:
         joined = await self._subscriber.join(room, since, recent)
         if joined is None or self._member is None:
             return

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from falconws.extension import GOING_AWAY_KEY
+from falconws.hosts import HostPolicy, host_headers
 from falconws.server.addresses import network_of
 from falconws.server.readiness import READINESS_KEY, Readiness, has_route
 
 HEALTH_PATH = "/healthz"
+_WRONG_HOST = "This host is not served. A development server answers localhost; --allowed-host adds names."
 _MAX_PROBES = 100
 """Probes of health and readiness at a time; they do not count as connections."""
 
@@ -32,6 +34,8 @@ class AdmissionSettings:
     Attributes:
         only: "http" or "ws" serves one kind of traffic and answers the other with 421, except for /healthz and
             the readiness path; None serves both.
+        allowed_hosts: Names in the Host header that are answered, as for `App.allowed_hosts`; others get 421, except
+            for /healthz and the readiness path. None answers all.
         limit_connections: Largest number of WebSockets and HTTP requests at a time in one process; more get 503 with
             Retry-After. None sets no limit.
         limit_connections_per_ip: The same for one client address, as trusted proxy headers give it.
@@ -42,6 +46,7 @@ class AdmissionSettings:
     """
 
     only: str | None = None
+    allowed_hosts: Sequence[str] | None = None
     limit_connections: int | None = None
     limit_connections_per_ip: int | None = None
     ipv6_prefix: int = 64
@@ -50,6 +55,8 @@ class AdmissionSettings:
     def __post_init__(self) -> None:
         if self.only not in (None, "http", "ws"):
             raise ValueError(f'only is "{self.only}"; it must be "http" or "ws"')
+        if self.allowed_hosts is not None:
+            HostPolicy(self.allowed_hosts)
         for name in ("limit_connections", "limit_connections_per_ip"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -88,6 +95,7 @@ class Admission:
         self._app = self._without_cancellation if hide_cancellation else app
         self._inner = app
         self._settings = settings
+        self._hosts = None if settings.allowed_hosts is None else HostPolicy(settings.allowed_hosts)
         self._connections = 0
         self._by_client: Counter[str] = Counter()
         self._limited = settings.limit_connections is not None or settings.limit_connections_per_ip is not None
@@ -150,6 +158,8 @@ class Admission:
     def _websocket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._settings.only == "http":
             return _deny(scope, send, 421, "This instance serves HTTP only.")
+        if self._hosts is not None and not self._hosts.allows(host_headers(scope["headers"])):
+            return _deny(scope, send, 421, _WRONG_HOST)
         if self.going_away.is_set():
             return _deny(scope, send, 503, "The server is restarting.", retry_after_s=1)
         scope.setdefault("extensions", {})[GOING_AWAY_KEY] = self.going_away
@@ -167,6 +177,8 @@ class Admission:
             return self._counted_probe(self._call_app(scope, receive, send), send)
         if self._settings.only == "ws":
             return _respond(send, 421, "This instance serves WebSockets only.")
+        if self._hosts is not None and not self._hosts.allows(host_headers(scope["headers"])):
+            return _respond(send, 421, _WRONG_HOST)
         if not self._limited:
             return self._call_app(scope, receive, send)
         if self._is_full(scope):

@@ -1,6 +1,7 @@
 """uvicorn's configuration as falconws uses it: it finds the app, sets up the log, and carries our settings."""
 
 import contextvars
+import copy
 import logging
 import sys
 from collections.abc import Collection
@@ -8,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
+from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
 from falconws.log_text import InputFilter
 from falconws.server.admission import Admission, AdmissionSettings
@@ -19,7 +20,6 @@ from falconws.server.forwarded import TrustedProxies
 from falconws.server.http.protocol import http_protocol_class
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
-from falconws.server.logs import LOGGERS, log_config
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 
@@ -86,7 +86,7 @@ class ServerConfig(uvicorn.Config):
     def configure_logging(self) -> None:
         """Set up the log; in each process."""
         super().configure_logging()
-        for name in LOGGERS:
+        for name in ("uvicorn.access", "uvicorn.error", "falconws.server"):
             logger = logging.getLogger(name)
             for old in [one for one in logger.filters if isinstance(one, InputFilter)]:
                 logger.removeFilter(old)
@@ -143,3 +143,14 @@ class ServerConfig(uvicorn.Config):
             if f"{scope['path']}/".startswith(f"{root_path}/"):
                 scope["path"] = scope["path"].removeprefix(root_path) or "/"
                 scope["raw_path"] = scope["raw_path"].removeprefix(quote(root_path).encode()) or b"/"
+
+
+def log_config(log_level: str) -> dict[str, Any]:
+    """Return uvicorn's logging configuration, with the logger of falconws.server added."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["loggers"]["falconws.server"] = {
+        "handlers": ["default"],
+        "level": "DEBUG" if log_level == "trace" else log_level.upper(),
+        "propagate": False,
+    }
+    return config

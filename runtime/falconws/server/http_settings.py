@@ -16,7 +16,7 @@ class HttpSettings:
         max_body_bytes: Largest body; a larger one is answered with 413. Bytes.
         body_timeout_s: Seconds for which a body may make no progress; then the request is answered with 408. The time
             for which the application does not read is not counted. None waits forever.
-        max_header_lines: Most header lines; more are answered with 431.
+        max_header_lines: Largest number of header lines; more are answered with 431.
         max_header_bytes: Largest request line, and largest header; the lines of one name count together. A larger one
             is answered with 431. Bytes.
         max_head_bytes: Largest head, that is, the request line and all headers; a larger one is answered with 431.

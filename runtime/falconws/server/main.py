@@ -4,6 +4,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import uvicorn
@@ -38,6 +39,7 @@ def run(
     app_dir: str | None = None,
     reload: bool = False,
     reload_dirs: Sequence[str] = (),
+    reload_includes: Sequence[str] = (),
     workers: int = 1,
     log_level: str = "info",
     log_config: str | None = None,
@@ -70,6 +72,7 @@ def run(
         app_dir: Folder to put at the front of the import path; None leaves the path alone.
         reload: Restart when a file changes.
         reload_dirs: Folders to watch; the current one if empty.
+        reload_includes: Patterns of files to watch besides *.py; needs the package watchfiles.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
         log_config: File of a logging configuration, as uvicorn takes it (.json, .yaml, or .ini); None: to stderr.
@@ -84,8 +87,8 @@ def run(
             can be imported, else websockets-sansio.
         drain_s: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at most half a
             second with *reload*.
-        drain_accept_s: Seconds between the signal and the drain, in which the server accepts and serves clients while
-            the readiness path answers 503: for load balancers that need time. Not with *reload*.
+        drain_accept_s: Seconds between the signal and the drain. Meanwhile the server accepts and serves clients, and
+            the readiness path answers 503, so that load balancers notice. 0 with *reload*.
         connection: The limits of one WebSocket connection; None: the defaults.
         http: The limits of one HTTP request; None: the defaults.
         admission: Which connections and requests are let in; None: all.
@@ -130,6 +133,7 @@ def run(
         uds=uds,
         reload=reload,
         reload_dirs=list(reload_dirs) or None,
+        reload_includes=list(reload_includes) if find_spec("watchfiles") else None,
         workers=workers,
         log_level=log_level,
         access_log=access_log,

@@ -32,6 +32,13 @@ _COMMON_NAMES = {
     )
 }
 
+_METHODS = frozenset(
+    b"GET HEAD POST PUT DELETE OPTIONS PATCH TRACE COPY LOCK MKCOL MOVE PROPFIND PROPPATCH SEARCH UNLOCK BIND REBIND "
+    b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK "
+    b"QUERY".split()
+)
+"""The methods that every parser knows, but for CONNECT, behind which httptools expects another protocol."""
+
 Headers = list[tuple[bytes, bytes]]
 
 DEFAULT_SETTINGS = HttpSettings()
@@ -92,8 +99,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
     """Return the request head in *data*, which ends with the empty line.
 
     Raises:
-        RequestError: 400 for a malformed or ambiguous head, 405 for CONNECT, 431 for a head over the limits, 501 for an
-            unknown Transfer-Encoding, 505 for an unknown version of HTTP.
+        RequestError: 400 for a malformed or ambiguous head, 431 for a head over the limits, 501 for an unknown method
+            or Transfer-Encoding, 505 for an unknown version of HTTP.
     """
     line = _match_request_line(data)
     method, target, version = line.groups()
@@ -111,10 +118,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
         values[name] = b"%b, %b" % (values[name], value) if name in values else value
     if len(headers) > settings.max_header_lines:
         raise _too_large()
-    if len(data) > settings.max_header_bytes and any(
-        len(name) + len(value) + 4 > settings.max_header_bytes for name, value in values.items()
-    ):
-        raise _too_large()
+    if len(data) > settings.max_header_bytes:
+        _check_header_sizes(values, settings.max_header_bytes)
     authority = None
     if not target.startswith(b"/") or b"#" in target:
         target, authority = _origin_form(target)
@@ -123,8 +128,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
         # The target's authority replaces the Host header (RFC 9112 section 3.2.2).
         values[b"host"] = authority
         headers = [(name, authority if name == b"host" else value) for name, value in headers]
-    if method == b"CONNECT":
-        raise RequestError(405, "CONNECT is not supported.", [(b"allow", b"GET")])
+    if method not in _METHODS:
+        raise RequestError(501, "This server does not know the method of the request.")
     has_body = b"content-length" in values or b"transfer-encoding" in values
     return RequestHead(method, target, version, headers, values, _content_length(values, version) if has_body else 0)
 
@@ -157,6 +162,11 @@ def _match_request_line(data: bytes) -> re.Match[bytes]:
 
 def _too_large() -> RequestError:
     return RequestError(431, "The head of the request is too large.")
+
+
+def _check_header_sizes(values: dict[bytes, bytes], max_bytes: int) -> None:
+    if any(len(name) + len(value) + 4 > max_bytes for name, value in values.items()):
+        raise _too_large()
 
 
 def _origin_form(target: bytes) -> tuple[bytes, bytes]:

@@ -22,7 +22,6 @@ from uvicorn.config import STARTUP_FAILURE
 
 from falconws.server.config import ServerConfig
 from falconws.server.drain import Drain
-from falconws.server.logs import LineThrottle
 from falconws.server.sockets import BACKLOG
 
 _LIFESPAN_S = 1.5
@@ -30,9 +29,10 @@ _WATCHDOG_S = 4.5
 """Past the drain, after which the process exits even if a thread or a task still hangs."""
 
 _ACCEPTS_AT_A_TIME = 100
+_EXHAUSTION_INTERVAL_S = 10.0
+"""The time between two log lines about missing file descriptors."""
 
 _logger = logging.getLogger("falconws.server")
-_exhaustion_throttle = LineThrottle(max_lines=1)
 
 
 class Server(uvicorn.Server):
@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
         self._accepted: weakref.WeakSet[Any]
         self._failed_collected = False
         self._accept_error: OSError | None = None
+        self._exhaustion_due = 0.0
 
     @property
     def exit_code(self) -> int:
@@ -167,12 +168,10 @@ class Server(uvicorn.Server):
             os.close(os.open(os.devnull, os.O_RDONLY))
         except OSError as failure:
             error = failure
-        if error is None:
+        if error is None or time.monotonic() < self._exhaustion_due:
             return
-        _exhaustion_throttle.log(
-            _logger,
-            logging.ERROR,
-            error.errno,
+        self._exhaustion_due = time.monotonic() + _EXHAUSTION_INTERVAL_S
+        _logger.error(
             "Cannot accept connections: %s. %d connections are open; raise the limit (ulimit -n, LimitNOFILE=)",
             error.strerror,
             len(self.server_state.connections),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .brokers import BROKER_CHECKS, check_broker
     from .client import Client, ClientWebSocket, HandshakeDenied
+    from .conversation import TypedWebSocket, check_conversations
     from .lifespan import LifespanError
     from .live import LiveServer
 
@@ -21,7 +22,9 @@ __all__ = (
     "HandshakeDenied",
     "LifespanError",
     "LiveServer",
+    "TypedWebSocket",
     "check_broker",
+    "check_conversations",
 )
 
 _MODULES = {
@@ -32,6 +35,8 @@ _MODULES = {
     "HandshakeDenied": "client",
     "LifespanError": "lifespan",
     "LiveServer": "live",
+    "TypedWebSocket": "conversation",
+    "check_conversations": "conversation",
 }
 
 

@@ -110,6 +110,23 @@ async def several_messages_are_published_in_order(factory: BrokerFactory) -> Non
         expect(list(history.publications), delivered, "the history")
 
 
+async def a_message_is_claimed_by_one(factory: BrokerFactory) -> None:
+    async with started(factory, 2) as [one, other]:
+        room = new_room()
+        positions = [await one.broker.publish(room, str(number)) for number in range(3)]
+        claims = [
+            node.broker.claim(room, "group", position, claimant)
+            for position in positions
+            for node, claimant in ((one, "a"), (other, "b"), (other, "c"))
+        ]
+        taken = await soon(asyncio.gather(*claims), "claims return")
+        expect([sum(taken[first : first + 3]) for first in (0, 3, 6)], [1, 1, 1], "the claims of each message")
+        winner = "abc"[taken.index(True)]
+        expect(await other.broker.claim(room, "group", positions[0], winner), True, "a claim that is asked for again")
+        expect(await other.broker.claim(room, "group 2", positions[0], "d"), True, "a claim of another group")
+        expect(await other.broker.claim(new_room(), "group", positions[0], "d"), True, "a claim in another room")
+
+
 async def a_broadcast_is_delivered_and_not_kept(factory: BrokerFactory) -> None:
     async with started(factory, 2) as [publisher, subscriber]:
         room = new_room()
@@ -238,7 +255,7 @@ async def history_says_what_is_missing(factory: BrokerFactory) -> None:
         expect((history.complete, len(history.publications)), (True, 5), "what is kept for those who missed five")
 
 
-async def old_messages_are_let_go(factory: BrokerFactory) -> None:
+async def old_messages_are_removed(factory: BrokerFactory) -> None:
     async with started(factory, 1, HistoryLimits(messages=100, age_s=1)) as [node]:
         room = new_room()
         start = await node.broker.subscribe(room)
@@ -247,7 +264,7 @@ async def old_messages_are_let_go(factory: BrokerFactory) -> None:
         async def forgotten() -> bool:
             return not (await node.broker.history(room, start)).complete
 
-        await until(forgotten, "a message is let go after its second")
+        await until(forgotten, "a message is removed after its second")
         expect(list((await node.broker.history(room, start)).publications), [], "what is kept")
         expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
         await node.broker.publish(room, "new")
@@ -508,6 +525,7 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     a_subscriber_gets_all_after_its_position,
     payloads_come_back_as_they_were,
     several_messages_are_published_in_order,
+    a_message_is_claimed_by_one,
     a_broadcast_is_delivered_and_not_kept,
     an_excluded_subscription_is_named_live_and_in_the_history,
     everybody_sees_one_order,
@@ -515,7 +533,7 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     unsubscribing_ends_deliveries,
     history_returns_what_came_after,
     history_says_what_is_missing,
-    old_messages_are_let_go,
+    old_messages_are_removed,
     positions_of_another_past_are_incomplete,
     without_history_only_a_loss_is_incomplete,
     history_knows_what_was_delivered,

@@ -6,10 +6,10 @@ Owns the lifespan around a test and the defaults of its requests. Knows nothing 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 import falcon.testing
@@ -24,6 +24,14 @@ from .exchange import Exchange
 from .lifespan import Lifespan
 from .scope import Headers, handshake_scope, header_pairs
 from .websocket import ClientWebSocket, HandshakeDenied, MediaHandlers, connect
+
+if TYPE_CHECKING:
+    from falconws.typed import Conversation
+
+    from .conversation import TypedWebSocket
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 __all__ = ("Client", "ClientWebSocket", "HandshakeDenied")
 
@@ -151,6 +159,29 @@ class Client(falcon.testing.ASGIConductor):
         connection = Connection(self._asgi_app, scope, self._backlog)
         self._connections.add(connection)
         return connect(connection, limit, self._media_handlers)
+
+    @asynccontextmanager
+    async def converse(
+        self, conversation: type[Conversation[In, Out]], path: str = "/", *, query: object = None, **options: Any
+    ) -> AsyncIterator[TypedWebSocket[In, Out]]:
+        """Open a WebSocket that speaks *conversation*, for the length of an ``async with`` block.
+
+        Needs the extra ``falconws[typed]``.
+
+        Args:
+            conversation: The class that the responder ``@speaks``; its subprotocol is offered.
+            path: As in :meth:`websocket`.
+            query: The query: an instance of the conversation's ``query`` type, or a mapping.
+            options: Further arguments of :meth:`websocket`. Raises like it.
+        """
+        from .conversation import TypedWebSocket, query_of
+
+        if conversation.subprotocol is not None:
+            options.setdefault("subprotocols", [conversation.subprotocol])
+        if query is not None:
+            options["query_string"] = query_of(query)
+        async with self.websocket(path, **options) as ws:
+            yield TypedWebSocket(conversation, ws)
 
     async def simulate_request(self, *args: Any, **kwargs: Any) -> Any:
         """Call the base class's method, within :attr:`timeout` and with the lifespan's state in the scope.

@@ -4,6 +4,7 @@ Needs the extra ``falconws[typed]``. Knows the WebSocket and the hub; ``import f
 """
 
 from .conversation import Conversation
+from .errors import CallError
 from .messages import Call, Error, Gap, Joined, Left, Reply, RoomMessage, Welcome
 from .speaks import conversations_of, speaks
 
@@ -13,6 +14,8 @@ __all__ = (
     # speaks
     "conversations_of",
     "speaks",
+    # errors
+    "CallError",
     # messages
     "Call",
     "Error",

@@ -22,7 +22,7 @@ from .speaks import conversations_of
 if TYPE_CHECKING:
     from ..app import App
 
-__all__ = ("asyncapi", "typed_routes")
+__all__ = ("MessageSchemas", "asyncapi", "replies_to", "typed_routes", "types_of")
 
 ASYNCAPI_VERSION = "3.0.0"
 _SCHEMAS = "#/components/schemas/"
@@ -65,7 +65,7 @@ def asyncapi(
             reply to one of its calls.
     """
     routes = typed_routes(app)
-    schemas = _Schemas(kind for _, conversation in routes for kind in _types_of(conversation))
+    schemas = MessageSchemas(kind for _, conversation in routes for kind in types_of(conversation))
     document = _Builder(schemas)
     for uri_template, conversation in routes:
         document.add(uri_template, conversation)
@@ -94,7 +94,8 @@ def replies_to(call: type) -> tuple[type, ...]:
     return message_types(getattr(call, "replies", None))
 
 
-def _types_of(conversation: _Conversation) -> list[type]:
+def types_of(conversation: _Conversation) -> list[type]:
+    """Return the message types of both directions, and the type of the query."""
     found = [*conversation.received.by_tag.values(), *conversation.sent.by_tag.values()]
     return found if conversation.query is None else [*found, conversation.query]
 
@@ -105,7 +106,7 @@ def _server(url: str) -> _Document:
     return {"host": host, "protocol": protocol or "wss"} | ({"pathname": slash + path} if path else {})
 
 
-class _Schemas:
+class MessageSchemas:
     """The JSON Schemas of message types, as components of the document."""
 
     def __init__(self, types: Iterable[type]) -> None:
@@ -144,7 +145,7 @@ class _Schemas:
 class _Builder:
     """Collects channels, operations and messages, one typed route after the other."""
 
-    def __init__(self, schemas: _Schemas) -> None:
+    def __init__(self, schemas: MessageSchemas) -> None:
         self.channels: _Document = {}
         self.operations: _Document = {}
         self.messages: _Document = {}

@@ -15,31 +15,10 @@ from typing import Annotated, Any, Never, Union, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
+from .errors import InvalidMessageError
 from .kinds import DECODE_ERRORS, MSGSPEC, TAG_FIELD, MessageKind, Payload
 
-__all__ = ("Codec", "InvalidMessageError", "kind_of", "message_types", "tag_of")
-
-
-class InvalidMessageError(ValueError):
-    """A payload is not a message of the conversation.
-
-    Attributes:
-        code: "not_a_message" (no JSON object with a "type"), "unknown_type" or "invalid_message".
-        message: What is wrong, for people.
-        path: Where in the message, such as ``$.text``; None if that is not known.
-        received: The "type" of the message; None if it had none.
-        call_id: The "id" of the call; None if it had none.
-    """
-
-    def __init__(
-        self, code: str, message: str, path: str | None, received: str | None = None, call_id: int | str | None = None
-    ) -> None:
-        super().__init__(message if path is None else f"{path}: {message}")
-        self.code = code
-        self.message = message
-        self.path = path
-        self.received = received
-        self.call_id = call_id
+__all__ = ("Codec", "kind_of", "message_types", "tag_of")
 
 
 def kind_of(message_type: type) -> MessageKind:

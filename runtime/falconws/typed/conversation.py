@@ -21,7 +21,8 @@ from ..hub import Gap as HubGap
 from ..hub import Joined as HubJoined
 from ..hub import Left as HubLeft
 from ..hub import Message as HubMessage
-from .codec import Codec, InvalidMessageError, kind_of, message_types
+from .codec import Codec, kind_of, message_types
+from .errors import InvalidMessageError
 from .kinds import DECODE_ERRORS, Payload
 from .messages import Call, Error, Gap, Joined, Left
 

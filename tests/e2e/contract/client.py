@@ -170,9 +170,9 @@ class Peer:
         """Return status and body of a GET request to the route *name*."""
         return await self._http("GET", f"/{name}/{self.run}" + (f"?{query}" if query else ""))
 
-    async def get_raw(self, name: str, query: str) -> tuple[bytes, bytes, bytes]:
+    async def get_raw(self, name: str, query: str, host: str = "127.0.0.1") -> tuple[bytes, bytes, bytes]:
         """Return head, separator and body of what a GET request to the route *name* is answered with, if anything."""
-        head = f"GET /{name}/{self.run}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        head = f"GET /{name}/{self.run}?{query} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         async with asyncio.timeout(self.patience_s):
             reader, writer = await self.raw(head.encode())
             try:

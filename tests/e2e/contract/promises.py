@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "middleware-refuses": "Middleware can close the connection before the responder runs",
         "origins": "`allowed_origins`: same origin, exact origins, subdomains, all origins; similar names are refused",
         "origins-unset": "Without `allowed_origins`, all origins are accepted, with one warning in the log",
+        "allowed-hosts": "`app.allowed_hosts` refuses other Host headers, of WebSockets and of HTTP requests",
         "origin-refusal": "A refused origin runs no application code and logs one line",
     },
     "Messages": {

@@ -109,3 +109,21 @@ async def test_without_the_setting_everybody_is_let_in_and_one_warning_says_so(p
     await peer.all_left()
     assert peer.log == [("WARNING", False)]
     assert "allowed_origins" in peer.all("log")[0]["message"]
+
+
+@pytest.mark.promise("allowed-hosts")
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("kept.example", True), ("a.kept.example:8000", True), ("evil.example", False), ("kept.example.evil", False)],
+)
+async def test_a_host_that_is_not_listed_is_refused(peer: Peer, host: str, allowed: bool) -> None:
+    response = await peer.refused_raw("hosts", host=host)
+    # A server without denial responses answers 403.
+    assert (response.status == 101) is allowed
+    assert response.status in (101, 421, 403)
+    await peer.left()
+    assert bool(peer.all("application code ran")) is allowed
+    assert (("WARNING", False) in peer.log) is not allowed
+    head, _, body = await peer.get_raw("hosts", "", host=host)
+    assert head.startswith(b"HTTP/1.1 200" if allowed else b"HTTP/1.1 421")
+    assert (b"hello" in body) is allowed

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable
 
 import pytest
 
-from falconws import HistoryLimits, Hub
+from falconws import HistoryLimits, Hub, Message
 from tests.e2e.hub.servers import BrokerServer
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, eventually
 
@@ -112,3 +113,29 @@ async def test_rooms_have_history_limits_of_their_own(url: str, room: str) -> No
         async with hub.subscribe(ScriptedSocket(connection), short, room, since=since) as subscription:
             await eventually(messages(connection, 7))
             assert subscription.gaps == {short}
+
+
+def followers(hub: Hub, room: str) -> int:
+    assert hub._dispatcher is not None
+    return len(hub._dispatcher.rooms[room].followers) if room in hub._dispatcher.rooms else 0
+
+
+async def test_work_is_done_once(url: str, room: str) -> None:
+    done: list[int] = []
+
+    async def work(hub: Hub) -> None:
+        async for event in hub.listen(room, group="mailers"):
+            assert isinstance(event, Message)
+            done.append(event.media)
+
+    async with Hub(url) as publisher, Hub(url) as one, Hub(url) as other:
+        workers = [asyncio.create_task(work(hub)) for hub in (one, one, other)]
+        await eventually(lambda: followers(one, room) == 2 and followers(other, room) == 1)
+        await publisher.publish(room, "0")
+        await eventually(lambda: done)
+        await publisher.publish_many(room, list(range(1, 60)))
+        await eventually(lambda: len(done) >= 60)
+        await asyncio.sleep(0.1)
+        assert sorted(done) == list(range(60))
+        for worker in workers:
+            worker.cancel()

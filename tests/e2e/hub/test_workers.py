@@ -143,7 +143,9 @@ async def test_readiness_says_what_is_wrong_with_the_broker(
         assert await until(200) == "ready\n"
         await asyncio.to_thread(broker.kill)
         problem = await until(503)
-        assert problem.startswith(f"hub: {broker.url}: ")
+        # Without addresses: anyone may ask.
+        assert problem.startswith("hub: [address] ")
+        assert "refused" in problem
         assert problem.count("\n") == 1
         await asyncio.to_thread(broker.start)
         assert await until(200) == "ready\n"

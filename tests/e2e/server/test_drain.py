@@ -1,4 +1,4 @@
-"""What happens on a signal: who is closed when and how, and that the process always ends."""
+"""Shutdown: when and how each connection is closed after a signal, and that the process always ends."""
 
 import contextlib
 import itertools
@@ -141,7 +141,7 @@ def test_messages_already_received_are_answered(serve):
     assert server.wait() == 0
 
 
-def test_a_responder_learns_that_the_server_is_going(serve, join):
+def test_a_responder_learns_that_the_server_is_going_away(serve, join):
     server = serve(APP, drain_s=5).wait_until_ready()
     others = [join(server.ws_url) for _ in range(20)]
     with connect(server.ws_url + "/going", ping_interval=None) as client:
@@ -182,7 +182,7 @@ RESPONDERS = """
 
 
 @pytest.mark.parametrize("engine", ["picows", "websockets-sansio", "websockets", "wsproto"])
-def test_clients_whom_the_server_closes_are_not_warned_of(serve, join, engine):
+def test_no_warning_is_logged_for_clients_that_the_server_closes(serve, join, engine):
     server = serve(RESPONDERS, engine=engine, drain_s=1).wait_until_ready()
     for path in ("/ticker", "/listener"):
         with connect(server.ws_url + path, ping_interval=None) as left:
@@ -196,7 +196,7 @@ def test_clients_whom_the_server_closes_are_not_warned_of(serve, join, engine):
     assert all("disconnected with code 4000 (tired)" in line for line in warned)
 
 
-def test_a_client_that_closes_with_the_code_of_a_restart_is_warned_of(serve):
+def test_a_warning_is_logged_for_a_client_that_closes_with_1012(serve):
     server = serve(RESPONDERS).wait_until_ready()
     with connect(server.ws_url + "/ticker", ping_interval=None) as client:
         client.close(1012)
@@ -243,7 +243,7 @@ parsers = pytest.mark.parametrize(
 )
 @parsers
 def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prelude, before, after, status):
-    """Not reset: the client could not tell whether it was served, nor that the next process would serve it."""
+    """A reset would not tell the client whether it was served, nor that it can try again."""
     server = serve(
         APP, prelude=prelude, drain_s=150, engine=engine, connection=ConnectionSettings(handshake_timeout_s=None)
     ).wait_until_ready()
@@ -251,7 +251,7 @@ def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prel
     client.send(before)
     if before.startswith(GET):
         assert client.read_head().startswith(b"HTTP/1.1 404")
-    # Connections are accepted in turn, and what they have sent is read in turn.
+    # Connections are accepted and read in order: this one is served after those in front of it.
     httpx.get(server.url + "/later")
     server.signal()
     server.wait_for_line("Draining")
@@ -264,7 +264,7 @@ def test_a_request_that_crosses_the_signal_is_answered(serve, dial, engine, prel
 
 
 @pytest.mark.parametrize("before", [b"", GET[:-7], GET + GET[:-7]], ids=["nothing", "a-part", "a-part-behind-http"])
-def test_who_does_not_ask_at_the_end_does_not_keep_the_server(serve, dial, before):
+def test_a_client_that_sends_no_request_does_not_delay_the_end(serve, dial, before):
     server = serve(APP, drain_s=2, connection=ConnectionSettings(handshake_timeout_s=None)).wait_until_ready()
     client = dial(server.port)
     client.send(before)
@@ -281,8 +281,8 @@ PATIENT = "import falconws.server.http.shutdown as shutdown; shutdown._RECENT_RE
 
 
 @parsers
-def test_who_has_just_been_answered_can_ask_once_more(serve, dial, prelude):
-    """The next request of a busy connection is mostly on its way already."""
+def test_a_client_that_was_just_answered_can_send_another_request(serve, dial, prelude):
+    """The next request of a busy connection has mostly been sent already."""
     server = serve(APP, prelude=prelude + PATIENT, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(GET)
@@ -298,8 +298,8 @@ def test_who_has_just_been_answered_can_ask_once_more(serve, dial, prelude):
 
 
 @parsers
-def test_who_is_being_answered_can_ask_once_more(serve, dial, prelude):
-    """The head of that answer was out, and could not say that it is the last one."""
+def test_a_client_that_is_being_answered_can_send_another_request(serve, dial, prelude):
+    """The head of that response was sent, and could not say that it is the last one."""
     server = serve(APP, prelude=prelude + PATIENT, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
@@ -341,7 +341,7 @@ def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, 
 
 
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
-def test_tls_handshakes_that_have_failed_do_not_keep_the_server(serve, dial, tls, loop):
+def test_failed_tls_handshakes_do_not_delay_the_end(serve, dial, tls, loop):
     certificate, _ = tls
     server = serve(APP, prelude=loop, drain_s=1000, tls=TlsSettings(certfile=certificate)).wait_until_ready()
     for _ in range(3):
@@ -352,7 +352,7 @@ def test_tls_handshakes_that_have_failed_do_not_keep_the_server(serve, dial, tls
     assert server.wait() == 0
 
 
-def test_a_tls_client_that_does_not_say_goodbye_does_not_keep_the_server(serve, dial, tls):
+def test_a_tls_client_that_does_not_close_its_side_does_not_delay_the_end(serve, dial, tls):
     certificate, context = tls
     server = serve(APP, drain_s=150, tls=TlsSettings(certfile=certificate)).wait_until_ready()
     client = dial(server.port)
@@ -431,7 +431,7 @@ def test_reload_drains_in_under_a_second(serve, tmp_path, join):
 
 
 def worker_pids(server) -> set[int]:
-    """Return the processes that answer, asked over many connections."""
+    """Return the processes that answer on many connections."""
     pids = set()
     for _ in range(60):
         with connect(server.ws_url + "/pid", open_timeout=20) as client:
@@ -504,7 +504,7 @@ def test_during_a_rolling_restart_every_request_is_answered(serve):
 
 
 def test_workers_that_are_told_twice_drain_all_the_same(serve, join):
-    """Who signals the whole process group, as terminals, timeouts and supervisors do, tells the workers as well."""
+    """Terminals, timeouts and supervisors signal the whole process group, and so the workers too."""
     server = serve(PID_APP, workers=2, drain_s=1)
     server.wait_for_line("2 workers are ready")
     workers = worker_pids(server)
@@ -531,7 +531,7 @@ def test_a_second_signal_ends_workers_at_once(serve, join):
             os.kill(pid, 0)
 
 
-def test_workers_whose_parent_is_gone_drain(serve, join):
+def test_workers_drain_when_their_parent_has_died(serve, join):
     server = serve(PID_APP, workers=2, drain_s=1)
     server.wait_for_line("2 workers are ready")
     clients = [join(server.ws_url) for _ in range(10)]
@@ -542,7 +542,7 @@ def test_workers_whose_parent_is_gone_drain(serve, join):
     assert server.output.count("lifespan ends") == 2
 
 
-def test_nobody_is_let_in_while_workers_drain(serve, join):
+def test_no_client_is_accepted_while_workers_drain(serve, join):
     server = serve(PID_APP, workers=2, drain_s=150)
     server.wait_for_line("2 workers are ready")
     client = join(server.ws_url + "/awaits-something-else")

@@ -1,4 +1,4 @@
-"""A handshake is the same whichever way it comes in: alone and whole, behind an HTTP request, with a fault."""
+"""A handshake has one result: alone and whole, behind an HTTP request, or invalid."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_a_handshake_has_one_scope_alone_and_behind_an_http_request(server, dial
     assert scopes[0]["subprotocols"] == ["one", "two"]
 
 
-def test_what_comes_behind_the_handshake_in_one_segment_is_answered(server, dial):
+def test_frames_in_the_segment_of_the_handshake_are_answered(server, dial):
     client = dial(server.port)
     client.send(HEAD + client.frame(1, b"first") + client.frame(1, b"second"))
     assert b" 101 " in client.read_head()
@@ -72,14 +72,14 @@ def test_what_comes_behind_the_handshake_in_one_segment_is_answered(server, dial
         ((b"X-Empty:", b"X-Empty: \x01"), b" 400 "),
     ],
 )
-def test_a_handshake_with_a_fault_is_refused(server, dial, change, status):
+def test_an_invalid_handshake_is_refused(server, dial, change, status):
     client = dial(server.port)
     client.send(HEAD.replace(*change))
     assert status in client.read_head()
     assert client.at_end()
 
 
-def test_http_that_only_looks_like_a_handshake_is_http(server, dial):
+def test_an_http_request_with_a_websocket_key_is_http(server, dial):
     client = dial(server.port)
     client.send(HTTP.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: x\r\n\r\n"))
     assert b" 200 " in client.read_head()

@@ -155,3 +155,8 @@ def test_refusals_name_the_client_of_the_proxy_and_the_request(serve, dial, kind
             b"POST /upload HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.9:4567\r\nContent-Length: 99999999\r\n\r\n"
         )
         server.wait_for_line(r'203\.0\.113\.9:4567 - "POST /upload" refused with 413: ')
+
+
+def test_all_names_are_served_in_production_by_default(serve):
+    server = started(serve(APP))
+    assert httpx.get(server.url, headers={"Host": "any.example"}).status_code == 200

@@ -72,7 +72,7 @@ def test_reload_serves_the_changed_app(serve, tmp_path: Path):
         assert response.read() == b"hello"
     source = tmp_path / "served.py"
     server.write_until_it_reloads(source, source.read_text().replace('b"hello"', 'b"changed"'))
-    # From then on the shared socket is the new process's, and keeps those who come before it is there.
+    # From now on the new process owns the shared socket; clients that connect before it is ready wait in the backlog.
     server.wait_for_line("Finished server process")
     assert httpx.get(server.url, timeout=20).text == "changed"
 
@@ -93,7 +93,7 @@ def test_tls_serves_https_and_wss(serve, dial, tmp_path: Path):
     assert httpx.get(server.url, verify=context, timeout=20).text == "hello"
 
 
-def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Path):
+def test_a_unix_socket_is_removed_with_its_server(serve, tmp_path: Path):
     path = tmp_path / "s"
     server = serve(ECHO, uds=str(path))
     server.wait_for_line("serves unix:")
@@ -105,7 +105,7 @@ def test_a_unix_socket_serves_and_goes_away_with_the_server(serve, tmp_path: Pat
     assert not path.exists()
 
 
-def test_the_unix_socket_of_a_successor_stays(serve, tmp_path: Path):
+def test_the_unix_socket_of_a_successor_is_kept(serve, tmp_path: Path):
     """One that starts while its predecessor drains takes the path over."""
     path = str(tmp_path / "s")
 

@@ -280,4 +280,4 @@ def test_a_flood_of_bad_requests_is_logged_a_few_times(serve, dial):
         client = dial(server.port)
         client.send(b"GET /\r\n\r\n")
         assert b" 400 " in client.read_head()
-    assert server.output.count("refused with 400") == 20
+    assert server.output.count("refused with 400") == 10

@@ -1,4 +1,4 @@
-"""What a hostile, broken or unlucky client can do to a server: nothing that outlasts it."""
+"""What a hostile, broken or unlucky client can do to a server: nothing that outlasts the client."""
 
 import contextlib
 import threading
@@ -192,7 +192,8 @@ def test_try_send_refuses_before_the_bound(serve, dial):
 
 
 def test_a_hundred_megabytes_of_pings_unread_cost_little(serve, dial):
-    server = serve(APP, connection=ConnectionSettings(ping_interval_s=None, send_timeout_s=None)).wait_until_ready()
+    settings = ConnectionSettings(ping_interval_s=None, send_timeout_s=None, max_control_frames_per_s=None)
+    server = serve(APP, connection=settings).wait_until_ready()
     wait_until_all_have_ended(server)
     before = memory_of(server)
     client = dial(server.port, receive_buffer=4096)
@@ -218,7 +219,7 @@ def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, 
     assert memory_of(server) - before < 5 * MIB
 
 
-def test_silent_and_dripping_clients_are_cut_off(serve, dial):
+def test_clients_that_send_nothing_or_drip_are_disconnected(serve, dial):
     server = serve(APP, connection=ConnectionSettings(handshake_timeout_s=3)).wait_until_ready()
     silent = [dial(server.port) for _ in range(50)]
     dripping = dial(server.port)
@@ -229,7 +230,7 @@ def test_silent_and_dripping_clients_are_cut_off(serve, dial):
     assert dripping.at_end()
 
 
-def test_clients_of_a_tls_port_that_do_not_come_to_the_point_are_cut_off(serve, dial, tls):
+def test_clients_of_a_tls_port_that_send_no_request_are_disconnected(serve, dial, tls):
     certificate, context = tls
     # Shorter than the client's patience, which is shorter than the event loop's own minute.
     server = serve(
@@ -270,7 +271,7 @@ def test_a_tls_port_with_silent_clients_shuts_down(serve, dial, tls):
     assert "Traceback" not in server.output
 
 
-def test_an_application_that_never_accepts_is_answered_for(serve, dial):
+def test_an_application_that_never_accepts_is_answered_with_503(serve, dial):
     server = serve(APP, connection=ConnectionSettings(handshake_timeout_s=2)).wait_until_ready()
     client = dial(server.port)
     head = client.handshake("/never-accepts")
@@ -295,7 +296,7 @@ def test_an_oversized_head_is_431(serve, dial, engine, parser):
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
-def test_an_oversized_head_is_431_however_it_comes(serve, dial, parser):
+def test_an_oversized_head_is_431_in_any_pieces(serve, dial, parser):
     server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
     plain = b"GET /page HTTP/1.1\r\nHost: localhost\r\n"
     for pieces in (
@@ -320,7 +321,7 @@ def test_an_oversized_head_is_431_however_it_comes(serve, dial, parser):
 
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
-def test_who_is_answered_before_its_body_is_here_can_read_the_answer(serve, dial, parser):
+def test_a_client_can_read_a_response_that_is_sent_before_its_body_has_arrived(serve, dial, parser):
     server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
     for _ in range(5):
         client = dial(server.port)
@@ -331,7 +332,7 @@ def test_who_is_answered_before_its_body_is_here_can_read_the_answer(serve, dial
 
 
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
-def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(serve, dial, tls, loop):
+def test_a_client_can_read_such_a_response_over_tls(serve, dial, tls, loop):
     certificate, context = tls
     server = serve(APP, prelude=loop, tls=TlsSettings(certfile=certificate)).wait_until_ready()
     for _ in range(5):
@@ -344,7 +345,7 @@ def test_who_is_answered_over_tls_before_its_body_is_here_can_read_the_answer(se
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
 @pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
-def test_an_early_answer_that_is_broken_off_ends_for_the_client_at_once(serve, dial, tls, loop, encrypted):
+def test_an_early_response_that_is_cut_short_ends_at_once_for_the_client(serve, dial, tls, loop, encrypted):
     certificate, context = tls
     endless = "import falconws.server.http.shutdown; falconws.server.http.shutdown._UPLOAD_CLOSE_S = 1000; "
     options = {"tls": TlsSettings(certificate)} if encrypted else {}
@@ -358,7 +359,7 @@ def test_an_early_answer_that_is_broken_off_ends_for_the_client_at_once(serve, d
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 @pytest.mark.parametrize("rest", [b"re", b"rest"], ids=["a part", "all"])
-def test_who_was_answered_early_and_sends_its_body_does_not_stay_for_ever(serve, dial, parser, rest):
+def test_a_client_that_was_answered_early_and_sends_its_body_does_not_stay_forever(serve, dial, parser, rest):
     client = dial(serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready().port)
     client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
     assert client.read_head().startswith(b"HTTP/1.1 200 ")
@@ -391,7 +392,7 @@ def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, pars
 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 @pytest.mark.parametrize("trailers", [b"X-Many: y\r\n" * 10_000, b"a" * 100_000], ids=["many", "one"])
-def test_endless_trailers_behind_a_body_are_refused(serve, dial, parser, trailers):
+def test_endless_trailers_are_refused(serve, dial, parser, trailers):
     server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
     before = memory_of(server)
     client, flood = dial(server.port), dial(server.port)
@@ -399,7 +400,7 @@ def test_endless_trailers_behind_a_body_are_refused(serve, dial, parser, trailer
         one.send(
             b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-One: "
         )
-    # Connections are accepted in turn, and what they have sent is read in turn.
+    # Connections are accepted and read in order: this one is served after those in front of it.
     httpx.get(server.url + "/later")
     client.send(trailers)
     assert client.read_head().startswith(b"HTTP/1.1 431 ")

@@ -24,6 +24,9 @@ from falconws.hub.position import Position
 __all__ = ("HistoryLog", "MemoryBroker", "PresenceTable")
 
 
+_MAX_CLAIMS = 100_000
+
+
 class HistoryLog:
     """The newest offset of a room, and its newest publications.
 
@@ -149,7 +152,7 @@ class PresenceTable:
 class _Store:
     """The state that brokers share which stand for several processes on one server."""
 
-    __slots__ = ("brokers", "dormant", "epoch", "forgotten", "presence", "rooms")
+    __slots__ = ("brokers", "claims", "dormant", "epoch", "forgotten", "presence", "rooms")
 
     def __init__(self) -> None:
         self.epoch = ""
@@ -162,6 +165,8 @@ class _Store:
         room is never taken for one in its successor, unless it was the room's end."""
         self.presence = PresenceTable()
         self.brokers: list[MemoryBroker] = []
+        self.claims: dict[tuple[str, str, Position], str] = {}
+        """Who has claimed a message, by room, group and position; the oldest claims come first."""
 
     def log(self, room: str) -> HistoryLog:
         log = self.rooms.get(room)
@@ -287,6 +292,12 @@ class MemoryBroker:
         store = self._store
         if room not in store.dormant and room in store.rooms and not store.followed(room):
             store.forget(room)
+
+    async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
+        claims = self._store.claims
+        if len(claims) > _MAX_CLAIMS:
+            del claims[next(iter(claims))]
+        return claims.setdefault((room, group, position), claimant) == claimant
 
     # Presence
 

@@ -12,11 +12,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+
+from falconws.log_throttle import LogThrottle
 from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.shutdown import GracefulHttp
-from falconws.server.logs import THROTTLE
 from falconws.server.request_head import RequestError, RequestHead
 from falconws.server.tls import tls_extension
 
@@ -24,16 +26,40 @@ _REFUSAL_CLOSE_S = 2.0
 """The time for a client to read why its request was refused."""
 _MAX_WAITING_BYTES = 65_536
 """Reading pauses when more than this waits behind the present request."""
+_MAX_CHUNKS_AT_A_TIME = 200
+"""Chunks of a body that are read before other connections have their turn."""
 _WEBSOCKETS_MAX_LINE_BYTES = 8190
 _WEBSOCKETS_MAX_LINES = 128
 """The limits of the websockets package for a handshake; it neither answers nor closes above them."""
+
+
+_throttle = LogThrottle(logging.getLogger("uvicorn.error"))
+
+
+class _FlowControl(FlowControl):
+    """uvicorn's flow control of a connection, whose reading the guard can hold up as well."""
+
+    _held = False
+
+    def hold(self) -> None:
+        self._held = True
+        self.pause_reading()
+
+    def release(self, *, resume: bool) -> None:
+        self._held = False
+        if resume:
+            self.resume_reading()
+
+    def resume_reading(self) -> None:
+        if not self._held:
+            super().resume_reading()
 
 
 class GuardedHttp(GracefulHttp):
     """A mixin for uvicorn's HTTP protocol classes, which serve what it lets through."""
 
     logger: logging.Logger
-    flow: Any
+    flow: _FlowControl
     client: tuple[str, int] | None
     scheme: str | None
     app_state: dict[str, Any]
@@ -57,6 +83,7 @@ class GuardedHttp(GracefulHttp):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)  # type: ignore[misc]
+        self.flow = _FlowControl(transport)
         if self.client is not None:
             self.client = plain_host(self.client[0]), self.client[1]
         self._start_deadline()
@@ -132,10 +159,17 @@ class GuardedHttp(GracefulHttp):
         pieces: list[bytes] = []
         while isinstance(event := self._framer.next_event(), bytes):
             pieces.append(event)
+            if len(pieces) == _MAX_CHUNKS_AT_A_TIME:
+                break
         if pieces:
             data = b"".join(pieces)
             self._feed(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
             self._start_body_timer()
+        if isinstance(event, bytes):
+            # Many tiny chunks: other connections come first.
+            self.flow.hold()
+            self.loop.call_soon(self._go_on)
+            return False
         if event is None:
             return False
         assert event is END
@@ -143,6 +177,11 @@ class GuardedHttp(GracefulHttp):
         if self._chunked:
             self._feed(b"0\r\n\r\n")
         return True
+
+    def _go_on(self) -> None:
+        self.flow.release(resume=self.cycle is None or len(self.cycle.body) <= HIGH_WATER_LIMIT)
+        if not self._refused and self in self.server_state.connections:
+            self._advance()
 
     def _begin_request(self, head: RequestHead) -> None:
         self._chunked = head.content_length is None
@@ -293,8 +332,9 @@ class GuardedHttp(GracefulHttp):
             scope["headers"] = head.headers
             self.config.set_client(scope)
         client = "{}:{}".format(*scope["client"]) if scope["client"] else ""
-        message = '%s - "%s" refused with %d: %s'
-        THROTTLE.log(self.logger, logging.WARNING, error.status, message, client, request, error.status, error.message)
+        # The status is part of the message: refusals are throttled by status.
+        message = f'%s - "%s" refused with {error.status}: %s'
+        _throttle.log_repeated(logging.WARNING, message, client, request, error.message)
 
     def _disconnect_application(self) -> None:
         self.cycle.disconnected = True

@@ -25,6 +25,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from time import perf_counter
 from typing import Any
 
 from picows import WSListener
@@ -39,6 +40,7 @@ from falconws.server.websocket.flow_control import FlowControl
 from falconws.server.websocket.frames import (
     BINARY,
     CLOSE,
+    CONTINUATION,
     FIN,
     PING,
     PONG,
@@ -57,6 +59,7 @@ from falconws.server.websocket.socket_state import (
     received_bytes,
     undelivered_bytes,
 )
+from falconws.server.websocket.time_slice import give_way, grant
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -74,6 +77,8 @@ _SHORT_HEADERS = {opcode: [frame_header(opcode | FIN, size) for size in range(12
 _EMPTY_INBOX: deque[Message] = deque(maxlen=0)
 """Until the first message comes: a deque for each connection costs 0.6 kB."""
 
+_LARGE_BYTES = 2048
+"""After a message of more than this, the time slice is asked before the next one is taken."""
 _OVERHEAD_BYTES = 64
 """What a message in the inbox costs beside its payload."""
 
@@ -97,10 +102,13 @@ class Connection(WSListener):
         "_close_timeout",
         "_close_when_idle",
         "_connect_received",
+        "_control_frames",
+        "_control_since_s",
         "_corked",
         "_deflate",
         "_disconnect_callbacks",
         "_flow",
+        "_held_back",
         "_inbox",
         "_inbox_bytes",
         "_keepalive",
@@ -110,6 +118,8 @@ class Connection(WSListener):
         "_paused_reading",
         "_receiver",
         "_settings",
+        "_slice_start_s",
+        "_slice_waiting",
         "_state",
         "_transport",
         "_writable_callbacks",
@@ -144,6 +154,12 @@ class Connection(WSListener):
         self._inbox: deque[Message] = _EMPTY_INBOX
         self._inbox_bytes = 0
         self._receiver: asyncio.Future[None] | None = None
+        self._held_back = 0
+        """How many of the messages in the inbox are left for later: until the time slice grants more."""
+        self._slice_start_s = 0.0
+        self._slice_waiting = 0
+        self._control_frames = 0
+        self._control_since_s = 0.0
         self._paused_reading: PausedReading | None = None
         self._assembler: MessageAssembler | None = None
         self._message_timeout: MessageTimeout | None = None
@@ -162,7 +178,11 @@ class Connection(WSListener):
         if not self._connect_received:
             self._connect_received = True
             return {"type": "websocket.connect"}
-        while not self._inbox:
+        while not self._inbox or (message := self.try_receive()) is None:
+            if self._inbox:
+                await give_way(self._loop)
+                self._start_slice()
+                continue
             if self._close is not None:
                 code, reason = self._close
                 return {"type": "websocket.disconnect", "code": code, "reason": reason}
@@ -182,9 +202,10 @@ class Connection(WSListener):
                 await receiver
             finally:
                 self._receiver = None
-        message = self._take()
-        if message is None:
-            return await self.receive()
+            if len(self._inbox) > 1:
+                self._start_slice()
+            else:
+                self._held_back = 0
         if message.__class__ is str:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
@@ -240,7 +261,20 @@ class Connection(WSListener):
         return corked + int(self._transport.get_write_buffer_size())
 
     def try_receive(self) -> str | bytes | None:
-        return self._take() if self._inbox else None
+        inbox = self._inbox
+        if not inbox or (len(inbox) <= self._held_back and not self._may_take()):
+            return None
+        message: Any = inbox.popleft()
+        self._answering = True
+        if message.__class__ is Compressed:
+            return self._inflate(message)
+        size = len(message)
+        self._inbox_bytes -= size + _OVERHEAD_BYTES
+        if size > _LARGE_BYTES:
+            self._held_back = len(inbox)
+        if self._paused_reading is not None and self._inbox_is_half_empty():
+            self._resume_reading()
+        return message  # type: ignore[no-any-return]
 
     def try_send_text(self, text: str) -> bool:
         if not self._can_send:
@@ -363,67 +397,81 @@ class Connection(WSListener):
                 self.client_closed(CloseCode.NO_STATUS, "")
             return
         opcode = int(frame.msg_type)
-        if opcode <= BINARY:
-            if opcode and self._assembler is None and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-                # A whole message in one frame, as nearly all are.
-                if opcode == TEXT:
-                    try:
-                        message = frame.get_payload_as_utf8_text()
-                    except UnicodeDecodeError:
-                        self.fail(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8")
-                        return
-                    if not message.isascii():
-                        self._count_wide(message)
-                    self._deliver(message)
-                else:
-                    self._deliver(frame.get_payload_as_bytes())
-            else:
-                self._assemble(opcode, frame)
-        else:
+        if opcode > BINARY:
             self._control(opcode, frame)
-
-    def _deliver(self, message: Message) -> None:
+            return
+        message: Any
+        if opcode and self._assembler is None and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+            # A whole message in one frame, as nearly all are.
+            try:
+                message = frame.get_payload_as_utf8_text() if opcode == TEXT else frame.get_payload_as_bytes()
+            except UnicodeDecodeError:
+                self.fail(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8")
+                return
+        else:
+            message = self._assemble(opcode, frame)
+            if message is None:
+                return
+            opcode = CONTINUATION
         inbox = self._inbox
         if inbox is _EMPTY_INBOX:
             inbox = self._inbox = deque()
         inbox.append(message)
-        self._inbox_bytes += _OVERHEAD_BYTES + (
-            len(message.payload) if message.__class__ is Compressed else len(message)
-        )
+        if opcode == BINARY or (opcode == TEXT and message.isascii()):
+            self._inbox_bytes += len(message) + _OVERHEAD_BYTES
+        else:
+            self._count(message)
         receiver = self._receiver
         if receiver is not None:
             if not receiver.done():
                 receiver.set_result(None)
-        elif self._paused_reading is None and self._inbox_is_full():
-            self._pause_reading()
-
-    def _count_wide(self, text: str) -> None:
-        """Count what *text* may take in memory beyond its length, until the application waits for a message."""
-        self._inbox_bytes += 3 * len(text)
-
-    def _take(self) -> str | bytes | None:
-        """Return the next message; None when it was compressed and broken, and the connection failed."""
-        inbox = self._inbox
-        message = inbox.popleft()
-        self._answering = True
-        if message.__class__ is Compressed:
-            self._inbox_bytes -= _OVERHEAD_BYTES + len(message.payload)
-            try:
-                assert self._deflate is not None
-                inflated = self._deflate.inflate(*message, self._settings.max_message_bytes)
-            except ProtocolError as violation:
-                inbox.clear()
-                self._inbox_bytes = 0
-                self.fail(violation.code, violation.reason)
-                return None
         else:
-            self._inbox_bytes -= _OVERHEAD_BYTES + len(message)
-            inflated = message  # type: ignore[assignment]
+            self._held_back += 1
+            if self._paused_reading is None and self._inbox_is_full():
+                self._pause_reading()
+
+    def _count(self, message: Message) -> None:
+        """Count a message that was assembled, or text that may take 4 bytes a character.
+
+        What a text takes beyond its length is forgotten only when the application waits for the next message.
+        """
+        if isinstance(message, Compressed):
+            message = message.payload
+        size = 4 * len(message) if isinstance(message, str) and not message.isascii() else len(message)
+        self._inbox_bytes += size + _OVERHEAD_BYTES
+
+    def _inflate(self, message: Compressed) -> str | bytes | None:
+        """Return what *message* inflates to; None when it was broken, and the connection failed."""
+        self._inbox_bytes -= len(message.payload) + _OVERHEAD_BYTES
+        # It may take long, whatever its size.
+        self._held_back = len(self._inbox)
+        assert self._deflate is not None
+        try:
+            inflated = self._deflate.inflate(*message, self._settings.max_message_bytes)
+        except ProtocolError as violation:
+            self._inbox.clear()
+            self.fail(violation.code, violation.reason)
+            return None
         if self._paused_reading is not None and self._inbox_is_half_empty():
             self._resume_reading()
         return inflated
 
-    def _assemble(self, opcode: int, frame: Any) -> None:
+    def _start_slice(self) -> None:
+        self._slice_start_s = perf_counter()
+        self._slice_waiting = len(self._inbox)
+        self._held_back = self._slice_waiting - 1
+
+    def _may_take(self) -> bool:
+        """Return whether a message may be taken, when none is left of those that the time slice has granted."""
+        waiting = len(self._inbox)
+        if waiting >= self._slice_waiting:
+            # More have come since, while the application waited for something else.
+            self._start_slice()
+            return True
+        self._held_back = waiting - grant(self._slice_start_s, self._slice_waiting - waiting)
+        return self._held_back < waiting
+
+    def _assemble(self, opcode: int, frame: Any) -> Message | None:
         assembler = self._assembler
         try:
             if frame.rsv2 or frame.rsv3:
@@ -435,7 +483,7 @@ class Connection(WSListener):
             message = assembler.add(opcode, frame.get_payload_as_bytes(), fin=bool(frame.fin), rsv1=bool(frame.rsv1))
         except ProtocolError as violation:
             self.fail(violation.code, violation.reason)
-            return
+            return None
         if message is None:
             self._assembler = assembler
             if self._message_timeout is None:
@@ -445,9 +493,7 @@ class Connection(WSListener):
             if self._message_timeout is not None and self._pings_tell:
                 self._message_timeout.stop()
                 self._message_timeout = None
-            if message.__class__ is str and not message.isascii():
-                self._count_wide(message)
-            self._deliver(message)
+        return message
 
     @property
     def _pings_tell(self) -> bool:
@@ -458,6 +504,9 @@ class Connection(WSListener):
             self._message_timeout = MessageTimeout(self._loop, self._settings.message_timeout_s, self)
 
     def _control(self, opcode: int, frame: Any) -> None:
+        if self._has_too_many_control_frames():
+            self.fail(CloseCode.POLICY_VIOLATION, "too many control frames")
+            return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self.fail(CloseCode.PROTOCOL_ERROR, "reserved bit set on a control frame")
         elif opcode == PING:
@@ -472,6 +521,15 @@ class Connection(WSListener):
                 self.fail(violation.code, violation.reason)
             else:
                 self.client_closed(code, reason)
+
+    def _has_too_many_control_frames(self) -> bool:
+        limit = self._settings.max_control_frames_per_s
+        self._control_frames += 1
+        if limit is None or self._control_frames < limit:
+            return False
+        now = perf_counter()
+        self._control_frames, since, self._control_since_s = 0, self._control_since_s, now
+        return now - since < 1.0
 
     def _answer_ping(self, payload: bytes) -> None:
         if self._flow is not None and self._flow.paused:

@@ -41,6 +41,8 @@ class ConnectionSettings:
         max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
             concurrent senders that wait in the queue count against it as well; when they exceed it, the connection is
             closed with 1013.
+        max_control_frames_per_s: A client that sends more pings, pongs and close frames than this in a second is
+            disconnected with 1008; None takes any number.
         ping_interval_s: Seconds between keepalive pings; None sends none.
         ping_timeout_s: Seconds in which a client has to answer a ping, or is disconnected; None waits for ever.
         handshake_timeout_s: Seconds in which a client has to complete the TLS handshake, then again to send its
@@ -61,6 +63,7 @@ class ConnectionSettings:
     high_water_bytes: int = 512 * KIB
     low_water_bytes: int = 128 * KIB
     max_buffered_bytes: int = MIB
+    max_control_frames_per_s: int | None = 500
     ping_interval_s: float | None = 20.0
     ping_timeout_s: float | None = 20.0
     handshake_timeout_s: float | None = 10.0
@@ -77,6 +80,8 @@ class ConnectionSettings:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; it must be above 0, or None for no limit")
+        if self.max_control_frames_per_s is not None and self.max_control_frames_per_s <= 0:
+            raise ValueError(f"max_control_frames_per_s is {self.max_control_frames_per_s}; it must be above 0")
         if self.min_bytes_per_s < 0:
             raise ValueError(f"min_bytes_per_s is {self.min_bytes_per_s}; it must not be negative")
         if not 0 <= self.low_water_bytes <= self.high_water_bytes <= self.max_buffered_bytes // 2:

@@ -16,7 +16,7 @@ import falcon.asgi
 from falconws import Request, log_throttle
 
 from . import bare, ending, faults, handshake, headers, messages, tasks, wrapped
-from .apps import app_for, main
+from .apps import app_for, main, with_hosts
 from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe, run_of_client
 
 RESPONDERS = (handshake, headers, messages, tasks, ending, faults, wrapped)
@@ -38,7 +38,8 @@ main.add_route("/token", TokenResource())
 async def dispatch(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """The ASGI callable: picks the app by the first segment of the path, and keeps the run's books."""
     if scope["type"] != "websocket":
-        await main(scope, receive, send)
+        app = with_hosts if scope.get("path", "").startswith("/hosts/") else main
+        await app(scope, receive, send)
         return
     _, name, *_, run_id = scope["path"].split("/")
     run = RUNS[run_id]

@@ -132,6 +132,11 @@ unusable_code.ws_options.allowed_origins = "*"
 unusable_code.ws_options.error_close_code = 1006
 
 
+with_hosts: falconws.App[Any, Any] = falconws.App()
+with_hosts.ws_options.allowed_origins = "*"
+with_hosts.allowed_hosts = ["kept.example", "*.kept.example"]
+
+
 class OriginWitness:
     """Notes that application code ran."""
 
@@ -171,6 +176,8 @@ def app_for(name: str, run: str) -> falconws.App[Any, Any]:
     """Return the application that serves ``/name/{run}``."""
     if name in _ORIGINS:
         return _restricted(name, run)
+    if name == "hosts":
+        return with_hosts
     if name == "unusable-error-code":
         return unusable_code
     return customized if name.startswith("custom-") else main

@@ -11,8 +11,8 @@ import falcon.asgi
 import falconws
 from falconws import Request, WebSocket, WebSocketDisconnected
 
-from .apps import KettleError, main, websocket
-from .journal import Run, describe
+from .apps import KettleError, main, websocket, with_hosts
+from .journal import RUNS, Run, describe
 
 
 class BothResource:
@@ -190,3 +190,17 @@ async def before_accept(req: Request, ws: WebSocket, run: Run) -> None:
         await ws.receive_text()
     except WebSocketDisconnected as error:
         run.note("disconnected", **describe(error))
+
+
+class HostsResource:
+    """Behind `app.allowed_hosts`, for WebSockets and for HTTP."""
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response, run: str) -> None:
+        resp.text = "hello"
+
+    async def on_websocket(self, req: Request, ws: WebSocket, run: str) -> None:
+        RUNS[run].note("application code ran")
+        await ws.accept()
+
+
+with_hosts.add_route("/hosts/{run}", HostsResource())

@@ -11,7 +11,7 @@ from typing import Any
 from falconws.hub.broker import HistoryLimits
 from falconws.hub.history_rules import HistoryRules
 
-from .codec import anchor, offset_of
+from .codec import anchor, offset_of, token_of
 from .cursor import SubjectPosition
 from .presence import NatsPresence, PresenceIdentity
 from .session import NatsSession
@@ -54,6 +54,8 @@ class HubStreams:
         """The stream's limits: those of this process, or those with which another process has created the stream."""
         self._storage = {"storage": url.storage, "num_replicas": url.replicas, "allow_direct": True}
         self.rooms = NatsStream(session, f"{url.prefix}-rooms")
+        self.claims = NatsStream(session, f"{url.prefix}-claims")
+        self._has_claims = False
         self.presence = NatsPresence(session, url.prefix, identity)
         self.epoch = ""
         """The epoch of the stream of rooms, for the length of the session."""
@@ -132,6 +134,27 @@ class HubStreams:
         with suppress(Exception):
             await self.presence.read_clock()
         return leadership
+
+    async def claim(self, token: str, group: str, offset: int, claimant: str) -> bool:
+        """Claim a message for *claimant*, unless another one of the group has it."""
+        if not self._has_claims:
+            await self.claims.ensure(
+                {
+                    **self._storage,
+                    "subjects": [f"{self._prefix}.claim.*.*.*"],
+                    "max_msgs_per_subject": 1,
+                    "max_age": int((self._served_s + _ROOM_TTL_S / 2) * 1e9),
+                }
+            )
+            self._has_claims = True
+        subject = f"{self._prefix}.claim.{token}.{token_of(group)}.{offset}"
+        try:
+            await self.claims.append(subject, claimant.encode(), {"Nats-Expected-Last-Subject-Sequence": "0"})
+        except Conflict:
+            # It may be that of an attempt whose answer was lost.
+            found = await self.claims.last(subject)
+            return found is not None and found.data == claimant.encode()
+        return True
 
     async def probe(self) -> None:
         """Raise what is wrong, if messages cannot be published, or members cannot be present."""

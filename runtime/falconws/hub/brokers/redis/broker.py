@@ -56,6 +56,7 @@ from .url import RedisUrl
 
 __all__ = ("RedisBroker",)
 
+_MIN_CLAIM_S = 300.0
 _ROOM_TTL_S = 86_400.0
 _RENEWED_AT_A_TIME = 16
 _SILENT_TTL_S = 60.0
@@ -209,6 +210,11 @@ class RedisBroker:
         publications = [publication for publication in read if publication is not None]
         complete = bool(known) and is_contiguous(publications, since.offset, top)
         return History(publications, Position(epoch, top), complete)
+
+    async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
+        key = f"{self._base(room)}:claim:{position.offset}:{group}"
+        kept_ms = int(max(_MIN_CLAIM_S, self._history.limits(room).age_s) * 1000)
+        return bool(await self._client.run(scripts.CLAIM_MESSAGE, [key], [claimant, kept_ms]))
 
     # Presence
 

@@ -32,6 +32,7 @@ __all__ = (
     "ANY_DEAD",
     "BROADCAST",
     "CLAIM",
+    "CLAIM_MESSAGE",
     "COUNT",
     "END",
     "HISTORY",
@@ -183,6 +184,14 @@ end
 return positions
 """
 )
+
+CLAIM_MESSAGE = """
+-- KEYS claim; ARGV claimant, ms for which it is kept
+local claimant = redis.call('GET', KEYS[1])
+if claimant then return claimant == ARGV[1] and 1 or 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
 
 BROADCAST = "return redis.call('SPUBLISH', ARGV[1], ARGV[2])"
 

@@ -1,0 +1,132 @@
+"""Tests of typed conversations: the client's end of one, typed by its class, and checks of all that an app declares.
+
+Imported only by tests that use it: it needs the extra ``falconws[typed]``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from falconws.typed.asyncapi import MessageSchemas, asyncapi, typed_routes, types_of
+from falconws.typed.conversation import Conversation
+from falconws.typed.errors import CallError
+from falconws.typed.examples import example_value
+from falconws.typed.kinds import DECODE_ERRORS
+from falconws.typed.messages import Call, Error
+
+from .websocket import ClientWebSocket
+
+__all__ = ("TypedWebSocket", "check_conversations", "query_of")
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+M = TypeVar("M")
+R = TypeVar("R")
+
+
+class TypedWebSocket(Generic[In, Out]):
+    """The client's end of a typed conversation, from ``Client.converse()``. Waits as long as *ws* does."""
+
+    def __init__(self, conversation: type[Conversation[In, Out]], ws: ClientWebSocket) -> None:
+        self.ws = ws
+        """The WebSocket itself."""
+        self._conversation = conversation
+        self._ids = itertools.count(1)
+
+    async def send(self, message: In) -> None:
+        """Send *message*. Raises TypeError if it is not a message of the client in this conversation."""
+        await self.ws.send_text(self._conversation.received.encode(message))
+
+    async def receive(self, message_type: type[M]) -> M:
+        """Return the next message, which is a *message_type*.
+
+        Raises:
+            AssertionError: It is another message, or not a message of the conversation; the error shows it.
+        """
+        message = await self._next()
+        if not isinstance(message, message_type):
+            raise AssertionError(f"Expected {message_type.__name__}, received {message!r}")
+        return message
+
+    async def receive_until(self, message_type: type[M]) -> M:
+        """Return the next *message_type*, and skip other messages of the conversation in front of it."""
+        while not isinstance(message := await self._next(), message_type):
+            pass
+        return message
+
+    async def call(self, call: Call[R]) -> R:
+        """Send *call* under an id of its own, and return its reply.
+
+        Raises:
+            CallError: It was answered with an error.
+            AssertionError: Another message came first.
+        """
+        call.id = next(self._ids)
+        await self.send(call)  # type: ignore[arg-type]
+        reply: Any = await self._next()
+        if getattr(reply, "id", None) != call.id:
+            raise AssertionError(f"Expected the answer to {call!r}, received {reply!r}")
+        if isinstance(reply, Error):
+            raise CallError(reply.code, reply.message)
+        answer: R = reply
+        return answer
+
+    async def send_raw(self, payload: object) -> None:
+        """Send *payload* as it is: a str as TEXT, bytes as BINARY, anything else as JSON. For invalid messages."""
+        if isinstance(payload, bytes):
+            await self.ws.send_data(payload)
+        else:
+            await self.ws.send_text(payload if isinstance(payload, str) else json.dumps(payload))
+
+    async def _next(self) -> Any:
+        payload = await self.ws.receive_text()
+        try:
+            return self._conversation.sent.decode(payload)
+        except DECODE_ERRORS as error:
+            wrong = self._conversation.sent.explain(payload, error)
+            raise AssertionError(f"{payload:.500} is not a message of {self._conversation.__name__}: {wrong}") from None
+
+
+def query_of(query: object) -> str:
+    """Return the query string of a message object or a mapping."""
+    from urllib.parse import urlencode
+
+    members: dict[str, Any] = msgspec.to_builtins(query)
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in members.items()}
+    return urlencode({name: value for name, value in texts.items() if value is not None}, doseq=True)
+
+
+def check_conversations(app: Any) -> None:
+    """Check what the typed routes of *app* declare; one line in a project's tests.
+
+    Each message has an example that its own decoder accepts and that survives being encoded, the reply to each call is
+    declared, and the AsyncAPI document can be made.
+
+    Raises:
+        AssertionError: The app has no typed route.
+        TypeError: A reply is not declared, or two messages have the same name.
+        ExceptionGroup: With one error for each message that does not hold.
+    """
+    routes = typed_routes(app)
+    assert routes, "the application has no route with @speaks(...)"
+    failures: list[Exception] = []
+    asyncapi(app)
+    schemas = MessageSchemas(each for _, conversation in routes for each in types_of(conversation))
+    for _, conversation in routes:
+        for codec in (conversation.received, conversation.sent):
+            for message_type in codec.by_tag.values():
+                try:
+                    payload = json.dumps(example_value(schemas[message_type], schemas.components))
+                    message = codec.decode(payload)
+                    again = codec.decode(codec.encode(message))
+                    if again != message:
+                        raise AssertionError(f"{message!r} becomes {again!r}")
+                except (*DECODE_ERRORS, AssertionError, TypeError) as error:
+                    error.add_note(f"{conversation.__name__}: {message_type.__name__}")
+                    failures.append(error)
+    if failures:
+        raise ExceptionGroup("messages that do not hold", failures)

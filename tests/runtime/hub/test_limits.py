@@ -1,0 +1,60 @@
+"""Quotas: rooms of a subscription and of the process, and what is replayed."""
+
+import asyncio
+
+import pytest
+
+from falconws import HistoryLimits, Hub, HubLimits
+from falconws.hub import Gap, HubLimitReached, Message
+
+from .scripted import ScriptedConnection, ScriptedSocket, settle
+
+
+async def test_a_subscription_follows_no_more_rooms_than_it_may() -> None:
+    async with Hub(limits=HubLimits(rooms_per_connection=2)) as hub:
+        async with hub.subscribe(ScriptedSocket(), "a") as subscription:
+            with pytest.raises(HubLimitReached, match=r"'c' is not joined: HubLimits\(rooms_per_connection=2\)"):
+                await asyncio.gather(subscription.join("b"), subscription.join("c"))
+            await subscription.leave("a")
+            await subscription.join("c")
+            assert set(subscription.positions) == {"b", "c"}
+        with pytest.raises(HubLimitReached):
+            await hub.subscribe(ScriptedSocket(), "a", "b", "c").__aenter__()
+        await settle()
+        assert hub.stats.refused == 2
+        assert hub._dispatcher is not None
+        assert hub._dispatcher.rooms == {}
+
+
+async def test_a_process_follows_no_more_rooms_than_it_may() -> None:
+    async with Hub(limits=HubLimits(rooms=1)) as hub, hub.subscribe(ScriptedSocket(), "a"):
+        async with hub.subscribe(ScriptedSocket(), "a"):
+            pass
+        with pytest.raises(HubLimitReached, match="this process follows 1 rooms"):
+            await hub.subscribe(ScriptedSocket(), "b").__aenter__()
+        assert hub.stats.refused == 1
+
+
+@pytest.mark.parametrize(("limit", "taken"), [(35, ["gap", "2" * 10, "3" * 10, "4" * 10]), (5, ["gap"]), (None, 5)])
+async def test_a_client_that_missed_more_than_is_replayed_gets_a_gap(limit: int | None, taken: object) -> None:
+    def tell(event: object) -> object:
+        return event.payload if isinstance(event, Message) else "gap" if isinstance(event, Gap) else None
+
+    connection = ScriptedConnection()
+    async with Hub(history=HistoryLimits(messages=50), limits=HubLimits(replay_bytes=limit)) as hub:
+        since = await hub.publish("room", "seen")
+        for number in range(5):
+            await hub.publish("room", str(number) * 10)
+        async with hub.subscribe(ScriptedSocket(connection), "room", since=since, encode=tell) as subscription:
+            await subscription.start()
+            await hub.publish("room", "next")
+            await settle()
+            assert subscription.gap == (limit is not None)
+    expected = [str(number) * 10 for number in range(5)] if taken == 5 else taken
+    assert connection.taken == [*expected, "next"]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("limits", [{"rooms": 0}, {"rooms_per_connection": -1}, {"replay_bytes": 0}])
+def test_limits_are_positive(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(limits))):
+        HubLimits(**limits)
