@@ -29,7 +29,7 @@ class ConnectionSettings:
         max_message_bytes: Size in bytes of the largest message that a client may send, all fragments together and
             inflated. A larger one ends the connection with 1009.
         max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
-            messages cost. A smaller queue would not help: a client that leaves is noticed only while reading.
+            messages cost. A client that leaves is noticed at once while reading, and within seconds while it is paused.
         max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes, as they
             are in memory: 64 a message, and 4 a character of large text that is not ASCII. Compressed messages wait
             compressed, and count like that.
