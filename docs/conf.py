@@ -49,6 +49,8 @@ nitpick_ignore_regex = [
         r"py:class",
         r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
     ),
+    # Type variables have no page.
+    (r"py:class", r"(falconws\.(client|typed\.\w+|testing\.\w+)\.)?(A|B|C|In|M|Out|P|Q|R|S|Headers|_Document)"),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 

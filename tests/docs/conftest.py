@@ -17,7 +17,7 @@ def snippet() -> Callable[[str], ModuleType]:
 
     def load(name: str) -> ModuleType:
         path = ROOT / "docs" / "snippets" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(f"snippet_{name}_{uuid.uuid4().hex}", path)
+        spec = importlib.util.spec_from_file_location(f"snippet_{path.stem}_{uuid.uuid4().hex}", path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 import falconws
-from falconws.testing import Client, HandshakeDenied, LiveServer, check_conversations
+from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
 
@@ -335,35 +335,25 @@ async def test_the_metrics_count_messages(snippet: Load) -> None:
     assert all(re.fullmatch(r"\w+ [\d.e-]+", line) for line in response.text.splitlines())
 
 
-def test_a_token_bucket_allows_a_burst_and_then_its_rate(snippet: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_may_send_a_burst_and_then_at_the_rate(snippet: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     module = snippet("rate_limit")
     now = 0.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
-    bucket = module.TokenBucket(rate=5, burst=20)
-    assert [bucket.take() for _ in range(21)] == [True] * 20 + [False]
+    limits = module.UserLimits(rate=5, burst=20, max_users=2)
+    assert [limits.take("ada") for _ in range(21)] == [True] * 20 + [False]
+    assert limits.take("grace")
     now = 0.4
-    assert [bucket.take() for _ in range(3)] == [True, True, False]
+    assert [limits.take("ada") for _ in range(3)] == [True, True, False]
+    # Two users are remembered, those who sent last.
+    assert limits.take("linus")
+    assert len(limits._tokens) == 2
 
 
-async def test_a_client_that_sends_too_much_is_closed_with_1008(snippet: Load) -> None:
-    async with Client(snippet("rate_limit").app) as client, client.websocket("/chat") as ws:
+async def test_a_user_that_sends_too_much_is_closed_with_1008(snippet: Load) -> None:
+    module = snippet("rate_limit")
+    module.app.ws_options.rate_limit = None
+    async with Client(module.app) as client, client.websocket("/chat?user=ada") as ws:
         with pytest.raises(falconws.WebSocketDisconnected):
             while True:
                 await ws.send_text("again")
         assert await ws.wait_closed() == 1008
-
-
-async def test_a_typed_room_is_talked_to_by_its_client(snippet: Callable[[str], ModuleType]) -> None:
-    module = snippet("typed_room")
-    heard: list[str] = []
-    with LiveServer(module.create_app()) as server:
-        async with asyncio.timeout(20):
-            await module.listen(server.ws_url, heard)
-    assert heard == ["ada: hello"]
-    check_conversations(module.create_app())
-
-
-async def test_typed_calls_are_tested(snippet: Callable[[str], ModuleType]) -> None:
-    module = snippet("typed_calls")
-    await module.test_words_are_counted()
-    module.test_the_contract_holds()
