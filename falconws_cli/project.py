@@ -64,6 +64,11 @@ class Project:
         return (self.root / path).exists()
 
 
+def is_app_path(text: str) -> bool:
+    """Return whether *text* is of the form "module:attribute"."""
+    return _TARGET.fullmatch(text) is not None
+
+
 def find_project(start: Path) -> Project | None:
     """Return the project that *start* is in, or None.
 
