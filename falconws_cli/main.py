@@ -7,6 +7,8 @@ compares it with the command's own. Must not import anything else before a comma
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -161,3 +163,7 @@ def cli() -> None:
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
       falconws test
     """
+    # The work must not fail because a terminal or a log cannot show a character.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

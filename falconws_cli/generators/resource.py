@@ -92,7 +92,12 @@ class ResourceGenerator:
         registrations = [route(routes_module(project), project.package, template=template.text, resource=resource)]
         if room:
             registrations.append(hub(app_module(project), project.package))
-        return Generated(tuple(files), tuple(registrations))
+        notes = (
+            [f"Run `falconws serve`, and try it at http://127.0.0.1:8000{template.example}"]
+            if context["page"] and room
+            else []
+        )
+        return Generated(tuple(files), tuple(registrations), notes=tuple(notes))
 
 
 def _class_name(name: Name) -> str:
