@@ -7,6 +7,8 @@ compares it with the command's own. Must not import anything else before a comma
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "new": "Create a project.",
+    "init": "Use falconws in a project that it has not created.",
     "add-resource": "Add a resource, its tests and its route.",
     "add-middleware": "Add a middleware and its tests.",
     "add-media-handler": "Add a media handler and its tests.",
@@ -160,3 +163,7 @@ def cli() -> None:
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
       falconws test
     """
+    # The work must not fail because a terminal or a log cannot show a character.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -21,18 +21,28 @@ class Project:
 
     @property
     def package(self) -> str:
-        """The import name of the app's package."""
-        return self.app.split(":")[0].split(".")[0]
+        """The import name of the app's package: "demo", or "acme.demo" where acme is a namespace package."""
+        names = self.app.partition(":")[0].split(".")
+        folder = PurePosixPath("src") if self.exists(PurePosixPath("src", names[0])) else PurePosixPath()
+        for length in range(1, len(names)):
+            if self.exists(folder.joinpath(*names[:length], "__init__.py")):
+                return ".".join(names[:length])
+        return names[0]
+
+    @property
+    def env_prefix(self) -> str:
+        """The beginning of the project's environment variables: "DEMO"."""
+        return self.package.replace(".", "_").upper()
 
     @property
     def import_root(self) -> Path:
         """The folder to put on the import path: the root, or its src folder."""
-        return self.root / "src" if self.exists(PurePosixPath("src", self.package)) else self.root
+        return self.root / "src" if self.exists(PurePosixPath("src", self.package.partition(".")[0])) else self.root
 
     @property
     def package_path(self) -> PurePosixPath:
         """The package's folder, relative to the root."""
-        return PurePosixPath((self.import_root / self.package).relative_to(self.root).as_posix())
+        return PurePosixPath(self.import_root.relative_to(self.root).as_posix()).joinpath(*self.package.split("."))
 
     def read(self, path: PurePosixPath) -> bytes | None:
         """Return the file's content, or None when there is no such file.
@@ -52,6 +62,11 @@ class Project:
 
     def exists(self, path: PurePosixPath) -> bool:
         return (self.root / path).exists()
+
+
+def is_app_path(text: str) -> bool:
+    """Return whether *text* is of the form "module:attribute"."""
+    return _TARGET.fullmatch(text) is not None
 
 
 def find_project(start: Path) -> Project | None:

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from falconws_cli.errors import CommandError
+from falconws_cli.layout import app_module, routes_module
 from falconws_cli.project import Project, find_project
 from falconws_cli.source.register import routes_in
 from falconws_cli.suggestions import did_you_mean
-
-_MODULES = ("routes.py", "app.py")
 
 
 def written_routes(project: Project) -> list[str]:
     """Return the literal URI templates in the modules where projects add their routes."""
     found: dict[str, str] = {}
-    for name in _MODULES:
-        data = project.read(project.package_path / name)
+    for path in dict.fromkeys((routes_module(project), app_module(project), project.package_path / "app.py")):
+        data = project.read(path)
         if data is not None:
             found |= routes_in(data.decode(errors="replace"))
     return list(found)

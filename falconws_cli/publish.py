@@ -64,7 +64,7 @@ def _broker(url: str | None, folder: Path) -> tuple[str, str]:
     names = [_VARIABLE]
     project = find_project(folder)
     if project is not None:
-        names.append(f"{project.package.upper()}_HUB_URL")
+        names.append(f"{project.env_prefix}_HUB_URL")
     for name in names:
         if value := os.environ.get(name, "").strip():
             return value, name

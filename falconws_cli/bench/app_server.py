@@ -27,7 +27,7 @@ def serve_project(root: Path) -> Iterator[int]:
     """
     options = ["--port", "0", "--no-access-log", "--log-level", "warning"]
     # The load is far above what one client of a service may send.
-    unlimited = {f"{require_project(root).package.upper()}_RATE_LIMIT": "off"}
+    unlimited = {f"{require_project(root).env_prefix}_RATE_LIMIT": "off"}
     with tempfile.TemporaryFile(mode="w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-u", "-m", "falconws_cli", "serve", *options],

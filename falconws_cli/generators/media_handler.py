@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import NOTHING, Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text
+from falconws_cli.layout import app_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
@@ -75,7 +75,7 @@ class MediaHandlerGenerator:
                 f"or one of {', '.join(c.value for c, f in CODECS.items() if payload in f.payloads)}."
             )
         parsed = parse_name(name, suffix="handler")
-        taken = media_handler_in(read_text(project, _app_path(project)) or "", payload.name)
+        taken = media_handler_in(read_text(project, app_module(project)) or "", payload.name)
         if taken is not None and taken.split("(")[0].split(".")[-1] != _class_name(parsed):
             raise RefusedError(
                 f"{payload.name} messages are handled by {taken} in app.py already, and an app has one handler for "
@@ -105,16 +105,12 @@ class MediaHandlerGenerator:
         if codec is Codec.PROTOBUF:
             files, requirements = _with_compiled(project, files)
         handler = Import(f"{project.package}.media.{name.module}", _class_name(name))
-        spec = media_handler(_app_path(project), project.package, payload=payload.name, handler=handler)
+        spec = media_handler(app_module(project), project.package, payload=payload.name, handler=handler)
         return Generated(tuple(files), (spec,), requirements)
 
 
 def _class_name(name: Name) -> str:
     return f"{name.class_prefix}Handler"
-
-
-def _app_path(project: Project) -> PurePosixPath:
-    return project.package_path / "app.py"
 
 
 def _with_compiled(project: Project, files: list[PlannedFile]) -> tuple[list[PlannedFile], Requirements]:

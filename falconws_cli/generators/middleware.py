@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text, refuse_taken_class
+from falconws_cli.layout import app_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source import registration
@@ -59,14 +60,14 @@ class MiddlewareGenerator:
             "class_name": class_name,
             "variable": variable,
             "cookie": f"{name.module}_token",
-            "origins_variable": f"{project.package.upper()}_ALLOWED_ORIGINS",
+            "origins_variable": f"{project.env_prefix}_ALLOWED_ORIGINS",
         }
         files = render_trees([f"middleware/{kind.value}"], context, root=project.root)
         # The code for conftest.py is no file of its own.
         snippet = [file for file in files if file.path.name == "conftest_snippet.py"]
         registrations = [
             registration.middleware(
-                project.package_path / "app.py",
+                app_module(project),
                 project.package,
                 middleware=Import(f"{project.package}.middleware.{name.module}", class_name),
                 factory="from_env" if kind is Kind.TOKEN_AUTH else "",
@@ -83,7 +84,7 @@ class MiddlewareGenerator:
 
 
 def _variable(project: Project, name: Name) -> str:
-    return f"{project.package.upper()}_{name.constant}_TOKENS"
+    return f"{project.env_prefix}_{name.constant}_TOKENS"
 
 
 def _token_for_the_tests(project: Project, snippet: str) -> registration.RegistrationSpec:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text, refuse_taken_class
+from falconws_cli.layout import app_module, routes_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
@@ -54,7 +54,7 @@ class ResourceGenerator:
         page = bool(options.get("page", True))
         if pattern is Pattern.HTTP and (subprotocol is not None or not http):
             raise RefusedError("The pattern http has no WebSocket: leave out --subprotocol and --no-http.")
-        path = _routes_path(project)
+        path = routes_module(project)
         _refuse_taken_route(path.name, read_text(project, path) or "", template.text, _class_name(parsed))
         chosen: dict[str, JsonValue] = {
             "route": template.text,
@@ -89,20 +89,19 @@ class ResourceGenerator:
         trees = [f"resource/{pattern.value}", *(["page/room"] if room and context["page"] else [])]
         files = render_trees(trees, context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
-        registrations = [route(_routes_path(project), project.package, template=template.text, resource=resource)]
+        registrations = [route(routes_module(project), project.package, template=template.text, resource=resource)]
         if room:
-            registrations.append(hub(project.package_path / "app.py", project.package))
-        return Generated(tuple(files), tuple(registrations))
+            registrations.append(hub(app_module(project), project.package))
+        notes = (
+            [f"Run `falconws serve`, and try it at http://127.0.0.1:8000{template.example}"]
+            if context["page"] and room
+            else []
+        )
+        return Generated(tuple(files), tuple(registrations), notes=tuple(notes))
 
 
 def _class_name(name: Name) -> str:
     return f"{name.class_prefix}Resource"
-
-
-def _routes_path(project: Project) -> PurePosixPath:
-    """Return the module that adds the routes: routes.py, or app.py in a project that has only that."""
-    routes, app = project.package_path / "routes.py", project.package_path / "app.py"
-    return app if project.exists(app) and not project.exists(routes) else routes
 
 
 def _refuse_taken_route(module: str, routes: str, template: str, class_name: str) -> None:

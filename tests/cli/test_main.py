@@ -1,7 +1,9 @@
 """The group of commands: what it lists, what it loads, and what it says of a command that is not there."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import click.testing
@@ -134,3 +136,20 @@ def test_each_generating_command_has_one_that_removes(kind: str) -> None:
 def test_the_older_spelling_still_works_and_is_not_listed() -> None:
     assert "remove-KIND" in run("destroy", "--help").output
     assert "destroy" not in run("--help").output
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_terminal_that_cannot_show_a_character_does_not_end_the_command(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "app.py").write_text(
+        "import falconws\n\n\nclass R:\n    async def on_get(self, req, resp): ...\n\n\n"
+        "app = falconws.App()\napp.add_route('/gr\\u00fc\\u00dfe', R())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "falconws_cli", "inspect", "app:app", "--tree"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"routes" in done.stdout

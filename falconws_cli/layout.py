@@ -1,0 +1,56 @@
+"""Where a project has its modules: the one that creates the app, and the one that adds the routes. Must not write.
+
+The answer comes from [tool.falconws], from the app's import, and from what the modules contain, not from one layout.
+"""
+
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from falconws_cli.project import Project
+from falconws_cli.source.python import CannotEditError, Source
+from falconws_cli.source.register import routes_in
+from falconws_cli.source.register.apps import creations
+
+
+def app_module(project: Project) -> PurePosixPath:
+    """Return the module that creates the app; app.py of the package when none of the usual ones does."""
+    package = project.package_path
+    import_root = PurePosixPath(*package.parts[: -len(project.package.split("."))])
+    named = import_root.joinpath(*project.app.partition(":")[0].split("."))
+    candidates = [
+        named.with_suffix(".py"),
+        named / "__init__.py",
+        package / "app.py",
+        package / "main.py",
+        package / "__init__.py",
+    ]
+    there = _existing(project, candidates)
+    return next((path for path in there if _creates_app(project, path)), next(iter(there), package / "app.py"))
+
+
+def routes_module(project: Project) -> PurePosixPath:
+    """Return the module that adds the routes; routes.py of the package when none does and there is no app either."""
+    package, app = project.package_path, app_module(project)
+    own = [package / "routes.py", package / "routes" / "__init__.py", package / "urls.py"]
+    there = _existing(project, [*own, app])
+    return next((path for path in there if _adds_routes(project, path)), next(iter(there), own[0]))
+
+
+def _existing(project: Project, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    return [path for path in dict.fromkeys(paths) if project.exists(path)]
+
+
+def _text(project: Project, path: PurePosixPath) -> str:
+    return (project.read(path) or b"").decode(errors="replace")
+
+
+def _creates_app(project: Project, path: PurePosixPath) -> bool:
+    try:
+        return bool(creations(Source(_text(project, path), project.package)))
+    except CannotEditError:
+        return False
+
+
+def _adds_routes(project: Project, path: PurePosixPath) -> bool:
+    text = _text(project, path)
+    return bool(routes_in(text)) or "def add_routes(" in text
