@@ -27,6 +27,12 @@ def generated_names(wanted: str, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def recorded_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of all that was generated, each also as "kind/name"."""
+    names = dict.fromkeys(spelling for kind, name in _generated() for spelling in (name, f"{kind}/{name}"))
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def route_paths(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the project's routes, each up to its first field."""
     from falconws_cli.project_routes import written_routes

@@ -40,8 +40,11 @@ class Project:
         Raises:
             CommandError: It cannot be read.
         """
+        file = self.root / path
         try:
-            return (self.root / path).read_bytes()
+            if file.exists() and not (file.is_file() or file.is_dir()):
+                raise CommandError(f"Cannot read {path}: it is neither a file nor a folder.")
+            return file.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:

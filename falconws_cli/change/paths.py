@@ -4,6 +4,7 @@ A project that was cloned is input. Its recorded paths, template names and links
 `.git`.
 """
 
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from falconws_cli.errors import CommandError
@@ -27,7 +28,7 @@ def resolve_inside(root: Path, path: PurePosixPath) -> Path:
     A link at the end of the path is left as it is, and what it points to must be inside of the project too.
 
     Raises:
-        CommandError: It leads out of the project, or into `.git`.
+        CommandError: It leads out of the project or into `.git`, or is a device, a pipe or a socket.
     """
     check_path(path)
     real_root = root.resolve()
@@ -38,9 +39,14 @@ def resolve_inside(root: Path, path: PurePosixPath) -> Path:
             raise CommandError(
                 f"{path} leads through a link to {real}, which falconws does not change. Nothing was written."
             )
-    return root / place.relative_to(real_root)
+    place = root / place.relative_to(real_root)
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise CommandError(f"{path} is neither a file nor a folder. Nothing was written.")
+    return place
 
 
 def _is_git(part: str) -> bool:
-    # As git itself compares: some file systems ignore case, trailing dots and spaces, or have short names.
-    return part.rstrip(". ").lower() in (".git", "git~1")
+    # As git itself compares: file systems ignore case, trailing dots and spaces, or invisible characters, or have short
+    # names and streams (CVE-2014-9390, CVE-2019-1352).
+    visible = "".join(character for character in part if unicodedata.category(character) != "Cf")
+    return visible.partition(":")[0].rstrip(". ").lower() in (".git", "git~1")

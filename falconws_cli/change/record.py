@@ -103,8 +103,8 @@ def read_record(root: Path) -> Record:
         try:
             if not ID.fullmatch(path.stem):
                 raise DamagedError("its name is not that of an operation")
-            data = _read(root, path) or b""
-            operations.append(load_operation(path.stem, data))
+            operation = load_operation(path.stem, data := _read_operation(root, path))
+            operations.append(operation)
             sources[path.stem] = data
         except (DamagedError, OSError) as error:
             damaged.append(f"{path} is damaged: {error}. Restore it from your repository, or delete it.")
@@ -135,6 +135,13 @@ def with_newlines_of(current: bytes, text: bytes) -> bytes:
     if b"\r\n" in current and b"\r\n" not in text and current.count(b"\n") == current.count(b"\r\n"):
         return text.replace(b"\n", b"\r\n")
     return text
+
+
+def _read_operation(root: Path, path: PurePosixPath) -> bytes:
+    try:
+        return _read(root, path) or b""
+    except CommandError as error:
+        raise DamagedError(error.message.removesuffix(" Nothing was written.").rstrip(".")) from None
 
 
 def _file(name: str) -> PurePosixPath:

@@ -14,7 +14,7 @@ from falconws_cli.suggestions import Choice
 if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
-_PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
+_PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank", "http")
 
 
 @click.command("add-resource", short_help="Add a resource, its tests and its route.")
@@ -29,9 +29,16 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank")
 )
 @click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
 @click.option("--http/--no-http", default=True, show_default=True, help="Also answer HTTP requests on the route.")
+@click.option("--page/--no-page", default=True, show_default=True, help="Serve a page to try a room.")
 @generating()
 def command(
-    name: str, route: str | None, pattern: str, subprotocol: str | None, http: bool, write_options: WriteOptions
+    name: str,
+    route: str | None,
+    pattern: str,
+    subprotocol: str | None,
+    http: bool,
+    page: bool,
+    write_options: WriteOptions,
 ) -> None:
     """Add a resource with its tests, and add its route to routes.py.
 
@@ -43,12 +50,14 @@ def command(
       duplex            receives and sends at the same time
       room              chat rooms with presence and recovery, and a page to try them; uses a hub
       blank             accepts the connection; the rest is up to you
+      http              responds over HTTP only
 
     \b
     Examples:
       falconws add-resource ticker --pattern feed
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
-      falconws add-resource chat --pattern room
+      falconws add-resource chat --pattern room --no-page
+      falconws add-resource orders --pattern http
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
     from falconws_cli.change.lock import exclusive
@@ -58,6 +67,6 @@ def command(
 
     project = require_project(Path.cwd())
     require_package(project)
-    options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
+    options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http, "page": page}
     with exclusive(project.root):
         sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))

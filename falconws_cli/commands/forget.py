@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
+def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from falconws_cli.completions import recorded_names
+
+    return recorded_names(ctx, parameter, incomplete)
+
+
 @click.command("forget", short_help="Remove something from the record; its files stay.")
-@click.argument("name")
+@click.argument("name", shell_complete=_names)
 @recording()
 def command(name: str, write_options: WriteOptions) -> None:
     """Remove NAME from the record of what was generated. No file of yours changes.

@@ -29,6 +29,7 @@ class Pattern(Enum):
     DUPLEX = "duplex"
     ROOM = "room"
     BLANK = "blank"
+    HTTP = "http"
 
 
 class ResourceGenerator:
@@ -49,14 +50,20 @@ class ResourceGenerator:
             raise RefusedError(
                 f'"{subprotocol}" cannot be a subprotocol: use letters, digits and - . _ only, such as "wamp".'
             )
+        pattern, http = Pattern(options.get("pattern", "echo")), bool(options.get("http", True))
+        page = bool(options.get("page", True))
+        if pattern is Pattern.HTTP and (subprotocol is not None or not http):
+            raise RefusedError("The pattern http has no WebSocket: leave out --subprotocol and --no-http.")
         path = _routes_path(project)
         _refuse_taken_route(path.name, read_text(project, path) or "", template.text, _class_name(parsed))
         chosen: dict[str, JsonValue] = {
             "route": template.text,
-            "pattern": Pattern(options.get("pattern", "echo")).value,
+            "pattern": pattern.value,
             "subprotocol": subprotocol,
-            "http": bool(options.get("http", True)),
+            "http": http,
         }
+        if pattern is Pattern.ROOM and http and not page:
+            chosen["page"] = False
         return Recipe("resource", parsed.kebab, chosen)
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
@@ -75,10 +82,11 @@ class ResourceGenerator:
             "parameter_imports": [f"{t.import_from}.{t.annotation}" for t in types if t.import_from],
             "subprotocol": recipe.options.get("subprotocol"),
             "http": recipe.options.get("http", True),
+            "page": recipe.options.get("http", True) and recipe.options.get("page", True),
         }
         pattern = Pattern(recipe.options.get("pattern", "echo"))
         room = pattern is Pattern.ROOM
-        trees = [f"resource/{pattern.value}", *(["page/room"] if room and context["http"] else [])]
+        trees = [f"resource/{pattern.value}", *(["page/room"] if room and context["page"] else [])]
         files = render_trees(trees, context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
         registrations = [route(_routes_path(project), project.package, template=template.text, resource=resource)]

@@ -13,7 +13,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def without_record(root: Path) -> dict[str, bytes]:
-    """The content of each file of a project, without what it remembers of its making."""
+    """The content of each file of a project, without its record of what was generated."""
     return {path: data for path, data in tree(root).items() if not path.startswith(".falconws/")}
 
 

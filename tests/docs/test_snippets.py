@@ -16,7 +16,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 import falconws
-from falconws.testing import Client, HandshakeDenied, LiveServer, check_conversations
+from falconws.testing import Client, HandshakeDenied, LiveServer
 
 Load = Callable[[str], ModuleType]
 
@@ -357,19 +357,3 @@ async def test_a_user_that_sends_too_much_is_closed_with_1008(snippet: Load) -> 
             while True:
                 await ws.send_text("again")
         assert await ws.wait_closed() == 1008
-
-
-async def test_a_typed_room_is_talked_to_by_its_client(snippet: Callable[[str], ModuleType]) -> None:
-    module = snippet("typed_room")
-    heard: list[str] = []
-    with LiveServer(module.create_app()) as server:
-        async with asyncio.timeout(20):
-            await module.listen(server.ws_url, heard)
-    assert heard == ["ada: hello"]
-    check_conversations(module.create_app())
-
-
-async def test_typed_calls_are_tested(snippet: Callable[[str], ModuleType]) -> None:
-    module = snippet("typed_calls")
-    await module.test_words_are_counted()
-    module.test_the_contract_holds()

@@ -32,7 +32,8 @@ ROUTES = {
         "lobby/7/6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10/1.5/2030-01-31T12:00:00Z/a/b",
     ),
 }
-RESOURCES = list(itertools.product(Pattern, (None, "wamp"), (True, False), ROUTES))
+WEBSOCKET_PATTERNS = [pattern for pattern in Pattern if pattern is not Pattern.HTTP]
+RESOURCES = list(itertools.product(WEBSOCKET_PATTERNS, (None, "wamp"), (True, False), ROUTES))
 
 # pytest's default of two minutes is for tests, not for whole projects under mypy.
 pytestmark = pytest.mark.timeout(400)
@@ -239,3 +240,27 @@ def test_a_served_handler_speaks_its_codec(tmp_path: Path) -> None:
         moment = {"$datetime": "2030-01-31T12:00:00+00:00"}
         ws.send(json.dumps({"text": "", "at": moment}))
         assert json.loads(ws.recv(timeout=START_S)) == {"was": moment}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_has_no_websocket_or_no_page_is_clean_and_tested(tmp_path: Path, route: str) -> None:
+    root = new_project(tmp_path)
+    template, example = ROUTES[route]
+    for name, options in {"orders": ("http",), "chat": ("room", "--no-page")}.items():
+        typed = ["--route", f"/{name}/{template}"] if template else []
+        falconws(root, "add-resource", name, "--pattern", *options, *typed)
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    assert_tests_pass(root, expected=11 + 5 + 10)
+    assert not (root / "demo" / "resources" / "chat.html").exists()
+    with served(root) as address:
+        suffix = f"/{example}" if example else ""
+        assert get(address, f"/orders{suffix}") == (200, {"texts": []})
+        with pytest.raises(InvalidStatus), connect(f"ws://{address}/orders{suffix}"):
+            pass
+
+
+def test_the_pattern_http_has_no_options_of_websockets(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    for option in (["--no-http"], ["--subprotocol", "wamp"]):
+        falconws(root, "add-resource", "orders", "--pattern", "http", *option, code=2)

@@ -73,19 +73,6 @@ def test_http_statuses_follow_falcons_mapping() -> None:
 
 # The numbers are written once
 
-NOT_CONVERTED = {
-    "falconws_cli/bench/client.py",
-    "falconws_cli/connect/ending.py",
-    "runtime/falconws/server/drain.py",
-    "runtime/falconws/server/websocket/assembler.py",
-    "runtime/falconws/server/websocket/connection.py",
-    "runtime/falconws/server/websocket/deflate.py",
-    "runtime/falconws/server/websocket/frames.py",
-    "runtime/falconws/server/websocket/picows_adapter.py",
-    "runtime/falconws/server/websocket/protocol.py",
-}
-"""Modules that still have literals. Only ever shrinks."""
-
 
 def close_codes_in(source: str) -> Iterator[int]:
     """Yield the lines of *source* with a literal close code.
@@ -134,7 +121,7 @@ def test_no_module_but_closecodes_has_a_literal_close_code() -> None:
     literals = [
         f"{name}:{line}"
         for path in paths
-        if (name := path.relative_to(ROOT).as_posix()) not in NOT_CONVERTED | {"runtime/falconws/closecodes.py"}
+        if (name := path.relative_to(ROOT).as_posix()) != "runtime/falconws/closecodes.py"
         for line in close_codes_in(path.read_text())
     ]
     assert literals == []

@@ -176,7 +176,7 @@ class ConnectionSubscriber(Subscriber):
         self.detach()
 
     def _connection_ended(self) -> None:
-        # The responder may need some time to notice; other members are told now.
+        # The responder may need some time to notice; other members are notified now.
         self.detach()
         self._report_end()
 

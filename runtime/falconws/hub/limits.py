@@ -25,7 +25,7 @@ class HubLimits:
     Rooms cost memory here and at the broker, and their names often come from clients.
     """
 
-    rooms_per_connection: int | None = 1000
+    rooms_per_connection: int | None = 1_000
     """How many rooms a subscription may follow."""
     rooms: int | None = None
     """How many rooms the process may follow at the same time, for all clients together."""

@@ -60,7 +60,7 @@ class RecoveryQueue:
         self._stopped = False
 
     def add(self, room: Room) -> None:
-        """Request the history of *room* as soon as its turn in the queue comes."""
+        """Request the history of *room* as soon as it is first in the queue."""
         if not self._stopped:
             self._recoveries[room] = _Recovery(self._loop.time())
             self._queue.append(room)

@@ -55,8 +55,8 @@ class Follower(Protocol):
     def offer(self, encoded: EncodedEvent, *, recovered: bool) -> None:
         """Take an event that could not be sent at once; *recovered*: it is late because the broker was away."""
 
-    def miss(self, room: Room, *, told: bool) -> None:
-        """Called when messages of *room* after its position are lost; *told*: the client is sent the ``Gap``."""
+    def miss(self, room: Room, *, notified: bool) -> None:
+        """Called when messages of *room* after its position are lost; *notified*: the client is sent the ``Gap``."""
 
     def end(self) -> None:
         """End the subscription because the hub stops or the subscriber has failed."""
@@ -260,19 +260,19 @@ class Room:
         is_message = isinstance(event, Message | Ephemeral)
         waiting: list[tuple[EncodedEvent, Sequence[Follower]]] = []
         for group in groups:
-            told = group.encode is not None
+            notified = group.encode is not None
             encoded = None
             try:
                 encoded = encoder.encode(group.encode, self.name, event, key=key, previous=previous)
             except BaseException:  # sys.exit() in an encode function must not end the server.
-                told = False
+                notified = False
                 self._log_failure(group.encode, event, len(group))
                 if not isinstance(event, Gap):
                     continue
             if isinstance(event, Gap):
                 for follower in group.followers:
                     try:
-                        follower.miss(self, told=told)
+                        follower.miss(self, notified=notified)
                     except Exception:
                         self._end(follower)
             unsent: Sequence[Follower] = () if encoded is None else group.send(encoded)

@@ -195,7 +195,7 @@ class Subscriber:
         reason = "the broker does not know the position given, or not any more"
         if len(kept) < len(publications) and history.complete:
             reason = "more was missed than HubLimits(replay_bytes=...) allows"
-        told = None
+        encoded_gap = None
         if not history.complete or len(kept) < len(publications):
             if not kept and publications:
                 start = publications[-1].position
@@ -212,8 +212,8 @@ class Subscriber:
             self._host.encoder.log_throttle.log_repeated(
                 logging.INFO, "%s resumes room %r at %s: %s", self.client, room.name, since, gap.reason
             )
-            told = room.encode(self.encode, gap)
-        self._replay(room, publications, told)
+            encoded_gap = room.encode(self.encode, gap)
+        self._replay(room, publications, encoded_gap)
 
     async def _replay_recent(self, room: Room, mark: Position, start: Position, recent: Recent) -> None:
         """Replay *recent* messages up to *start*."""
@@ -329,14 +329,14 @@ class Subscriber:
     def _set_lag_timer(self, delay_s: float) -> None:
         self._lag_timer = self._host.loop.call_later(delay_s, self._check_lag)
 
-    def miss(self, room: Room, *, told: bool) -> None:
+    def miss(self, room: Room, *, notified: bool) -> None:
         """Called when messages of *room* are lost.
 
-        If the client cannot be *told*, because it has no ``encode`` function or its function has failed, and it must
-        not miss messages, it is disconnected: it reloads when it reconnects.
+        A client that cannot be *notified*, because it has no ``encode`` function or its function has failed, and that
+        must not miss messages, is disconnected: it reloads when it reconnects.
         """
         self._own_progress().record(room.name).has_gap = True
-        if not told and not self._policy.drops:
+        if not notified and not self._policy.drops:
             self._disconnect(_MISSING)
 
     def _disconnect(self, reason: str) -> None:

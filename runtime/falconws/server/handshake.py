@@ -90,15 +90,9 @@ def check_handshake(head: RequestHead) -> HandshakeRequest:
     if b"sec-websocket-protocol" in values:
         tokens = values[b"sec-websocket-protocol"].split(b",")
         subprotocols = [token.strip().decode("latin-1") for token in tokens if token.strip()]
-    return HandshakeRequest(
-        raw_path=raw_path,
-        path=unquote(path) if "%" in path else path,
-        query_string=query_string,
-        headers=head.headers,
-        key=key,
-        subprotocols=subprotocols,
-        extensions=values.get(b"sec-websocket-extensions", b"").decode("latin-1"),
-    )
+    extensions = values.get(b"sec-websocket-extensions", b"").decode("latin-1")
+    path = unquote(path) if "%" in path else path
+    return HandshakeRequest(raw_path, path, query_string, head.headers, key, subprotocols, extensions)
 
 
 def _is_key(value: bytes) -> bool:

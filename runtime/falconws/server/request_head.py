@@ -118,10 +118,8 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
         values[name] = b"%b, %b" % (values[name], value) if name in values else value
     if len(headers) > settings.max_header_lines:
         raise _too_large()
-    if len(data) > settings.max_header_bytes and any(
-        len(name) + len(value) + 4 > settings.max_header_bytes for name, value in values.items()
-    ):
-        raise _too_large()
+    if len(data) > settings.max_header_bytes:
+        _check_header_sizes(values, settings.max_header_bytes)
     authority = None
     if not target.startswith(b"/") or b"#" in target:
         target, authority = _origin_form(target)
@@ -164,6 +162,11 @@ def _match_request_line(data: bytes) -> re.Match[bytes]:
 
 def _too_large() -> RequestError:
     return RequestError(431, "The head of the request is too large.")
+
+
+def _check_header_sizes(values: dict[bytes, bytes], max_bytes: int) -> None:
+    if any(len(name) + len(value) + 4 > max_bytes for name, value in values.items()):
+        raise _too_large()
 
 
 def _origin_form(target: bytes) -> tuple[bytes, bytes]:

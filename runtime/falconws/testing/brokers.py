@@ -255,7 +255,7 @@ async def history_says_what_is_missing(factory: BrokerFactory) -> None:
         expect((history.complete, len(history.publications)), (True, 5), "what is kept for those who missed five")
 
 
-async def old_messages_are_let_go(factory: BrokerFactory) -> None:
+async def old_messages_are_removed(factory: BrokerFactory) -> None:
     async with started(factory, 1, HistoryLimits(messages=100, age_s=1)) as [node]:
         room = new_room()
         start = await node.broker.subscribe(room)
@@ -264,7 +264,7 @@ async def old_messages_are_let_go(factory: BrokerFactory) -> None:
         async def forgotten() -> bool:
             return not (await node.broker.history(room, start)).complete
 
-        await until(forgotten, "a message is let go after its second")
+        await until(forgotten, "a message is removed after its second")
         expect(list((await node.broker.history(room, start)).publications), [], "what is kept")
         expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
         await node.broker.publish(room, "new")
@@ -533,7 +533,7 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     unsubscribing_ends_deliveries,
     history_returns_what_came_after,
     history_says_what_is_missing,
-    old_messages_are_let_go,
+    old_messages_are_removed,
     positions_of_another_past_are_incomplete,
     without_history_only_a_loss_is_incomplete,
     history_knows_what_was_delivered,

@@ -110,7 +110,19 @@ def test_an_operation_follows_those_of_a_clock_that_is_ahead(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["../x", "/etc/passwd", "demo/../../x", ".git/config", "demo/.GIT/hooks/x", ".git ./x", "GIT~1/x", "a\\..\\b", ""],
+    [
+        "../x",
+        "/etc/passwd",
+        "demo/../../x",
+        ".git/config",
+        "demo/.GIT/hooks/x",
+        ".git ./x",
+        "GIT~1/x",
+        ".g\u200cit/x",
+        ".git::$INDEX_ALLOCATION/x",
+        "a\\..\\b",
+        "",
+    ],
 )
 @pytest.mark.parametrize("kind", ["files", "edits", "packages", "registrations"])
 def test_a_path_that_leads_out_of_the_project_is_damage(kind: str, path: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -302,3 +303,18 @@ def test_no_record_makes_a_command_fail_with_a_traceback(
         assert result.exception is None or isinstance(result.exception, SystemExit), (command, result.exc_info)
     assert snapshot(outside) == before
     file.write_text(text)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize(
+    "place", [f".falconws/operations/{NAME}.json", "demo/routes.py", "demo/resources/evil.py", "pyproject.toml"]
+)
+def test_a_pipe_keeps_no_command_waiting(demo: Path, place: str) -> None:
+    generated(demo, "demo/resources/evil.py")
+    (demo / place).unlink(missing_ok=True)
+    os.mkfifo(demo / place)
+    for command in COMMANDS:
+        done = subprocess.run(
+            [sys.executable, "-m", "falconws_cli", *command], cwd=demo, capture_output=True, text=True, timeout=60
+        )
+        assert "Traceback" not in done.stderr

@@ -142,6 +142,12 @@ async def test_quiet_client_fault(peer: Peer) -> None:
     assert ERRORS.findall(peer.server.output[written:]) == []
 
 
+@pytest.mark.promise("no-line-break-in-response-headers")
+async def test_no_line_break_in_response_headers(peer: Peer) -> None:
+    head, _, _ = await peer.get_raw("bare-line-break", "")
+    assert head.startswith(b"HTTP/1.1 500") or head == b""
+
+
 DERIVED = {
     # How falconws answers where the server has no denial response
     "http-error-before-accept": "deny",
@@ -150,10 +156,13 @@ DERIVED = {
     "error-handler-before-accept": "deny",
     "fault-before-accept": "deny",
     "unknown-route": "deny",
+    "base-exception-before-accept": "deny",
     # ... and where it refuses a close code
     "application-fault": "protocol-code-to-client",
     "undecodable-unhandled": "protocol-code-to-client",
     "payload-type-unhandled": "protocol-code-to-client",
+    "base-exception": "protocol-code-to-client",
+    "inexpressible-media": "protocol-code-to-client",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from falconws.hub import BrokerRefused, BrokerUnavailable
+from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import SLACK_S, WAIT_S, following, make_hub
 from tests.e2e.hub.servers import Nats, Valkey
 
@@ -84,6 +85,27 @@ async def test_a_wrong_password_is_told_at_once_over_redis(start_broker: Start) 
     async with make_hub(f"redis://:wrong@127.0.0.1:{server.port}", timeout_s=TIMEOUT_S) as hub:
         await expect_refusal(follow(hub, "room"), room=None, match="password")
         await expect_refusal(hub.publish("room", "x"), room=None, match="password")
+
+
+async def test_a_refusal_after_an_attempt_that_may_have_succeeded_does_not_say_that_it_failed(
+    valkey_with_rights: Valkey,
+) -> None:
+    async with Proxy(valkey_with_rights.port) as proxy:
+        url = f"redis://app:pass@127.0.0.1:{proxy.port}"
+        async with make_hub(url, timeout_s=4) as hub:
+            await hub.publish("open", "before")
+            proxy.hold()
+            publishing = asyncio.create_task(hub.publish("open", "x"))
+            async with asyncio.timeout(WAIT_S):
+                while "2" not in await asyncio.to_thread(valkey_with_rights.say, "XLEN", "falconws:{open}:log"):
+                    await asyncio.sleep(0.02)
+            # The message is stored, and its answer is held back.
+            await asyncio.to_thread(valkey_with_rights.say, "ACL", "SETUSER", "app", "-@scripting")
+            await asyncio.sleep(2.2)
+            proxy.release()
+            with pytest.raises(BrokerUnavailable, match="an earlier attempt may have succeeded") as raised:
+                await publishing
+            assert not isinstance(raised.value, BrokerRefused)
 
 
 @pytest.fixture

@@ -1191,3 +1191,23 @@ async def test_all_who_are_present_leave_with_the_process(caplog: pytest.LogCapt
     # One after the other would take 20 s.
     assert await broker.members("room") == {}
     assert "by lease" not in caplog.text
+
+
+async def test_the_broker_is_asked_for_its_health_once_a_second() -> None:
+    class Counting(MemoryBroker):
+        asked = 0
+
+        async def health(self) -> Health:
+            self.asked += 1
+            await asyncio.sleep(0)
+            return await super().health()
+
+    broker = Counting()
+    async with Hub(broker) as hub:
+        assert all(health.ok for health in await asyncio.gather(*(hub.health() for _ in range(50))))
+        await hub.health()
+        assert broker.asked == 1
+        assert hub._dispatcher is not None
+        hub._dispatcher._last_health = None
+        await hub.health()
+        assert broker.asked == 2

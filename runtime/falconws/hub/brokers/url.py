@@ -32,7 +32,7 @@ def split_url(url: str) -> tuple[str, str]:
         ValueError: The URL contains a line break or another invisible character; the message does not show the URL.
     """
     if url != url.strip() or not url.isprintable():
-        # urllib strips some of these, and passes the rest on to whoever resolves the host.
+        # urllib strips some of these, and passes the rest on to the resolver.
         raise ValueError("The URL of the broker has a space or a line break at an end, or a control character.")
     scheme, separator, rest = url.partition("://")
     return (scheme.lower(), rest) if separator else ("", url)

@@ -70,8 +70,12 @@ _COPIED_CHARACTERS = _COPIED_BYTES // 4
 _TCP_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 """Python names it since 3.12."""
 
-_CORKED_BYTES = 1024
+_CORKED_BYTES = 16_384
+"""Answers of up to this size are written together, 64 of them or about 64 KiB: copying them costs less than a write."""
 _CORKED_MESSAGES = 64
+_CORKED_TOTAL_BYTES = 65_536
+_COALESCED_BYTES = 1024
+"""Prepared messages of up to this size are."""
 _SHORT_HEADERS = {opcode: [frame_header(opcode | FIN, size) for size in range(126)] for opcode in (TEXT, BINARY)}
 
 _EMPTY_INBOX: deque[Message] = deque(maxlen=0)
@@ -301,7 +305,7 @@ class Connection(WSListener):
     @staticmethod
     def prepare(payload: str | bytes) -> PreparedMessage:
         prepared = PreparedMessage(payload)
-        if len(prepared.payload) <= _CORKED_BYTES:
+        if len(prepared.payload) <= _COALESCED_BYTES:
             coalesce(prepared)
         return prepared
 
@@ -310,7 +314,7 @@ class Connection(WSListener):
             return False
         coalescer, corked = prepared.coalescer, self._corked
         if coalescer is not None or corked is not None:
-            if self._deflate is None and len(prepared.payload) <= _CORKED_BYTES:
+            if self._deflate is None and len(prepared.payload) <= _COALESCED_BYTES:
                 if corked is not None:
                     self._add_to(corked, prepared.frame)
                 elif coalescer is not None:
@@ -417,8 +421,9 @@ class Connection(WSListener):
         if inbox is _EMPTY_INBOX:
             inbox = self._inbox = deque()
         inbox.append(message)
-        if opcode == BINARY or (opcode == TEXT and message.isascii()):
-            self._inbox_bytes += len(message) + _OVERHEAD_BYTES
+        size = len(message)
+        if opcode and size <= _LARGE_BYTES:
+            self._inbox_bytes += size + _OVERHEAD_BYTES
         else:
             self._count(message)
         receiver = self._receiver
@@ -431,7 +436,7 @@ class Connection(WSListener):
                 self._pause_reading()
 
     def _count(self, message: Message) -> None:
-        """Count a message that was assembled, or text that may take 4 bytes a character.
+        """Count a message that was assembled, or a large one: text that is not ASCII may take 4 bytes a character.
 
         What a text takes beyond its length is forgotten only when the application waits for the next message.
         """
@@ -584,17 +589,14 @@ class Connection(WSListener):
         """
         corked = self._corked
         size = len(payload)
-        if size > _CORKED_BYTES:
-            self._uncork()
-            self._ws_transport.send(opcode, payload)
-            return
         frame = (_SHORT_HEADERS[opcode][size] if size < 126 else frame_header(opcode | FIN, size)) + payload
         if corked is None:
             self._corked = [frame]
             self._loop.call_soon(self._uncork)
         else:
             self._add_to(corked, frame)
-            if not self._inbox:
+            # With messages of like size, this is their sum.
+            if not self._inbox or len(corked) * size >= _CORKED_TOTAL_BYTES:
                 self._uncork()
 
     def _add_to(self, corked: list[bytes], frame: bytes) -> None:
@@ -618,6 +620,9 @@ class Connection(WSListener):
             self._transport.write(data)
 
     def _try_send_large(self, opcode: int, payload: bytes) -> bool:
+        if self._deflate is None and len(payload) <= _CORKED_BYTES and (self._inbox or self._corked is not None):
+            self._cork(opcode, payload)
+            return True
         # Compression cannot be undone when its result is too large, so the size before it counts.
         if not self._has_capacity(len(payload)):
             return False

@@ -271,8 +271,9 @@ class WebSocketProtocol(asyncio.Protocol):
         connection.opened(self._transport, deflate, self._lost)
         switch_protocols(self._transport, connection, response, self._settings.max_message_bytes)
         early, self._early = self._early, bytearray()
-        # What the scope holds belongs to the application now.
+        # What these hold belongs to the application now; it may let go of it.
         self._scope = {}
+        self._request = self._agreement = None
         if early:
             feed(self._transport.get_protocol(), early)
             if len(early) > _MAX_EARLY_BYTES and connection.is_open and connection.is_reading:

@@ -5,8 +5,8 @@ They bound the memory of a connection by the sum of
 - the read buffer: about twice the largest frame that has come, so twice `max_message_bytes`;
 - the message that is being assembled: `max_message_bytes` and an eighth;
 - messages that wait for the application: `max_queued_bytes`, one more message, and the small ones of one read of 64 KiB
-  at 64 bytes each. Text that is not ASCII is counted, and may take, 4 bytes a character, so that a message of
-  `max_message_bytes` can have four times that size;
+  at 64 bytes each. Text that is not ASCII may take 4 bytes a character: it is counted like that in messages of more
+  than 2 kB; smaller ones, and the one more message, can have four times the size that counts;
 - what waits for the client: `max_buffered_bytes`.
 """
 
@@ -31,7 +31,7 @@ class ConnectionSettings:
         max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
             messages cost. A smaller queue would not help: a client that leaves is noticed only while reading.
         max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes, as they
-            are in memory: 64 a message, and 4 a character of text that is not ASCII. Compressed messages wait
+            are in memory: 64 a message, and 4 a character of large text that is not ASCII. Compressed messages wait
             compressed, and count like that.
         message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
             complete, or the connection ends with 1008; None waits for ever. A message in one frame is watched by pings

@@ -77,6 +77,13 @@ async def close(scope: Scope, receive: Receive, send: Send, run: Run) -> None:
     await send({"type": "websocket.close", "code": int(query["code"][0]), "reason": "bare"})
 
 
+async def line_break(send: Send) -> None:
+    """Answer an HTTP request with a header that would end a line."""
+    headers = [(b"x-a", b"a\r\nX-Injected: yes"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body"})
+
+
 RESPONDERS: dict[str, Callable[[Scope, Receive, Send, Run], Awaitable[None]]] = {
     "bare-receive": receive_until_end,
     "bare-answer-late": answer_late,

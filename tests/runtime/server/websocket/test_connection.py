@@ -328,3 +328,23 @@ async def test_empty_messages_count(conversation):
     await subject.feed(frame(TEXT))
     assert not subject.transport.reading
     subject.end()
+
+
+@pytest.mark.parametrize(("size", "writes"), [(1024, 1), (4096, 1), (8192, 2), (16_384, 4), (16_385, 16)])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+async def test_answers_of_up_to_16_kb_are_written_together_and_64_kb_at_a_time(conversation, opcode, size, writes):
+    subject = conversation(ConnectionSettings(max_queued_bytes=10_000_000))
+    await subject.connection.receive()
+    await subject.feed(frame(TEXT, b"x") * 16)
+    written = []
+    subject.transport.write = written.append
+    subject.transport.writelines = lambda pieces: written.append(b"".join(pieces))
+    answer = "x" * size if opcode == TEXT else b"x" * size
+    for _ in range(16):
+        await subject.connection.receive()
+        await subject.connection.send({"type": "websocket.send", "text" if opcode == TEXT else "bytes": answer})
+    await asyncio.sleep(0)
+    assert len(written) == writes
+    one = bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + b"x" * size
+    assert b"".join(written) == one * 16
+    subject.end()

@@ -3,7 +3,7 @@
 All rooms are subjects of one stream, which republishes what it stores, with the sequence number of the message and of
 the one before it on the same subject. So a room that is followed costs one core subscription and no consumer, and a
 loss is seen at once. The history is read from the stream directly. The subject of a republished message contains the
-stream's epoch: whoever creates the stream again chooses another.
+stream's epoch; a stream that is created again gets another.
 
 A loss shows itself in the next message. If messages are lost between the servers of a cluster and none follows, it has
 to be found otherwise: all rooms are checked when the stream has a new leader, and some of them every now and then.
@@ -243,10 +243,12 @@ class NatsBroker:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout_s
         pauses = backoff(longest_s=1.0)
+        may_have_run = False
         while True:
-            await self._reconnect.wait_connected(deadline)
-            streams = self._streams
+            streams = None
             try:
+                await self._reconnect.wait_connected(deadline)
+                streams = self._streams
                 if streams is None:
                     raise ConnectionError("no session")
                 streams.check_epoch()
@@ -254,11 +256,18 @@ class NatsBroker:
                     return await work(streams)
             except TooLargeError:
                 raise
-            except RefusedError as error:
-                raise BrokerRefused(f"{self._url.name}: {describe(error)}", room=room) from error
+            except BrokerUnavailable as error:
+                if may_have_run and isinstance(error, BrokerRefused):
+                    raise BrokerUnavailable(f"{error}; an earlier attempt may have succeeded") from error
+                raise
             except Exception as error:
-                if isinstance(error, ApiError) and error.is_final:
-                    raise BrokerRefused(f"{self._url.name}: {describe(error)}") from error
+                if isinstance(error, RefusedError) or (isinstance(error, ApiError) and error.is_final):
+                    message = f"{self._url.name}: {describe(error)}"
+                    if may_have_run:
+                        raise BrokerUnavailable(f"{message}; an earlier attempt may have succeeded") from error
+                    concerns = room if isinstance(error, RefusedError) else None
+                    raise BrokerRefused(message, room=concerns) from error
+                may_have_run = may_have_run or not isinstance(error, ApiError)
                 pause = next(pauses)
                 if loop.time() + pause >= deadline:
                     raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error

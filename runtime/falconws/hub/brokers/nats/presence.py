@@ -149,7 +149,7 @@ class NatsPresence:
         return await self._stream.append(self._process_subject(process), json.dumps(content).encode(), headers)
 
     async def _replace_process(self, process: str) -> None:
-        """Get a lease under another name; whoever notices the end of the old lease removes its devices."""
+        """Get a lease under another name; a process that notices the end of the old lease removes its devices."""
         identity = self._identity
         async with identity.replacing:
             if process == identity.process:

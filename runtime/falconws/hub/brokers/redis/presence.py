@@ -1,8 +1,7 @@
 """Presence over Redis: one lease a process, and the devices of each room in a hash; each change is one atomic script.
 
-A device is recorded twice: in its room, and with its process, so that whoever notices a dead process finds its devices.
-The order is such that a device is never in a room without being with its process. Which keys, and what the scripts do
-with them: ``scripts``.
+A device is recorded twice: in its room, and with its process, so that the process that notices its death finds them.
+It is recorded with its process first, so that it is never in a room only. The keys and scripts are in ``scripts``.
 """
 
 from __future__ import annotations
@@ -115,7 +114,7 @@ class RedisPresence:
                 await self._replace_process(process)
 
     async def _replace_process(self, process: str) -> None:
-        """Get a lease under another name; whoever notices the end of the old lease removes its devices."""
+        """Get a lease under another name; a process that notices the end of the old lease removes its devices."""
         async with self._replacing:
             if process == self._process:
                 # The next renewal reports it.

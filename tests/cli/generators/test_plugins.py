@@ -12,8 +12,7 @@ from pathlib import Path
 import click.testing
 import pytest
 
-from falconws_cli import generators
-from falconws_cli import plugin_api as extending
+from falconws_cli import generators, plugin_api
 from falconws_cli.change.record import read_record
 from falconws_cli.errors import ExitCode
 from falconws_cli.generators.plugins import extension_names
@@ -259,8 +258,8 @@ def test_the_page_documents_all_that_a_package_may_import() -> None:
     page = (Path(__file__).parents[3] / "docs" / "howto" / "write-a-generator.md").read_text()
     documented = re.findall(r"auto\w+:: falconws_cli\.plugin_api\.(\w+)", page)
     # An alias of types has nothing to document.
-    assert sorted([*documented, "JsonValue"]) == sorted(extending.__all__)
-    assert all(hasattr(extending, name) for name in extending.__all__)
+    assert sorted([*documented, "JsonValue"]) == sorted(plugin_api.__all__)
+    assert all(hasattr(plugin_api, name) for name in plugin_api.__all__)
 
 
 BROKEN = {
