@@ -16,7 +16,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_click",
     "sphinx_copybutton",
-    "attribute_docstrings",
+    "corrections",
 ]
 exclude_patterns = ["_build", "snippets", "sessions"]
 # Quotes and dashes stay as they are, so that commands can be copied.
@@ -50,7 +50,7 @@ nitpick_ignore_regex = [
         r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
     ),
     # Type variables have no page.
-    (r"py:class", r"(falconws\.(client|typed\.\w+|testing\.\w+)\.)?(A|B|C|In|M|Out|P|Q|R|S|Headers|_Document)"),
+    (r"py:class", r"(falconws\.(client|(typed|testing)\.\w+)\.)?(A|B|C|In|M|Out|P|Q|R|S|Client|Headers|_Document)"),
     (r"py:exc", r"[A-Z]\w*(Error|Interrupt|Exit)?"),
 ]
 

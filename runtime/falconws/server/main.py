@@ -72,7 +72,7 @@ def run(
         app_dir: Folder to put at the front of the import path; None leaves the path alone.
         reload: Restart when a file changes.
         reload_dirs: Folders to watch; the current one if empty.
-        reload_includes: Patterns of files to watch besides *.py; needs the package watchfiles.
+        reload_includes: Patterns of files to watch besides Python files; needs the package watchfiles.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
         log_config: File of a logging configuration, as uvicorn takes it (.json, .yaml, or .ini); None: to stderr.

@@ -1,4 +1,4 @@
-"""Prevent napoleon from reading the first words of an attribute's docstring, up to a colon, as its type."""
+"""Two corrections: napoleon reads the first words of an attribute as its type, and RST reads "*.py" as emphasis."""
 
 from sphinx.application import Sphinx
 
@@ -20,9 +20,15 @@ class AttributeDocstrings:
             lines[:] = self._lines
 
 
+def escape_asterisks(app: Sphinx, ctx: object, lines: list[str]) -> None:
+    """Called with the lines of a command's options: help texts are plain text."""
+    lines[:] = [line.replace("*", r"\*") for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the callbacks."""
     docstrings = AttributeDocstrings()
     app.connect("autodoc-process-docstring", docstrings.keep, priority=_NAPOLEON - 1)
     app.connect("autodoc-process-docstring", docstrings.restore, priority=_NAPOLEON + 1)
+    app.connect("sphinx-click-process-options", escape_asterisks)
     return {"parallel_read_safe": True}
