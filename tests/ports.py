@@ -13,7 +13,7 @@ from pathlib import Path
 def free_port() -> int:
     """Return a port on loopback that nobody has.
 
-    It is below those that the kernel gives to whoever asks for any, and to connections: one of these could take it
+    It is below those that the kernel gives to anyone that asks for any, and to connections: one of these could take it
     before the server does, or while the server is away.
     """
     while True:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command("undo", short_help="Undo the last generating command.")
-@click.option("--yes", is_flag=True, help="Do not ask, whoever committed it, and however old it is.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask, even if somebody else committed it or it is older than an upgrade."
+)
 @removing(unrecorded=("yes",))
 def command(yes: bool, write_options: WriteOptions) -> None:
     """Undo the last add- or remove- command of this working tree; run it again to undo the one before.

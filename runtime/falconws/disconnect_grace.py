@@ -22,7 +22,7 @@ class DisconnectGrace:
     wait for ever, and would hold all its resources. asyncio has no gentler way to end it.
 
     Args:
-        ws: The connection. Its loss counts whoever caused it, but not when the application itself has closed it.
+        ws: The connection. Its loss counts, whatever the cause, unless the application itself has closed it.
         options: ``disconnect_grace_s`` says how long the block may go on.
     """
 

@@ -73,7 +73,7 @@ class OriginPolicy:
             extensions have schemes of their own: ``capacitor://localhost``, ``chrome-extension://...``.
 
     Raises:
-        ValueError: An entry is none of these; the message names it and says what is expected.
+        ValueError: An entry is not one of these; the message names it and says what is expected.
     """
 
     __slots__ = ("_exact", "_same_origin", "_subdomains", "setting")

@@ -289,7 +289,7 @@ def test_all_clients_receive_everything_in_the_order_of_each_publisher(server: L
 STALLED = 1000
 BACKLOG_BYTES = 32 * 1024
 WRITE_BUFFER_BYTES = 512 * 1024
-"""The high-water mark of a connection; what is published before the event loop turns comes on top."""
+"""The high-water mark of a connection; what is published within one iteration of the event loop comes on top."""
 PACE_BYTES = 20 * 1024
 
 STALLED_APP = f"""

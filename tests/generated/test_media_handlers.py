@@ -65,10 +65,10 @@ NASTY_PAYLOADS = [
     b"\xa3\xed\xa0\x80",  # a lone surrogate in UTF-8
     b"\xc1\xfb\x7f\xef\xff\xff\xff\xff\xff\xff",  # CBOR: a time after the year 9999
     b"\xc1\xf9\x7e\x00",  # a time that is NaN
-    b"\xc0\x61x",  # a date that is none
+    b"\xc0\x61x",  # not a valid date
     b"\xc4\x82\x1b\x7f\xff\xff\xff\xff\xff\xff\xff\x01",  # a decimal with a large exponent
     b"\xd8\x25\x41\x00",  # a UUID of one byte
-    b"\xd8\x23\x61(",  # a regular expression that is none
+    b"\xd8\x23\x61(",  # not a valid regular expression
     b"\xd8\x1e\x82\x01\x00",  # a fraction of zero
     b"\xd8\x1c\x81\xd8\x1d\x00",  # a list that has itself
     b"\xd8\x1d\x18\xff",

@@ -1,4 +1,4 @@
-"""Small tools for concurrent calls to a broker: single flight, bounded gathering, backoff, yielding to the loop.
+"""Small tools for concurrent calls to a broker: single flight, a bounded gather, backoff.
 
 Knows nothing of rooms and brokers.
 """

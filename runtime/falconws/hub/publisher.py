@@ -53,7 +53,7 @@ class Publisher:
     ) -> None:
         check_seconds("Publisher", "timeout_s", timeout_s)
         if isinstance(url, str) and url.startswith("memory:"):
-            raise ValueError("Publisher takes the URL of a broker that processes share; memory:// is none.")
+            raise ValueError("Publisher needs the URL of a broker that processes share, not memory://.")
         self._make_hub: Callable[[], Hub] = lambda: Hub(url, timeout_s=timeout_s, media_handlers=media_handlers)
         # Checks the arguments.
         self._make_hub()

@@ -25,7 +25,7 @@ def kind_of(message_type: type) -> MessageKind:
     """Return the adapter for *message_type*.
 
     Raises:
-        TypeError: It is none of the supported kinds of class.
+        TypeError: It is not one of the supported kinds of class.
     """
     if isinstance(message_type, type):
         if issubclass(message_type, Struct) or dataclasses.is_dataclass(message_type):

@@ -238,7 +238,7 @@ def test_nobody_listening_is_one_line() -> None:
 
 @contextlib.contextmanager
 def answering(reply: bytes) -> Iterator[int]:
-    """A server that sends *reply* to whoever connects, and closes; its port."""
+    """Return the port of a server that sends *reply* to each client and closes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:

@@ -222,11 +222,11 @@ async def test_a_connection_that_is_cut_while_something_is_written_is_replaced_a
         # Not within the time of the test does it look whether the server is still there.
         make_hub(server.url.replace(str(server.port), str(proxy.port)), timeout_s=10 * WAIT_S) as hub,
     ):
-        for turns in range(1, 13):
+        for iterations in range(1, 13):
             await hub.publish("cut", "before")
             proxy.cut()
             publishing = []
-            for _ in range(turns):
+            for _ in range(iterations):
                 publishing.append(asyncio.create_task(hub.publish("cut", "x")))
                 await asyncio.sleep(0)
             async with asyncio.timeout(WAIT_S):

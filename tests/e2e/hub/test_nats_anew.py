@@ -1,4 +1,4 @@
-"""A stream that is deleted, by hand or with a server's memory, and made anew by whoever needs it first."""
+"""A stream that is deleted, by hand or with a server's memory, and created again by the first process that needs it."""
 
 from __future__ import annotations
 

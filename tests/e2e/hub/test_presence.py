@@ -50,9 +50,9 @@ async def test_a_client_that_disconnects_while_joining_is_not_present(
             async with hub.subscribe(SlowSocket(), "joining", member=member):
                 await asyncio.Event().wait()
 
-        for turns in range(100):
-            joining = asyncio.create_task(join(f"after {turns} turns"))
-            for _ in range(turns):
+        for iterations in range(100):
+            joining = asyncio.create_task(join(f"after {iterations} iterations"))
+            for _ in range(iterations):
                 await asyncio.sleep(0)
             await stopped(joining)
         await until_nobody_is_present(hub, "joining")

@@ -83,7 +83,7 @@ async def test_all_clients_reconnect_at_once_and_receive_what_they_missed(
         while not all(len(client.payloads) == MISSED for client in clients):
             await asyncio.sleep(0.05)
             for task in back:
-                # Whoever has been turned away says why.
+                # A client that was refused says why.
                 assert not task.done(), task.result()
         await hub.publish("9", last)
         await asyncio.gather(*back)

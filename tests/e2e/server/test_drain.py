@@ -550,7 +550,7 @@ def test_no_client_is_accepted_while_workers_drain(serve, join):
     deadline = time.monotonic() + 20
     with pytest.raises(ConnectionRefusedError):
         while time.monotonic() < deadline:
-            # Whoever is in the line when the door is closed is reset.
+            # A connection in the listen queue is reset when the listener closes.
             with contextlib.suppress(ConnectionResetError):
                 socket.create_connection(("127.0.0.1", server.port), timeout=20).close()
     client.close()

@@ -177,7 +177,7 @@ async def test_listening_takes_a_room_and_one_loop() -> None:
             assert (await first).payload == "x"
 
 
-# Where it stands: whoever comes back there gets all that it has not got.
+# Its position: a client that resumes there gets everything that it has missed.
 
 
 async def test_a_client_that_disconnects_during_the_replay_keeps_its_position() -> None:

@@ -87,7 +87,7 @@ class Conversation:
             feed(self.transport.protocol, data)
         else:
             self.transport.protocol.data_received(data)
-        # A violation is told when the event loop turns.
+        # A violation is reported in the next iteration of the event loop.
         await asyncio.sleep(0)
 
     async def events(self) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from falconws.server.websocket.settings import ConnectionSettings
 SETTINGS = ConnectionSettings(send_timeout_s=None, ping_interval_s=None)
 
 
-async def turns(count: int = 3) -> None:
+async def iterations(count: int = 3) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
 
@@ -98,7 +98,7 @@ async def test_gathered_answers_leave_before_a_prepared_message(conversation):
     await subject.connection.receive()
     assert subject.connection.try_send_text("first")
     assert subject.connection.try_send_prepared(Connection.prepare("second"))
-    await turns()
+    await iterations()
     assert bytes(subject.transport.written) == b"\x81\x05first\x81\x06second"
     subject.end()
 
@@ -111,11 +111,11 @@ async def test_a_writable_callback_is_called_once_when_the_client_has_caught_up(
     connection.add_writable_callback(forgotten := lambda: told.append("forgotten"))
     connection.remove_writable_callback(forgotten)
     connection.remove_writable_callback(forgotten)
-    await turns()
+    await iterations()
     assert told == []
     for _ in range(2):
         subject.transport.protocol.resume_writing()
-        await turns()
+        await iterations()
         subject.transport.protocol.pause_writing()
     assert told == [True]
     subject.end()
@@ -130,7 +130,7 @@ async def test_a_writable_callback_waits_for_the_senders_in_line(conversation):
     connection.add_writable_callback(lambda: connection.try_send_text("2"))
     subject.transport.protocol.resume_writing()
     await sender
-    await turns()
+    await iterations()
     assert bytes(subject.transport.written) == b"\x81\x011\x81\x012"
     subject.end()
 
@@ -140,7 +140,7 @@ async def test_a_writable_callback_on_an_idle_connection_comes_at_the_next_turn(
     told = []
     subject.connection.add_writable_callback(lambda: told.append(subject.connection.closed))
     assert told == []
-    await turns(1)
+    await iterations(1)
     assert told == [False]
     subject.end()
 
@@ -150,10 +150,10 @@ async def test_a_writable_callback_is_put_off_when_the_client_falls_behind_again
     told = []
     subject.connection.add_writable_callback(lambda: told.append("writable"))
     subject.transport.protocol.pause_writing()
-    await turns()
+    await iterations()
     assert told == []
     subject.transport.protocol.resume_writing()
-    await turns()
+    await iterations()
     assert told == ["writable"]
     subject.end()
 
@@ -168,7 +168,7 @@ async def test_a_writable_callback_is_called_when_the_connection_ends(conversati
     subject.connection.add_writable_callback(lambda: told.append(subject.connection.closed))
     if when == "before":
         subject.end()
-    await turns()
+    await iterations()
     assert told == [True]
 
 
@@ -211,13 +211,13 @@ async def test_a_corked_connection_writes_once_when_the_turn_ends(conversation):
     subject.transport.write = writes.append
     subject.connection.cork()
     prepared = [Connection.prepare(str(number)) for number in range(100)]
-    await turns()
-    # Prepared in an earlier turn, as what waits in a backlog is.
+    await iterations()
+    # Prepared in an earlier iteration of the event loop, as messages in a backlog are.
     subject.connection.cork()
     for message in prepared:
         assert subject.connection.try_send_prepared(message)
     assert len(writes) == 1
-    await turns()
+    await iterations()
     assert len(writes) == 2
     assert b"".join(writes) == b"".join(message.frame for message in prepared)
     subject.connection.close(1000, "")
@@ -228,12 +228,12 @@ async def test_a_corked_connection_writes_once_when_the_turn_ends(conversation):
 async def test_what_is_sent_otherwise_on_a_corked_connection_keeps_the_order(conversation):
     subject = conversation(SETTINGS)
     small, large = Connection.prepare("small"), Connection.prepare("x" * 2000)
-    await turns()
+    await iterations()
     subject.connection.cork()
     assert subject.connection.try_send_prepared(small)
     assert subject.connection.try_send_prepared(large)
     assert subject.connection.try_send_prepared(small)
     assert subject.connection.try_send_text("text")
-    await turns()
+    await iterations()
     assert bytes(subject.transport.written) == small.frame + large.frame + small.frame + b"\x81\x04text"
     subject.end()

@@ -1,4 +1,4 @@
-"""Messages that are prepared in one turn of the event loop leave together, in order, and wait for nothing else."""
+"""Messages that are prepared in one iteration of the event loop leave together, in order, and wait for nothing else."""
 
 import asyncio
 import random
@@ -50,7 +50,7 @@ async def test_messages_of_one_turn_leave_in_one_write_when_it_ends(conversation
     send(subjects, "alone", "a", "b", "c")
     await asyncio.sleep(0)
     writes = [writes_of(subject) for subject in subjects]
-    # Several came in the last turn: now the first one waits too.
+    # Several came in the last iteration: now the first one waits too.
     send(subjects, "1", "2", "3")
     assert writes == [[], [], []]
     await asyncio.sleep(0)
@@ -128,7 +128,7 @@ async def test_no_more_is_gathered_than_a_slow_client_may_cost(conversation):
     prepared = Connection.prepare("x" * 1000)
     for _ in range(200):
         assert subject.connection.try_send_prepared(prepared)
-    # Three times 64 have left, without waiting for the turn's end.
+    # Three times 64 have left, without waiting for the end of the iteration.
     assert len(subject.transport.written) == 3 * 64 * len(prepared.frame)
     await asyncio.sleep(0)
     assert len(subject.transport.written) == 200 * len(prepared.frame)
