@@ -61,6 +61,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "unread-messages": "Messages that were sent before the close are received, in order",
         "receive-timeout": "`receive_*(timeout=)` loses no message",
         "receive-cancelled": "A cancelled receive loses no message",
+        "rate-limit": "`RateLimit.disconnect()` closes with 1008 and one log line",
+        "rate-limit-slows-down": "`RateLimit.slow_down()` loses no message",
         "one-receiver": "A second concurrent receiver gets `OperationNotAllowed`",
         "wait-while-receiving": "`wait_disconnected()` takes no message from a concurrent receiver",
         "parallel-loops": "A receiving and a sending loop run concurrently",
@@ -223,6 +225,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("daphne", "base-exception"): _DAPHNE_CODES,
     ("daphne", "undecodable-unhandled"): _DAPHNE_CODES,
     ("daphne", "inexpressible-media"): _DAPHNE_CODES,
+    ("daphne", "rate-limit"): _DAPHNE_CODES,
     ("daphne", "payload-type-unhandled"): _DAPHNE_CODES,
     ("daphne", "invalid-utf8"): Limit(
         "daphne drops the connection without a close frame: the client sees 1006.",

@@ -163,6 +163,7 @@ DERIVED = {
     "payload-type-unhandled": "protocol-code-to-client",
     "base-exception": "protocol-code-to-client",
     "inexpressible-media": "protocol-code-to-client",
+    "rate-limit": "protocol-code-to-client",
 }
 
 

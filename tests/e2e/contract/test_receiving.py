@@ -182,3 +182,23 @@ async def test_a_thousand_concurrent_sends_arrive_whole_and_in_order(peer: Peer)
         assert body == chr(ord("a") + number % 26) * size
     assert (await peer.closed(connection))[0] == 1000
     assert (await peer.left())["kinds"] == []
+
+
+@pytest.mark.promise("rate-limit")
+async def test_a_client_over_its_rate_is_closed_with_1008(peer: Peer) -> None:
+    connection = await peer.connect("limited")
+    for number in range(7):
+        await connection.send(str(number))
+    assert [await peer.receive(connection) for _ in range(5)] == ["0", "1", "2", "3", "4"]
+    assert (await peer.closed(connection))[0] == 1008
+    assert (await peer.left())["kinds"] == []
+    assert peer.log == [("WARNING", False)]
+
+
+@pytest.mark.promise("rate-limit-slows-down")
+async def test_a_client_over_its_rate_is_slowed_down_and_loses_nothing(peer: Peer) -> None:
+    connection = await peer.connect("slowed")
+    texts = [str(number) for number in range(30)]
+    for text in texts:
+        await connection.send(text)
+    assert [await peer.receive(connection) for _ in texts] == texts

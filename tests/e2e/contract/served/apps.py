@@ -137,6 +137,15 @@ with_hosts.ws_options.allowed_origins = "*"
 with_hosts.allowed_hosts = ["kept.example", "*.kept.example"]
 
 
+limited: falconws.App[Any, Any] = falconws.App()
+limited.ws_options.allowed_origins = "*"
+limited.ws_options.rate_limit = falconws.RateLimit.disconnect(messages_per_s=0.01, burst_s=500)
+
+slowed: falconws.App[Any, Any] = falconws.App()
+slowed.ws_options.allowed_origins = "*"
+slowed.ws_options.rate_limit = falconws.RateLimit.slow_down(messages_per_s=100, burst_s=0.05)
+
+
 class OriginWitness:
     """Notes that application code ran."""
 
@@ -176,8 +185,8 @@ def app_for(name: str, run: str) -> falconws.App[Any, Any]:
     """Return the application that serves ``/name/{run}``."""
     if name in _ORIGINS:
         return _restricted(name, run)
-    if name == "hosts":
-        return with_hosts
+    if name in ("hosts", "limited", "slowed"):
+        return {"hosts": with_hosts, "limited": limited, "slowed": slowed}[name]
     if name == "unusable-error-code":
         return unusable_code
     return customized if name.startswith("custom-") else main

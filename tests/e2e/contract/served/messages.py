@@ -7,7 +7,7 @@ from typing import Any
 
 from falconws import Request, WebSocket, WebSocketDisconnected, WebSocketPayloadType
 
-from .apps import customized, websocket
+from .apps import customized, limited, slowed, websocket
 from .journal import Run, describe
 
 TEXT, BINARY = WebSocketPayloadType.TEXT, WebSocketPayloadType.BINARY
@@ -167,3 +167,11 @@ async def convert(req: Request, ws: WebSocket, run: Run) -> None:
         case "own-fault":
             async for _ in ws:
                 await ws.send_media(object(), payload_type=kind)
+
+
+@websocket("limited", app=limited)
+@websocket("slowed", app=slowed)
+async def under_a_rate_limit(req: Request, ws: WebSocket, run: Run) -> None:
+    await ws.accept()
+    async for text in ws.iter_text():
+        await ws.send_text(text)
