@@ -35,8 +35,24 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture(scope="module")
 def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ServerProcess]]:
-    """The same for a server that all tests of a module share."""
-    yield from _serving(tmp_path_factory.mktemp("served"))
+    """The same for servers that all tests of a module share: equal arguments return the running server.
+
+    So a fixture with parameters does not start a server for each test, in whatever order they run.
+    """
+    running: dict[str, ServerProcess] = {}
+    serving = _serving(tmp_path_factory.mktemp("served"))
+    serve = next(serving)
+
+    def start_once(source: str, **options: Any) -> ServerProcess:
+        key = repr((source, sorted(options.items())))
+        server = running.get(key)
+        if server is None or server.process.poll() is not None:
+            server = running[key] = serve(source, **options)
+        return server
+
+    yield start_once
+    # Stops them.
+    next(serving, None)
 
 
 @pytest.fixture
