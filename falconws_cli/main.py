@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
 
 def _all_commands() -> dict[str, str]:
     """Return the commands and those of installed generators, each with its short help; loads none of them."""
-    from falconws_cli.generators.plugins import extension_names
+    from falconws_cli.entry_points import extension_names
 
     return {
         **_COMMANDS,

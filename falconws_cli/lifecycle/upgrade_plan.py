@@ -15,9 +15,9 @@ from falconws_cli.change.operation import Operation, RecordedRegistration
 from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.change.record import OPERATIONS, Record, now
 from falconws_cli.change.writer import Status
+from falconws_cli.entry_points import BUILT_IN
 from falconws_cli.errors import CommandError, UnavailableError
 from falconws_cli.generators import find_generator, render
-from falconws_cli.generators.plugins import BUILT_IN
 from falconws_cli.lifecycle.moves import Moves, locate
 from falconws_cli.lifecycle.rendered import REGISTERED, RenderedVersion
 from falconws_cli.project import Project

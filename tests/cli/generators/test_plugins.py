@@ -14,8 +14,8 @@ import pytest
 
 from falconws_cli import generators, plugin_api
 from falconws_cli.change.record import read_record
+from falconws_cli.entry_points import extension_names
 from falconws_cli.errors import ExitCode
-from falconws_cli.generators.plugins import extension_names
 from falconws_cli.main import cli
 from falconws_cli.project import require_project
 from falconws_cli.templating.templates import find_root
@@ -357,10 +357,7 @@ def test_a_name_that_no_command_can_have_is_passed_over(
 
 
 def test_looking_for_packages_loads_none_of_them(tmp_path: Path, site: Path) -> None:
-    script = (
-        "import sys; from falconws_cli.generators.plugins import extension_names; "
-        "print(extension_names(), *sys.modules)"
-    )
+    script = "import sys; from falconws_cli.entry_points import extension_names; print(extension_names(), *sys.modules)"
 
     def loaded(path: Path) -> str:
         environ = {**os.environ, "PYTHONPATH": str(path)}
