@@ -134,11 +134,15 @@ class PausedReading:
 
     A client that closes behind unread messages cannot tell so, since its end of stream waits behind these. So the
     connection sends it something from time to time.
+
+    Attributes:
+        unread_bytes: How many bytes wait for the application, by the count of settings.py.
     """
 
-    __slots__ = ("_connection", "_timer")
+    __slots__ = ("_connection", "_timer", "unread_bytes")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: WatchedConnection) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: WatchedConnection, unread_bytes: int) -> None:
+        self.unread_bytes = unread_bytes
         self._connection = connection
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, 0)
 

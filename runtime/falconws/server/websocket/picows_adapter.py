@@ -131,14 +131,19 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
 
     def get_buffer(self, size_hint: int) -> memoryview:
         view: memoryview = _get_buffer(self, size_hint)
-        return view[:_MAX_READ_BYTES]
+        return view if len(view) <= _MAX_READ_BYTES else view[:_MAX_READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
+        connection: Connection = self.listener
         try:
             _buffer_updated(self, nbytes)
         except _AnsweredError:
             # The parser cannot continue, and nothing more is expected.
-            self.listener.discard_input()
+            connection.discard_input()
+            return
+        connection.uncounted_bytes -= nbytes
+        if connection.uncounted_bytes < 0:
+            connection.count_inbox()
 
     @property
     def free_bytes(self) -> int:
