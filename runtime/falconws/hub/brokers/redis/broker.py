@@ -38,7 +38,6 @@ from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.position import Position
 
 from . import scripts
-from .client import RedisClient
 from .codec import (
     MemberJoined,
     MemberLeft,
@@ -49,8 +48,9 @@ from .codec import (
     encode_ephemeral,
     is_contiguous,
 )
-from .connection import Argument
 from .presence import RedisPresence
+from .redis_client import RedisClient
+from .resp import Argument
 from .session import RedisSession
 from .url import RedisUrl
 
