@@ -19,6 +19,7 @@ import click
 
 from falconws.hosts import LOCAL_HOSTS
 from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.extras import require_modules
 from falconws_cli.project import Project, find_project, require_project
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
     folder = project.import_root if project else start
     watched, patterns = options.pop("reload_dirs", ()), options.pop("reload_includes", ())
     if options.get("reload"):
+        require_modules("--reload", "watchfiles")
         # Not the whole project: a virtual environment in it would cost a core.
         package = project.root / project.package_path if project else start
         options["reload_dirs"] = list(watched) or [str(package if package.is_dir() else folder)]

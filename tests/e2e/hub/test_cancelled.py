@@ -36,7 +36,7 @@ class Recorder:
 
 
 def broker_for(url: str) -> Any:
-    return make_broker(url, history=HistoryLimits(), timeout_s=2.0)
+    return make_broker(url, history=HistoryLimits(), timeout_s=2.0, room_ttl_s=3600.0)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from falconws.server.socket_state import delivered_bytes, undelivered_bytes
 from falconws.server.websocket.settings import ConnectionSettings
-from falconws.server.websocket.socket_state import delivered_bytes, undelivered_bytes
 
 
 class CloseTimeout:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .connection import MOVED, RespConnection, explain, is_permission_error
+from .resp import MOVED, RespConnection, explain, is_permission_error
 
 __all__ = ("PubSub",)
 

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 
-from .client import RedisClient
 from .pubsub import PubSub
+from .redis_client import RedisClient
 
 __all__ = ("RedisSession",)
 
