@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.docs.blocks import source
 from tests.docs.shell import Shell, session
 from tests.docs.test_deployment import nginx
 from tests.e2e.hub.servers import Valkey
@@ -33,10 +34,10 @@ class Reader:
         self.shell = Shell(folder)
         self.project = folder / "demo"
 
-    def play(self, *names: str) -> None:
+    def play(self, *sessions: str) -> None:
         """Run the commands of sessions."""
-        for name in names:
-            self.shell.play(session(name))
+        for text in sessions:
+            self.shell.play(text)
 
     def save(self, stage: str, *paths: str) -> None:
         """Save the files of a stage; all of them if none is named."""
@@ -56,9 +57,9 @@ class Reader:
         file.write_text(text.replace(before, after, 1))
 
     def append(self, path: str, part: str) -> None:
-        """Add a part that the pages show to the end of a file."""
+        """Add a part of a snippet to the end of a file."""
         with (self.project / path).open("a") as file:
-            file.write("\n\n" + (STAGES / part).read_text())
+            file.write("\n\n" + source(*part.split("#")))
 
     def check(self) -> None:
         """Run the tests of the project, and the checks that it sets for itself."""
@@ -77,18 +78,18 @@ class Reader:
 
 def without_markers(text: str) -> str:
     """Return the text of a snippet without the comments that delimit its parts."""
-    return re.sub(r"^ *(#|//) (start|end): .*\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^ *(#|//) (start|end): .*\n", "", text, flags=re.MULTILINE).rstrip("\n") + "\n"
 
 
 def sell_items(reader: Reader) -> None:
-    reader.play("add-items")
+    reader.play(session("add-items"))
     reader.save("items")
     reader.edit(CONFTEST, "import Iterator\n", "import Iterator\nfrom pathlib import Path\n", "items.md")
-    reader.append(CONFTEST, "own_database.py")
+    reader.append(CONFTEST, "docs/snippets/tutorial/own_database.py#fixture")
 
 
 def take_bids(reader: Reader) -> None:
-    reader.play("add-bids")
+    reader.play(session("add-bids"))
     reader.edit("demo/routes.py", "BidsResource()", "BidsResource(catalogue)", "bids.md")
     reader.edit("demo/app.py", "import falconws\n", "import os\n\nimport falconws\n", "bids.md")
     app = "    app = falconws.App()\n"
@@ -98,7 +99,7 @@ def take_bids(reader: Reader) -> None:
 
 
 def name_bidders(reader: Reader) -> None:
-    reader.play("add-auth")
+    reader.play(session("add-auth"))
     reader.save("names")
 
 
@@ -122,25 +123,25 @@ def open_a_page(reader: Reader) -> None:
 
 def test_from_an_empty_folder_to_typed_messages(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
-    reader.play("new")
+    reader.play(session("new"))
     with reader.shell.serving(session("serve")):
-        reader.play("hello")
-    reader.play("test")
+        reader.play(session("hello"))
+    reader.play(session("test"))
     sell_items(reader)
     reader.check()
     take_bids(reader)
     reader.check()
     with reader.serving():
-        reader.play("sell", "bid")
+        reader.play(session("sell"), session("bid"))
     reader.save("typed")
     reader.check()
     with reader.serving():
-        reader.play("bid-typed")
-    reader.play("contract")
+        reader.play(session("bid-typed"))
+    reader.play(session("contract"))
     name_bidders(reader)
     reader.check()
     with reader.shell.serving(session("serve-tokens")):
-        reader.play("bid-token")
+        reader.play(session("bid-token"))
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def bid(page: Page, amount: int) -> None:
 def test_a_page_survives_a_rolling_restart_behind_nginx(tmp_path: Path, browser: Browser) -> None:
     expect.set_options(timeout=LOAD_MS)
     reader = Reader(tmp_path)
-    reader.play("new")
+    reader.play(session("new"))
     for part in (sell_items, take_bids, name_bidders, open_a_page):
         part(reader)
     reader.check()

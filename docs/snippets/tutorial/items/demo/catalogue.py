@@ -9,6 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Self
 
+Values = tuple[Any, ...] | dict[str, Any]
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     item_id INTEGER PRIMARY KEY,
@@ -66,17 +68,17 @@ class Catalogue:
         One statement decides, so that two bids at the same moment cannot both win.
         """
         accepted = await self._items(
-            "UPDATE items SET price = ?, bidder = ? "
-            "WHERE item_id = ? AND price < ? AND ends_at > ? RETURNING *",
-            (amount, bidder, item_id, amount, time.time()),
+            """UPDATE items SET price = :amount, bidder = :bidder
+               WHERE item_id = :item_id AND price < :amount AND ends_at > :now RETURNING *""",
+            {"item_id": item_id, "amount": amount, "bidder": bidder, "now": time.time()},
         )
         return bool(accepted)
 
-    async def _items(self, statement: str, values: tuple[Any, ...] = ()) -> list[Item]:
+    async def _items(self, statement: str, values: Values = ()) -> list[Item]:
         # In a thread: the event loop must not wait for the disk.
         return [Item(**row) for row in await asyncio.to_thread(self._query, statement, values)]
 
-    def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+    def _query(self, statement: str, values: Values = ()) -> list[sqlite3.Row]:
         with closing(sqlite3.connect(self._path)) as database, database:
             database.row_factory = sqlite3.Row
             return database.execute(statement, values).fetchall()

@@ -14,6 +14,7 @@ class BidsResource:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
+    # start: responder
     @speaks(Bidding)
     async def on_websocket(self, req: falconws.Request, bidding: Bidding, item_id: int) -> None:
         """Take the client's bids until it leaves."""
@@ -33,3 +34,5 @@ class BidsResource:
                     await Bidding.publish(hub, room, Price(price=bid.amount, bidder=name))
                 else:
                     await bidding.reject(bid, "refused")
+
+    # end: responder

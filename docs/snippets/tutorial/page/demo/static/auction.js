@@ -104,7 +104,7 @@ async function load() {
   if (!response.ok) return;
   const buttons = (await response.json()).items.map((item) => {
     const button = document.createElement("button");
-    button.textContent = `${item.title}: ${item.price}`;
+    button.textContent = item.title;
     button.onclick = () => watch(item);
     const row = document.createElement("li");
     row.append(button);
