@@ -87,11 +87,9 @@ def test_a_tiny_round_of_a_ticker_delivers_each_update(bench: Bench) -> None:
 
 
 def test_the_commands_that_keep_members_do_not_grow_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.benchmarks.fanout.parts._IDLE_S", 3.0)
-    rows = measure_members(tmp_path, [1, 300])
-    assert [row.what for row in rows] == [
-        {"broker": broker, "members": members} for broker in ("redis", "nats") for members in (1, 300)
-    ]
+    monkeypatch.setattr("tests.benchmarks.fanout.parts._IDLE_S", 2.0)
+    rows = measure_members(tmp_path, [300])
+    assert [row.what for row in rows] == [{"broker": broker, "members": 300} for broker in ("redis", "nats")]
     for row in rows:
         assert row.samples[0]["commands"] < 12
         assert row.samples[0]["bytes"] > 0
