@@ -73,6 +73,22 @@ async def test_after_a_few_turns_with_one_message_each_it_leaves_at_once_again(c
     subject.end()
 
 
+async def test_now_and_then_a_single_message_waits_for_another_one(conversation):
+    """A publisher that is given the time for one message, because sending it takes long, sends two when it is not."""
+    subject = conversation(SETTINGS)
+    slow_iterations = 0
+    for _ in range(200):
+        subject.transport.written.clear()
+        send([subject], "1")
+        slow_iterations += bool(subject.transport.written)
+        if not subject.transport.written:
+            send([subject], "2")
+        await asyncio.sleep(0)
+    # Once it has sent two, they wait for each other in every iteration.
+    assert slow_iterations < 40
+    subject.end()
+
+
 async def test_a_connection_gets_its_own_messages_though_others_got_more(conversation):
     first, second, third = subjects = [conversation(SETTINGS) for _ in range(3)]
     send(subjects, "all")
