@@ -42,7 +42,7 @@ _MAX_UNREAD = 1024
 """Messages that wait for the iteration; then the client stops reading, and TCP slows the server down."""
 
 
-class HandshakeDenied(ConnectionError):  # noqa: N818
+class HandshakeDenied(ConnectionError):
     """The server refuses the handshake, and would do so again.
 
     Attributes:

@@ -380,7 +380,7 @@ async def test_messages_in_flight_never_exceed_what_was_asked() -> None:
     async with server, asyncio.timeout(WAIT_S):
         port = server.sockets[0].getsockname()[1]
         ended = asyncio.Event()
-        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))  # type: ignore[func-returns-value]
+        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))
         client = Client(load)
         await picows.ws_connect(lambda: client, f"ws://127.0.0.1:{port}/")
         client.replied.set()

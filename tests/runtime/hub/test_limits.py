@@ -51,7 +51,7 @@ async def test_a_client_that_missed_more_than_is_replayed_gets_a_gap(limit: int 
             await settle()
             assert subscription.gap == (limit is not None)
     expected = [str(number) * 10 for number in range(5)] if taken == 5 else taken
-    assert connection.taken == [*expected, "next"]  # type: ignore[misc]
+    assert connection.taken == [*expected, "next"]
 
 
 @pytest.mark.parametrize("limits", [{"rooms": 0}, {"rooms_per_connection": -1}, {"replay_bytes": 0}])
