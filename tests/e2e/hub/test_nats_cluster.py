@@ -11,7 +11,8 @@ import pytest
 
 from falconws.hub import HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
-from falconws.testing.brokers import BrokerFactory, history_knows_what_was_delivered
+from falconws.testing.broker_harness import BrokerFactory
+from falconws.testing.broker_messages import history_knows_what_was_delivered
 from tests.e2e.hub.nats_cluster import NatsCluster
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats
