@@ -258,7 +258,7 @@ class Client(Generic[In, Out]):
 
     def _end_iteration(self) -> None:
         if self._unread.full():
-            # Nobody iterates, or not for long: what was read stays, but for the last.
+            # Nobody iterates, or not fast enough: all messages stay except the last.
             self._unread.get_nowait()
         self._unread.put_nowait(None)
 

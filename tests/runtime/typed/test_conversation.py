@@ -137,7 +137,7 @@ async def test_too_many_invalid_messages_in_a_row_end_the_connection(
     async with client.websocket("/words") as ws:
         for _ in range(Words.max_invalid):
             await ask(ws, "garbage\n")
-        # A valid one starts the count anew.
+        # A valid one resets the count.
         await ask(ws, {"type": "reverse", "text": "x"})
         for _ in range(Words.max_invalid):
             await ask(ws, "garbage\n")
