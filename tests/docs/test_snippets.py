@@ -35,7 +35,7 @@ def test_the_types_hold_in_a_strict_project(tmp_path: Path) -> None:
 
 async def denied(client: Client, path: str, **options: object) -> HandshakeDenied:
     with pytest.raises(HandshakeDenied) as denial:
-        async with client.websocket(path, **options):  # type: ignore[arg-type]
+        async with client.websocket(path, **options):
             pass
     return denial.value
 

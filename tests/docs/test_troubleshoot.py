@@ -82,7 +82,7 @@ def row(number: int, words: str) -> str:
 def test_refused_handshakes(
     problem_server: LiveServer, caplog: pytest.LogCaptureFixture, path: str, origin: str | None, status: int, log: str
 ) -> None:
-    with pytest.raises(InvalidStatus) as refused, connect(f"{problem_server.ws_url}{path}", origin=origin):  # type: ignore[arg-type]
+    with pytest.raises(InvalidStatus) as refused, connect(f"{problem_server.ws_url}{path}", origin=origin):
         pass
     assert refused.value.response.status_code == status
     assert log in caplog.text

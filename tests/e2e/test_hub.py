@@ -273,7 +273,7 @@ def test_all_clients_receive_everything_in_the_order_of_each_publisher(hub_serve
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(f"{hub_server.ws_url}/default")) for _ in range(8)]
         senders = [
-            threading.Thread(target=lambda n=n, c=c: [c.send(json.dumps([n, i])) for i in range(50)])  # type: ignore[misc]
+            threading.Thread(target=lambda n=n, c=c: [c.send(json.dumps([n, i])) for i in range(50)])
             for n, c in enumerate(clients)
         ]
         for sender in senders:

@@ -290,13 +290,13 @@ async def test_concurrent_senders_take_turns_first_come_first_served(
     assert [event["text"] for event in scripted.sent] == [*map(str, range(20)), "last"]
 
 
-async def test_a_cancelled_sender_gives_its_turn_away(scripted: ScriptedServer, stream: AsgiStream) -> None:
+async def test_a_cancelled_sender_lets_the_next_one_send(scripted: ScriptedServer, stream: AsgiStream) -> None:
     scripted.gate.clear()
     senders = [asyncio.create_task(stream.send(str(number))) for number in range(4)]
     await asyncio.sleep(0)
     senders[1].cancel()
     await asyncio.sleep(0)
-    # The gate opens and the third one, whose turn comes with it, is cancelled in the same instant.
+    # The gate opens and the third one, which is next, is cancelled in the same instant.
     scripted.gate.set()
     await senders[0]
     senders[2].cancel()

@@ -380,7 +380,7 @@ async def test_messages_in_flight_never_exceed_what_was_asked() -> None:
     async with server, asyncio.timeout(WAIT_S):
         port = server.sockets[0].getsockname()[1]
         ended = asyncio.Event()
-        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))  # type: ignore[func-returns-value]
+        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))
         client = Client(load)
         await picows.ws_connect(lambda: client, f"ws://127.0.0.1:{port}/")
         client.replied.set()
@@ -424,8 +424,11 @@ async def test_replies_count_once_however_they_are_framed_and_cut(replies: bytes
         assert failures == []
 
 
-@pytest.mark.parametrize("head", [b"\x81\x80\x00\x00\x00\x00", b"\x83\x00"])
+@pytest.mark.parametrize(
+    "head", [b"\x81\x80\x00\x00\x00\x00", b"\x83\x00", b"\xa1\x00", b"\xc1\x00\x81\x00", b"\x41\x00"]
+)
 async def test_a_frame_that_no_server_may_send_ends_the_test(head: bytes) -> None:
+    """It is masked, of an unknown type, or has a reserved bit set."""
     async with counting_client(head, 1) as (_, failures):
         assert failures[0].startswith("The server violated the protocol: ")
 
