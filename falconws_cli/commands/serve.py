@@ -195,6 +195,16 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     metavar="BYTES",
     help="Largest message from a client.",
 )
+@click.option(
+    "--limit-unread",
+    "max_total_unread_bytes",
+    type=click.IntRange(0),
+    default=256 * 1024 * 1024,
+    show_default=True,
+    metavar="BYTES",
+    callback=lambda _context, _parameter, value: value or None,
+    help="What all clients of a process may have sent that the app has not received; 0 turns it off.",
+)
 @_seconds("--ws-ping-interval", "ping_interval_s", 20.0, "Time between keepalive pings")
 @_seconds("--ws-ping-timeout", "ping_timeout_s", 20.0, "Time for a client to answer a ping")
 @_seconds(
