@@ -238,6 +238,16 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     help="Largest head of a request: its request line and all headers.",
 )
 @_seconds("--timeout-body", "body_timeout_s", 30.0, "Time for which the body of a request may make no progress")
+@_seconds("--timeout-response", "response_timeout_s", 30.0, "Time for which a client may take nothing of a response")
+@click.option(
+    "--min-transfer-rate",
+    "min_transfer_bytes_per_s",
+    type=click.IntRange(0),
+    default=512,
+    show_default=True,
+    metavar="BYTES",
+    help="What a client has to send of a body, or take of a response, each second on average.",
+)
 @click.option(
     "--timeout-keep-alive",
     "keep_alive_timeout_s",

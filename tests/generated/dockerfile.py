@@ -1,7 +1,7 @@
 """Carries out a Dockerfile without Docker: the file system of each stage is a folder, and `RUN` runs in a shell there.
 
-What is absolute in `RUN`, `COPY`, `ENV` and `WORKDIR` is below that folder. All stages have their turn at one path, so
-that what is copied from one to the next finds itself again, as in Docker. An instruction that is not known here fails.
+Absolute paths in `RUN`, `COPY`, `ENV` and `WORKDIR` are below that folder. All stages run one after the other at one
+path, so that files with absolute paths inside work in the next stage, as in Docker. Unknown instructions fail.
 """
 
 import json

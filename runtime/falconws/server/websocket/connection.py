@@ -33,6 +33,12 @@ from picows import WSListener
 from falconws.closecodes import CloseCode, is_sendable
 from falconws.server.errors import DisconnectedError, ProtocolError
 from falconws.server.lingering_close import lingering_close
+from falconws.server.socket_state import (
+    client_has_left,
+    delivered_bytes,
+    received_bytes,
+    undelivered_bytes,
+)
 from falconws.server.websocket.assembler import Compressed, Message, MessageAssembler
 from falconws.server.websocket.closing import CloseTimeout
 from falconws.server.websocket.deflate import PerMessageDeflate
@@ -53,12 +59,6 @@ from falconws.server.websocket.frames import (
 from falconws.server.websocket.keepalive import Keepalive, MessageTimeout, PausedReading
 from falconws.server.websocket.prepared import MAX_HEADER_BYTES, PreparedMessage, coalesce
 from falconws.server.websocket.settings import ConnectionSettings
-from falconws.server.websocket.socket_state import (
-    client_has_left,
-    delivered_bytes,
-    received_bytes,
-    undelivered_bytes,
-)
 from falconws.server.websocket.time_slice import give_way, grant
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
@@ -506,7 +506,7 @@ class Connection(WSListener):
 
     def _start_message_timeout(self) -> None:
         if self._settings.message_timeout_s is not None:
-            self._message_timeout = MessageTimeout(self._loop, self._settings.message_timeout_s, self)
+            self._message_timeout = MessageTimeout(self._loop, self._settings, self)
 
     def _control(self, opcode: int, frame: Any) -> None:
         if self._has_too_many_control_frames():

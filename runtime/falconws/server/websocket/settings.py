@@ -34,8 +34,9 @@ class ConnectionSettings:
             are in memory: 64 a message, and 4 a character of large text that is not ASCII. Compressed messages wait
             compressed, and count like that.
         message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
-            complete, or the connection ends with 1008; None waits for ever. A message in one frame is watched by pings
-            instead, if they are answered: its client cannot answer, and has to send `min_bytes_per_s`.
+            complete, and after which it has to come at `min_bytes_per_s` on average; or the connection ends with 1008.
+            None waits for ever. A message in one frame is watched by pings instead, if they are answered: its client
+            cannot answer, and has to send `min_bytes_per_s`.
         high_water_bytes: Sending pauses while more than this waits for the client.
         low_water_bytes: Sending resumes when no more than this waits.
         max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
@@ -49,9 +50,9 @@ class ConnectionSettings:
             request, and then again the application to accept or deny it. None waits for ever, for TLS a minute.
         send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
             disconnected; None waits for ever.
-        min_bytes_per_s: What a client has to take, while something waits for it, or to send of a large frame, to count
-            as making progress. One that takes less is disconnected after `send_timeout_s`, `ping_timeout_s` or
-            `close_timeout_s`.
+        min_bytes_per_s: What a client has to take, while something waits for it, or to send of a message that is not
+            complete, to count as making progress. One that takes or sends less is disconnected after `send_timeout_s`,
+            `ping_timeout_s`, `message_timeout_s` or `close_timeout_s`.
         close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
         deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
     """

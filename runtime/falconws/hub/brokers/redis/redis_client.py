@@ -14,7 +14,7 @@ from typing import Any
 from falconws.hub.broker import BrokerRefused, BrokerUnavailable
 from falconws.hub.concurrency import backoff
 
-from .connection import Argument, Pipeline, explain, is_permission_error
+from .resp import Argument, Pipeline, explain, is_permission_error
 from .slots import SentinelMap, SlotMap
 from .url import RedisUrl, load_redis
 

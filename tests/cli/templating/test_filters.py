@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.utils import htmlsafe_json_dumps
 
-from falconws_cli.templating.functions import json_literal
+from falconws_cli.templating.filters import json_literal
 
 
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner, max_size=3)))

@@ -1,4 +1,4 @@
-"""The functions and filters of all templates. Pure."""
+"""The filters and functions of all templates. Pure."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """The client library, and everything that the hub uses of it beyond its public interface (nats-py 2.16).
 
-Owns the private names: tests/runtime/hub/brokers/nats/test_client.py fails if nats-py renames one. Knows no subject.
+Owns the private names: tests/runtime/hub/brokers/nats/test_library.py fails if nats-py renames one. Knows no subject.
 """
 
 from __future__ import annotations

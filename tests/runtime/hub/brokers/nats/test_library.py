@@ -8,13 +8,13 @@ import nats.aio.client
 import nats.aio.subscription
 import pytest
 
-from falconws.hub.brokers.nats import client as client_module
-from falconws.hub.brokers.nats.client import make_client
+from falconws.hub.brokers.nats import library
+from falconws.hub.brokers.nats.library import make_client
 
 
 def test_the_client_has_the_private_names_that_the_hub_uses() -> None:
     client = make_client(encrypted=True)
-    for name in (*client_module._TASKS, "_transport", "_server_info", "_error_cb"):
+    for name in (*library._TASKS, "_transport", "_server_info", "_error_cb"):
         assert hasattr(client, name), name
     for name in ("_connect_command", "_parse_header_lines", "_process_err"):
         assert inspect.isfunction(getattr(nats.aio.client.Client, name)), name
@@ -35,8 +35,8 @@ def test_headers_are_parsed_as_the_client_library_parses_them(raw: bytes) -> Non
 
 
 def test_no_other_module_uses_private_names_of_the_client_library() -> None:
-    from falconws.hub.brokers.nats import rooms, session, stream
+    from falconws.hub.brokers.nats import jetstream, rooms, session
 
-    for module in (rooms, session, stream):
+    for module in (jetstream, rooms, session):
         assert "_client._" not in inspect.getsource(module)
         assert "subscription._" not in inspect.getsource(module)

@@ -43,7 +43,7 @@ _LIMITS = ("max_msgs_per_subject", "max_age", "duplicate_window")
 _logger = logging.getLogger("falconws.hub")
 
 
-class Conflict(Exception):  # noqa: N818 (named for what has happened, as the hub's errors are)
+class Conflict(Exception):
     """Another process has written to the subject since."""
 
 
