@@ -307,6 +307,8 @@ def command(target: str | None, **options: Any) -> None:
       falconws serve --host 0.0.0.0 --port 8080 --workers 4
       falconws serve demo.asgi:app --ssl-certfile cert.pem --ssl-keyfile key.pem
     """
+    from falconws_cli.output import Matters, output_matters
     from falconws_cli.serve import serve_target
 
+    output_matters(Matters.NEVER)
     serve_target(target, Path.cwd(), **options)
