@@ -34,9 +34,12 @@ _ARGUMENTS = {
     "media-handler": {"payload", "handler"},
     "hub": {"middleware"},
     "functions": {"first_party", "what", "imports", "code", "needs"},
+    "setting": {"name", "field", "reader", "imports"},
+    "variable": {"name", "value"},
+    "row": {"name", "row"},
 }
 """What each kind of registration needs."""
-_OPTIONAL_ARGUMENTS = {"factory"}
+_OPTIONAL_ARGUMENTS = {"factory", "argument"}
 
 
 class DamagedError(Exception):
