@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from falconws.hosts import LOCAL_HOSTS
+from falconws.hosts import LOCAL_HOSTS, own_name
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.project import Project, find_project, require_project
 
@@ -51,17 +51,10 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
         options["reload_dirs"] = list(watched) or [str(package if package.is_dir() else folder)]
         options["reload_includes"] = [*_RELOAD_INCLUDES, *patterns]
         # A page of another site can let its name resolve to this machine (DNS rebinding).
-        options["allowed_hosts"] = [*LOCAL_HOSTS, *_own_name(options["host"]), *options.get("allowed_hosts", ())]
+        options["allowed_hosts"] = [*LOCAL_HOSTS, *own_name(options["host"]), *options.get("allowed_hosts", ())]
     elif watched or patterns:
         raise RefusedError("--reload-dir and --reload-include need --reload.")
     _run(target or _app_of(project), app_dir=str(folder), **options)
-
-
-def _own_name(host: str) -> list[str]:
-    """Return *host*, an address or a name to listen on, as a browser names it; nothing for all addresses."""
-    if host in ("0.0.0.0", "::", ""):
-        return []
-    return [f"[{host}]" if ":" in host else host]
 
 
 def serve_new_project(root: Path) -> int:
