@@ -21,7 +21,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, remove_unix
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, local_url, remove_unix
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -166,24 +166,21 @@ def run(
     config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        where = describe(listener, host=host if fd is None else "", tls=config.is_ssl, root_path=config.app_root_path)
+        typed, root_path = host if fd is None else "", config.app_root_path
+        where = describe(listener, host=typed, tls=config.is_ssl, root_path=root_path)
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
             f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
-        if has_console and uds is None:
-            print(f"Console: {_local(url)}{config.app_root_path}{CONSOLE_PATH}", flush=True)
+        url = local_url(listener, host=typed, tls=config.is_ssl, root_path=root_path)
+        if has_console and url is not None:
+            print(f"Console: {url}{CONSOLE_PATH}", flush=True)
         _serve(config, listener)
     finally:
         listener.close()
         if uds is not None and identity is not None:
             remove_unix(uds, identity)
-
-
-def _local(url: str) -> str:
-    """Return *url* of a server on all addresses with one of this machine, for a browser on it."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _configure(log_config: str | None, app: str, **options: Any) -> ServerConfig:
