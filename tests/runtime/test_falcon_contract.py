@@ -61,8 +61,8 @@ DIFFERENCES = {
     "(or a 500), and is logged. With Falcon it can end the server.",
     "unoffered_subprotocol": "`accept(subprotocol=...)` with one that the client does not offer is a `ValueError`. "
     "Falcon sends it, and the client fails the connection.",
-    "line_break_in_a_header": "A header of `accept()` or of a refusal with CR, LF or NUL is a `ValueError`. Falcon "
-    "passes it to the server.",
+    "line_break_in_a_header": "A header of `accept()` or of a refusal with CR, LF or NUL is a `ValueError`; of an HTTP "
+    "response, it is a 500 in its place. Falcon passes it to the server.",
     "proposal_middleware": "Middleware methods may leave out the `ws` argument, as in the proposal. Falcon fails when "
     "it calls them.",
     "media_as_bytes": "What a BINARY media handler returns is sent as `bytes`, also when it is a `bytearray` or a "
