@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import falcon.asgi
 from falcon.asgi._asgi_helpers import _validate_asgi_scope
+from falcon.media import JSONHandler
 from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
@@ -26,6 +27,7 @@ from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnec
 from .headers import check_headers
 from .hosts import HostPolicy, host_headers
 from .log_text import escape_for_log
+from .media import loads_body
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
@@ -100,6 +102,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 bound.arguments["request_type"] = Request
             super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
+            # With Falcon's own, a few kilobytes of brackets are a 500 and a traceback.
+            self.req_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(loads=loads_body)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         suffix = kwargs.get("suffix")

@@ -41,7 +41,8 @@ DIFFERENCES = {
     "nothing more is 1006. Falcon says 1000 for both.",
     "nan_is_not_json": "The default JSON handler refuses NaN and the infinities in both directions. Falcon's passes "
     "them.",
-    "deeply_nested_json": "JSON nested too deeply raises `json.JSONDecodeError`. Falcon lets `RecursionError` through.",
+    "deeply_nested_json": "JSON nested too deeply raises `json.JSONDecodeError`; in the body of a request it is a 400. "
+    "Falcon lets `RecursionError` through.",
     "json_beyond_json": "JSON with a number as large as 1e400, or with the escape of a lone surrogate, raises "
     "`json.JSONDecodeError`. Falcon returns an infinity, or a string that cannot be sent.",
     "inexpressible_media": "What the client has sent, and the handler of the other payload type cannot express, closes "
@@ -930,6 +931,20 @@ async def test_deeply_nested_json(app_class: AppClass, ours: bool) -> None:
     server = ScriptedServer()
     server.put("[" * 100_000)
     assert (await serve(app_of(app_class, responder), server))[-1]["code"] == 1000
+
+    class Resource:
+        async def on_post(self, req: Any, resp: Any) -> None:
+            resp.media = await req.get_media()
+
+    app = app_class()
+    app.add_route("/", Resource())
+    async with falcon.testing.ASGIConductor(app) as conductor:
+        headers = {"Content-Type": "application/json"}
+        assert (await conductor.simulate_post("/", body='{"a": [1, "\u00e9"]}', headers=headers)).json == {
+            "a": [1, "é"]
+        }
+        refused = await conductor.simulate_post("/", body="[" * 100_000, headers=headers)
+    assert refused.status_code == (400 if ours else 500)
 
 
 @pytest.mark.parametrize("text", ["1e400", r'"\ud800"'])
