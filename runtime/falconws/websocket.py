@@ -67,6 +67,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_accepted_subprotocol",
         "_asgi",
         "_binary",
+        "_binary_decoded",
         "_bypass",
         "_denial",
         "_direct",
@@ -77,6 +78,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_spec_version",
         "_stream",
         "_text",
+        "_text_decoded",
         "client",
         "undecodable",
     )
@@ -98,6 +100,8 @@ class WebSocket(falcon.asgi.WebSocket):
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
         self._media: Any = None
         """What ``receive_media()`` has returned last, until it is called again."""
+        self._text_decoded = self._binary_decoded = False
+        """Whether ``receive_media()`` has decoded a message of this type."""
         self._asgi = send
         self._options = options
         self._phase = _HANDSHAKE
@@ -579,8 +583,12 @@ class WebSocket(falcon.asgi.WebSocket):
         return payload
 
     def _as_media(self, payload: Payload) -> Any:
+        handler: Any
+        if isinstance(payload, str):
+            handler, self._text_decoded = self._text, True
+        else:
+            handler, self._binary_decoded = self._binary, True
         try:
-            handler: Any = self._text if isinstance(payload, str) else self._binary
             self._media = media = handler.deserialize(payload)
         except (ValueError, ArithmeticError, RecursionError) as error:
             self.undecodable = error
@@ -594,13 +602,16 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         traceback = error.__traceback__
         while traceback is not None:
-            code, handler = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+            code, variables = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+            handler = variables.get("self")
             if code.co_name == "serialize" and isinstance(handler, (TextBaseHandlerWS, BinaryBaseHandlerWS)):
-                try:
-                    handler.serialize(self._media)
-                except Exception:
+                if not _can_serialize(handler, self._media):
                     return True
-                return False
+                # Another task may have received more since. What only the handler of the client's messages can express
+                # has come in one of them.
+                text = isinstance(handler, TextBaseHandlerWS)
+                other, decoded = (self._binary, self._binary_decoded) if text else (self._text, self._text_decoded)
+                return decoded and _can_serialize(other, variables.get(code.co_varnames[1]))
             traceback = traceback.tb_next
         return False
 
@@ -696,6 +707,14 @@ def _unchanged(payload: Payload) -> Payload:
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:
     pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
     return [(name.lower().encode("ascii"), value.encode(encoding)) for name, value in pairs]
+
+
+def _can_serialize(handler: TextBaseHandlerWS | BinaryBaseHandlerWS, media: object) -> bool:
+    try:
+        handler.serialize(media)
+    except Exception:
+        return False
+    return True
 
 
 def _describe_client(client: Any) -> str:
