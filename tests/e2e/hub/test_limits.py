@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import secrets
 
-import pytest
-
 from falconws import HistoryLimits, Hub
 from tests.e2e.hub.recorder import make_hub
-from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.e2e.hub.servers import BrokerServer, Valkey
 from tests.runtime.hub.scripted import ScriptedSocket
 
 TEN_YEARS_S = 10 * 365 * 24 * 3600
-
-
-@pytest.fixture(params=["redis", "nats"])
-def broker(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> BrokerServer:
-    return valkey if request.param == "redis" else nats
 
 
 async def test_the_largest_limits_work(broker: BrokerServer) -> None:

@@ -52,7 +52,7 @@ async def test_a_client_that_missed_more_than_is_replayed_gets_a_gap(limit: int 
             await settle()
             assert subscription.gap == (limit is not None)
     expected = [str(number) * 10 for number in range(5)] if taken == 5 else taken
-    assert connection.taken == [*expected, "next"]  # type: ignore[misc]
+    assert connection.taken == [*expected, "next"]
 
 
 async def test_rooms_that_were_left_or_published_to_count() -> None:

@@ -1,7 +1,7 @@
 """A message for many connections: its frame is built once, and every connection writes it as it is.
 
 Messages that are prepared in one iteration of the event loop are coalesced: each connection writes its own with one
-system call. Pure but for the event loop; knows a connection by the port below.
+system call. Pure except for the event loop; knows a connection by the port below.
 """
 
 from __future__ import annotations

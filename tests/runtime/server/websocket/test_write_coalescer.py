@@ -180,13 +180,13 @@ async def test_a_connection_with_compression_gathers_nothing(conversation):
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_whatever_is_sent_and_whenever_the_turns_end_every_connection_keeps_its_order(conversation, seed):
+async def test_whatever_is_sent_and_whenever_iterations_end_every_connection_keeps_its_order(conversation, seed):
     chance = random.Random(seed)
     subjects = [conversation(SETTINGS) for _ in range(3)]
     expected = [b"" for _ in subjects]
     for number in range(150):
         text = str(number)
-        match chance.choice(["prepared", "prepared", "prepared", "text", "turn"]):
+        match chance.choice(["prepared", "prepared", "prepared", "text", "iteration"]):
             case "prepared":
                 chosen = chance.sample(range(3), chance.randint(1, 3))
                 send([subjects[index] for index in chosen], text)
@@ -196,7 +196,7 @@ async def test_whatever_is_sent_and_whenever_the_turns_end_every_connection_keep
                 index = chance.randrange(3)
                 assert subjects[index].connection.try_send_text(text)
                 expected[index] += frame(text)
-            case "turn":
+            case "iteration":
                 await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert [bytes(subject.transport.written) for subject in subjects] == expected

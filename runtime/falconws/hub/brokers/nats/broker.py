@@ -39,13 +39,13 @@ from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.limits import DEFAULT_ROOM_TTL_S
 from falconws.hub.position import Position
 
-from .client import check_credentials, load_nats
 from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
 from .hub_streams import EPHEMERAL, HubStreams
+from .jetstream import Stored
+from .library import check_credentials, load_nats
 from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
 from .session import ApiError, NatsSession, RefusedError, TooLargeError
-from .stream import Stored
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)

@@ -13,9 +13,9 @@ from falconws.hub.history_rules import HistoryRules
 
 from .codec import anchor, offset_of, token_of
 from .cursor import SubjectPosition
+from .jetstream import Conflict, NatsStream
 from .presence import NatsPresence, PresenceIdentity
 from .session import NatsSession
-from .stream import Conflict, NatsStream
 from .url import NatsUrl
 
 __all__ = ("EPHEMERAL", "HubStreams")

@@ -39,7 +39,6 @@ from falconws.hub.limits import DEFAULT_ROOM_TTL_S
 from falconws.hub.position import Position
 
 from . import scripts
-from .client import RedisClient
 from .codec import (
     MemberJoined,
     MemberLeft,
@@ -50,8 +49,9 @@ from .codec import (
     encode_ephemeral,
     is_contiguous,
 )
-from .connection import Argument
 from .presence import RedisPresence
+from .redis_client import RedisClient
+from .resp import Argument
 from .session import RedisSession
 from .url import RedisUrl
 
