@@ -23,8 +23,8 @@ _COLORS = {
 _SAID = {
     "REGISTERED": ("register", "in", "green"),
     "ALREADY": ("already", "in", None),
-    "REMOVED": ("unregister", "from", "yellow"),
-    "ABSENT": ("already", "not in", None),
+    "REMOVED": ("remove", "from", "yellow"),
+    "ABSENT": ("missing", "in", None),
 }
 """The words for each outcome of a registration or of its removal."""
 

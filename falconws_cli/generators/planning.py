@@ -40,7 +40,7 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     notes = generated.notes
     if added.dependencies:
         names = " and ".join(added.dependencies)
-        notes = (*notes, f"{names} is a dependency of the project now; install it with `{_install_command(project)}`.")
+        notes = (*notes, f"{names} is a dependency of the project now; install it with `{install_command(project)}`.")
     notes = (*notes, *_left_to_require(project, generated.requirements))
     return Plan(
         files=merge(generated.files, _edits(project, texts), _packages(project, generated.files)),
@@ -109,7 +109,8 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     return Requirements(**added), text
 
 
-def _install_command(project: Project) -> str:
+def install_command(project: Project) -> str:
+    """Return the command that installs the project's dependencies."""
     return "uv sync" if project.exists(PurePosixPath("uv.lock")) else 'pip install -e ".[dev]"'
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from falconws_cli.source import register
 from falconws_cli.source.python import Import
 from falconws_cli.source.register import RegisterResult, UnregisterResult
+from falconws_cli.source.register.hunks import hunks_between
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -20,7 +21,7 @@ class RegistrationSpec:
     """A statement in one of the project's own files that makes generated code part of the app."""
 
     kind: str
-    """"route", "middleware", "media-handler", "hub" or "functions": what is registered."""
+    """"route", "middleware", "media-handler", "hub", "functions" or "lines": what is registered."""
     path: PurePosixPath
     """The file that the statement goes into."""
     package: str
@@ -86,12 +87,22 @@ def functions(
     return RegistrationSpec("functions", path, package, arguments)
 
 
+def lines(path: PurePosixPath, *, what: str, old: str, new: str) -> RegistrationSpec:
+    """Return the registration of the lines that lead from *old* to *new*, in a file of any kind."""
+    hunks: list[JsonValue] = []
+    for hunk in hunks_between(old, new):
+        entry: dict[str, JsonValue] = {name: [*found] for name, found in hunk.items()}
+        hunks.append(entry)
+    return RegistrationSpec("lines", path, "", {"what": what, "hunks": hunks})
+
+
 _FUNCTIONS = {
     "route": ("register_route", "unregister_route"),
     "middleware": ("register_middleware", "unregister_middleware"),
     "media-handler": ("register_media_handler", "unregister_media_handler"),
     "hub": ("register_middleware", "unregister_middleware"),
     "functions": ("append_functions", "remove_functions"),
+    "lines": ("apply_hunks", "revert_hunks"),
 }
 _IMPORTS = ("resource", "middleware", "handler", "imports")
 
