@@ -125,7 +125,7 @@ def render_project(
         "package_dir": f"src/{package.module}" if src else package.module,
         "src": src,
         "env": package.constant,
-        "app": f"{package.module}.app:create_app",
+        "app": f"{package.module}.{'app:create_app' if minimal else 'asgi:app'}",
         "falconws_version": VERSION,
         "next_breaking_version": _next_breaking(VERSION),
         "minimal": minimal,
