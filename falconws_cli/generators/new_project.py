@@ -95,7 +95,7 @@ class _PlannedProject(Project):
 
 
 def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:
-    project = _PlannedProject(root, f"{name.module}.app:create_app", {file.path: file.data for file in files})
+    project = _PlannedProject(root, f"{name.module}.app:create_app", files={file.path: file.data for file in files})
     return replace(plan(project, "resource", "echo", {}), command="falconws add-resource echo")
 
 

@@ -41,6 +41,9 @@ class PartGenerator:
         made = [operation.recipe for operation in read_record(project.root).generated if operation.recipe is not None]
         own = next((recipe for recipe in made if recipe.generator == "project"), None)
         there = _parts_of(recipe for recipe in made if recipe.generator in ("project", "part"))
+        again = next((recipe for recipe in made if (recipe.generator, recipe.name) == ("part", part.value)), None)
+        if again is not None:
+            return again
         if part in there:
             raise RefusedError(f"The project has the part {part.value} already.")
         with_parts = parse_parts([*(one.value for one in there), part.value])

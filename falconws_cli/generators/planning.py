@@ -1,6 +1,6 @@
 """Plans what a generator made: new files, edits of the project's own files, missing packages. Reads, never writes."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import fields, replace
 from pathlib import PurePosixPath
 
@@ -32,6 +32,10 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     for spec in generated.registrations:
         text = texts.get(spec.path) or read_text(project, spec.path) or ""
         registration = spec.register(text)
+        if reason := _unreadable(project, spec.path, texts):
+            from falconws_cli.source.register import RegisterOutcome
+
+            registration = replace(registration, outcome=RegisterOutcome.CANNOT, text=text, reason=reason)
         texts[spec.path] = registration.text
         registrations.append(PlannedRegistration(spec.path, registration, spec))
     added, pyproject = _require(project, generated.requirements)
@@ -51,6 +55,13 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
         requirements=generated.requirements,
         added=added,
     )
+
+
+def _unreadable(project: Project, path: PurePosixPath, texts: Container[PurePosixPath]) -> str:
+    """Return why nothing can be registered in a file, as far as its content does not tell; "" otherwise."""
+    if path in texts or read_text(project, path) is not None:
+        return ""
+    return "it is not UTF-8" if project.exists(path) else "there is no such file"
 
 
 def read_text(project: Project, path: PurePosixPath) -> str | None:

@@ -59,9 +59,13 @@ def test_a_minimal_project_gets_parts_too(run: Run, tmp_path: Path, part: str) -
 
 
 def test_what_is_there_or_does_not_fit_is_refused(run: Run, tmp_path: Path, demo: Path) -> None:
+    assert run("new", "demo", "--with", "redis", "--force").exit_code == ExitCode.USAGE
+    assert run("new", "other", "--with", "redis").exit_code == 0
+    assert "has the part redis already" in one_line_error(run("add-part", "redis", cwd="other"))
     do(run, "add-part", "redis")
     before = tree(demo)
-    for part, why in {"redis": "has the part redis already", "nats": "one hub: choose redis or nats"}.items():
+    assert "update" not in do(run, "add-part", "redis")
+    for part, why in {"nats": "one hub: choose redis or nats"}.items():
         result = run("add-part", part, cwd="demo")
         assert result.exit_code == ExitCode.USAGE
         assert why in one_line_error(result)
