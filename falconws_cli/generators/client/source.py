@@ -9,6 +9,7 @@ from pathlib import Path
 
 from falconws_cli.errors import UnavailableError
 from falconws_cli.generators.client.document import ContractDocument, UnknownDocumentError, read_document
+from falconws_cli.project import is_app_path
 
 _LOAD_S = 60.0
 
@@ -43,6 +44,9 @@ def _read(path: Path, name: str) -> str:
 
 def _ask(root: Path, app: str) -> str:
     """Return the document of the app, which is imported by a process of its own: it may have changed since."""
+    # What a record says is input.
+    if app and not is_app_path(app):
+        raise UnavailableError(f'"{app}" is not of the form "module:attribute".')
     command = [sys.executable, "-m", "falconws_cli", "asyncapi", *([app] if app else [])]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=_LOAD_S, check=False)

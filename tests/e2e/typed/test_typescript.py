@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.typed.generated_client import generate, run
 from tests.node import node_packages
 
 HERE = Path(__file__).parent / "typescript"
-ROOT = Path(__file__).parents[3]
 MAX_BYTES = 2048
 """Of a bundle with one conversation, minified and compressed."""
-SECONDS = 100.0
 
 # The first test that needs packages of npm installs them.
 pytestmark = pytest.mark.timeout(600)
@@ -59,27 +55,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "node_modules").symlink_to(packages / "node_modules")
     generate(folder, "ts", "served:app", "--output", "client", "--react")
     return folder
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHON": sys.executable, "APP_FOLDER": str(folder), "CI": "1"}
-
-
-def generate(folder: Path, *words: str) -> None:
-    command = [sys.executable, "-m", "falconws_cli", "generate-client", *words]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def run(folder: Path, program: str, *words: str) -> None:
-    """Run a program of an npm package."""
-    command = [str(folder / "node_modules" / program), *words]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("compiler", ["typescript", "typescript5"])

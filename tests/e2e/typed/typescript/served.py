@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import ClassVar
 
 import falcon
@@ -62,3 +63,5 @@ class GuardedResource:
 
 app = make_app(falconws.Hub())
 app.add_route("/guarded", GuardedResource())
+# The page of the test in a browser.
+app.add_static_route("/static", str(Path(__file__).parent.resolve()))
