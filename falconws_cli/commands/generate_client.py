@@ -42,7 +42,7 @@ def _source_options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.group("generate-client", short_help="Generate a TypeScript or Python client.")
 def command() -> None:
-    """Generate a client of the project's typed conversations, as source that needs no package of falconws.
+    """Generate a client of the project's typed conversations, as source.
 
     The client is a folder of the project. Run the command again after a change of the conversations: files that you
     have edited are not overwritten without a question. In a repository that does not have the app, use --from.
@@ -53,6 +53,7 @@ def command() -> None:
       falconws generate-client ts --output web/src/falconws --react
       falconws generate-client ts --output web/src/falconws --check
       falconws generate-client ts --from asyncapi.json --output src/falconws
+      falconws generate-client python --from asyncapi.json --output chat_client
     """
 
 
@@ -88,6 +89,22 @@ def ts(
     extension = "" if import_extension == "none" else f".{import_extension}"
     options: dict[str, str | bool] = {"language": "ts", "react": react, "import_extension": extension}
     _generate(app_path, output, document, check, options, write_options)
+
+
+@command.command("python", short_help="Generate a Python client.")
+@_source_options
+@generating(unrecorded=("check",))
+def python(app_path: str | None, output: Path, document: Path | None, check: bool, write_options: WriteOptions) -> None:
+    """Generate a package with the classes of the conversations, for falconws.client in a repository without the app.
+
+    It needs falconws[typed].
+
+    \b
+    Examples:
+      falconws generate-client python --from asyncapi.json --output chat_client
+      falconws generate-client python --from asyncapi.json --output chat_client --check
+    """
+    _generate(app_path, output, document, check, {"language": "python"}, write_options)
 
 
 def _generate(

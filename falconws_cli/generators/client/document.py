@@ -33,8 +33,8 @@ class ConversationSpec:
     subprotocol: str | None
     resumes: bool
     close_codes: Mapping[int, str]
-    error_codes: tuple[str, ...]
-    """The codes that the conversation declares."""
+    errors: Mapping[str, str]
+    """The codes of errors that the conversation declares, and their meaning."""
     sends: Mapping[str, str]
     """The messages of the client: the type of each tag."""
     receives: Mapping[str, str]
@@ -120,7 +120,7 @@ class _Reader:
             subprotocol=channel.get("x-subprotocol"),
             resumes="x-resume" in channel,
             close_codes={int(code): text for code, text in channel.get("x-close-codes", {}).items()},
-            error_codes=tuple(channel.get("x-errors", ())),
+            errors=channel.get("x-errors", {}),
             sends=sends,
             receives={tag: receives[tag] for tag in declared if tag in receives},
             replies=replies,

@@ -78,7 +78,7 @@ class TypeScript:
         names = ["Client", "type ErrorMessage", "type Options", "type Route"]
         if conversation.query is not None:
             names.append("type Source")
-        if conversation.error_codes:
+        if conversation.errors:
             names.insert(1, "type ErrorCode")
         lines = [named("import", names, f"./runtime{self._extension}")]
         used = {*conversation.sends.values(), *conversation.receives.values(), *references(conversation.query)}
@@ -96,6 +96,18 @@ class TypeScript:
             )
             for name, module in self.modules.items()
         )
+
+    def react_hooks(self) -> str:
+        """Return the hook of each conversation."""
+        hooks = []
+        for each in self._document.conversations:
+            options = f"options: {each.name}Options{'' if _needs_options(each) else ' = {}'}"
+            hooks.append(
+                f"/** Speak {each.name} while the component is mounted. */\n"
+                f"{_signature(f'use{each.name}', options, f'{each.name}Client')} {{\n"
+                f"  return useClient(create{each.name}, options);\n}}"
+            )
+        return "\n\n".join(hooks)
 
     # Types
 
@@ -122,8 +134,8 @@ class TypeScript:
     def _contract(self, conversation: ConversationSpec) -> Iterator[str]:
         name = conversation.name
         error = "ErrorMessage"
-        if conversation.error_codes:
-            codes = union(map(Text, [*map(literal, conversation.error_codes), "ErrorCode"]))
+        if conversation.errors:
+            codes = union(map(Text, [*map(literal, conversation.errors), "ErrorCode"]))
             yield f"/** Why a message was not accepted. */\n{alias(f'{name}ErrorCode', codes)}"
             error = f"ErrorMessage<{name}ErrorCode>"
         sends = self._union(conversation.sends.values())
@@ -171,8 +183,7 @@ class TypeScript:
 
     def _functions(self, conversation: ConversationSpec) -> Iterator[str]:
         name = conversation.name
-        required = conversation.fields or (conversation.query or {}).get("required")
-        options = f"options: {name}Options{'' if required else ' = {}'}"
+        options = f"options: {name}Options{'' if _needs_options(conversation) else ' = {}'}"
         about = conversation.summary or f"Speak {name} at {conversation.path}."
         yield (
             f"{comment(about, 0)}{_signature(f'connect{name}', options, f'{name}Client')} {{\n"
@@ -182,6 +193,10 @@ class TypeScript:
             f"/** Return a client that `open()` connects. */\n"
             f"{_signature(f'create{name}', options, f'{name}Client')} {{\n  return new Client(route, options);\n}}"
         )
+
+
+def _needs_options(conversation: ConversationSpec) -> bool:
+    return bool(conversation.fields or (conversation.query or {}).get("required"))
 
 
 def _route(conversation: ConversationSpec) -> str:

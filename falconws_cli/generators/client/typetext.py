@@ -49,7 +49,7 @@ class Array:
 
     def flat(self) -> str:
         text = self.items.flat()
-        return f"({text})[]" if " | " in text or " & " in text else f"{text}[]"
+        return f"({text})[]" if isinstance(self.items, Union) or " & " in text else f"{text}[]"
 
     def broken(self, indent: int) -> str:
         if isinstance(self.items, Union):
@@ -71,7 +71,7 @@ class Generic:
     def broken(self, indent: int) -> str:
         pad = " " * (indent + 2)
         last = "," if self.closing == "]" else ""
-        inner = [pad + laid_out(each, indent + 2, indent + 2, end=",") for each in self.parameters]
+        inner = [pad + laid_out(each, indent + 2, indent + 2, end=",").lstrip() for each in self.parameters]
         return f"{self.opening}\n" + ",\n".join(inner) + f"{last}\n{' ' * indent}{self.closing}"
 
 
@@ -207,17 +207,10 @@ def describe_member(schema: object) -> str:
     if not isinstance(schema, dict):
         return ""
     parts = [schema["description"].strip()] if schema.get("description") else []
-    for noun, low, high in (
-        (" characters", "minLength", "maxLength"),
-        (" items", "minItems", "maxItems"),
-        ("", "minimum", "maximum"),
-    ):
-        if low in schema and high in schema:
-            parts.append(f"{schema[low]} to {schema[high]}{noun}.")
-        elif low in schema:
-            parts.append(f"At least {schema[low]}{noun}.")
-        elif high in schema:
-            parts.append(f"At most {schema[high]}{noun}.")
+    for noun, low, high in (("character", "minLength", "maxLength"), ("item", "minItems", "maxItems")):
+        if not isinstance(schema.get("items"), list):
+            parts += _bounds(noun, schema.get(low), schema.get(high))
+    parts += _bounds("", schema.get("minimum"), schema.get("maximum"))
     for keyword, text in (
         ("exclusiveMinimum", "More than {}."),
         ("exclusiveMaximum", "Less than {}."),
@@ -231,6 +224,16 @@ def describe_member(schema: object) -> str:
     if schema.get("default") not in (None, [], {}):
         parts.append(f"Default: {literal(schema['default'])}.")
     return " ".join(parts)
+
+
+def _bounds(noun: str, low: float | None, high: float | None) -> list[str]:
+    last = low if high is None else high
+    nouns = f" {noun}{'' if last == 1 else 's'}" if noun else ""
+    if low is None and high is None:
+        return []
+    if low is None or high is None:
+        return [f"{'At most' if low is None else 'At least'} {last}{nouns}."]
+    return [f"Exactly {low}{nouns}." if low == high else f"{low} to {high}{nouns}."]
 
 
 def named(keyword: str, names: Sequence[str], module: str) -> str:

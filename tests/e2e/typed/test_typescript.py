@@ -54,6 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(file, folder)
     (folder / "node_modules").symlink_to(packages / "node_modules")
     generate(folder, "ts", "served:app", "--output", "client", "--react")
+    generate(folder, "ts", "awkward:app", "--output", "awkward", "--react")
     return folder
 
 
@@ -73,13 +74,17 @@ def test_the_compiler_accepts_what_is_right_and_refuses_what_is_wrong(
         (folder / "usage_js.mts").write_text(usage)
         (folder / client / "package.json").write_text('{"type": "module"}')
     config = folder / f"tsconfig.{compiler}.{resolution}.json"
-    include = [client, "usage_js.mts" if resolution == "nodenext" else "usage.ts"]
+    include = [
+        client,
+        *(["awkward"] if resolution == "bundler" else []),
+        "usage_js.mts" if resolution == "nodenext" else "usage.ts",
+    ]
     config.write_text(json.dumps({"compilerOptions": options, "include": include}))
     run(folder, f"{compiler}/bin/tsc", "-p", config.name)
 
 
 def test_the_source_is_formatted(folder: Path) -> None:
-    run(folder, ".bin/prettier", "--check", "client")
+    run(folder, ".bin/prettier", "--check", "client", "awkward")
 
 
 def test_a_bundle_with_one_conversation_is_small(folder: Path) -> None:
