@@ -6,6 +6,7 @@ Knows nothing of click's commands.
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import threading
 import time
@@ -17,6 +18,8 @@ import click
 
 from falconws.hosts import LOCAL_HOSTS, own_name
 from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.extras import require_modules
+from falconws_cli.output import wants_color
 from falconws_cli.project import Project, find_project, require_project
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
     folder = project.import_root if project else start
     watched, patterns = options.pop("reload_dirs", ()), options.pop("reload_includes", ())
     if options.get("reload"):
+        require_modules("--reload", "watchfiles")
         # Not the whole project: a virtual environment in it would cost a core.
         package = project.root / project.package_path if project else start
         options["reload_dirs"] = list(watched) or [str(package if package.is_dir() else folder)]
@@ -89,7 +93,15 @@ def _run(target: str, **options: Any) -> None:
     except ValueError as error:
         raise CommandError(f"{error}.") from error
     try:
-        run(target, connection=connection, http=http, admission=admission, tls=tls, **options)
+        run(
+            target,
+            use_colors=wants_color(os.environ),
+            connection=connection,
+            http=http,
+            admission=admission,
+            tls=tls,
+            **options,
+        )
     except StartError as error:
         raise CommandError(str(error)) from error
 

@@ -703,7 +703,7 @@ async def test_middleware_must_be_asynchronous(app_class: AppClass) -> None:
         def process_request_ws(self, req: Any, ws: Any) -> None: ...
 
     with pytest.raises(falcon.CompatibilityError):
-        app_class(middleware=[Middleware()])  # type: ignore[list-item]
+        app_class(middleware=[Middleware()])
 
 
 async def test_the_lifespan_starts_and_stops_middleware(app_class: AppClass) -> None:

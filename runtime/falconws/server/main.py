@@ -21,7 +21,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import adopt, bind_tcp, bind_unix, identity_of, is_unix, remove_unix, url_of
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, remove_unix
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -48,6 +48,7 @@ def run(
     log_config: str | None = None,
     log_redact: Sequence[str] = REDACTED_NAMES,
     access_log: bool = True,
+    use_colors: bool | None = None,
     server_header: bool = True,
     root_path: str = "",
     lifespan: Literal["auto", "on", "off"] = "auto",
@@ -83,6 +84,7 @@ def run(
         log_config: File of a logging configuration, as uvicorn takes it (.json, .yaml, or .ini); None: to stderr.
         log_redact: Query parameters whose values are masked in log lines.
         access_log: Log each HTTP request and each handshake; uvicorn's own engines always log handshakes.
+        use_colors: Whether log lines have colors; None: on a terminal.
         server_header: Send a Server header.
         root_path: Prefix of all paths (ASGI "root_path"); a proxy may have stripped it, or not.
         lifespan: "on" refuses to start if the app has no lifespan or it fails; "auto" serves such an app too.
@@ -146,6 +148,7 @@ def run(
         workers=workers,
         log_level=log_level,
         access_log=access_log,
+        use_colors=use_colors,
         root_path=root_path,
         console_hosts=[*LOCAL_HOSTS, *own_name(host), *(admission.allowed_hosts or ())] if has_console else None,
         lifespan=lifespan,
@@ -163,10 +166,10 @@ def run(
     config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        url = url_of(listener, host=host if fd is None else "", tls=config.is_ssl)
+        where = describe(listener, host=host if fd is None else "", tls=config.is_ssl, root_path=config.app_root_path)
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
-            f"falconws serves {url} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
+            f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
         if has_console and uds is None:

@@ -189,10 +189,10 @@ def test_two_messages_of_one_name_from_two_libraries_are_refused() -> None:
 
     ours = Tick
 
-    class Tick(BaseModel):  # type: ignore[no-redef]
+    class Tick(BaseModel):
         type: Literal["tock"] = "tock"
 
-    class C(Conversation[ours, Tick]):  # type: ignore[valid-type]
+    class C(Conversation[ours, Tick]):
         pass
 
     with pytest.raises(TypeError, match="Two message types are called Tick"):
