@@ -172,18 +172,14 @@ def run(
             f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
-        if has_console and uds is None:
-            print(f"Console: {_local(url)}{config.app_root_path}{CONSOLE_PATH}", flush=True)
+        url = where.partition(" ")[0]
+        if has_console and url.startswith("http"):
+            print(f"Console: {url}{CONSOLE_PATH}", flush=True)
         _serve(config, listener)
     finally:
         listener.close()
         if uds is not None and identity is not None:
             remove_unix(uds, identity)
-
-
-def _local(url: str) -> str:
-    """Return *url* of a server on all addresses with one of this machine, for a browser on it."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _configure(log_config: str | None, app: str, **options: Any) -> ServerConfig:
