@@ -21,7 +21,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, remove_unix
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, local_url, remove_unix
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -166,14 +166,15 @@ def run(
     config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        where = describe(listener, host=host if fd is None else "", tls=config.is_ssl, root_path=config.app_root_path)
+        typed, root_path = host if fd is None else "", config.app_root_path
+        where = describe(listener, host=typed, tls=config.is_ssl, root_path=root_path)
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
             f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
-        url = where.partition(" ")[0]
-        if has_console and url.startswith("http"):
+        url = local_url(listener, host=typed, tls=config.is_ssl, root_path=root_path)
+        if has_console and url is not None:
             print(f"Console: {url}{CONSOLE_PATH}", flush=True)
         _serve(config, listener)
     finally:

@@ -136,19 +136,25 @@ def describe(listener: socket.socket, *, host: str, tls: bool, root_path: str) -
         tls: Whether it serves https.
         root_path: The prefix of all paths, "" or "/api".
     """
-    scheme, name = "https" if tls else "http", listener.getsockname()
-    if isinstance(name, (str, bytes)):
+    url, name = local_url(listener, host=host, tls=tls, root_path=root_path), listener.getsockname()
+    if url is None:
         path = os.fsdecode(name)
         if path.startswith("\0"):
             return f"the abstract Unix socket @{path[1:]}"
+        scheme = "https" if tls else "http"
         command = shlex.join(["curl", "--unix-socket", path, f"{scheme}://localhost{root_path}/"])
         return f"unix:{path} (try `{command}`)"
-    shown, suffix = host or name[0], ""
-    if name[0] in _OF_THIS_MACHINE:
-        shown, suffix = _OF_THIS_MACHINE[name[0]], f" and all addresses of this machine ({name[0]})"
-    if ":" in shown:
-        shown = f"[{shown}]"
-    return f"{scheme}://{shown}:{name[1]}{root_path}{suffix}"
+    return f"{url} and all addresses of this machine ({name[0]})" if name[0] in _OF_THIS_MACHINE else url
+
+
+def local_url(listener: socket.socket, *, host: str, tls: bool, root_path: str) -> str | None:
+    """Return a URL that opens on this machine, or None for a Unix socket; the arguments are those of `describe()`."""
+    name = listener.getsockname()
+    if isinstance(name, (str, bytes)):
+        return None
+    shown = _OF_THIS_MACHINE.get(name[0], host or name[0])
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"{'https' if tls else 'http'}://{shown}:{name[1]}{root_path}"
 
 
 def _text(error: BaseException) -> str:
