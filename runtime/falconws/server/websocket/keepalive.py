@@ -135,12 +135,16 @@ class PausedReading:
 
     A client that closes behind unread messages cannot tell so, since its end of stream waits behind these. So the
     connection sends it something from time to time.
+
+    Attributes:
+        for_memory: Whether the memory of the process is the reason, and not the application.
     """
 
-    __slots__ = ("_connection", "_timer")
+    __slots__ = ("_connection", "_timer", "for_memory")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: WatchedConnection) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: WatchedConnection, *, for_memory: bool) -> None:
         self._connection = connection
+        self.for_memory = for_memory
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, 0)
 
     def _look(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
@@ -196,11 +200,11 @@ class MessageTimeout:
         else:
             if progress != self._progress:
                 self._progress, self._since = progress, now
-            if now - self._since >= timeout_s:
+                if self._is_slow(now):
+                    connection.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")
+                    return
+            elif now - self._since >= timeout_s:
                 connection.fail(CloseCode.POLICY_VIOLATION, f"nothing of a message came for {timeout_s:g} s")
-                return
-            if self._is_slow(now):
-                connection.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")
                 return
         self._look_later(loop, settings)
 
