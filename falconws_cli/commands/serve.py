@@ -103,6 +103,11 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     multiple=True,
     help="Watch files such as '*.yaml' too; can be repeated.  [default: Python, HTML, CSS, JavaScript, JSON, TOML]",
 )
+@click.option(
+    "--console/--no-console",
+    default=None,
+    help="Serve the console at /_falconws/: a page on which you talk to each WebSocket.  [default: with --reload]",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")

@@ -232,6 +232,17 @@ class Hub:
         """The counters of this hub since its start."""
         return self._stats if self._dispatcher is None else self._dispatcher.measure()
 
+    @property
+    def name(self) -> str | None:
+        """The name that tells this hub from others of the application, or None."""
+        return self._name
+
+    @property
+    def local_rooms(self) -> list[str]:
+        """The rooms that connections and listeners of this process follow now, sorted."""
+        dispatcher = self._dispatcher
+        return [] if dispatcher is None else sorted(name for name, room in dispatcher.rooms.items() if room.followers)
+
     def _running(self) -> Dispatcher:
         if self._dispatcher is None and self._has_run:
             raise RuntimeError("The hub has stopped, because its application has.")

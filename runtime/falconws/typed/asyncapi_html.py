@@ -21,8 +21,8 @@ __all__ = ("asyncapi_html", "limits_of", "type_text")
 _SCHEMAS = "#/components/schemas/"
 _CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _LIMITS = (
-    ("minLength", "at least {} characters"),
-    ("maxLength", "at most {} characters"),
+    ("minLength", "at least {} character{s}"),
+    ("maxLength", "at most {} character{s}"),
     ("pattern", "matches {}"),
     ("format", "format {}"),
     ("minimum", "from {}"),
@@ -30,8 +30,8 @@ _LIMITS = (
     ("maximum", "up to {}"),
     ("exclusiveMaximum", "below {}"),
     ("multipleOf", "a multiple of {}"),
-    ("minItems", "at least {} items"),
-    ("maxItems", "at most {} items"),
+    ("minItems", "at least {} item{s}"),
+    ("maxItems", "at most {} item{s}"),
 )
 
 _STYLE = """
@@ -83,7 +83,7 @@ def type_text(schema: _Document) -> str:
 
 def limits_of(schema: _Document) -> str:
     """Return what *schema* demands of a value besides its type, such as ``at most 40 characters``."""
-    found = [text.format(schema[key]) for key, text in _LIMITS if key in schema]
+    found = [text.format(schema[key], s="" if schema[key] == 1 else "s") for key, text in _LIMITS if key in schema]
     if "default" in schema:
         found.append(f"default {json.dumps(schema['default'], ensure_ascii=False)}")
     return ", ".join(found)

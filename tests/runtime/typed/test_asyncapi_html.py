@@ -110,6 +110,6 @@ def test_types_in_words(schema: dict[str, Any], expected: str) -> None:
 
 
 def test_limits_in_words() -> None:
-    assert limits_of({"minLength": 1, "maxLength": 5}) == "at least 1 characters, at most 5 characters"
+    assert limits_of({"minLength": 1, "maxLength": 5}) == "at least 1 character, at most 5 characters"
     assert limits_of({"minimum": 0, "exclusiveMaximum": 1, "default": None}) == "from 0, below 1, default null"
     assert limits_of({"type": "string"}) == ""

@@ -18,6 +18,6 @@ def add_routes(app: falconws.App, settings: Settings) -> None:
     app.add_route("/healthz", HealthResource())
     app.add_route("/echo", EchoResource())
     # start: items
-    catalogue = Catalogue.from_env()
+    catalogue = Catalogue(settings.database)
     app.add_route("/items", ItemsResource(catalogue))
     # end: items
