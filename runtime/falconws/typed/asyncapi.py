@@ -183,20 +183,11 @@ class _Builder:
         return operation
 
     def _channel(self, uri_template: str, conversation: _Conversation) -> _Document:
-        channel: _Document = {"address": _FIELD.sub(r"{        channel: _Document = {
-            "address": _FIELD.sub(r"{\1}", uri_template),
-            "title": conversation.__name__,
-            "description": "\n\n".join(filter(None, (describe(conversation), self._describe_handshake()))),
-            "messages": {},
-        }
-}", uri_template), "title": conversation.__name__}
-        summary = (inspect.cleandoc(conversation.__doc__ or "")).partition("
-")[0]
+        channel: _Document = {"address": _FIELD.sub(r"{\1}", uri_template), "title": conversation.__name__}
+        summary = (inspect.cleandoc(conversation.__doc__ or "")).partition("\n")[0]
         if summary:
             channel["summary"] = summary
-        description = "
-
-".join(filter(None, (describe(conversation), self._describe_handshake())))
+        description = "\n\n".join(filter(None, (describe(conversation), self._describe_handshake())))
         channel |= {"description": description, "messages": {}}
         fields = _FIELD.findall(uri_template)
         if fields:
