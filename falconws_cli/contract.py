@@ -40,6 +40,13 @@ def text_of(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def page_of(document: dict[str, Any]) -> str:
+    """Return *document* as one HTML page that needs no network."""
+    from falconws.typed.asyncapi_html import asyncapi_html
+
+    return asyncapi_html(document)
+
+
 def check(document: dict[str, Any], path: Path, *, breaking: bool) -> None:
     """Compare *document* with the committed one at *path*; with *breaking*, allow changes that break nobody.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}", re.ASCII)
 FORMAT = 1
-NEEDS = "0.2.0"
+NEEDS = "0.3.0"
 """The first falconws that reads `FORMAT`."""
 MAX_TEXT_BYTES = 1_000_000
 """The largest text that is recorded."""
@@ -34,9 +34,12 @@ _ARGUMENTS = {
     "media-handler": {"payload", "handler"},
     "hub": {"middleware"},
     "functions": {"first_party", "what", "imports", "code", "needs"},
+    "setting": {"name", "field", "reader", "imports"},
+    "variable": {"name", "value"},
+    "row": {"name", "row"},
 }
 """What each kind of registration needs."""
-_OPTIONAL_ARGUMENTS = {"factory"}
+_OPTIONAL_ARGUMENTS = {"factory", "argument"}
 
 
 class DamagedError(Exception):

@@ -106,7 +106,9 @@ def command(
       tail -f app.log | falconws connect /logs --subprotocol lines
     """
     from falconws_cli.connect.run import connect
+    from falconws_cli.output import Matters, output_matters
 
+    output_matters(Matters.AT_ONCE)
     texts = {"sends": iter(sends), "expects": iter(expects)}
     sys.exit(
         connect(

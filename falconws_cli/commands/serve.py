@@ -103,6 +103,11 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     multiple=True,
     help="Watch files such as '*.yaml' too; can be repeated.  [default: Python, HTML, CSS, JavaScript, JSON, TOML]",
 )
+@click.option(
+    "--console/--no-console",
+    default=None,
+    help="Serve the console at /_falconws/: a page on which you talk to each WebSocket.  [default: with --reload]",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
@@ -195,6 +200,16 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     metavar="BYTES",
     help="Largest message from a client.",
 )
+@click.option(
+    "--limit-unread",
+    "max_total_unread_bytes",
+    type=click.IntRange(0),
+    default=256 * 1024 * 1024,
+    show_default=True,
+    metavar="BYTES",
+    callback=lambda _context, _parameter, value: value or None,
+    help="What all clients of a process may have sent that the app has not received; 0 turns it off.",
+)
 @_seconds("--ws-ping-interval", "ping_interval_s", 20.0, "Time between keepalive pings")
 @_seconds("--ws-ping-timeout", "ping_timeout_s", 20.0, "Time for a client to answer a ping")
 @_seconds(
@@ -238,6 +253,16 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     help="Largest head of a request: its request line and all headers.",
 )
 @_seconds("--timeout-body", "body_timeout_s", 30.0, "Time for which the body of a request may make no progress")
+@_seconds("--timeout-response", "response_timeout_s", 30.0, "Time for which a client may take nothing of a response")
+@click.option(
+    "--min-transfer-rate",
+    "min_transfer_bytes_per_s",
+    type=click.IntRange(0),
+    default=512,
+    show_default=True,
+    metavar="BYTES",
+    help="What a client has to send of a body, or take of a response, each second on average.",
+)
 @click.option(
     "--timeout-keep-alive",
     "keep_alive_timeout_s",
@@ -287,6 +312,8 @@ def command(target: str | None, **options: Any) -> None:
       falconws serve --host 0.0.0.0 --port 8080 --workers 4
       falconws serve demo.asgi:app --ssl-certfile cert.pem --ssl-keyfile key.pem
     """
+    from falconws_cli.output import Matters, output_matters
     from falconws_cli.serve import serve_target
 
+    output_matters(Matters.NEVER)
     serve_target(target, Path.cwd(), **options)

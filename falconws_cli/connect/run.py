@@ -16,6 +16,7 @@ from falconws_cli.connect.connection import HandshakeRequest, open_connection, t
 from falconws_cli.connect.messages import Message, Payload, encode, plain, printable
 from falconws_cli.connect.script import Conversation, Expectation, Script, read_lines
 from falconws_cli.errors import RefusedError
+from falconws_cli.extras import require_modules
 from falconws_cli.project_routes import suggest_route
 from falconws_cli.urls import WebSocketUrl, parse_header, parse_path, parse_url
 
@@ -55,12 +56,15 @@ def connect(
         cafile: Certificates to trust instead of the system's.
 
     Raises:
-        CommandError: The connection failed, or an expectation was not met.
+        CommandError: The connection failed, an expectation was not met, or a terminal needs the extra "cli".
         RefusedError: An argument is invalid; nothing was sent.
     """
     url = parse_url(where) if "://" in where else WebSocketUrl("127.0.0.1", port, parse_path(where))
     kind = Payload(payload)
     parsed = [_step(name, text, kind) for name, text in steps]
+    interactive = not steps and sys.stdin.isatty() and sys.stdout.isatty()
+    if interactive:
+        require_modules("`falconws connect` on a terminal", "prompt_toolkit")
     handshake = HandshakeRequest(
         url,
         headers=[parse_header(header) for header in headers],
@@ -70,7 +74,7 @@ def connect(
         timeout_s=timeout_s,
         not_found_hint=suggest_route(url.path, start),
     )
-    if not steps and sys.stdin.isatty() and sys.stdout.isatty():
+    if interactive:
         return _run(_run_terminal(handshake, kind))
     sends = any(name == "send" for name, _ in steps)
     return _run(_run_script(handshake, parsed, kind, from_input=not sends, timeout_s=timeout_s, wait_s=wait_s))

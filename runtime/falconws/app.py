@@ -22,6 +22,7 @@ from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
 from .disconnect_grace import DisconnectGrace
+from .error_serializer import serialize_error
 from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in
 from .hosts import HostPolicy, host_headers
 from .log_text import escape_for_log
@@ -99,6 +100,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 bound.arguments["request_type"] = Request
             super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
+            self.set_error_serializer(serialize_error)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         suffix = kwargs.get("suffix")

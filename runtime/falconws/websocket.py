@@ -560,7 +560,7 @@ class WebSocket(falcon.asgi.WebSocket):
     async def receive_payload(self, timeout: float | None = None) -> Payload:
         """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
 
-        Everything else is as for ``receive_text()``, but for PayloadTypeError, which is never raised.
+        Everything else is as for ``receive_text()``, except PayloadTypeError, which is never raised.
         """
         if self._phase is not _OPEN:
             raise self._not_open()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-import yaml  # type: ignore[import-untyped]
+import yaml
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin

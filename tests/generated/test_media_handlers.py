@@ -1,4 +1,4 @@
-"""Every media handler that the templates write turns any payload into a value or a ValueError, and nothing else."""
+"""Media handlers of the templates decode any payload to a value, or raise a ValueError, and nothing else."""
 
 import types
 from pathlib import Path

@@ -16,6 +16,14 @@ from falconws_cli.source.register.middleware import register_middleware, unregis
 from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.register.routes import register_route, unregister_route
+from falconws_cli.source.register.settings import (
+    register_row,
+    register_setting,
+    register_variable,
+    unregister_row,
+    unregister_setting,
+    unregister_variable,
+)
 
 __all__ = [
     "RegisterOutcome",
@@ -27,9 +35,15 @@ __all__ = [
     "register_media_handler",
     "register_middleware",
     "register_route",
+    "register_row",
+    "register_setting",
+    "register_variable",
     "remove_functions",
     "routes_in",
     "unregister_media_handler",
     "unregister_middleware",
     "unregister_route",
+    "unregister_row",
+    "unregister_setting",
+    "unregister_variable",
 ]

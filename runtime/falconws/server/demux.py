@@ -68,7 +68,7 @@ class Demux(asyncio.Protocol):
         deadline = self._detach()
         if request is None:
             protocol = self.http_class(self._config, self._server_state, self._app_state, self._loop)
-            protocol.head_due = deadline
+            protocol.head_deadline = deadline
             protocol.connection_made(self.transport)
             self.transport.set_protocol(protocol)
             protocol.data_received(data)

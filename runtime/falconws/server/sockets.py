@@ -3,11 +3,14 @@
 import contextlib
 import errno
 import os
+import shlex
 import socket
 import stat
 
 from falconws.server.errors import StartError
 
+_OF_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""An address that a client on this machine can open, for each one that stands for all addresses."""
 BACKLOG = 2048
 """Connections that wait to be accepted."""
 
@@ -124,15 +127,34 @@ def _remove_stale(path: str) -> None:
     raise StartError(f'Another server listens on the Unix socket "{path}"; stop it or choose another path.')
 
 
-def url_of(listener: socket.socket, *, host: str, tls: bool) -> str:
-    """Return the URL of *listener*, as a user would type it."""
+def describe(listener: socket.socket, *, host: str, tls: bool, root_path: str) -> str:
+    """Return a URL that opens on this machine, and where else *listener* can be reached.
+
+    Args:
+        listener: A listening socket.
+        host: The address as the user typed it; "" takes that of the socket.
+        tls: Whether it serves https.
+        root_path: The prefix of all paths, "" or "/api".
+    """
+    url, name = local_url(listener, host=host, tls=tls, root_path=root_path), listener.getsockname()
+    if url is None:
+        path = os.fsdecode(name)
+        if path.startswith("\0"):
+            return f"the abstract Unix socket @{path[1:]}"
+        scheme = "https" if tls else "http"
+        command = shlex.join(["curl", "--unix-socket", path, f"{scheme}://localhost{root_path}/"])
+        return f"unix:{path} (try `{command}`)"
+    return f"{url} and all addresses of this machine ({name[0]})" if name[0] in _OF_THIS_MACHINE else url
+
+
+def local_url(listener: socket.socket, *, host: str, tls: bool, root_path: str) -> str | None:
+    """Return a URL that opens on this machine, or None for a Unix socket; the arguments are those of `describe()`."""
     name = listener.getsockname()
     if isinstance(name, (str, bytes)):
-        return f"unix:{os.fsdecode(name)}"
-    shown = host or name[0]
-    if ":" in shown:
-        shown = f"[{shown}]"
-    return f"{'https' if tls else 'http'}://{shown}:{name[1]}"
+        return None
+    shown = _OF_THIS_MACHINE.get(name[0], host or name[0])
+    shown = f"[{shown}]" if ":" in shown else shown
+    return f"{'https' if tls else 'http'}://{shown}:{name[1]}{root_path}"
 
 
 def _text(error: BaseException) -> str:

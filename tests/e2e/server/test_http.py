@@ -4,6 +4,7 @@ The ways in: whole, cut into single bytes, behind another request; over TCP, TLS
 several workers. Every test runs on uvloop and asyncio, with httptools and h11.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -11,7 +12,7 @@ import time
 import httpx
 import pytest
 
-from falconws.server import AdmissionSettings, HttpSettings, TlsSettings
+from falconws.server import AdmissionSettings, ConnectionSettings, HttpSettings, TlsSettings
 
 APP = """
     import asyncio, json
@@ -73,8 +74,8 @@ WAYS = ["whole", "in pieces", "behind a request"]
 
 
 @pytest.fixture(scope="module", params=list(STACKS.values()), ids=list(STACKS))
-def server(request, serve_module):
-    return serve_module(APP, prelude=request.param, workers=1).wait_until_ready()
+def server_options(request):
+    return {"prelude": request.param, "workers": 1}
 
 
 @pytest.fixture(params=list(STACKS.values()), ids=list(STACKS))
@@ -397,7 +398,8 @@ def test_a_body_that_makes_no_progress_is_408_and_frees_its_place(serve, dial, s
 
 
 def test_a_slow_body_that_makes_progress_is_served(serve, dial, stack):
-    server = serve(APP, prelude=stack, http=HttpSettings(body_timeout_s=3)).wait_until_ready()
+    settings = HttpSettings(body_timeout_s=3, min_transfer_bytes_per_s=1)
+    server = serve(APP, prelude=stack, http=settings).wait_until_ready()
     client = dial(server.port)
     client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
     begin = time.monotonic()
@@ -407,6 +409,105 @@ def test_a_slow_body_that_makes_progress_is_served(serve, dial, stack):
         client.send(bytes([byte]))
     assert answer(client)["body"] == "hello"
     assert time.monotonic() - begin > 3
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["fixed", "chunked"])
+def test_a_body_that_drips_is_408(serve, dial, stack, chunked):
+    server = serve(APP, prelude=stack, http=HttpSettings(body_timeout_s=1)).wait_until_ready()
+    client = dial(server.port)
+    framing = b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Content-Length: 1000000\r\n\r\n"
+    client.send(b"POST /upload HTTP/1.1\r\nHost: a\r\n" + framing)
+    ended = threading.Event()
+    threading.Thread(target=drip, args=(client, b"1\r\nx\r\n" if chunked else b"x", ended), daemon=True).start()
+    assert status(client) == 408
+    ended.set()
+    server.wait_for_line("disconnected /upload")
+
+
+def drip(client, piece: bytes, ended: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while not ended.wait(0.2):
+            client.send(piece)
+
+
+def test_the_time_that_the_application_does_not_read_is_not_the_clients(serve, dial, stack):
+    server = serve(APP, prelude=stack, http=HttpSettings(body_timeout_s=0.5)).wait_until_ready()
+    client = dial(server.port)
+    # More than the server holds: it stops reading until the application goes on.
+    size = 1024 * 1024
+    client.send(b"POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + bytes(size // 2))
+    server.wait_for_line("served /slow")
+    time.sleep(2)
+    httpx.get(server.url + "/go")
+    client.send(bytes(size // 2))
+    assert len(answer(client)["body"]) == size
+
+
+@pytest.mark.parametrize("way", ["whole", "in pieces"])
+def test_a_head_that_drips_is_408_in_time(serve, dial, stack, way):
+    """One deadline for the whole head, however it comes."""
+    connection = ConnectionSettings(handshake_timeout_s=4)
+    server = serve(APP, prelude=stack, connection=connection).wait_until_ready()
+    client = dial(server.port)
+    begin = time.monotonic()
+    time.sleep(3.5)
+    client.send(b"GET / HTTP/1.1\r\n")
+    ended = threading.Event()
+    if way == "in pieces":
+        threading.Thread(target=drip, args=(client, b"X-Y: z\r\n", ended), daemon=True).start()
+    assert status(client) == 408
+    # A deadline of its own for the rest would end after 7.5 seconds.
+    assert time.monotonic() - begin < 7.4
+    ended.set()
+
+
+BIG = """
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        size = 8_000_000 if scope["path"] == "/stream" else 40_000_000
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        if scope["path"] == "/stream":
+            for _ in range(80):
+                await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+        await send({"type": "http.response.body", "body": b"" if scope["path"] == "/stream" else bytes(size)})
+        print("sent", flush=True)
+"""
+
+
+@pytest.mark.parametrize("path", [b"/stream", b"/whole"])
+@pytest.mark.parametrize("reads", [False, True], ids=["nothing", "too little"])
+def test_a_client_that_does_not_take_its_response_is_disconnected(serve, dial, stack, path, reads):
+    settings = HttpSettings(response_timeout_s=1, min_transfer_bytes_per_s=1_000_000, keep_alive_timeout_s=0.5)
+    server = serve(BIG, prelude=stack, http=settings, admission=AdmissionSettings(limit_connections=1))
+    client = dial(server.port, receive_buffer=65536)
+    client.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+    ended = threading.Event()
+    if reads:
+        threading.Thread(target=sip, args=(client, ended), daemon=True).start()
+    server.wait_for_line(r'"GET \S+" disconnected: it took \d+ bytes in \d+ s, and \d+ wait')
+    ended.set()
+
+
+def sip(client, ended: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while not ended.wait(0.1):
+            client.socket.recv(5000)
+
+
+def test_a_client_that_takes_its_response_slowly_gets_all_of_it(serve, dial, stack):
+    settings = HttpSettings(response_timeout_s=1, keep_alive_timeout_s=0.5)
+    server = serve(BIG, prelude=stack, http=settings)
+    client = dial(server.port, receive_buffer=65536)
+    client.send(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b" 200 " in client.read_head()
+    received = len(client._unread)
+    while received < 8_000_000:
+        time.sleep(0.05)
+        data = client.socket.recv(200_000)
+        assert data
+        received += len(data)
 
 
 # Connections.

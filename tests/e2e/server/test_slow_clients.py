@@ -1,4 +1,4 @@
-"""Clients that are slow, or gone: who makes progress stays, and who does not is noticed, whatever else goes on.
+"""Slow clients stay connected while they make progress; clients that make none are noticed, whatever else goes on.
 
 Looked at, and held here or in the module named:
 
@@ -6,9 +6,11 @@ Looked at, and held here or in the module named:
 - gone before the accept, while the start of the conversation waits: bounded by handshake_timeout_s (test_trust);
 - progress: a closing handshake, either side's, behind a large buffer; a ping behind a large buffer; a ping while a
   large message comes in; what is sent to a client that is slow; a client that takes less than the minimum (here);
+- progress of a request: its head by age, its body and its response by a minimum rate (test_http);
 - a connection that fails, and a drain, end after their own time: neither owes the client anything (test_drain);
 - an unfinished message: in fragments, whole ones or cut, with pings and without; in one frame, with pings (which it
-  cannot answer) and without; while the application does not read; one whose fragments keep coming (here);
+  cannot answer) and without; while the application does not read; one whose fragments keep coming, fast enough or
+  dripping (here);
 - order: concurrent `send()` in every state of the queue, and the `try_` methods (test_connection, test_flow_control);
   `close()` does not wait for messages of other tasks, which raise OSError.
 """
@@ -252,7 +254,7 @@ def test_a_client_that_is_not_read_and_acknowledges_pings_stays(serve, dial):
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
-@pytest.mark.parametrize("rest", ["fragment", "cut fragment", "cut frame"])
+@pytest.mark.parametrize("rest", ["fragment", "cut fragment", "cut frame", "frame that fills the buffer"])
 def test_a_message_that_is_not_completed_ends_the_connection(serve, dial, pings, rest):
     settings = ConnectionSettings(
         message_timeout_s=1.0, ping_interval_s=0.3 if pings else None, ping_timeout_s=1.0, close_timeout_s=1.0
@@ -260,7 +262,7 @@ def test_a_message_that_is_not_completed_ends_the_connection(serve, dial, pings,
     server = serve(APP, connection=settings)
     client = dial(server.port)
     client.handshake("/counts")
-    if rest != "cut frame":
+    if "fragment" in rest:
         client.send_frame(2, b"part", fin=False)
     if rest == "fragment":
         end = threading.Event()
@@ -268,7 +270,11 @@ def test_a_message_that_is_not_completed_ends_the_connection(serve, dial, pings,
         server.wait_for_line("WebSocket failed with 1008: nothing of a message came for 1 s")
         end.set()
         return
-    client.send(client.frame(0 if rest == "cut fragment" else 2, b"x" * 100, size=1000))
+    if rest == "frame that fills the buffer":
+        # Of picows' parser: a full buffer is as good as a partly filled one.
+        client.send(client.frame(2, b"x" * 10_000)[:1792])
+    else:
+        client.send(client.frame(0 if rest == "cut fragment" else 2, b"x" * 100, size=1000))
     server.wait_for_line("nothing of a message came for 1 s|no answer to a ping")
 
 
@@ -280,7 +286,8 @@ def answer_pings(client, end) -> None:
 
 
 def test_a_message_whose_fragments_keep_coming_stays(serve, dial):
-    server = serve(APP, connection=ConnectionSettings(message_timeout_s=1.5, ping_interval_s=None))
+    settings = ConnectionSettings(message_timeout_s=1.5, ping_interval_s=None, min_bytes_per_s=1)
+    server = serve(APP, connection=settings)
     client = dial(server.port)
     client.handshake("/counts")
     client.send_frame(2, b"x", fin=False)
@@ -288,3 +295,22 @@ def test_a_message_whose_fragments_keep_coming_stays(serve, dial):
         threading.Event().wait(0.3)
         client.send_frame(0, b"x", fin=number == 9)
     assert client.read_frame() == (1, b"11")
+
+
+@pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
+@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+def test_a_message_that_drips_ends_the_connection(serve, dial, loop, pings):
+    settings = ConnectionSettings(message_timeout_s=1.0, ping_interval_s=0.3 if pings else None, ping_timeout_s=1.0)
+    server = serve(APP, prelude=loop, connection=settings)
+    client = dial(server.port)
+    client.handshake("/counts")
+    client.send_frame(2, b"x", fin=False)
+    end = threading.Event()
+    threading.Thread(target=answer_pings, args=(client, end), daemon=True).start()
+    with contextlib.suppress(OSError):
+        for _ in range(100):
+            client.send_frame(0, b"x", fin=False)
+            if end.wait(0.1) or "WebSocket failed" in server.output:
+                break
+    server.wait_for_line("WebSocket failed with 1008: a message came too slowly for 1 s")
+    end.set()

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from falconws.log_throttle import LogThrottle
 from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
+from falconws.server.http.deadlines import BodyDeadline, ResponseDeadline
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.shutdown import GracefulHttp
 from falconws.server.request_head import RequestError, RequestHead
@@ -27,7 +28,7 @@ _REFUSAL_CLOSE_S = 2.0
 _MAX_WAITING_BYTES = 65_536
 """Reading pauses when more than this waits behind the present request."""
 _MAX_CHUNKS_AT_A_TIME = 200
-"""Chunks of a body that are read before other connections have their turn."""
+"""Chunks of a body that are read before the event loop serves other connections."""
 _WEBSOCKETS_MAX_LINE_BYTES = 8190
 _WEBSOCKETS_MAX_LINES = 128
 """The limits of the websockets package for a handshake; it neither answers nor closes above them."""
@@ -73,7 +74,8 @@ class GuardedHttp(GracefulHttp):
     """Whether the client has closed its sending side and waits for its responses."""
     _awaits_disconnect = False
     """Whether the application has the whole request, and waits for the client to leave."""
-    _body_timer: asyncio.TimerHandle | None = None
+    _body_deadline: BodyDeadline | None = None
+    _response_deadline: ResponseDeadline | None = None
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
         super().__init__(config, server_state, app_state, _loop)  # type: ignore[call-arg]
@@ -92,7 +94,8 @@ class GuardedHttp(GracefulHttp):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_deadline()
-        self._stop_body_timer()
+        self._stop_body_deadline()
+        self._stop_response_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -163,8 +166,9 @@ class GuardedHttp(GracefulHttp):
                 break
         if pieces:
             data = b"".join(pieces)
+            if self._body_deadline is not None:
+                self._body_deadline.received(len(data))
             self._feed(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-            self._start_body_timer()
         if isinstance(event, bytes):
             # Many tiny chunks: other connections come first.
             self.flow.hold()
@@ -173,7 +177,7 @@ class GuardedHttp(GracefulHttp):
         if event is None:
             return False
         assert event is END
-        self._stop_body_timer()
+        self._stop_body_deadline()
         if self._chunked:
             self._feed(b"0\r\n\r\n")
         return True
@@ -194,8 +198,7 @@ class GuardedHttp(GracefulHttp):
         if (tls := tls_extension(self.transport)) is not None:
             self.cycle.scope.setdefault("extensions", {})["tls"] = tls
         self.cycle.receive = self._watching(self.cycle, self.cycle.receive)
-        if head.content_length != 0:
-            self._start_body_timer()
+        self._start_deadlines(head)
 
     def _feed(self, data: bytes) -> None:
         """Give *data* to uvicorn's parser."""
@@ -243,6 +246,7 @@ class GuardedHttp(GracefulHttp):
             self._check_size_for_websockets(head)
         self._unset_keepalive_if_required()
         self.server_state.connections.discard(self)
+        self._stop_response_deadline()
         rest = self._framer.take_rest()
         protocol = self.config.ws_protocol_class(
             config=self.config, server_state=self.server_state, app_state=self.app_state
@@ -281,23 +285,34 @@ class GuardedHttp(GracefulHttp):
     def _timed_out(self) -> None:
         self._deadline = answer_timeout(self.transport, self.loop)
 
-    def _start_body_timer(self) -> None:
-        self._stop_body_timer()
-        timeout_s = self.config.http_settings.body_timeout_s
-        if timeout_s is not None:
-            self._body_timer = self.loop.call_later(timeout_s, self._body_timed_out)
+    def _start_deadlines(self, head: RequestHead) -> None:
+        """Watch the body of the request that has begun, and the responses of the connection."""
+        settings = self.config.http_settings
+        if head.content_length != 0 and settings.body_timeout_s is not None:
+            self._body_deadline = BodyDeadline(self.loop, settings, self._body_waits_for_app, self._body_timed_out)
+        if self._response_deadline is None and settings.response_timeout_s is not None:
+            self._response_deadline = ResponseDeadline(self.loop, settings, self.transport, self._response_timed_out)
 
-    def _stop_body_timer(self) -> None:
-        if self._body_timer is not None:
-            self._body_timer.cancel()
-            self._body_timer = None
+    def _stop_body_deadline(self) -> None:
+        if self._body_deadline is not None:
+            self._body_deadline.stop()
+            self._body_deadline = None
+
+    def _stop_response_deadline(self) -> None:
+        if self._response_deadline is not None:
+            self._response_deadline.stop()
+            self._response_deadline = None
+
+    def _body_waits_for_app(self) -> bool:
+        return bool(self.flow.read_paused) or self._waits_for_continue()
 
     def _body_timed_out(self) -> None:
-        if self.flow.read_paused or self._waits_for_continue():
-            # The application is slow, not the client.
-            self._start_body_timer()
-        else:
-            self._refuse(RequestError(408, "The body of the request did not arrive in time."))
+        self._refuse(RequestError(408, "The body of the request did not arrive in time."))
+
+    def _response_timed_out(self, why: str) -> None:
+        client, request = self._described_request()
+        _throttle.log_repeated(logging.WARNING, '%s - "%s" disconnected: %s', client, request, why)
+        self.transport.abort()
 
     def _waits_for_continue(self) -> bool:
         return self.cycle.waiting_for_100_continue and not self.cycle.response_complete
@@ -308,7 +323,7 @@ class GuardedHttp(GracefulHttp):
         """Answer *error* in place of the application, and close in a way that lets the client read the answer."""
         self._refused = True
         self._stop_deadline()
-        self._stop_body_timer()
+        self._stop_body_deadline()
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
@@ -324,6 +339,12 @@ class GuardedHttp(GracefulHttp):
         self._close_lingering(_REFUSAL_CLOSE_S)
 
     def _log_refusal(self, error: RequestError) -> None:
+        # The status is part of the message: refusals are throttled by status.
+        message = f'%s - "%s" refused with {error.status}: %s'
+        _throttle.log_repeated(logging.WARNING, message, *self._described_request(), error.message)
+
+    def _described_request(self) -> tuple[str, str]:
+        """Return the client's address, and method and target of the last request, for log lines."""
         head = self._framer.head
         scope: dict[str, Any] = {"type": "http", "client": self.client, "scheme": self.scheme, "headers": []}
         request = "?"
@@ -331,10 +352,7 @@ class GuardedHttp(GracefulHttp):
             request = f"{head.method.decode()} {head.target.decode()}"
             scope["headers"] = head.headers
             self.config.set_client(scope)
-        client = "{}:{}".format(*scope["client"]) if scope["client"] else ""
-        # The status is part of the message: refusals are throttled by status.
-        message = f'%s - "%s" refused with {error.status}: %s'
-        _throttle.log_repeated(logging.WARNING, message, client, request, error.message)
+        return "{}:{}".format(*scope["client"]) if scope["client"] else "", request
 
     def _disconnect_application(self) -> None:
         self.cycle.disconnected = True

@@ -75,6 +75,11 @@ class MessageAssembler:
         """Whether a message has begun and is not complete."""
         return self._opcode != CONTINUATION
 
+    @property
+    def size(self) -> int:
+        """Bytes of the present message so far."""
+        return len(self._payload)
+
     def add(self, opcode: int, payload: bytes, *, fin: bool, rsv1: bool = False) -> Message | None:
         """Return the message that this frame completes, or None when more frames must follow.
 

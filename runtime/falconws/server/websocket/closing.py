@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from falconws.server.socket_state import delivered_bytes, undelivered_bytes
 from falconws.server.websocket.settings import ConnectionSettings
-from falconws.server.websocket.socket_state import delivered_bytes, undelivered_bytes
 
 
 class CloseTimeout:
     """Aborts a transport whose client does not complete the closing handshake in `close_timeout_s`.
 
-    The close frame may wait behind messages. The time begins anew while the client takes these at `min_bytes_per_s`,
+    The close frame may wait behind messages. The time starts again while the client takes these at `min_bytes_per_s`,
     and once more when it has taken them all.
     """
 

@@ -33,6 +33,13 @@ from picows import WSListener
 from falconws.closecodes import CloseCode, is_sendable
 from falconws.server.errors import DisconnectedError, ProtocolError
 from falconws.server.lingering_close import lingering_close
+from falconws.server.socket_state import (
+    client_has_left,
+    delivered_bytes,
+    received_bytes,
+    undelivered_bytes,
+)
+from falconws.server.unread_memory import NOTABLE_BYTES, STEP_BYTES, unread_memory
 from falconws.server.websocket.assembler import Compressed, Message, MessageAssembler
 from falconws.server.websocket.closing import CloseTimeout
 from falconws.server.websocket.deflate import PerMessageDeflate
@@ -53,12 +60,6 @@ from falconws.server.websocket.frames import (
 from falconws.server.websocket.keepalive import Keepalive, MessageTimeout, PausedReading
 from falconws.server.websocket.prepared import MAX_HEADER_BYTES, PreparedMessage, coalesce
 from falconws.server.websocket.settings import ConnectionSettings
-from falconws.server.websocket.socket_state import (
-    client_has_left,
-    delivered_bytes,
-    received_bytes,
-    undelivered_bytes,
-)
 from falconws.server.websocket.time_slice import give_way, grant
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
@@ -118,6 +119,7 @@ class Connection(WSListener):
         "_keepalive",
         "_loop",
         "_message_timeout",
+        "_notable_bytes",
         "_on_lost",
         "_paused_reading",
         "_receiver",
@@ -157,6 +159,8 @@ class Connection(WSListener):
         self._connect_received = False
         self._inbox: deque[Message] = _EMPTY_INBOX
         self._inbox_bytes = 0
+        self._notable_bytes = NOTABLE_BYTES
+        """What is unread is reported when it exceeds this."""
         self._receiver: asyncio.Future[None] | None = None
         self._held_back = 0
         """How many of the messages in the inbox are left for later: until the time slice grants more."""
@@ -201,6 +205,8 @@ class Connection(WSListener):
                 continue
             self._answering = False
             self._inbox_bytes = 0
+            if self._notable_bytes != NOTABLE_BYTES:
+                self._report_unread()
             self._receiver = receiver = self._loop.create_future()
             try:
                 await receiver
@@ -455,6 +461,7 @@ class Connection(WSListener):
             inflated = self._deflate.inflate(*message, self._settings.max_message_bytes)
         except ProtocolError as violation:
             self._inbox.clear()
+            self._inbox_bytes = 0
             self.fail(violation.code, violation.reason)
             return None
         if self._paused_reading is not None and self._inbox_is_half_empty():
@@ -493,6 +500,8 @@ class Connection(WSListener):
             self._assembler = assembler
             if self._message_timeout is None:
                 self._start_message_timeout()
+            if assembler.size >= self._notable_bytes:
+                self._report_unread()
         else:
             self._assembler = None
             if self._message_timeout is not None and self._pings_tell:
@@ -506,7 +515,7 @@ class Connection(WSListener):
 
     def _start_message_timeout(self) -> None:
         if self._settings.message_timeout_s is not None:
-            self._message_timeout = MessageTimeout(self._loop, self._settings.message_timeout_s, self)
+            self._message_timeout = MessageTimeout(self._loop, self._settings, self)
 
     def _control(self, opcode: int, frame: Any) -> None:
         if self._has_too_many_control_frames():
@@ -546,28 +555,92 @@ class Connection(WSListener):
 
     def _inbox_is_full(self) -> bool:
         settings = self._settings
+        if self._inbox_bytes >= self._notable_bytes:
+            self._report_unread()
         return len(self._inbox) >= settings.max_queued_messages or self._inbox_bytes >= settings.max_queued_bytes
 
     def _inbox_is_half_empty(self) -> bool:
         settings = self._settings
         if self._close_when_idle is not None:
             return False
-        return not self._inbox or (
+        if not self._inbox:
+            return True
+        if self._paused_reading is not None and self._paused_reading.for_memory:
+            return False
+        return (
             len(self._inbox) <= settings.max_queued_messages // 2
             and self._inbox_bytes <= settings.max_queued_bytes // 2
         )
 
-    def _pause_reading(self) -> None:
+    def _pause_reading(self, *, for_memory: bool = False) -> None:
         if self._paused_reading is None and self._state == OPEN:
-            self._paused_reading = PausedReading(self._loop, self)
+            self._paused_reading = PausedReading(self._loop, self, for_memory=for_memory)
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
         if self._paused_reading is not None:
-            self._paused_reading.stop()
-            self._paused_reading = None
+            self._stop_paused_reading(self._paused_reading)
             if not self._transport.is_closing():
                 self._transport.resume_reading()
+
+    def _stop_paused_reading(self, paused: PausedReading) -> None:
+        paused.stop()
+        if paused.for_memory:
+            unread_memory.resumed(self)
+        self._paused_reading = None
+
+    # The memory budget of the process: see unread_memory.py.
+
+    def holds_partial_frame(self, size: int) -> None:
+        """Called after a read that left *size* bytes of an incomplete frame in the read buffer."""
+        if size + self._inbox_bytes >= self._notable_bytes:
+            self._report_unread()
+
+    def unread_bytes(self) -> int:
+        """Return how many bytes the client has sent that the application has not received."""
+        held = self._inbox_bytes if self._inbox else 0
+        if self._state == OPEN:
+            held += self._transport.get_protocol().partial_bytes
+            if self._assembler is not None:
+                held += self._assembler.size
+        return held
+
+    def _report_unread(self) -> None:
+        held = self.unread_bytes()
+        if held < NOTABLE_BYTES:
+            held = 0
+            self._notable_bytes = NOTABLE_BYTES
+        else:
+            self._notable_bytes = held + STEP_BYTES
+        limit_bytes = self._settings.max_total_unread_bytes
+        if unread_memory.report(self, held, limit_bytes) and self._paused_reading is None and self._state == OPEN:
+            assert limit_bytes is not None
+            self._pause_reading(for_memory=True)
+            unread_memory.paused(self, self._loop, limit_bytes, self._settings.message_timeout_s)
+
+    def has_only_incomplete_message(self) -> bool:
+        """Whether the application has received everything but a message that is not complete."""
+        return not self._inbox and self.message_progress() is not None
+
+    def resume_for_memory(self) -> None:
+        """Read on, if nothing but the memory of the process was the reason not to."""
+        if self._paused_reading is not None:
+            self._paused_reading.for_memory = False
+            unread_memory.resumed(self)
+            if self._inbox_is_half_empty():
+                self._resume_reading()
+
+    def close_for_memory(self) -> None:
+        """Close: the process has no memory for the rest of a message."""
+        _logger.info("%s - WebSocket closed: no memory for the rest of a message", self.peer)
+        self.close(CloseCode.TRY_AGAIN_LATER, "too many unread messages")
+
+    def application_ended(self) -> None:
+        """Forget what the application will not receive any more."""
+        self._inbox.clear()
+        self._inbox_bytes = 0
+        if self._notable_bytes != NOTABLE_BYTES:
+            self._report_unread()
 
     @property
     def is_reading(self) -> bool:
@@ -693,13 +766,13 @@ class Connection(WSListener):
     @property
     def is_receiving_frame(self) -> bool:
         """Whether a frame has come in part."""
-        return bool(self._transport.get_protocol().has_partial_frame)
+        return bool(self._transport.get_protocol().partial_bytes)
 
     def message_progress(self) -> tuple[int, int] | None:
         """Return what changes with every byte of a message that is not complete; None when none has begun."""
         fragments = 0 if self._assembler is None else self._assembler.frames
-        free = self._transport.get_protocol().free_bytes if self.is_receiving_frame else 0
-        return (fragments, free) if fragments or free else None
+        partial = self._transport.get_protocol().partial_bytes
+        return (fragments, partial) if fragments or partial else None
 
     def undelivered_bytes(self) -> int:
         return undelivered_bytes(self._transport)
@@ -871,12 +944,13 @@ class Connection(WSListener):
             self._close_grace.cancel()
             self._close_grace = None
         if state == CLOSED and self._paused_reading is not None:
-            self._paused_reading.stop()
-            self._paused_reading = None
+            self._stop_paused_reading(self._paused_reading)
         if self._message_timeout is not None:
             self._message_timeout.stop()
             self._message_timeout = None
         self._assembler = None
+        if self._notable_bytes != NOTABLE_BYTES:
+            self._report_unread()
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)
         if self._flow is not None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from falconws.closecodes import CloseCode
 from falconws.server.errors import DisconnectedError
+from falconws.server.minimum_rate import MinimumRate, Pace
 from falconws.server.websocket.frames import CONTINUATION, FIN
 from falconws.server.websocket.settings import ConnectionSettings
 
@@ -171,35 +172,31 @@ class SendTimeout:
     is never disconnected.
     """
 
-    __slots__ = ("_at_start", "_connection", "_last", "_last_progress", "_loop", "_settings", "_start", "_timer")
+    __slots__ = ("_connection", "_loop", "_rate", "_timer")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, connection: SlowConnection
     ) -> None:
         self._loop = loop
-        self._settings = settings
         self._connection = connection
         self._timer: asyncio.TimerHandle | None = None
-        if settings.send_timeout_s is not None:
-            self._at_start = self._last = connection.delivered_bytes()
-            self._start = self._last_progress = loop.time()
-            self._check_later(settings.send_timeout_s)
+        timeout_s = settings.send_timeout_s
+        if timeout_s is not None:
+            delivered = connection.delivered_bytes()
+            self._rate = MinimumRate(timeout_s, settings.min_bytes_per_s, loop.time(), delivered)
+            self._check_later(timeout_s)
 
     def _check_later(self, timeout_s: float) -> None:
         self._timer = self._loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, timeout_s)
 
     def _check(self, timeout_s: float) -> None:
-        delivered = self._connection.delivered_bytes()
-        now = self._loop.time()
-        if delivered > self._last:
-            self._last = delivered
-            self._last_progress = now
-        taken, elapsed_s = delivered - self._at_start, now - self._start
+        rate = self._rate
+        pace = rate.judge(self._loop.time(), self._connection.delivered_bytes())
         waiting = self._connection.buffered_amount
-        if now - self._last_progress >= timeout_s:
+        if pace is Pace.STALLED:
             self._connection.evict(f"it took none of {waiting} waiting bytes for {timeout_s:g} s")
-        elif taken < self._settings.min_bytes_per_s * (elapsed_s - timeout_s):
-            self._connection.evict(f"it took {taken} bytes in {elapsed_s:.0f} s, and {waiting} wait")
+        elif pace is Pace.SLOW:
+            self._connection.evict(f"it took {rate.passed} bytes in {rate.elapsed_s:.0f} s, and {waiting} wait")
         else:
             self._check_later(timeout_s)
 

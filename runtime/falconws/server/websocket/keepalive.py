@@ -9,6 +9,7 @@ import asyncio
 from typing import Protocol
 
 from falconws.closecodes import CloseCode
+from falconws.server.minimum_rate import MinimumRate, Pace
 from falconws.server.websocket.settings import ConnectionSettings
 
 _LOOK_INTERVAL_S = 1.0
@@ -134,12 +135,16 @@ class PausedReading:
 
     A client that closes behind unread messages cannot tell so, since its end of stream waits behind these. So the
     connection sends it something from time to time.
+
+    Attributes:
+        for_memory: Whether the memory of the process is the reason, and not the application.
     """
 
-    __slots__ = ("_connection", "_timer")
+    __slots__ = ("_connection", "_timer", "for_memory")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connection: WatchedConnection) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connection: WatchedConnection, *, for_memory: bool) -> None:
         self._connection = connection
+        self.for_memory = for_memory
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, 0)
 
     def _look(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
@@ -156,30 +161,58 @@ class PausedReading:
 
 
 class MessageTimeout:
-    """Fails the connection when nothing of a message that has begun comes for `message_timeout_s`.
+    """Fails the connection when a message that has begun makes no progress.
 
-    Exists only while a message comes in fragments, or for as long as the connection if pings do not tell: a client in
-    the middle of a frame cannot answer them.
+    Something of it has to come in every `message_timeout_s`, and the client has to send `min_bytes_per_s` on average
+    where the operating system tells. Exists only while a message comes in fragments, or for as long as the connection
+    if pings do not tell: a client in the middle of a frame cannot answer them.
     """
 
-    __slots__ = ("_connection", "_progress", "_since", "_timer")
+    __slots__ = ("_connection", "_progress", "_rate", "_since", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float, connection: WatchedConnection) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, connection: WatchedConnection
+    ) -> None:
+        assert settings.message_timeout_s is not None
         self._connection = connection
         self._progress: tuple[int, int] | None = None
         self._since = loop.time()
-        self._timer = loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, loop, timeout_s)
+        self._rate = self._measure(loop, settings)
+        self._look_later(loop, settings)
 
-    def _check(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        progress = self._connection.message_progress()
-        now = loop.time()
-        if progress is None or progress != self._progress or not self._connection.is_reading:
-            self._progress = progress
-            self._since = now
-        elif now - self._since >= timeout_s:
-            self._connection.fail(CloseCode.POLICY_VIOLATION, f"nothing of a message came for {timeout_s:g} s")
-            return
-        self._timer = loop.call_later(timeout_s / _CHECKS_PER_TIMEOUT, self._check, loop, timeout_s)
+    def _measure(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings) -> MinimumRate | None:
+        received = self._connection.received_bytes()
+        if received is None:
+            return None
+        assert settings.message_timeout_s is not None
+        return MinimumRate(settings.message_timeout_s, settings.min_bytes_per_s, loop.time(), received)
+
+    def _look_later(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings) -> None:
+        assert settings.message_timeout_s is not None
+        self._timer = loop.call_later(settings.message_timeout_s / _CHECKS_PER_TIMEOUT, self._check, loop, settings)
+
+    def _check(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings) -> None:
+        connection, now, timeout_s = self._connection, loop.time(), settings.message_timeout_s
+        assert timeout_s is not None
+        progress = connection.message_progress()
+        if progress is None or not connection.is_reading:
+            self._progress, self._since, self._rate = progress, now, self._measure(loop, settings)
+        else:
+            if progress != self._progress:
+                self._progress, self._since = progress, now
+                if self._is_slow(now):
+                    connection.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")
+                    return
+            elif now - self._since >= timeout_s:
+                connection.fail(CloseCode.POLICY_VIOLATION, f"nothing of a message came for {timeout_s:g} s")
+                return
+        self._look_later(loop, settings)
+
+    def _is_slow(self, now: float) -> bool:
+        received = self._connection.received_bytes()
+        if self._rate is None or received is None:
+            return False
+        return self._rate.judge(now, received) is Pace.SLOW
 
     def stop(self) -> None:
         """Called when the message is complete, or the connection ends."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -125,13 +124,21 @@ class _Response:
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
     """picows' parser and writer for one accepted connection."""
 
-    __slots__ = ("log",)
+    __slots__ = ("_buffer_bytes", "_had_partial_frame", "log")
 
     log: _ParserLog
+    _buffer_bytes: int
+    _had_partial_frame: bool
 
     def get_buffer(self, size_hint: int) -> memoryview:
         view: memoryview = _get_buffer(self, size_hint)
-        return view[:_MAX_READ_BYTES]
+        free = len(view)
+        if free != self._buffer_bytes:
+            self._had_partial_frame = True
+            if free > self._buffer_bytes:
+                self._buffer_bytes *= 2
+        # A buffer that is never filled to the last byte tells how much is in it.
+        return view[: free - 1 if free <= _MAX_READ_BYTES else _MAX_READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         try:
@@ -139,21 +146,20 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         except _AnsweredError:
             # The parser cannot continue, and nothing more is expected.
             self.listener.discard_input()
+            return
+        if self._had_partial_frame:
+            # Not in get_buffer(): uvloop ends the process when reading is paused there.
+            self._had_partial_frame = False
+            self.listener.holds_partial_frame(self.partial_bytes)
 
     @property
-    def free_bytes(self) -> int:
-        """How much of the read buffer is free, which changes with every byte of an incomplete frame."""
-        return len(_get_buffer(self, -1))
+    def partial_bytes(self) -> int:
+        """How many bytes of an incomplete frame are in the buffer.
 
-    @property
-    def has_partial_frame(self) -> bool:
-        """Whether bytes of an incomplete frame are in the buffer.
-
-        picows does not tell. Its buffer, whose size is doubled again and again, is wholly free when there are none. A
-        frame that is cut where it fills exactly half of the buffer is not noticed.
+        picows does not tell. It tells what is free, and doubles the buffer when it is nearly full.
         """
-        free = self.free_bytes / _FIRST_BUFFER_BYTES
-        return free < 1 or not math.log2(free).is_integer()
+        free = len(_get_buffer(self, -1))
+        return (2 * self._buffer_bytes if free > self._buffer_bytes else self._buffer_bytes) - free
 
     def parser_failed(self, code: int, reason: str) -> bool:
         """Called when picows cannot parse the next frame, before it sends a close frame that says so.
@@ -235,6 +241,8 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
         _READ_BUFFER_BYTES,
     )
     protocol.log = log
+    protocol._buffer_bytes = _FIRST_BUFFER_BYTES
+    protocol._had_partial_frame = False
     log.protocol = protocol
     protocol.connection_made(_TransportShim(transport))
     _get_buffer(protocol, -1)[: len(_STAND_IN)] = _STAND_IN

@@ -219,6 +219,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._refuse(500, "Internal Server Error")
         else:
             connection.close(CloseCode.INTERNAL_ERROR if failed else CloseCode.NORMAL, "")
+            connection.application_ended()
 
     # The answer.
 

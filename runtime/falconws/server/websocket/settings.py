@@ -8,6 +8,8 @@ They bound the memory of a connection by the sum of
   at 64 bytes each. Text that is not ASCII may take 4 bytes a character: it is counted like that in messages of more
   than 2 kB; smaller ones, and the one more message, can have four times the size that counts;
 - what waits for the client: `max_buffered_bytes`.
+
+All connections together hold at most `max_total_unread_bytes` of what the application has not received.
 """
 
 from __future__ import annotations
@@ -33,9 +35,14 @@ class ConnectionSettings:
         max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes, as they
             are in memory: 64 a message, and 4 a character of large text that is not ASCII. Compressed messages wait
             compressed, and count like that.
+        max_total_unread_bytes: The same for all connections of a process together, incomplete messages included. When
+            half of it is taken, connections that hold more than their equal share of this half are not read until it is
+            free again, so that it is not exceeded. One that cannot complete its message meanwhile is closed with 1013
+            after `message_timeout_s`. What the application has received does not count. None sets no limit.
         message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
-            complete, or the connection ends with 1008; None waits for ever. A message in one frame is watched by pings
-            instead, if they are answered: its client cannot answer, and has to send `min_bytes_per_s`.
+            complete, and after which it has to come at `min_bytes_per_s` on average; or the connection ends with 1008.
+            None waits for ever. A message in one frame is watched by pings instead, if they are answered: its client
+            cannot answer, and has to send `min_bytes_per_s`.
         high_water_bytes: Sending pauses while more than this waits for the client.
         low_water_bytes: Sending resumes when no more than this waits.
         max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
@@ -49,9 +56,9 @@ class ConnectionSettings:
             request, and then again the application to accept or deny it. None waits for ever, for TLS a minute.
         send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
             disconnected; None waits for ever.
-        min_bytes_per_s: What a client has to take, while something waits for it, or to send of a large frame, to count
-            as making progress. One that takes less is disconnected after `send_timeout_s`, `ping_timeout_s` or
-            `close_timeout_s`.
+        min_bytes_per_s: What a client has to take, while something waits for it, or to send of a message that is not
+            complete, to count as making progress. One that takes or sends less is disconnected after `send_timeout_s`,
+            `ping_timeout_s`, `message_timeout_s` or `close_timeout_s`.
         close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
         deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
     """
@@ -59,6 +66,7 @@ class ConnectionSettings:
     max_message_bytes: int = MIB
     max_queued_messages: int = 8192
     max_queued_bytes: int = MIB
+    max_total_unread_bytes: int | None = 256 * MIB
     message_timeout_s: float | None = 30.0
     high_water_bytes: int = 512 * KIB
     low_water_bytes: int = 128 * KIB
@@ -80,8 +88,10 @@ class ConnectionSettings:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; it must be above 0, or None for no limit")
-        if self.max_control_frames_per_s is not None and self.max_control_frames_per_s <= 0:
-            raise ValueError(f"max_control_frames_per_s is {self.max_control_frames_per_s}; it must be above 0")
+        for name in ("max_control_frames_per_s", "max_total_unread_bytes"):
+            limit = getattr(self, name)
+            if limit is not None and limit <= 0:
+                raise ValueError(f"{name} is {limit}; it must be above 0, or None for no limit")
         if self.min_bytes_per_s < 0:
             raise ValueError(f"min_bytes_per_s is {self.min_bytes_per_s}; it must not be negative")
         if not 0 <= self.low_water_bytes <= self.high_water_bytes <= self.max_buffered_bytes // 2:
