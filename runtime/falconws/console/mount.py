@@ -74,6 +74,8 @@ class Console:
         if kind == "lifespan":
             await self.app(scope, self._stopping(receive), send)
             return
+        # Any iterables will do (ASGI "HTTP connection scope"), perhaps ones that can be read once.
+        scope["headers"] = [tuple(header) for header in scope["headers"]]
         console = self._console if self._hosts.allows(host_headers(scope["headers"])) else None
         path = scope["path"]
         if console is not None and path.startswith(PATH):
