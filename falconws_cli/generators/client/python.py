@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from falconws_cli.generators.client.document import ContractDocument, ConversationSpec, Schema, references
-from falconws_cli.templating.functions import python_string
+from falconws_cli.templating.filters import python_string
 
 WIDTH = 88
 _MAX_CHOICE = 40
