@@ -1,3 +1,3 @@
 """The ``falconws`` command: scaffolds, serves and tests WebSocket services on Falcon."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"

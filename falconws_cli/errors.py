@@ -1,7 +1,7 @@
 """The errors that end a command, each one line that says what is wrong and what to do, and the exit codes.
 
     CommandError            1  the command failed
-    +-- UnavailableError    1  a package that one generator needs is missing
+    +-- UnavailableError    1  a package that one command or generator needs is missing
     +-- RefusedError        2  the arguments cannot be carried out; nothing was written
     +-- ConflictError       4  files exist already; nothing was written
 
@@ -43,7 +43,7 @@ class CommandError(click.ClickException):
 
 
 class UnavailableError(CommandError):
-    """A package that one generator needs is not installed; the other generators still work."""
+    """A package that one command or generator needs is not installed; the others still work."""
 
 
 class RefusedError(CommandError):

@@ -7,9 +7,9 @@ compares it with the command's own. Must not import anything else before a comma
 from __future__ import annotations
 
 import importlib
-import io
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,11 +22,13 @@ _COMMANDS = {
     "add-resource": "Add a resource, its tests and its route.",
     "add-middleware": "Add a middleware and its tests.",
     "add-media-handler": "Add a media handler and its tests.",
+    "add-part": "Add an optional part, such as a Dockerfile.",
     "status": "Show what was generated, and what has changed since.",
     "undo": "Undo the last generating command.",
     "remove-resource": "Remove a generated resource.",
     "remove-middleware": "Remove a generated middleware.",
     "remove-media-handler": "Remove a generated media handler.",
+    "remove-part": "Remove a generated part.",
     "moved": "Record that generated code was moved or renamed.",
     "forget": "Remove something from the record; its files stay.",
     "upgrade": "Upgrade the project to the installed templates.",
@@ -35,6 +37,7 @@ _COMMANDS = {
     "test": "Run the project's tests.",
     "inspect": "Show the parts of the app.",
     "asyncapi": "Print or check the AsyncAPI document.",
+    "generate-client": "Generate a TypeScript or Python client.",
     "doctor": "Check the installation and the project.",
     "connect": "Talk to a WebSocket, interactively or in scripts.",
     "publish": "Publish a message to a room.",
@@ -46,6 +49,28 @@ _COMMANDS = {
 
 class LazyGroup(click.Group):
     """Loads a command's module when the command is looked up; none of them imports more than click."""
+
+    def main(self, *args: Any, **keywords: Any) -> Any:
+        """Run the command line. Output that cannot be written fails a command only if it did nothing else."""
+        from falconws_cli.output import protect_streams
+
+        output = protect_streams()
+        try:
+            return super().main(*args, **keywords)
+        except SystemExit as ended:
+            sys.stdout.flush()
+            if output is not None and (complaint := output.complaint()):
+                click.echo(f"Error: {complaint}", err=True)
+                ended.code = ended.code or 1
+            raise
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Return the context of the command line, whose colors follow the environment."""
+        from falconws_cli.output import wants_color
+
+        return super().make_context(info_name, args, parent, **{"color": wants_color(os.environ), **extra})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a newcomer needs them."""
@@ -163,7 +188,3 @@ def cli() -> None:
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
       falconws test
     """
-    # The work must not fail because a terminal or a log cannot show a character.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")

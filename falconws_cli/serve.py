@@ -1,4 +1,4 @@
-"""Serve a project: find its app, build the server's settings, and print a first conversation to paste.
+"""Serve a project: find its app, build the server's settings, and say which page of a new project to open.
 
 Knows nothing of click's commands.
 """
@@ -6,25 +6,28 @@ Knows nothing of click's commands.
 from __future__ import annotations
 
 import http.client
-import shlex
+import os
 import socket
-import sys
 import threading
 import time
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from falconws.hosts import LOCAL_HOSTS
+from falconws.hosts import LOCAL_HOSTS, own_name
 from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.extras import require_modules
+from falconws_cli.output import wants_color
 from falconws_cli.project import Project, find_project, require_project
 
 if TYPE_CHECKING:
     from falconws.server import TlsSettings
 
 PORT = 8000
+_HOST = "127.0.0.1"
 _START_S = 30.0
 _RELOAD_INCLUDES = ("*.html", "*.jinja", "*.css", "*.js", "*.json", "*.toml")
 
@@ -46,56 +49,28 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
     folder = project.import_root if project else start
     watched, patterns = options.pop("reload_dirs", ()), options.pop("reload_includes", ())
     if options.get("reload"):
+        require_modules("--reload", "watchfiles")
         # Not the whole project: a virtual environment in it would cost a core.
         package = project.root / project.package_path if project else start
         options["reload_dirs"] = list(watched) or [str(package if package.is_dir() else folder)]
         options["reload_includes"] = [*_RELOAD_INCLUDES, *patterns]
         # A page of another site can let its name resolve to this machine (DNS rebinding).
-        options["allowed_hosts"] = [*LOCAL_HOSTS, *_own_name(options["host"]), *options.get("allowed_hosts", ())]
+        options["allowed_hosts"] = [*LOCAL_HOSTS, *own_name(options["host"]), *options.get("allowed_hosts", ())]
     elif watched or patterns:
         raise RefusedError("--reload-dir and --reload-include need --reload.")
     _run(target or _app_of(project), app_dir=str(folder), **options)
 
 
-def _own_name(host: str) -> list[str]:
-    """Return *host*, an address or a name to listen on, as a browser names it; nothing for all addresses."""
-    if host in ("0.0.0.0", "::", ""):
-        return []
-    return [f"[{host}]" if ":" in host else host]
-
-
 def serve_new_project(root: Path) -> int:
-    """Serve a new project; as soon as it answers, print lines to paste that show how it echoes a message."""
-    project = require_project(root)
+    """Serve a new project with its console; as soon as it answers, print the URL to open."""
     port, taken = _free_port()
     if taken:
         click.echo(f"Port {PORT} is taken; this project gets port {port}.")
     # A daemon: it must not keep the process alive if the server fails to start.
     threading.Thread(target=_greet_when_up, args=(port,), daemon=True).start()
-    _run(project.app, app_dir=str(project.import_root), port=port)
+    # Without watchfiles, nothing is restarted; the page is the same.
+    serve_target(None, root, host=_HOST, port=port, reload=find_spec("watchfiles") is not None, console=True)
     return 0
-
-
-def first_conversation(port: int) -> str:
-    """Return lines to paste into a second terminal, and into a browser, that show how a message is echoed."""
-    script = (
-        "from websockets.sync.client import connect; "
-        # Not a `with` statement, which cannot follow an import on one line.
-        f"ws = connect('ws://127.0.0.1:{port}/echo').__enter__(); ws.send('hello'); print(ws.recv()); ws.close()"
-    )
-    page = (
-        f'ws = new WebSocket("ws://127.0.0.1:{port}/echo"); '
-        'ws.onmessage = e => console.log(e.data); ws.onopen = () => ws.send("hello")'
-    )
-    return f"""
-Serving http://127.0.0.1:{port}
-
-In a second terminal:
-  {shlex.quote(sys.executable)} -c "{script}"
-
-Or open http://127.0.0.1:{port}/healthz in a browser, and in its console (F12):
-  {page}
-"""
 
 
 def _run(target: str, **options: Any) -> None:
@@ -120,7 +95,15 @@ def _run(target: str, **options: Any) -> None:
     except ValueError as error:
         raise CommandError(f"{error}.") from error
     try:
-        run(target, connection=connection, http=http, admission=admission, tls=tls, **options)
+        run(
+            target,
+            use_colors=wants_color(os.environ),
+            connection=connection,
+            http=http,
+            admission=admission,
+            tls=tls,
+            **options,
+        )
     except StartError as error:
         raise CommandError(str(error)) from error
 
@@ -164,18 +147,18 @@ def _free_port() -> tuple[int, bool]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((_HOST, port))
                 probe.listen(1)
             except OSError:
                 continue
             return probe.getsockname()[1], port != PORT
-    raise CommandError("127.0.0.1 has no free port.")
+    raise CommandError(f"{_HOST} has no free port.")
 
 
 def _greet_when_up(port: int) -> None:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_S)
+        connection = http.client.HTTPConnection(_HOST, port, timeout=_START_S)
         try:
             connection.request("GET", "/healthz")
             connection.getresponse()
@@ -184,5 +167,5 @@ def _greet_when_up(port: int) -> None:
             continue
         finally:
             connection.close()
-        click.echo(first_conversation(port))
+        click.echo(f"\nOpen http://{_HOST}:{port}/ in a browser. Ctrl+C stops the server.")
         return

@@ -4,5 +4,5 @@ from hypothesis import HealthCheck, settings
 
 # A fifth of a second for an example, the default where no CI is recognized, is less than a busy machine may pause a
 # process. What is added to the profile in use, which differs in CI, stays.
-settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("no-deadline", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no-deadline")

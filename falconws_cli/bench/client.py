@@ -39,8 +39,9 @@ class Load:
     """What all connections of a load test share: the frames to send, and the latencies of the replies."""
 
     def __init__(self, frame: bytes, in_flight: int, fail: Callable[[str], None]) -> None:
-        self.frames = memoryview(frame * in_flight)
-        self.frame_bytes = len(frame)
+        frames = memoryview(frame * in_flight)
+        self.bursts = [frames[: count * len(frame)] for count in range(in_flight + 1)]
+        """The bytes of no message, of one, and so on."""
         self.histogram = Histogram()
         self.fail = fail
         """Ends the test with a line; only the first call counts."""
@@ -54,6 +55,7 @@ class Client(WSListener):
         """Set by the first reply."""
         self._load = load
         self._transport: WSTransport | None = None
+        self._write: Callable[[memoryview], None]
         # When messages were sent, and how many of them have no reply yet.
         self._sent: deque[tuple[int, int]] = deque()
         self._received = 0
@@ -63,9 +65,8 @@ class Client(WSListener):
 
     def send(self, count: int) -> None:
         """Put *count* more messages in flight."""
-        assert self._transport is not None
         self._sent.append((perf_counter_ns(), count))
-        self._transport.underlying_transport.write(self._load.frames[: count * self._load.frame_bytes])
+        self._write(self._load.bursts[count])
 
     async def close(self) -> None:
         """Wait for the outstanding replies, then for the closing handshake."""
@@ -87,8 +88,13 @@ class Client(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
+        self._write = transport.underlying_transport.write
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            # picows leaves this check to its users (RFC 6455 section 5.2).
+            self._fail_with_violation("a reserved bit is set, and no extension was negotiated")
+            return
         kind = frame.msg_type
         if kind in _DATA:
             self._received += frame.fin
@@ -105,7 +111,7 @@ class Client(WSListener):
             close = transport.close_handshake
             if close is not None and close.sent is not None:
                 # picows sends a close frame when it receives a frame that no server may send.
-                self._load.fail(f"The server violated the protocol: {close.sent.reason}.")
+                self._fail_with_violation(close.sent.reason)
             else:
                 self._load.fail(
                     f"The server dropped a connection without a closing handshake ({CloseCode.ABNORMAL:d})."
@@ -135,6 +141,10 @@ class Client(WSListener):
             self.send(count)
         else:
             self.replied.set()
+
+    def _fail_with_violation(self, what: str | None) -> None:
+        self._load.fail(f"The server violated the protocol: {what}.")
+        self.abort()
 
     def _fail_with_close(self, frame: WSFrame) -> None:
         if self._closing:

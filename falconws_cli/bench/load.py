@@ -32,7 +32,7 @@ _MAX_FRAME_BYTES = 64 << 20
 _SHOWN_BODY_BYTES = 200
 
 
-class LoadFailed(Exception):  # noqa: N818
+class LoadFailed(Exception):
     """The load test cannot go on; the message is one line."""
 
 

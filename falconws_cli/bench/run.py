@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -82,7 +83,8 @@ def _view(settings: Settings, *, as_json: bool) -> View:
     if as_json:
         return JsonView(settings)
     name = name_of(settings.pids[0]) if settings.pids else ""
-    return LiveView(settings, name) if sys.stdout.isatty() else PlainView(settings, name)
+    redraws = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return LiveView(settings, name) if redraws else PlainView(settings, name)
 
 
 def _load(settings: Settings, view: View) -> None:

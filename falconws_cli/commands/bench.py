@@ -80,7 +80,9 @@ def command(
       falconws bench /echo --json --seconds 5 > bench.json
     """
     from falconws_cli.bench.run import bench
+    from falconws_cli.output import Matters, output_matters
 
+    output_matters(Matters.AT_ONCE)
     bench(
         where,
         Path.cwd(),

@@ -61,6 +61,11 @@ def _writing(
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def wrapper(**arguments: Any) -> None:
+            from falconws_cli.extras import GENERATORS, require_modules
+            from falconws_cli.output import Matters, output_matters
+
+            output_matters(Matters.NEVER)
+            require_modules(f"`{click.get_current_context().command_path}`", *GENERATORS)
             chosen = {name: arguments.pop(name, False) for name in ("dry_run", "diff", "as_json", *_POLICIES)}
             function(write_options=_write_options(chosen, unrecorded), **arguments)
 

@@ -24,6 +24,8 @@ def command(room: str, message: str, url: str | None, as_json: bool, binary: boo
       falconws publish prices '{"tea": 3}' --json --key tea
       falconws publish thumbnails - --binary < image.png
     """
+    from falconws_cli.output import Matters, output_matters
     from falconws_cli.publish import publish
 
+    output_matters(Matters.NEVER)
     publish(room, message, Path.cwd(), url=url, as_json=as_json, binary=binary, key=key)

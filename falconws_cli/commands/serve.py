@@ -103,6 +103,11 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     multiple=True,
     help="Watch files such as '*.yaml' too; can be repeated.  [default: Python, HTML, CSS, JavaScript, JSON, TOML]",
 )
+@click.option(
+    "--console/--no-console",
+    default=None,
+    help="Serve the console at /_falconws/: a page on which you talk to each WebSocket.  [default: with --reload]",
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
@@ -307,6 +312,8 @@ def command(target: str | None, **options: Any) -> None:
       falconws serve --host 0.0.0.0 --port 8080 --workers 4
       falconws serve demo.asgi:app --ssl-certfile cert.pem --ssl-keyfile key.pem
     """
+    from falconws_cli.output import Matters, output_matters
     from falconws_cli.serve import serve_target
 
+    output_matters(Matters.NEVER)
     serve_target(target, Path.cwd(), **options)

@@ -19,7 +19,9 @@ def command(as_json: bool) -> None:
       falconws status --json
     """
     from falconws_cli.change.record import read_record
+    from falconws_cli.extras import GENERATORS, require_modules
     from falconws_cli.lifecycle.status import show_status
     from falconws_cli.project import require_project
 
+    require_modules("`falconws status`", *GENERATORS)
     sys.exit(show_status(read_record(require_project(Path.cwd()).root), as_json=as_json))

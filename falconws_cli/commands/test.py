@@ -21,8 +21,10 @@ def command(pytest_args: tuple[str, ...]) -> None:
       falconws test -- -x -k echo
       falconws test -- test_echo.py
     """
+    from falconws_cli.extras import TESTS, require_modules
     from falconws_cli.project import require_project
 
+    require_modules("`falconws test`", *TESTS)
     here = Path.cwd()
     project = require_project(here)
     arguments = [_from_root(argument, here, project.root) for argument in pytest_args]

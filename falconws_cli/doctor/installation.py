@@ -23,16 +23,15 @@ def check_installation() -> Iterator[Finding]:
     yield _check_engine()
 
 
-def parse_requirements(lines: Iterable[str]) -> list[Requirement]:
-    """Parse requirements; leave out those that are invalid or do not apply to this machine."""
+def parse_requirements(lines: Iterable[str], extra: str = "") -> list[Requirement]:
+    """Parse requirements; leave out those that are invalid, or do not apply to this machine or without *extra*."""
     found = []
     for line in lines:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        # Evaluated without any extra.
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             found.append(requirement)
     return found
 
@@ -45,6 +44,10 @@ def unmet(requirement: Requirement) -> str:
         return f"{requirement.name} is not installed"
     if not requirement.specifier.contains(installed, prereleases=True):
         return f"{requirement.name} is {installed}, and {requirement.name}{requirement.specifier} is required"
+    for extra in sorted(requirement.extras):
+        lacking = [one for one in parse_requirements(requires(requirement.name) or (), extra) if unmet(one)]
+        if lacking:
+            return f"{requirement.name}[{extra}] lacks {', '.join(one.name for one in lacking)}"
     return ""
 
 

@@ -27,7 +27,17 @@ def inspect(app_path: str | None, start: Path, *, as_tree: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
-        click.echo(tree(found) if as_tree else table(found))
+        click.echo(_drawable(tree(found)) if as_tree else table(found))
+
+
+def _drawable(text: str) -> str:
+    """Return the tree with the lines that standard output can show."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        "└├─│".encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(str.maketrans("└├─│", "`|-|"))
+    return text
 
 
 def load_survey(app_path: str | None, start: Path) -> Survey:

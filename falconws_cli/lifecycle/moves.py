@@ -133,7 +133,9 @@ class Located:
         )
         if operation.partly_removed:
             return replace(operation, files=files)
-        return replace(before, files=files, registrations=registrations, added=operation.added)
+        known = {moves.path(path) for path in before.packages}
+        packages = (*before.packages, *(path for path in operation.packages if path not in known))
+        return replace(before, files=files, packages=packages, registrations=registrations, added=operation.added)
 
     def require(self, operations: Iterable[Operation], undone: str) -> None:
         """Refuse to go on if something that *operations* made was not found again.

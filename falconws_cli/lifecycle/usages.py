@@ -56,7 +56,7 @@ def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path
         gone: The files of the modules.
         changed: The new content of files, None for deleted ones.
     """
-    modules = {module_of(path) for path in gone if path.suffix == ".py"}
+    modules = {name for path in gone if path.suffix == ".py" for name in _names_of(module_of(path))}
     leaves = [module.rpartition(".")[2] for module in modules]
     found = []
     for path in project_files(root, (".py", ".pyi")):
@@ -74,6 +74,14 @@ def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path
                     assert isinstance(node, (ast.Import, ast.ImportFrom))
                     found.append(ImportLine(path, node.lineno, name))
     return sorted(set(found), key=lambda line: (line.path, line.number, line.module))
+
+
+def _names_of(module: str) -> Iterator[str]:
+    """Yield the names that a module may be imported by: its first folders may not be part of it."""
+    names = module.split(".")
+    yield module
+    # One part alone could be any module.
+    yield from (".".join(names[start:]) for start in range(1, len(names) - 1))
 
 
 def _imported(node: ast.AST, here: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from falconws_cli.source import register
 from falconws_cli.source.python import Import
 from falconws_cli.source.register import RegisterResult, UnregisterResult
+from falconws_cli.source.register.hunks import hunks_between
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -20,7 +21,7 @@ class RegistrationSpec:
     """A statement in one of the project's own files that makes generated code part of the app."""
 
     kind: str
-    """"route", "middleware", "media-handler", "hub" or "functions": what is registered."""
+    """What is registered: one of the keys of _FUNCTIONS."""
     path: PurePosixPath
     """The file that the statement goes into."""
     package: str
@@ -49,10 +50,13 @@ def route(path: PurePosixPath, package: str, *, template: str, resource: Import)
     return RegistrationSpec("route", path, package, {"template": template, "resource": import_text(resource)})
 
 
-def middleware(path: PurePosixPath, package: str, *, middleware: Import, factory: str = "") -> RegistrationSpec:
-    """Return the registration of a middleware; *factory* is the class method that makes it, if any."""
+def middleware(
+    path: PurePosixPath, package: str, *, middleware: Import, factory: str = "", argument: str = ""
+) -> RegistrationSpec:
+    """Return the registration of a middleware; *factory* is the class method that makes it, if any, of *argument*."""
     arguments: dict[str, JsonValue] = {"middleware": import_text(middleware)}
-    return RegistrationSpec("middleware", path, package, arguments | ({"factory": factory} if factory else {}))
+    optional = {"factory": factory, "argument": argument}
+    return RegistrationSpec("middleware", path, package, arguments | {n: v for n, v in optional.items() if v})
 
 
 def media_handler(path: PurePosixPath, package: str, *, payload: str, handler: Import) -> RegistrationSpec:
@@ -86,12 +90,44 @@ def functions(
     return RegistrationSpec("functions", path, package, arguments)
 
 
+def lines(path: PurePosixPath, *, what: str, old: str, new: str) -> RegistrationSpec:
+    """Return the registration of the lines that lead from *old* to *new*, in a file of any kind."""
+    hunks: list[JsonValue] = []
+    for hunk in hunks_between(old, new):
+        entry: dict[str, JsonValue] = {name: [*found] for name, found in hunk.items()}
+        hunks.append(entry)
+    return RegistrationSpec("lines", path, "", {"what": what, "hunks": hunks})
+
+
+def setting(
+    path: PurePosixPath, package: str, *, name: str, field: str, reader: str, imports: tuple[Import, ...]
+) -> RegistrationSpec:
+    """Return the registration of a field of Settings; see `register.register_setting`."""
+    texts: list[JsonValue] = [import_text(wanted) for wanted in imports]
+    arguments: dict[str, JsonValue] = {"name": name, "field": field, "reader": reader, "imports": texts}
+    return RegistrationSpec("setting", path, package, arguments)
+
+
+def variable(path: PurePosixPath, package: str, *, name: str, value: str) -> RegistrationSpec:
+    """Return the registration of an environment variable of the tests."""
+    return RegistrationSpec("variable", path, package, {"name": name, "value": value})
+
+
+def row(path: PurePosixPath, package: str, *, name: str, row: str) -> RegistrationSpec:
+    """Return the registration of a row in the table of variables of a Markdown file."""
+    return RegistrationSpec("row", path, package, {"name": name, "row": row})
+
+
 _FUNCTIONS = {
     "route": ("register_route", "unregister_route"),
     "middleware": ("register_middleware", "unregister_middleware"),
     "media-handler": ("register_media_handler", "unregister_media_handler"),
     "hub": ("register_middleware", "unregister_middleware"),
     "functions": ("append_functions", "remove_functions"),
+    "lines": ("apply_hunks", "revert_hunks"),
+    "setting": ("register_setting", "unregister_setting"),
+    "variable": ("register_variable", "unregister_variable"),
+    "row": ("register_row", "unregister_row"),
 }
 _IMPORTS = ("resource", "middleware", "handler", "imports")
 

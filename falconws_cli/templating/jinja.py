@@ -12,7 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError, 
 from jinja2.sandbox import SandboxedEnvironment
 
 from falconws_cli.errors import CommandError
-from falconws_cli.templating.functions import FILTERS, FUNCTIONS
+from falconws_cli.templating.filters import FILTERS, FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ import click
 from falconws_cli.change.paths import check_path
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError
-from falconws_cli.templating.functions import FUNCTIONS
+from falconws_cli.templating.filters import FUNCTIONS
 from falconws_cli.templating.templates import IN_PROJECT, PARTIALS, find_root, overriding_folders, read_templates
 
 if TYPE_CHECKING:

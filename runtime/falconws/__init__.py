@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .tasks import TaskScope, create_task
     from .websocket import WebSocket
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = (
     # What responders work with

@@ -23,6 +23,7 @@ from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
 from .disconnect_grace import DisconnectGrace
+from .error_serializer import serialize_error
 from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
 from .headers import check_headers
 from .hosts import HostPolicy, host_headers
@@ -102,6 +103,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 bound.arguments["request_type"] = Request
             super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
+            self.set_error_serializer(serialize_error)
             # With Falcon's own, a few kilobytes of brackets are a 500 and a traceback.
             self.req_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(loads=loads_body)
 

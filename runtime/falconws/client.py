@@ -42,7 +42,7 @@ _MAX_UNREAD = 1024
 """Messages that wait for the iteration; then the client stops reading, and TCP slows the server down."""
 
 
-class HandshakeDenied(ConnectionError):  # noqa: N818
+class HandshakeDenied(ConnectionError):
     """The server refuses the handshake, and would do so again.
 
     Attributes:
@@ -258,7 +258,7 @@ class Client(Generic[In, Out]):
 
     def _end_iteration(self) -> None:
         if self._unread.full():
-            # Nobody iterates, or not for long: what was read stays, but for the last.
+            # Nobody iterates, or not fast enough: all messages stay except the last.
             self._unread.get_nowait()
         self._unread.put_nowait(None)
 

@@ -5,7 +5,7 @@ Owns the numbers: no other module writes one as a literal. Knows nothing of conn
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from enum import IntEnum
 
 __all__ = (
@@ -17,6 +17,7 @@ __all__ = (
     "http_status_to_close_code",
     "is_final",
     "is_sendable",
+    "meaning_of",
 )
 
 _MAX_REASON_BYTES = 123
@@ -129,3 +130,41 @@ def is_final(code: int, declared: Container[int] = ()) -> bool:
     if code in declared or code in FINAL_CODES:
         return True
     return 3000 <= code < 4000 and code - 3000 not in TEMPORARY_STATUS_CODES
+
+
+_MEANINGS = {
+    CloseCode.NORMAL: "the conversation is over",
+    CloseCode.GOING_AWAY: "the page was left, or the server shuts down",
+    CloseCode.PROTOCOL_ERROR: "the peer broke the protocol",
+    CloseCode.UNSUPPORTED_DATA: "TEXT where BINARY was expected, or the reverse",
+    CloseCode.NO_STATUS: "closed without a code",
+    CloseCode.ABNORMAL: "the connection was lost",
+    CloseCode.INVALID_PAYLOAD: "a payload could not be decoded",
+    CloseCode.POLICY_VIOLATION: "a rule of the application forbids it",
+    CloseCode.MESSAGE_TOO_BIG: "a message was too big",
+    CloseCode.MANDATORY_EXTENSION: "an extension is missing",
+    CloseCode.INTERNAL_ERROR: "the server failed",
+    CloseCode.SERVICE_RESTART: "the server restarts",
+    CloseCode.TRY_AGAIN_LATER: "the server is overloaded; try again later",
+    CloseCode.BAD_GATEWAY: "a gateway got an invalid answer",
+    FORBIDDEN: "the application has disconnected this member",
+}
+
+
+def meaning_of(code: int, declared: Mapping[int, str] = {}) -> str:
+    """Return in a few words, for people, what a close *code* means; "" for one that means nothing in particular.
+
+    Args:
+        code: The close code that an endpoint has received; 1005 and 1006 included.
+        declared: The application's own codes, and their meaning.
+    """
+    found = declared.get(code) or _MEANINGS.get(code)
+    if found is None and 3000 <= code < 4000:
+        # Not at the top: most of those who import this module never ask.
+        from http import HTTPStatus
+
+        try:
+            return f"HTTP status {code - 3000} {HTTPStatus(code - 3000).phrase}, after the handshake"
+        except ValueError:
+            return ""
+    return found or ""

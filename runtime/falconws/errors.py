@@ -41,7 +41,7 @@ __all__ = (
 )
 
 
-class TemporarilyUnavailable(Exception):  # noqa: N818 (named for what has happened, as Falcon's errors are)
+class TemporarilyUnavailable(Exception):
     """Something that the service needs is unavailable for now, and clients should try again.
 
     The fault lies with neither the client nor the application. Unhandled, it answers an HTTP request or a handshake

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ("LOCAL_HOSTS", "HostPolicy", "host_headers")
+__all__ = ("LOCAL_HOSTS", "HostPolicy", "host_headers", "own_name")
 
 LOCAL_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 """Names of the machine itself (RFC 6761 section 6.3)."""
@@ -68,3 +68,10 @@ class HostPolicy:
 def host_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     """Return the values of all Host headers of an ASGI scope."""
     return [value.decode("latin-1") for name, value in headers if name == b"host"]
+
+
+def own_name(host: str) -> list[str]:
+    """Return *host*, an address or a name to listen on, as a browser names it; nothing for all addresses."""
+    if host in ("0.0.0.0", "::", ""):
+        return []
+    return [f"[{host}]" if ":" in host else host]

@@ -70,6 +70,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_binary_decoded",
         "_bypass",
         "_denial",
+        "_direct",
         "_going_away",
         "_media",
         "_options",
@@ -113,6 +114,8 @@ class WebSocket(falcon.asgi.WebSocket):
         self._stream: Stream
         self._bypass: AsgiStream | None = None
         """The stream, where its callables may be awaited without a coroutine of its own in between."""
+        self._direct: ConnectionExtension | None = None
+        """The server's connection, where messages may be taken from it and given to it without the stream."""
         # Where ASGI middleware has wrapped one of the two, every message must pass through it.
         if connection is None or connection.receive != receive or connection.send != send:
             self._stream = self._bypass = AsgiStream(
@@ -124,10 +127,11 @@ class WebSocket(falcon.asgi.WebSocket):
                 reason_given=_version(spec_version) >= (2, 4),
             )
         else:
-            self._stream = DirectStream(connection, receive, send)
+            self._stream = DirectStream(connection)
+            self._direct = connection
         if options.rate_limit is not None:
             self._stream = RateLimitedStream(self._stream, options.rate_limit, self._close_for_rate)
-            self._bypass = None
+            self._bypass = self._direct = None
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -431,15 +435,15 @@ class WebSocket(falcon.asgi.WebSocket):
         if isinstance(self._stream, FirstUseStream):
             self._stream.callbacks.append(callback)
             return
-        stream, bypass = self._stream, self._bypass
+        stream, bypass, direct = self._stream, self._bypass, self._direct
 
         def on_used() -> None:
-            self._stream, self._bypass = stream, bypass
+            self._stream, self._bypass, self._direct = stream, bypass, direct
 
         first_use = FirstUseStream(stream, on_used)
         first_use.callbacks.append(callback)
         # It passes on all other attributes.
-        self._stream, self._bypass = cast("Stream", first_use), None
+        self._stream, self._bypass, self._direct = cast("Stream", first_use), None, None
 
     def release(self) -> None:
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
@@ -459,10 +463,13 @@ class WebSocket(falcon.asgi.WebSocket):
             OperationNotAllowed: The connection was not accepted yet.
             TypeError: *payload* is not a str.
         """
-        if payload.__class__ is not str and not isinstance(payload, str):
+        if type(payload) is not str and not isinstance(payload, str):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
+        direct = self._direct
+        if direct is not None and direct.try_send_text(payload):
+            return
         bypass = self._bypass
         if bypass is None or not bypass.may_bypass_send:
             await self._stream.send(payload)
@@ -520,7 +527,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        bypass = self._bypass
+        direct, bypass = self._direct, self._bypass
         if bypass is not None and bypass.may_bypass_receive and timeout is None and not bypass.receiving:
             bypass.receiving = True
             try:
@@ -529,20 +536,15 @@ class WebSocket(falcon.asgi.WebSocket):
                 bypass.abandon()
                 raise
             payload = bypass.received(event)
-        else:
+        elif direct is None or (payload := direct.try_receive()) is None:
             payload = await self._stream.receive(timeout)
         if payload is None:
             raise self._disconnected()
-        return payload if payload.__class__ is str else self._as_text(payload)
+        return payload if type(payload) is str else self._as_text(payload)
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
         """Return the payload of the next BINARY message. Otherwise like ``receive_text()``."""
-        if self._phase is not _OPEN:
-            raise self._not_open()
-        payload = await self._stream.receive(timeout)
-        if payload is None:
-            raise self._disconnected()
-        return self._as_data(payload)
+        return self._as_data(await self.receive_payload(timeout))
 
     async def receive_media(self, timeout: float | None = None) -> Any:
         """Return the object in the next message, deserialized by the handler configured for its payload type.
@@ -553,22 +555,19 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Also raises the errors of ``receive_text()``.
         """
-        if self._phase is not _OPEN:
-            raise self._not_open()
         self._media = None
-        payload = await self._stream.receive(timeout)
-        if payload is None:
-            raise self._disconnected()
-        return self._as_media(payload)
+        return self._as_media(await self.receive_payload(timeout))
 
     async def receive_payload(self, timeout: float | None = None) -> Payload:
         """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
 
-        Everything else is as for ``receive_text()``, but for PayloadTypeError, which is never raised.
+        Everything else is as for ``receive_text()``, except PayloadTypeError, which is never raised.
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        payload = await self._stream.receive(timeout)
+        direct = self._direct
+        if direct is None or (payload := direct.try_receive()) is None:
+            payload = await self._stream.receive(timeout)
         if payload is None:
             raise self._disconnected()
         return payload
@@ -675,11 +674,18 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
+        ws = self._ws
         if self._kind is None:
-            self._ws._media = None
-        bypass = self._ws._bypass
-        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
-            # What `receive_text()` does, without its coroutine.
+            ws._media = None
+        # What `receive_text()` does, without its coroutine.
+        direct, bypass = ws._direct, ws._bypass
+        payload: Payload | None
+        if ws._phase is not _OPEN or (direct is None and bypass is None):
+            try:
+                return await self._receive()
+            except WebSocketDisconnected:
+                raise StopAsyncIteration from None
+        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving:
             bypass.receiving = True
             try:
                 event = await bypass.asgi_receive()
@@ -687,13 +693,11 @@ class _Messages(Generic[_T]):
                 bypass.abandon()
                 raise
             payload = bypass.received(event)
-            if payload is None:
-                raise StopAsyncIteration
-            return payload if payload.__class__ is self._kind else self._convert(payload)  # type: ignore[return-value]
-        try:
-            return await self._receive()
-        except WebSocketDisconnected:
-            raise StopAsyncIteration from None
+        elif direct is None or (payload := direct.try_receive()) is None:
+            payload = await ws._stream.receive()
+        if payload is None:
+            raise StopAsyncIteration
+        return payload if type(payload) is self._kind else self._convert(payload)  # type: ignore[return-value]
 
 
 def _unchanged(payload: Payload) -> Payload:

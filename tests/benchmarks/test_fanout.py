@@ -10,9 +10,15 @@ import pytest
 
 from tests.benchmarks import staleness
 from tests.benchmarks.fanout.__main__ import main
-from tests.benchmarks.fanout.bench import Bench, Case, compile_load
+from tests.benchmarks.fanout.bench import Bench, Case, compile_loads
 from tests.benchmarks.fanout.contenders import CONTENDERS, falconws_over
-from tests.benchmarks.fanout.parts import measure_brokers, measure_load, measure_workers
+from tests.benchmarks.fanout.parts import (
+    measure_brokers,
+    measure_load,
+    measure_members,
+    measure_ticker,
+    measure_workers,
+)
 from tests.benchmarks.fanout.report import section, write
 from tests.benchmarks.fanout.results import Part, Row, Sample, read, save
 from tests.benchmarks.peers import Peers
@@ -26,7 +32,7 @@ needs_two_cores = pytest.mark.skipif(
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     # The interpreter of the tests has the packages of falconws and Falcon.
-    return Bench(compile_load(tmp_path), Peers(Path(sys.executable), "", tmp_path), rounds=1, seconds=0.2)
+    return Bench(compile_loads(tmp_path), Peers(Path(sys.executable), "", tmp_path), rounds=1, seconds=0.2)
 
 
 def part(*rows: Row) -> Part:
@@ -46,10 +52,11 @@ def test_a_tiny_round_of_two_contenders_and_two_brokers(bench: Bench, tmp_path: 
         {"subscribers": 5, "in_flight": 4, "server": "falconws"},
         {"subscribers": 5, "in_flight": 4, "server": "falcon"},
     ]
-    brokers = measure_brokers(bench, tmp_path, 5, [(4, 2)])
+    brokers = measure_brokers(bench, tmp_path, 5, [(4, 2, 1), (4, 1, 4)])
     assert [row.what for row in brokers] == [
-        {"subscribers": 5, "in_flight": 4, "publishers": 2, "broker": "memory"},
-        {"subscribers": 5, "in_flight": 4, "publishers": 2, "broker": "redis"},
+        {"subscribers": 5, "in_flight": 4, "publishers": publishers, "together": together, "broker": broker}
+        for publishers, together in ((2, 1), (1, 4))
+        for broker in ("memory", "redis")
     ]
     for row in (*load, *brokers):
         (sample,) = row.samples
@@ -71,6 +78,24 @@ def test_a_tiny_round_of_two_workers_counts_the_subscribers_of_each_and_the_brok
 
 
 @needs_two_cores
+def test_a_tiny_round_of_a_ticker_delivers_each_update(bench: Bench) -> None:
+    (row,) = measure_ticker(bench)
+    (sample,) = row.samples
+    assert 0 < sample["rate"] <= sample["expected"] * 1.01
+    assert 0 < sample["p50_ms"] <= sample["p99_ms"] <= sample["max_ms"]
+    assert sample["cpu"] > 0
+
+
+def test_the_commands_that_keep_members_do_not_grow_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.benchmarks.fanout.parts._IDLE_S", 2.0)
+    rows = measure_members(tmp_path, [300])
+    assert [row.what for row in rows] == [{"broker": broker, "members": 300} for broker in ("redis", "nats")]
+    for row in rows:
+        assert row.samples[0]["commands"] < 12
+        assert row.samples[0]["bytes"] > 0
+
+
+@needs_two_cores
 def test_a_server_that_does_not_start_is_left_out_with_a_message(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,21 +104,30 @@ def test_a_server_that_does_not_start_is_left_out_with_a_message(
 
 
 def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path) -> None:
-    sample: Sample = {"rate": 50_000, "cpu_us": 9.5}
+    sample: Sample = {"rate": 50_000, "cpu_us": 9.5, "user_us": 1.5}
+    ticker: Sample = {"rate": 59, "expected": 60, "cpu": 0.2, "p50_ms": 1.0, "p99_ms": 16.0, "max_ms": 20.0}
+    kept: Sample = {"bytes": 900.0, "join_us": 99.0, "commands": 2.0, "idle_cpu": 0.01}
     write(
         tmp_path,
         {
             "load": part(Row({"subscribers": 5, "in_flight": 4, "server": "falconws"}, [sample])),
-            "brokers": part(Row({"subscribers": 5, "in_flight": 4, "publishers": 2, "broker": "redis"}, [sample])),
+            "brokers": part(
+                Row({"subscribers": 5, "in_flight": 4, "publishers": 2, "together": 1, "broker": "redis"}, [sample])
+            ),
             "growth": part(Row({"subscribers": 5}, [sample])),
             "workers": part(worker(9.5), worker(9.6, workers=4)),
+            "ticker": part(Row({"clients": 300}, [ticker])),
             "rooms": part(Row({"rooms": 10}, [{"bytes": 700.0}])),
+            "members": part(Row({"broker": "redis", "members": 1000}, [kept])),
         },
     )
     page = (tmp_path / "fan-out.md").read_text()
-    assert page.count("Measured on 2026-01-31 with `the command`") == 5
+    assert page.count("Measured on 2026-01-31 with `the command`") == 7
+    assert "| 5 | 4 | falconws.Hub | 9.50 (9.50 to 9.50) | 1.50 | 8.00 |" in page
+    assert "| 300 | 59 | 60 | 0.20 | 0.25 | 1.0 | 16.00 | 15.00: missed | 20.0 |" in page
+    assert "| redis:// | 1,000 | 900 | 99 | 2.0 | 0.010 |" in page
     assert "| 2 | 10 | 9.50 (9.50 to 9.50) | 90 (90 to 90) | 50,000 | 3 to 7 |" in page
-    charts = {f"fan-out-{name}.svg" for name in ("5-4", "subscribers", "workers", "rooms")}
+    charts = {f"fan-out-{name}.svg" for name in ("5-4", "subscribers", "workers", "rooms", "members")}
     assert {path.name for path in tmp_path.iterdir()} == {"fan-out.md", *charts}
     for chart in charts:
         assert f"]({chart})" in page
@@ -103,13 +137,16 @@ def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path
 @pytest.mark.parametrize(("own", "verdict"), [(5.0, "0.50 | 0.50 |"), (5.2, "0.52 | 0.50: missed |")])
 def test_a_missed_target_is_marked(own: float, verdict: str) -> None:
     what: dict[str, str | int] = {"subscribers": 500, "in_flight": 1}
-    rows = [Row({**what, "server": key}, [{"cpu_us": value}]) for key, value in (("falconws", own), ("falcon", 10.0))]
+    rows = [
+        Row({**what, "server": key}, [{"cpu_us": value, "user_us": 0.0}])
+        for key, value in (("falconws", own), ("falcon", 10.0))
+    ]
     assert verdict in section("load", part(*rows))
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(700, "700 | 0.70 | 0.70 |"), (690, "690 | 0.69 | 0.70: missed |")])
 def test_a_broker_that_is_too_slow_is_marked(rate: int, verdict: str) -> None:
-    what: dict[str, str | int] = {"subscribers": 500, "in_flight": 16, "publishers": 16}
+    what: dict[str, str | int] = {"subscribers": 500, "in_flight": 16, "publishers": 16, "together": 1}
     rows = [
         Row({**what, "broker": key}, [{"cpu_us": 1.0, "rate": value}])
         for key, value in (("memory", 1000), ("redis", rate))

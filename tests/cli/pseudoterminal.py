@@ -38,7 +38,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             # With the terminal as its own, so that Ctrl+C is a signal for it.
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),  # type: ignore[func-returns-value]
+            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),
         )
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -72,6 +72,14 @@ def test_a_committed_document_is_written_and_checked(tmp_path: Path) -> None:
     assert "1 change since asyncapi.json would break clients" in err
 
 
+def test_a_page_is_written_beside_the_document(tmp_path: Path) -> None:
+    write_app(tmp_path)
+    code, out, _ = run(tmp_path, "served:app", "--html", "api.html", "--output", "asyncapi.json")
+    assert (code, out) == (0, "Wrote asyncapi.json.\nWrote api.html.\n")
+    assert "People hear each other." in (tmp_path / "api.html").read_text()
+    assert json.loads((tmp_path / "asyncapi.json").read_text())["asyncapi"] == "3.0.0"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -85,6 +93,7 @@ def test_a_committed_document_is_written_and_checked(tmp_path: Path) -> None:
         (["served:app", "--output", "no/such/folder.json"], 1, "Cannot write no/such/folder.json"),
         (["served:app", "--server", "http://example.com"], 2, "starts with ws:// or wss://"),
         (["served:app", "--check", "list.json", "--output", "x"], 2, "--check writes nothing"),
+        (["served:app", "--check", "list.json", "--html", "x"], 2, "--check writes nothing"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(tmp_path: Path, words: list[str], code: int, says: str) -> None:

@@ -26,6 +26,8 @@ _TABLE = re.compile(r"^<!-- table: (?P<name>[\w-]+) -->\n.*?^<!-- end -->$", re.
 _LANGUAGES = {
     ".conf": "nginx",
     ".console": "console",
+    ".css": "css",
+    ".html": "html",
     ".ini": "ini",
     ".js": "js",
     ".py": "python",

@@ -43,6 +43,13 @@ def exit_codes() -> list[str]:
     return table(("Code", "Name", "When"), rows)
 
 
+def comparison() -> list[str]:
+    """Return the table of the page that compares falconws, with links that work in the README."""
+    page = (ROOT / "docs" / "explanation" / "comparison.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    return [row.replace("](#", "](docs/explanation/comparison.md#") for row in rows]
+
+
 def limits() -> list[str]:
     """Return every limit of the server, the application and the hub: where it is set, its default and its effect."""
     rows = [(f"`{limit.name}`<br>{limit.where}", limit.default, limit.effect) for limit in all_limits()]
@@ -105,7 +112,12 @@ def settings_classes() -> list[str]:
     return [name for name in falconws.server.__all__ if name.endswith("Settings") and name not in NOT_LIMITS]
 
 
-TABLES: dict[str, Callable[[], list[str]]] = {"differences": differences, "exit-codes": exit_codes, "limits": limits}
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "comparison": comparison,
+    "differences": differences,
+    "exit-codes": exit_codes,
+    "limits": limits,
+}
 """Every generated table, by the name that pages use."""
 
 

@@ -54,7 +54,7 @@ async def test_a_loop_starts_when_its_broker_is_available(
         attempts += 1
         return listen(*rooms)
 
-    hub.listen = counted  # type: ignore[assignment, method-assign]
+    hub.listen = counted
     try:
         async with asyncio.timeout(20), Client(falconws.App(middleware=[hub, word_count])):
             while attempts < 2:

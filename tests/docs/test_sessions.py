@@ -15,7 +15,6 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.cli.pseudoterminal import terminal
 from tests.docs.shell import SESSIONS, Shell, assert_shows, read_session, session
-from tests.e2e.hub.servers import Valkey
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,62 +35,6 @@ def test_the_first_session_of_the_readme(tmp_path: Path) -> None:
         shell.play(text)
 
 
-def test_the_tutorial(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    shell.play(session("new"))
-    with shell.serving(session("serve")):
-        shell.play(session("hello"))
-    shell.play(session("test"))
-    shell.play(session("add-feed"))
-    resource = tmp_path / "demo" / "demo" / "resources" / "load.py"
-    edited = ROOT / "docs" / "snippets" / "tutorial" / "load.py"
-    assert unedited(edited.read_text()) == resource.read_text()
-    shutil.copy(edited, resource)
-    with shell.serving(session("serve")):
-        shell.play(session("listen"))
-    shell.play(session("test-feed"))
-    shell.play(session("add-room"))
-    with shell.serving(session("serve")):
-        shell.play(session("talk"))
-    run_two_workers(shell, tmp_path)
-
-
-def run_two_workers(shell: Shell, folder: Path) -> None:
-    """Make the edit of the tutorial, and exchange a message over two workers and a broker."""
-    page = (ROOT / "docs" / "tutorial" / "rooms.md").read_text()
-    app = folder / "demo" / "demo" / "app.py"
-    before, after = (
-        f"app.add_middleware(falconws.Hub({url}))" for url in ("", 'os.environ.get("DEMO_HUB_URL", "memory://")')
-    )
-    assert after in page
-    assert before in app.read_text()
-    app.write_text(
-        app.read_text().replace(before, after).replace("import falconws\n", "import os\n\nimport falconws\n", 1)
-    )
-    valkey = Valkey(folder / "valkey")
-    try:
-        serve = f"$ DEMO_HUB_URL={valkey.url}/0 falconws serve --workers 2\n...\n...2 workers are ready\n"
-        url = '"ws://127.0.0.1:8000/chat?room=lobby&name=ada"'
-        with shell.serving(serve):
-            said = shell.run(f'falconws connect {url} --send \'{{"say": "hello"}}\' --expect /hello/')
-        assert '"text": "hello"' in said
-    finally:
-        valkey.stop()
-
-
-def unedited(text: str) -> str:
-    """Revert the edits of the tutorial."""
-    for after, before in {
-        "import os\n": "",
-        '"load": os.getloadavg()[0]': "",
-        "the machine's load average as it changes": "events to the client as they happen",
-        "the time and the load average of the last minute.": "the time. Replace it by your source of events.",
-        ".isoformat(), }": ".isoformat()}",
-    }.items():
-        text = text.replace(after, before)
-    return text
-
-
 def test_growing_a_project(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))
@@ -99,6 +42,12 @@ def test_growing_a_project(tmp_path: Path) -> None:
     with shell.serving(session("serve-token")):
         shell.play(session("hello-token"))
     shell.play(session("add-media"))
+
+
+def test_adding_parts_later(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-part"))
 
 
 def test_connecting_to_a_server_and_inspecting_an_app(tmp_path: Path) -> None:

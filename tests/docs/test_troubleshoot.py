@@ -51,7 +51,7 @@ class HttpResource:
 
 
 @pytest.fixture
-def server(caplog: pytest.LogCaptureFixture) -> Iterator[LiveServer]:
+def problem_server(caplog: pytest.LogCaptureFixture) -> Iterator[LiveServer]:
     app = falconws.App()
     app.ws_options.allowed_origins = "same-origin"
     app.ws_options.disconnect_grace_s = 0.01
@@ -80,9 +80,9 @@ def row(number: int, words: str) -> str:
     ],
 )
 def test_refused_handshakes(
-    server: LiveServer, caplog: pytest.LogCaptureFixture, path: str, origin: str | None, status: int, log: str
+    problem_server: LiveServer, caplog: pytest.LogCaptureFixture, path: str, origin: str | None, status: int, log: str
 ) -> None:
-    with pytest.raises(InvalidStatus) as refused, connect(f"{server.ws_url}{path}", origin=origin):  # type: ignore[arg-type]
+    with pytest.raises(InvalidStatus) as refused, connect(f"{problem_server.ws_url}{path}", origin=origin):
         pass
     assert refused.value.response.status_code == status
     assert log in caplog.text
@@ -100,9 +100,14 @@ def test_refused_handshakes(
     ],
 )
 def test_closed_connections(
-    server: LiveServer, caplog: pytest.LogCaptureFixture, problem: str, message: str | bytes | None, code: int, log: str
+    problem_server: LiveServer,
+    caplog: pytest.LogCaptureFixture,
+    problem: str,
+    message: str | bytes | None,
+    code: int,
+    log: str,
 ) -> None:
-    with connect(f"{server.ws_url}/problem?problem={problem}") as ws, pytest.raises(ConnectionClosed) as closed:
+    with connect(f"{problem_server.ws_url}/problem?problem={problem}") as ws, pytest.raises(ConnectionClosed) as closed:
         if message is not None:
             ws.send(message)
         ws.recv(timeout=TIMEOUT_S)
@@ -114,9 +119,9 @@ def test_closed_connections(
 
 
 async def test_a_responder_that_does_not_notice_its_client_is_cancelled(
-    server: LiveServer, caplog: pytest.LogCaptureFixture
+    problem_server: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with connect(f"{server.ws_url}/problem?problem=busy"):
+    with connect(f"{problem_server.ws_url}/problem?problem=busy"):
         pass
     async with asyncio.timeout(TIMEOUT_S):
         while "was cancelled: it still ran" not in caplog.text:

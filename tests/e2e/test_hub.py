@@ -107,7 +107,7 @@ class Held:
 
 
 @pytest.fixture
-def server(engine: str) -> Iterator[LiveServer]:
+def hub_server(engine: str) -> Iterator[LiveServer]:
     hub = Hub()
     app = falconws.App(middleware=[hub])
     app.ws_options.allowed_origins = "*"
@@ -127,18 +127,18 @@ def slow(server: LiveServer, policy: str) -> Iterator[ClientConnection]:
         yield client
 
 
-def publish(server: LiveServer, policy: str, first: int, count: int) -> dict[str, int]:
-    response = httpx.post(f"{server.url}/{policy}", json=[first, count], timeout=WAIT_S)
+def publish(hub_server: LiveServer, policy: str, first: int, count: int) -> dict[str, int]:
+    response = httpx.post(f"{hub_server.url}/{policy}", json=[first, count], timeout=WAIT_S)
     assert response.status_code == 200
     counts: dict[str, int] = response.json()
     return counts
 
 
-def fill(server: LiveServer, policy: str) -> tuple[int, int]:
+def fill(hub_server: LiveServer, policy: str) -> tuple[int, int]:
     """Publish until messages are dropped; return how many were published, and how many dropped."""
     published = 0
     for _ in range(100):
-        counts = publish(server, policy, published, 50)
+        counts = publish(hub_server, policy, published, 50)
         published += 50
         if counts["dropped"]:
             return published, counts["dropped"]
@@ -146,14 +146,14 @@ def fill(server: LiveServer, policy: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "conflate"])
-def test_what_a_slow_client_misses_is_what_was_counted(server: LiveServer, policy: str) -> None:
-    with slow(server, policy) as client:
-        published, dropped = fill(server, policy)
+def test_what_a_slow_client_misses_is_what_was_counted(hub_server: LiveServer, policy: str) -> None:
+    with slow(hub_server, policy) as client:
+        published, dropped = fill(hub_server, policy)
         # Once the client reads, all that was kept comes, and then everything again.
         received = []
         while len(received) < published - dropped:
             received.append(int(client.recv(timeout=WAIT_S)))
-        counts = publish(server, policy, published, 1)
+        counts = publish(hub_server, policy, published, 1)
         assert int(client.recv(timeout=WAIT_S)) == published
     assert counts == {"dropped": dropped, "disconnected": 0}
     assert received[0] == 0
@@ -171,18 +171,18 @@ def test_what_a_slow_client_misses_is_what_was_counted(server: LiveServer, polic
             assert of_key == sorted(of_key)
 
 
-def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(server: LiveServer) -> None:
-    with slow(server, "disconnect") as client, connect(f"{server.ws_url}/default", compression=None) as other:
+def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(hub_server: LiveServer) -> None:
+    with slow(hub_server, "disconnect") as client, connect(f"{hub_server.ws_url}/default", compression=None) as other:
         received: list[int] = []
         reading = threading.Thread(target=lambda: received.extend(int(message) for message in other))
         reading.start()
-        published, _ = fill(server, "disconnect")
+        published, _ = fill(hub_server, "disconnect")
         with pytest.raises(ConnectionClosed) as closed:
             for _ in range(published):
                 client.recv(timeout=WAIT_S)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, "client too slow")
-        counts = publish(server, "disconnect", published, 0)
+        counts = publish(hub_server, "disconnect", published, 0)
         assert counts["disconnected"] == 1
         other.close()
         reading.join(WAIT_S)
@@ -190,8 +190,8 @@ def test_a_slow_client_is_disconnected_with_1013_and_the_others_miss_nothing(ser
 
 
 @pytest.mark.parametrize("how", ["send", "send-media", "start", "receive", "iterate", "wait"])
-def test_nothing_of_a_room_is_sent_before_the_responder_has_spoken_or_listens(server: LiveServer, how: str) -> None:
-    with connect(f"{server.ws_url}/held/{how}") as client:
+def test_nothing_of_a_room_is_sent_before_the_responder_has_spoken_or_listens(hub_server: LiveServer, how: str) -> None:
+    with connect(f"{hub_server.ws_url}/held/{how}") as client:
         expected = {"send": ["welcome"], "send-media": ['"welcome"']}.get(how, [])
         expected += ["missed", "live"]
         # Its own joining comes at some point after the welcome.
@@ -210,23 +210,23 @@ def test_nothing_of_a_room_is_sent_before_the_responder_has_spoken_or_listens(se
     [[3000] * 400, [1_000_000, 5], [1_000_000] * 8, [64] * 5000],
     ids=["400 at once", "large and small", "8 MB", "5000 at once"],
 )
-def test_a_burst_disconnects_no_client_that_reads(server: LiveServer, sizes: list[int]) -> None:
+def test_a_burst_disconnects_no_client_that_reads(hub_server: LiveServer, sizes: list[int]) -> None:
     with contextlib.ExitStack() as stack:
-        address = f"{server.ws_url}/default"
+        address = f"{hub_server.ws_url}/default"
         clients = [stack.enter_context(connect(address, compression=None, max_size=None)) for _ in range(5)]
-        response = httpx.put(f"{server.url}/default", json=sizes, timeout=WAIT_S)
+        response = httpx.put(f"{hub_server.url}/default", json=sizes, timeout=WAIT_S)
         assert response.status_code == 200
         for client in clients:
             assert [len(client.recv(timeout=WAIT_S)) for _ in sizes] == sizes
-    counts = publish(server, "default", 0, 0)
+    counts = publish(hub_server, "default", 0, 0)
     assert counts == {"dropped": 0, "disconnected": 0}
 
 
-def test_a_client_that_does_not_read_is_disconnected_after_its_lag(server: LiveServer) -> None:
-    with slow(server, "impatient") as client:
-        httpx.put(f"{server.url}/default", json=[100_000] * 100, timeout=WAIT_S)
+def test_a_client_that_does_not_read_is_disconnected_after_its_lag(hub_server: LiveServer) -> None:
+    with slow(hub_server, "impatient") as client:
+        httpx.put(f"{hub_server.url}/default", json=[100_000] * 100, timeout=WAIT_S)
         deadline = time.monotonic() + WAIT_S
-        while publish(server, "impatient", 0, 0)["disconnected"] == 0:
+        while publish(hub_server, "impatient", 0, 0)["disconnected"] == 0:
             assert time.monotonic() < deadline
         with pytest.raises(ConnectionClosed) as closed:
             while True:
@@ -269,11 +269,11 @@ def test_a_slow_client_with_conflation_sees_recent_values() -> None:
     assert max(ages) < 2.0
 
 
-def test_all_clients_receive_everything_in_the_order_of_each_publisher(server: LiveServer) -> None:
+def test_all_clients_receive_everything_in_the_order_of_each_publisher(hub_server: LiveServer) -> None:
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(connect(f"{server.ws_url}/default")) for _ in range(8)]
+        clients = [stack.enter_context(connect(f"{hub_server.ws_url}/default")) for _ in range(8)]
         senders = [
-            threading.Thread(target=lambda n=n, c=c: [c.send(json.dumps([n, i])) for i in range(50)])  # type: ignore[misc]
+            threading.Thread(target=lambda n=n, c=c: [c.send(json.dumps([n, i])) for i in range(50)])
             for n, c in enumerate(clients)
         ]
         for sender in senders:

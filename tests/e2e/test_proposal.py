@@ -158,7 +158,7 @@ def middleware() -> SomeMiddleware:
 
 
 @pytest.fixture
-async def server(resource: SomeResource, middleware: SomeMiddleware) -> AsyncIterator[LiveServer]:
+async def proposal_server(resource: SomeResource, middleware: SomeMiddleware) -> AsyncIterator[LiveServer]:
     app = falconws.App(middleware=middleware)
     app.ws_options.allowed_origins = "same-origin"
     app.add_route("/{account_id}/messages", resource)
@@ -166,9 +166,9 @@ async def server(resource: SomeResource, middleware: SomeMiddleware) -> AsyncIte
         yield server
 
 
-def dial(server: LiveServer, kind: str, *, subprotocol: str = "wamp") -> connect:
+def dial(proposal_server: LiveServer, kind: str, *, subprotocol: str = "wamp") -> connect:
     return connect(
-        f"{server.ws_url}/42/messages",
+        f"{proposal_server.ws_url}/42/messages",
         subprotocols=[Subprotocol(subprotocol)],
         additional_headers={"Some-Header": kind},
         close_timeout=SECONDS,
@@ -183,17 +183,17 @@ async def received(ws: ClientConnection) -> str | bytes:
 
 
 @pytest.mark.parametrize(("kind", "subprotocol"), [("reject", "wamp"), ("feed", "mqtt")])
-async def test_a_rejected_client_sees_403(server: LiveServer, kind: str, subprotocol: str) -> None:
+async def test_a_rejected_client_sees_403(proposal_server: LiveServer, kind: str, subprotocol: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
-        async with dial(server, kind, subprotocol=subprotocol):
+        async with dial(proposal_server, kind, subprotocol=subprotocol):
             pytest.fail("accepted")
     assert refused.value.response.status_code == 403
 
 
 async def test_a_feed_sends_every_kind_of_message_until_the_client_leaves(
-    server: LiveServer, resource: SomeResource, middleware: SomeMiddleware
+    proposal_server: LiveServer, resource: SomeResource, middleware: SomeMiddleware
 ) -> None:
-    async with dial(server, "feed") as ws:
+    async with dial(proposal_server, "feed") as ws:
         assert ws.subprotocol == "wamp"
         messages = [await received(ws) for _ in range(10)]
     assert messages == ["42", b"42", b"42", b"42", '{"account": "42"}'] * 2
@@ -201,8 +201,10 @@ async def test_a_feed_sends_every_kind_of_message_until_the_client_leaves(
     assert middleware.seen == ["/42/messages", "SomeResource {'account_id': '42'}"]
 
 
-async def test_a_conversation_receives_every_kind_of_message(server: LiveServer, resource: SomeResource) -> None:
-    async with dial(server, "converse") as ws:
+async def test_a_conversation_receives_every_kind_of_message(
+    proposal_server: LiveServer, resource: SomeResource
+) -> None:
+    async with dial(proposal_server, "converse") as ws:
         for message in ("text", b"data", '{"a": 1}'):
             await ws.send(message)
         assert json.loads(await received(ws)) == ["text", "data", {"a": 1}]
@@ -214,16 +216,18 @@ async def test_a_conversation_receives_every_kind_of_message(server: LiveServer,
     assert await asyncio.wait_for(_get(resource.ended), SECONDS) == "converse"
 
 
-async def test_binary_media_and_an_explicit_close(server: LiveServer) -> None:
-    async with dial(server, "finish") as ws:
+async def test_binary_media_and_an_explicit_close(proposal_server: LiveServer) -> None:
+    async with dial(proposal_server, "finish") as ws:
         assert await received(ws) == b"\x81\xa5event\xa7message"
         with pytest.raises(ConnectionClosed):
             await received(ws)
         assert ws.close_code == 1000
 
 
-async def test_an_unhandled_disconnect_is_a_warning(server: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
-    async with dial(server, "unhandled") as ws:
+async def test_an_unhandled_disconnect_is_a_warning(
+    proposal_server: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with dial(proposal_server, "unhandled") as ws:
         await ws.close(4321, "gone fishing")
     async with asyncio.timeout(SECONDS):
         while "disconnected with code 4321 (gone fishing)" not in caplog.text:
@@ -231,8 +235,8 @@ async def test_an_unhandled_disconnect_is_a_warning(server: LiveServer, caplog: 
     assert {record.levelname for record in caplog.records if "4321" in record.getMessage()} == {"WARNING"}
 
 
-async def test_loops_run_in_parallel(server: LiveServer, resource: SomeResource) -> None:
-    async with dial(server, "parallel") as ws:
+async def test_loops_run_in_parallel(proposal_server: LiveServer, resource: SomeResource) -> None:
+    async with dial(proposal_server, "parallel") as ws:
         for text in ("a", "b", ""):
             await ws.send(text)
             assert await received(ws) == text
@@ -261,8 +265,8 @@ async def test_media_handlers_of_ones_own() -> None:
             assert struct_pb2.Struct.FromString(await received(ws)) == message
 
 
-async def test_http_lives_on_the_same_resource(server: LiveServer) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+async def test_http_lives_on_the_same_resource(proposal_server: LiveServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", proposal_server.port)
     writer.write(b"GET /42/messages HTTP/1.0\r\n\r\n")
     async with asyncio.timeout(SECONDS):
         answer = await reader.read()

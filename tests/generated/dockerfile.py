@@ -1,7 +1,7 @@
 """Carries out a Dockerfile without Docker: the file system of each stage is a folder, and `RUN` runs in a shell there.
 
-What is absolute in `RUN`, `COPY`, `ENV` and `WORKDIR` is below that folder. All stages have their turn at one path, so
-that what is copied from one to the next finds itself again, as in Docker. An instruction that is not known here fails.
+Absolute paths in `RUN`, `COPY`, `ENV` and `WORKDIR` are below that folder. All stages run one after the other at one
+path, so that files with absolute paths inside work in the next stage, as in Docker. Unknown instructions fail.
 """
 
 import json
@@ -70,8 +70,9 @@ def build(context: Path, scratch: Path, *, base: Path, environment: Mapping[str,
             image.workdir /= rest
             _inside(root, image.workdir).mkdir(parents=True, exist_ok=True)
         elif name == "COPY":
-            source, target = rest.split()
-            _copy(stages, context, options.get("from"), source, _inside(root, image.workdir / target))
+            *sources, target = rest.split()
+            for source in sources:
+                _copy(stages, context, options.get("from"), source, _inside(root, image.workdir / target))
         elif name == "RUN":
             variables = {**environment, **image.environment, "HOME": str(root / "root")}
             script = _ABSOLUTE.sub(f"{root}/", rest)
@@ -140,7 +141,12 @@ def _copy(stages: Mapping[str, Path], context: Path, stage: str | None, source: 
         files = {name for name in names if not Path(folder, name).is_dir()}
         return {name for name in files if is_ignored(inside / name, dockerignore)}
 
-    shutil.copytree(context / source, target, ignore=ignored, symlinks=True, dirs_exist_ok=True)
+    # A pattern may match nothing; of a folder, its contents are copied.
+    for path in [context] if source == "." else sorted(context.glob(source)):
+        if path.is_dir():
+            shutil.copytree(path, target, ignore=ignored, symlinks=True, dirs_exist_ok=True)
+        elif not is_ignored(PurePosixPath(path.relative_to(context).as_posix()), dockerignore):
+            shutil.copy(path, target)
     # Docker makes no folder for files that stay behind.
     for folder in sorted((path for path in target.rglob("*") if path.is_dir()), reverse=True):
         if not any(folder.iterdir()):

@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 
 from falconws_cli.generators.media_handler import CODECS, Payload
 from falconws_cli.generators.middleware import Kind
-from falconws_cli.generators.resource import Pattern
+from falconws_cli.generators.resource import TYPED, Pattern
 from falconws_cli.templating.templates import find_root
 from tests.generated.workshop import (
     START_S,
@@ -81,6 +81,60 @@ def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path
                     Pattern.FEED: [(200, body)],
                     Pattern.ROOM: [(200, body)],
                 }[pattern]
+
+
+def test_each_typed_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    paths = {}
+    for pattern, subprotocol, http, route in itertools.product(TYPED, (None, "wamp"), (True, False), ROUTES):
+        name = resource_name(pattern, subprotocol, http, route)
+        template, example = ROUTES[route]
+        options = ["--pattern", pattern.value, "--typed", "--http" if http else "--no-http"]
+        options += ["--subprotocol", subprotocol] if subprotocol else []
+        options += ["--route", f"/{name}/{template}"] if template else []
+        falconws(root, "add-resource", name, *options)
+        paths[f"/{name}/{example}" if template else f"/{name}"] = (pattern, subprotocol)
+    falconws(root, "add-resource", "no page", "--pattern", "room", "--typed", "--no-page")
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    assert_tests_pass(root, expected=11 + 3 * len(paths))
+    with served(root) as address:
+        for path, (pattern, subprotocol) in paths.items():
+            query = "?room=lobby&name=ada" if pattern is Pattern.ROOM else ""
+            offered = [Subprotocol(subprotocol)] if subprotocol else None
+            with connect(f"ws://{address}{path}{query}", subprotocols=offered) as ws:
+                assert ws.subprotocol == subprotocol
+                converse_typed(ws, pattern)
+
+
+def converse_typed(ws: ClientConnection, pattern: Pattern) -> None:
+    def receive() -> dict[str, object]:
+        message: dict[str, object] = json.loads(ws.recv(timeout=START_S))
+        return message
+
+    if pattern is Pattern.REQUEST_RESPONSE:
+        ws.send('{"type": "count_words", "text": "two words", "id": "a"}')
+        assert receive() == {"type": "word_count", "words": 2, "id": "a"}
+    elif pattern is Pattern.FEED:
+        assert receive()["type"] == "tick"
+    elif pattern is Pattern.DUPLEX:
+        ws.send('{"type": "note", "text": "hello"}')
+        assert receive() == {"type": "received", "text": "hello"}
+    else:
+        ws.send('{"type": "say", "text": "hello"}')
+        while (message := receive())["type"] != "said":
+            pass
+        assert (message["name"], message["text"]) == ("ada", "hello")
+
+
+def test_the_longest_names_of_typed_resources_are_still_formatted(tmp_path: Path) -> None:
+    root = new_project(tmp_path, "p" + "q" * 39)
+    for (number, pattern), route in itertools.product(enumerate(TYPED), ("short", "a" * 60, "b" * 200)):
+        letter = "pqrs"[number] + route[0]
+        options = ["--pattern", pattern.value, "--typed", "--route", f"/{letter}{route}/{{x:uuid}}"]
+        falconws(root, "add-resource", letter * 20, *options)
+        falconws(root, "add-resource", letter, "--pattern", pattern.value, "--typed")
+    assert_formatted_and_linted(root)
 
 
 def speak(
@@ -225,6 +279,7 @@ def test_the_longest_names_and_routes_are_still_formatted(tmp_path: Path) -> Non
 def test_every_template_is_among_the_combinations() -> None:
     root = find_root()
     resources = {path.name for path in (root / "resource").iterdir()}
+    assert {path.name for path in (root / "typed").iterdir()} == {pattern.value for pattern in TYPED}
     middleware = {path.name for path in (root / "middleware").iterdir()}
     handlers = {(path.parent.name, path.name) for path in (root / "media_handler").glob("*/*")}
     assert resources == {pattern.value for pattern in Pattern}

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,9 @@ from tests.ports import usual_port_to_oneself
 GOLDEN = Path(__file__).with_name("golden")
 
 
+TYPED = ("room", "request-response", "feed", "duplex")
+
+
 def files(root: Path) -> dict[str, str]:
     """The text of each file, without what the project remembers of its making."""
     found = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
@@ -51,8 +55,19 @@ def files(root: Path) -> dict[str, str]:
     }.items(),
 )
 def test_a_new_project_is_the_golden_tree(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
-    """Run with FALCONWS_UPDATE_GOLDEN=1 to accept what is generated now."""
-    made = files(new_project(tmp_path, *arguments))
+    assert_golden(name, files(new_project(tmp_path, *arguments)))
+
+
+def test_typed_resources_are_the_golden_tree(tmp_path: Path) -> None:
+    root = new_project(tmp_path, "demo", "--minimal")
+    before = files(root)
+    for pattern in TYPED:
+        falconws(root, "add-resource", f"typed {pattern}", "--pattern", pattern, "--typed")
+    assert_golden("typed", {path: text for path, text in files(root).items() if before.get(path) != text})
+
+
+def assert_golden(name: str, made: dict[str, str]) -> None:
+    """Compare with the golden tree. Run with FALCONWS_UPDATE_GOLDEN=1 to accept what is generated now."""
     # So that neither pytest nor ruff take the golden files for their own.
     folder = GOLDEN / name
     if os.environ.get("FALCONWS_UPDATE_GOLDEN"):
@@ -117,7 +132,7 @@ def usual_port() -> Iterator[None]:
 @pytest.mark.timeout(400)
 @pytest.mark.usefixtures("usual_port")
 @pytest.mark.parametrize("taken", [False, True], ids=["port 8000 may be free", "port 8000 is taken"])
-def test_new_with_serve_ends_with_a_line_to_paste_that_shows_an_echo(tmp_path: Path, taken: bool) -> None:
+def test_new_with_serve_ends_with_the_url_of_a_page(tmp_path: Path, taken: bool) -> None:
     holder, held = socket.socket(), False
     if taken:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,24 +156,17 @@ def test_new_with_serve_ends_with_a_line_to_paste_that_shows_an_echo(tmp_path: P
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if "new WebSocket(" in line:
+            if line.startswith("Open "):
                 break
         output = "".join(lines)
-        pasted = re.search(r"In a second terminal:\n  (.+)\n", output)
-        assert pasted is not None, output
-        echo = subprocess.run(pasted[1], shell=True, capture_output=True, text=True, check=False, timeout=60)
-        assert (echo.stdout, echo.stderr, echo.returncode) == ("hello\n", "", 0)
-        url = re.search(r"^Serving http://(127\.0\.0\.1:(\d+))$", output, re.MULTILINE)
+        url = re.fullmatch(r"Open (http://127\.0\.0\.1:(\d+)/) in a browser\. Ctrl\+C stops the server\.\n", lines[-1])
         assert url is not None, output
         if held:
             assert f"Port 8000 is taken; this project gets port {url[2]}." in output
-        page = re.search(r'new WebSocket\("ws://([^/]+)(/echo)"\)', output)
-        assert page is not None, output
-        assert page[1] == url[1]
-        # What a browser's console does on the page that the text names: the page's origin goes along.
-        with connect(f"ws://{page[1]}{page[2]}", origin=Origin(f"http://{url[1]}")) as ws:
-            ws.send("hello")
-            assert ws.recv(timeout=START_S) == "hello"
+        browser = urllib.request.Request(url[1], headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
+        with urllib.request.urlopen(browser, timeout=START_S) as response:
+            assert response.url == f"{url[1]}_falconws/"
+            assert "<title>falconws console</title>" in response.read().decode()
         process.send_signal(signal.SIGINT)
         assert process.wait(START_S) == 0
     finally:

@@ -89,10 +89,10 @@ def mypy_cache() -> str:
 
 
 @contextlib.contextmanager
-def served(root: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Serve the project with `falconws serve` on a free port; yield its host and port."""
+def served(root: Path, env: Mapping[str, str] | None = None, *, python: Path | None = None) -> Iterator[str]:
+    """Serve the project with `falconws serve` on a free port, perhaps of another Python; yield its host and port."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "falconws_cli", "serve", "--port", "0"],
+        [str(python or sys.executable), "-u", "-m", "falconws_cli", "serve", "--port", "0"],
         cwd=root / "tests",
         env=environment(env),
         stdout=subprocess.PIPE,

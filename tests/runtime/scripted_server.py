@@ -40,7 +40,7 @@ class ScriptedServer:
 class FutureServer(ScriptedServer):
     """Like granian: ``receive()`` returns a future, and one that is cancelled takes its message along."""
 
-    def receive(self) -> asyncio.Future[Event]:  # type: ignore[override]
+    def receive(self) -> asyncio.Future[Event]:
         self.receives += 1
         future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().create_task(self._fill(future))

@@ -27,7 +27,7 @@ def test_only_codes_that_may_be_on_the_wire_pass(code: int) -> None:
 @pytest.mark.parametrize("code", ["1000", 1000.0, None, True])
 def test_a_code_that_is_no_number_is_refused(code: object) -> None:
     with pytest.raises(ValueError, match="close code"):
-        check_close(code, None)  # type: ignore[arg-type]
+        check_close(code, None)
 
 
 @given(st.text(max_size=130))
@@ -45,7 +45,7 @@ def test_a_reason_fits_into_a_control_frame_or_is_refused(reason: str) -> None:
 
 def test_a_reason_that_is_no_text_is_refused() -> None:
     with pytest.raises(ValueError, match="must be a str, not bytes"):
-        check_close(1000, b"bye")  # type: ignore[arg-type]
+        check_close(1000, b"bye")
 
 
 def test_names_stand_for_the_registered_numbers() -> None:

@@ -37,7 +37,7 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 def test_names_that_are_not_public_are_not_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Appp'"):
-        _ = falconws.Appp  # type: ignore[attr-defined]
+        _ = falconws.Appp
     assert set(falconws.__all__) <= set(dir(falconws))
 
 

@@ -68,6 +68,8 @@ DIFFERENCES = {
     "it calls them.",
     "media_as_bytes": "What a BINARY media handler returns is sent as `bytes`, also when it is a `bytearray` or a "
     "`memoryview`. Falcon passes it on as it is, which some servers refuse.",
+    "errors_for_browsers": "The body of an HTTP error is a small HTML page for a browser, and XML only for clients "
+    "that accept nothing else. Falcon sends XML to browsers. `app.set_error_serializer()` works as before.",
 }
 """Each is shown by the test of the same name; the how-to "Migrate from Falcon" lists them all."""
 
@@ -702,7 +704,7 @@ async def test_middleware_must_be_asynchronous(app_class: AppClass) -> None:
         def process_request_ws(self, req: Any, ws: Any) -> None: ...
 
     with pytest.raises(falcon.CompatibilityError):
-        app_class(middleware=[Middleware()])  # type: ignore[list-item]
+        app_class(middleware=[Middleware()])
 
 
 async def test_the_lifespan_starts_and_stops_middleware(app_class: AppClass) -> None:
@@ -1147,6 +1149,13 @@ async def test_media_as_bytes(app_class: AppClass, ours: bool, kind: Callable[[b
     app.ws_options.media_handlers[falcon.WebSocketPayloadType.BINARY] = Handler()
     sent = await serve(app, ScriptedServer())
     assert type(sent[1]["bytes"]) is (bytes if ours else kind)
+
+
+async def test_errors_for_browsers(app_class: AppClass, ours: bool) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    async with falcon.testing.ASGIConductor(app_class()) as conductor:
+        result = await conductor.get("/nowhere", headers=browser)
+    assert result.headers["content-type"].partition(";")[0] == ("text/html" if ours else "application/xml")
 
 
 def test_every_difference_has_its_test() -> None:

@@ -32,7 +32,7 @@ def make(number: int) -> Any:
 
 
 class Thing:
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def method(self) -> None: ...
 

@@ -14,7 +14,7 @@ def test_options_start_with_falcons_values_and_ours() -> None:
 
 def test_a_misspelt_option_is_an_error() -> None:
     with pytest.raises(AttributeError):
-        falconws.WebSocketOptions().allowed_origin = "*"  # type: ignore[attr-defined]
+        falconws.WebSocketOptions().allowed_origin = "*"
 
 
 def test_origins_are_checked_when_they_are_set() -> None:

@@ -35,7 +35,7 @@ def test_the_option_takes_a_limit_or_none() -> None:
     options = falconws.WebSocketOptions()
     assert options.rate_limit is None
     with pytest.raises(TypeError, match=r"falconws\.RateLimit or None, not 5"):
-        options.rate_limit = 5  # type: ignore[assignment]
+        options.rate_limit = 5
 
 
 def test_a_full_bucket_holds_the_burst_and_is_filled_at_the_rate() -> None:

@@ -42,15 +42,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(params=[ScriptedServer, FutureServer])
-async def server(request: pytest.FixtureRequest) -> ScriptedServer:
+async def scripted(request: pytest.FixtureRequest) -> ScriptedServer:
     made: ScriptedServer = request.param()
     return made
 
 
-async def test_messages_come_in_order_and_then_none(server: ScriptedServer) -> None:
-    stream = make_stream(server)
-    server.put("a", "b", "c")
-    server.disconnect(code=1001, reason="bye")
+async def test_messages_come_in_order_and_then_none(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
+    scripted.put("a", "b", "c")
+    scripted.disconnect(code=1001, reason="bye")
     assert await texts(stream) == ["a", "b", "c"]
     assert stream.closed == Close(1001, "bye")
     assert await stream.receive() is None
@@ -90,31 +90,31 @@ async def test_the_close_is_reported_as_the_server_says(
     assert stream.closed == close
 
 
-async def test_a_second_receiver_is_refused_and_the_first_goes_on(server: ScriptedServer) -> None:
-    stream = make_stream(server)
+async def test_a_second_receiver_is_refused_and_the_first_goes_on(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
     first = asyncio.create_task(stream.receive())
     await asyncio.sleep(0)
     with pytest.raises(OperationNotAllowed, match="Another task is already receiving"):
         await stream.receive()
-    server.put("a")
+    scripted.put("a")
     assert await asyncio.wait_for(first, SECONDS) == "a"
     stream.stop()
 
 
-async def test_a_timeout_raises_and_loses_no_message(server: ScriptedServer) -> None:
-    stream = make_stream(server)
+async def test_a_timeout_raises_and_loses_no_message(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
     with pytest.raises(TimeoutError, match=r"No message within 0\.001 s"):
         await stream.receive(timeout=0.001)
-    server.put("a", "b")
-    server.disconnect()
+    scripted.put("a", "b")
+    scripted.disconnect()
     assert await texts(stream) == ["a", "b"]
 
 
-async def test_a_timeout_that_does_not_run_out_changes_nothing(server: ScriptedServer) -> None:
-    stream = make_stream(server)
-    server.put("a")
+async def test_a_timeout_that_does_not_run_out_changes_nothing(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
+    scripted.put("a")
     assert await stream.receive(timeout=SECONDS) == "a"
-    server.disconnect(code=1001)
+    scripted.disconnect(code=1001)
     assert await stream.receive(timeout=SECONDS) is None
 
 
@@ -159,26 +159,26 @@ def test_no_message_is_lost_or_doubled_whatever_the_responder_does(steps: list[s
     asyncio.run(run())
 
 
-async def test_an_idle_responder_learns_of_the_close(server: ScriptedServer) -> None:
-    stream = make_stream(server)
-    server.disconnect(code=1001, reason="")
+async def test_an_idle_responder_learns_of_the_close(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
+    scripted.disconnect(code=1001, reason="")
     await until(lambda: stream.closed is not None)
     assert stream.closed == Close(1001, "")
 
 
-async def test_the_watch_stops_at_the_queue_limit(server: ScriptedServer) -> None:
-    stream = make_stream(server, max_queue=2)
-    server.put(*"abcdef")
-    await until(lambda: server.receives == 2)
+async def test_the_watch_stops_at_the_queue_limit(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted, max_queue=2)
+    scripted.put(*"abcdef")
+    await until(lambda: scripted.receives == 2)
     await asyncio.sleep(0.05)
-    assert server.receives == 2
+    assert scripted.receives == 2
     stream.stop()
 
 
-async def test_watching_for_a_disconnect_reads_past_unread_messages(server: ScriptedServer) -> None:
-    stream = make_stream(server, max_queue=2)
-    server.put(*(str(number) for number in range(100)))
-    server.disconnect(code=4321, reason="")
+async def test_watching_for_a_disconnect_reads_past_unread_messages(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted, max_queue=2)
+    scripted.put(*(str(number) for number in range(100)))
+    scripted.disconnect(code=4321, reason="")
     stream.watch_for_disconnect()
     await until(lambda: stream.closed is not None)
     assert await texts(stream) == [str(number) for number in range(100)]
@@ -198,22 +198,22 @@ async def test_reading_ahead_is_bounded_in_bytes_and_goes_on_when_there_is_capac
     assert await asyncio.wait_for(waiting, SECONDS) == Close(1000, "")
 
 
-async def test_wait_closed_returns_for_everyone(server: ScriptedServer) -> None:
-    stream = make_stream(server)
+async def test_wait_closed_returns_for_everyone(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
     waiting = [asyncio.create_task(stream.wait_closed()) for _ in range(3)]
     await asyncio.sleep(0)
-    server.disconnect(code=1001, reason="r")
+    scripted.disconnect(code=1001, reason="r")
     assert await asyncio.wait_for(asyncio.gather(*waiting), SECONDS) == [Close(1001, "r")] * 3
     assert await stream.wait_closed() == Close(1001, "r")
 
 
-async def test_wait_closed_hears_what_a_receiver_hears(server: ScriptedServer) -> None:
-    stream = make_stream(server)
+async def test_wait_closed_hears_what_a_receiver_hears(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
     receiving = asyncio.create_task(stream.receive())
     await asyncio.sleep(0)
     waiting = asyncio.create_task(stream.wait_closed())
     await asyncio.sleep(0)
-    server.disconnect(code=1001)
+    scripted.disconnect(code=1001)
     assert await asyncio.wait_for(receiving, SECONDS) is None
     assert (await asyncio.wait_for(waiting, SECONDS)).code == 1001
 
@@ -258,15 +258,15 @@ async def test_discovering_the_close_gives_up_on_a_silent_server(monkeypatch: py
     stream.stop()
 
 
-async def test_stopping_leaves_no_task_behind(server: ScriptedServer) -> None:
-    stream = make_stream(server)
+async def test_stopping_leaves_no_task_behind(scripted: ScriptedServer) -> None:
+    stream = make_stream(scripted)
     before = asyncio.all_tasks()
     waiting = asyncio.create_task(stream.wait_closed())
     await asyncio.sleep(0)
     stream.stop()
     stream.record_close(1000, "")
     await asyncio.wait_for(waiting, SECONDS)
-    server.put("nobody takes it")  # lets the double's own feeder end
+    scripted.put("nobody takes it")  # lets the double's own feeder end
     await until(lambda: asyncio.all_tasks() == before)
 
 
@@ -274,61 +274,61 @@ async def test_stopping_leaves_no_task_behind(server: ScriptedServer) -> None:
 
 
 @pytest.fixture
-async def stream(server: ScriptedServer) -> AsgiStream:
-    return AsgiStream(server.receive, server.send, 4, 0, cancellable=True, reason_given=True)
+async def stream(scripted: ScriptedServer) -> AsgiStream:
+    return AsgiStream(scripted.receive, scripted.send, 4, 0, cancellable=True, reason_given=True)
 
 
 async def test_concurrent_senders_take_turns_first_come_first_served(
-    server: ScriptedServer, stream: AsgiStream
+    scripted: ScriptedServer, stream: AsgiStream
 ) -> None:
-    server.gate.clear()
+    scripted.gate.clear()
     senders = [asyncio.create_task(stream.send(str(number))) for number in range(20)]
     await asyncio.sleep(0)
-    server.gate.set()
+    scripted.gate.set()
     latecomer = asyncio.create_task(stream.send("last"))
     await asyncio.gather(*senders, latecomer)
-    assert [event["text"] for event in server.sent] == [*map(str, range(20)), "last"]
+    assert [event["text"] for event in scripted.sent] == [*map(str, range(20)), "last"]
 
 
-async def test_a_cancelled_sender_gives_its_turn_away(server: ScriptedServer, stream: AsgiStream) -> None:
-    server.gate.clear()
+async def test_a_cancelled_sender_lets_the_next_one_send(scripted: ScriptedServer, stream: AsgiStream) -> None:
+    scripted.gate.clear()
     senders = [asyncio.create_task(stream.send(str(number))) for number in range(4)]
     await asyncio.sleep(0)
     senders[1].cancel()
     await asyncio.sleep(0)
-    # The gate opens and the third one, whose turn comes with it, is cancelled in the same instant.
-    server.gate.set()
+    # The gate opens and the third one, which is next, is cancelled in the same instant.
+    scripted.gate.set()
     await senders[0]
     senders[2].cancel()
     await asyncio.gather(*senders, return_exceptions=True)
-    sent = [event["text"] for event in server.sent]
+    sent = [event["text"] for event in scripted.sent]
     assert sent[0] == "0"
     assert sent[-1] == "3"
     assert "1" not in sent
 
 
-async def test_after_a_failure_the_next_sender_is_told_too(server: ScriptedServer, stream: AsgiStream) -> None:
-    server.gate.clear()
-    server.failure = OSError("gone")
-    server.disconnect(code=4000, reason="enough")
+async def test_after_a_failure_the_next_sender_is_told_too(scripted: ScriptedServer, stream: AsgiStream) -> None:
+    scripted.gate.clear()
+    scripted.failure = OSError("gone")
+    scripted.disconnect(code=4000, reason="enough")
     senders = [asyncio.create_task(stream.send(str(number))) for number in range(3)]
     await asyncio.sleep(0)
-    server.gate.set()
+    scripted.gate.set()
     for error in await asyncio.gather(*senders, return_exceptions=True):
         assert isinstance(error, WebSocketDisconnected)
         assert (error.code, error.reason) == (4000, "enough")
-    assert server.sent == []
+    assert scripted.sent == []
 
 
 @pytest.mark.parametrize(
     "failure", [OSError("gone"), BrokenPipeError(), RuntimeError("after sending 'websocket.close'")]
 )
 async def test_a_failed_send_tells_how_the_connection_ended(
-    server: ScriptedServer, stream: AsgiStream, failure: Exception
+    scripted: ScriptedServer, stream: AsgiStream, failure: Exception
 ) -> None:
-    server.failure = failure
-    server.put(*"unread messages")
-    server.disconnect(code=1001, reason="closed the tab")
+    scripted.failure = failure
+    scripted.put(*"unread messages")
+    scripted.disconnect(code=1001, reason="closed the tab")
     with pytest.raises(WebSocketDisconnected) as caught:
         await stream.send("x")
     assert (caught.value.code, caught.value.reason) == (1001, "closed the tab")
@@ -336,26 +336,26 @@ async def test_a_failed_send_tells_how_the_connection_ended(
 
 
 async def test_an_oserror_without_news_is_1006(
-    server: ScriptedServer, stream: AsgiStream, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, stream: AsgiStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falconws.stream._DISCOVER_CLOSE_S", 0.01)
-    server.failure = ConnectionResetError()
+    scripted.failure = ConnectionResetError()
     with pytest.raises(WebSocketDisconnected) as caught:
         await stream.send("x")
     assert caught.value.code == 1006
 
 
 async def test_a_runtimeerror_on_a_living_connection_is_what_it_is(
-    server: ScriptedServer, stream: AsgiStream, monkeypatch: pytest.MonkeyPatch
+    scripted: ScriptedServer, stream: AsgiStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falconws.stream._DISCOVER_CLOSE_S", 0.01)
-    server.failure = RuntimeError("server bug")
+    scripted.failure = RuntimeError("server bug")
     with pytest.raises(RuntimeError, match="server bug"):
         await stream.send("x")
 
 
-async def test_falcons_test_client_says_it_with_its_own_error(server: ScriptedServer, stream: AsgiStream) -> None:
-    server.failure = falcon.WebSocketDisconnected(4001)
+async def test_falcons_test_client_says_it_with_its_own_error(scripted: ScriptedServer, stream: AsgiStream) -> None:
+    scripted.failure = falcon.WebSocketDisconnected(4001)
     with pytest.raises(WebSocketDisconnected) as caught:
         await stream.send("x")
     assert caught.value.code == 4001

@@ -7,6 +7,7 @@ there before stays. Pure; must not know the file system or the generators.
 """
 
 from falconws_cli.source.register.functions import append_functions, remove_functions
+from falconws_cli.source.register.hunks import apply_hunks, revert_hunks
 from falconws_cli.source.register.media_handlers import (
     media_handler_in,
     register_media_handler,
@@ -16,6 +17,14 @@ from falconws_cli.source.register.middleware import register_middleware, unregis
 from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.register.routes import register_route, unregister_route
+from falconws_cli.source.register.settings import (
+    register_row,
+    register_setting,
+    register_variable,
+    unregister_row,
+    unregister_setting,
+    unregister_variable,
+)
 
 __all__ = [
     "RegisterOutcome",
@@ -23,13 +32,21 @@ __all__ = [
     "UnregisterResult",
     "UnregisterOutcome",
     "append_functions",
+    "apply_hunks",
     "media_handler_in",
     "register_media_handler",
     "register_middleware",
     "register_route",
+    "register_row",
+    "register_setting",
+    "register_variable",
     "remove_functions",
+    "revert_hunks",
     "routes_in",
     "unregister_media_handler",
     "unregister_middleware",
     "unregister_route",
+    "unregister_row",
+    "unregister_setting",
+    "unregister_variable",
 ]

@@ -12,7 +12,9 @@ from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, Regi
 from falconws_cli.source.register.result import RegisterResult, UnregisterResult
 
 
-def register_middleware(text: str, package: str, *, middleware: Import, factory: str = "") -> RegisterResult:
+def register_middleware(
+    text: str, package: str, *, middleware: Import, factory: str = "", argument: str = ""
+) -> RegisterResult:
     """Add the middleware to the app, after those that it has.
 
     Args:
@@ -20,12 +22,19 @@ def register_middleware(text: str, package: str, *, middleware: Import, factory:
         package: The package of the module.
         middleware: The middleware's class.
         factory: Class method that makes the instance; the class itself when empty.
+        argument: What the instance is made of, such as "settings.tokens".
     """
-    return register(text, package, _MiddlewareKind(middleware, factory))
+    return register(text, package, _MiddlewareKind(middleware, factory, argument))
 
 
 def unregister_middleware(
-    text: str, package: str, *, middleware: Import, factory: str = "", added: Collection[Import] | None = None
+    text: str,
+    package: str,
+    *,
+    middleware: Import,
+    factory: str = "",
+    argument: str = "",
+    added: Collection[Import] | None = None,
 ) -> UnregisterResult:
     """Remove the middleware from the app, however it is constructed.
 
@@ -34,9 +43,10 @@ def unregister_middleware(
         package: The package of the module.
         middleware: The middleware's class.
         factory: The class method that it was registered with.
+        argument: The argument that it was registered with.
         added: The imports that registering added; None stands for all that are unused afterwards.
     """
-    return unregister(text, package, _MiddlewareKind(middleware, factory), added)
+    return unregister(text, package, _MiddlewareKind(middleware, factory, argument), added)
 
 
 def adds_middleware(node: ast.AST) -> bool:
@@ -45,9 +55,10 @@ def adds_middleware(node: ast.AST) -> bool:
 
 
 class _MiddlewareKind(RegistrationKind):
-    def __init__(self, middleware: Import, factory: str) -> None:
+    def __init__(self, middleware: Import, factory: str, argument: str) -> None:
         self.wanted = middleware
         self.factory = factory
+        self.argument = argument
         self.what = f"the middleware {middleware.name}"
 
     def statement(self, source: Source | None, app: str, name: str, indent: int) -> str:
@@ -90,7 +101,7 @@ class _MiddlewareKind(RegistrationKind):
         return None
 
     def _made(self, name: str) -> str:
-        return f"{name}.{self.factory}()" if self.factory else f"{name}()"
+        return f"{name}.{self.factory}({self.argument})" if self.factory else f"{name}({self.argument})"
 
 
 def _lists(source: Source) -> Iterator[ast.List]:

@@ -20,7 +20,7 @@ from .codec import Media
 from .concurrency import SingleFlight
 from .control import CONTROL_ROOM, Control
 from .events import Ephemeral, Joined, Left, Message, Updated
-from .limits import HubLimitReached, HubLimits
+from .limits import HubLimitReached, HubLimits, RoomQuota
 from .presence import Presence, Roster, decode_info
 from .presence_events import PresenceEvents
 from .recovery import RecoveryQueue
@@ -68,6 +68,7 @@ class Dispatcher:
     ) -> None:
         self.broker = broker
         self.limits = limits
+        self._quota = RoomQuota(limits)
         self.stats = Stats()
         self.encoder = Encoder(media)
         self.replay_cache = ReplayCache(broker, self.message)
@@ -236,13 +237,9 @@ class Dispatcher:
             self._check_open()
 
     async def _open_new(self, name: str) -> Room:
-        if self.limits.rooms is not None and len(self.rooms) >= self.limits.rooms:
-            self.stats.refused += 1
-            raise HubLimitReached(
-                f"Room {name!r} is not joined: this process follows {len(self.rooms)} rooms, and HubLimits(rooms=...) "
-                "allows no more."
-            )
+        self._use(name, refused="joined")
         room = self.rooms[name] = Room(self, name)
+        self._quota.follow(name)
         try:
             position = await self.broker.subscribe(name)
         except BaseException as error:
@@ -258,8 +255,29 @@ class Dispatcher:
         _settle(room)
         return room
 
+    def use(self, name: str, *, refused: str = "published to") -> None:
+        """Note that the broker is asked to do something with a room, which makes it remember the room.
+
+        Args:
+            name: The room.
+            refused: What cannot be done with one room too many, for the error message.
+
+        Raises:
+            HubLimitReached: The process uses too many rooms.
+        """
+        if name not in self.rooms:
+            self._use(name, refused=refused)
+
+    def _use(self, name: str, *, refused: str) -> None:
+        try:
+            self._quota.use(name, len(self.rooms), self._loop.time(), refused=refused)
+        except HubLimitReached:
+            self.stats.refused += 1
+            raise
+
     def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
-        self.rooms.pop(room.name, None)
+        if self.rooms.pop(room.name, None) is not None:
+            self._quota.leave(room.name, self._loop.time())
         _settle(room, error)
 
     def release(self, room: Room) -> None:

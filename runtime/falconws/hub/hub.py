@@ -66,7 +66,7 @@ class Hub:
             ``Policy.disconnect()``).
         lease_s: Seconds after which the members of a process that died are no longer present.
         timeout_s: Seconds after which a call to the broker fails with ``BrokerUnavailable``.
-        limits: How many rooms clients may follow (default: ``HubLimits()``).
+        limits: How many rooms this process may use, and how long they are kept (default: ``HubLimits()``).
         media_handlers: As in ``app.ws_options.media_handlers`` (default: JSON for TEXT, MessagePack for BINARY).
         on_drop: Called with a ``Dropped`` when a policy drops messages; must not block.
 
@@ -120,7 +120,8 @@ class Hub:
     def _make_broker(self) -> Broker:
         if not isinstance(self._url, str):
             return self._url
-        return make_broker(self._url, history=self._history, timeout_s=self._timeout_s)
+        ttl_s = self._limits.room_ttl_s
+        return make_broker(self._url, history=self._history, timeout_s=self._timeout_s, room_ttl_s=ttl_s)
 
     # Life
 
@@ -231,6 +232,17 @@ class Hub:
         """The counters of this hub since its start."""
         return self._stats if self._dispatcher is None else self._dispatcher.measure()
 
+    @property
+    def name(self) -> str | None:
+        """The name that tells this hub from others of the application, or None."""
+        return self._name
+
+    @property
+    def local_rooms(self) -> list[str]:
+        """The rooms that connections and listeners of this process follow now, sorted."""
+        dispatcher = self._dispatcher
+        return [] if dispatcher is None else sorted(name for name, room in dispatcher.rooms.items() if room.followers)
+
     def _running(self) -> Dispatcher:
         if self._dispatcher is None and self._has_run:
             raise RuntimeError("The hub has stopped, because its application has.")
@@ -293,6 +305,7 @@ class Hub:
 
         Raises:
             BrokerUnavailable: It is not known whether the message will arrive.
+            HubLimitReached: This process uses too many rooms.
             RuntimeError: The hub is not running, or belongs to another event loop.
             TypeError, ValueError: *media* cannot be serialized, or another argument cannot be used.
         """
@@ -320,7 +333,7 @@ class Hub:
 
         Raises:
             BrokerUnavailable: It is not known which of the messages will arrive.
-            RuntimeError, TypeError, ValueError: As in ``publish()``; nothing is sent then.
+            HubLimitReached, RuntimeError, TypeError, ValueError: As in ``publish()``; nothing is sent then.
         """
         return await self._publishing.publish_many(self._running(), room, messages, payload_type, key, exclude)
 
@@ -512,6 +525,7 @@ class Hub:
 
         Raises:
             BrokerUnavailable: The broker cannot be reached.
+            HubLimitReached: This process uses too many rooms.
             TypeError, ValueError: An argument cannot be used.
         """
         dispatcher = self._running()
@@ -520,6 +534,7 @@ class Hub:
         check_count("history", "limit", limit)
         if before is not None:
             check_position("before is a Position", before)
+        dispatcher.use(room, refused="read")
         found = await dispatcher.broker.history(room, BEGINNING)
         publications = list(found.publications)
         if before is not None:

@@ -1,4 +1,4 @@
-"""Quotas of a hub: how many rooms clients may follow, and how much is replayed to them. Pure."""
+"""Quotas of a hub: how many rooms this process may use, and how much is replayed to clients. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from falconws.errors import TemporarilyUnavailable
 
-from .checks import check_count
+from .checks import check_count, check_seconds
 
-__all__ = ("HubLimitReached", "HubLimits")
+__all__ = ("DEFAULT_ROOM_TTL_S", "HubLimitReached", "HubLimits", "RoomQuota")
+
+DEFAULT_ROOM_TTL_S = 3600.0
 
 
 class HubLimitReached(TemporarilyUnavailable):
@@ -27,14 +29,73 @@ class HubLimits:
 
     rooms_per_connection: int | None = 1_000
     """How many rooms a subscription may follow."""
-    rooms: int | None = None
-    """How many rooms the process may follow at the same time, for all clients together."""
-    replay_bytes: int | None = None
+    rooms: int | None = 100_000
+    """How many rooms the process may use, for all clients together: those that it follows, and those that it has left
+    or published to within ``room_ttl_s``."""
+    replay_bytes: int | None = 262_144
     """How many bytes of a room's history are replayed to a client at most. A client that has missed more gets the
     newest messages that fit, and a ``Gap`` before them."""
+    room_ttl_s: float = DEFAULT_ROOM_TTL_S
+    """How long a broker remembers a room that nobody follows or publishes to: a client that comes back later gets a
+    ``Gap``. Twice the age of the history, if that is longer."""
 
     def __post_init__(self) -> None:
         for name in ("rooms_per_connection", "rooms", "replay_bytes"):
             count = getattr(self, name)
             if count is not None:
                 check_count("HubLimits", name, count)
+        check_seconds("HubLimits", "room_ttl_s", self.room_ttl_s)
+
+
+class RoomQuota:
+    """The rooms that this process uses without following them, and whether it may use another one.
+
+    Args:
+        limits: What is allowed.
+    """
+
+    def __init__(self, limits: HubLimits) -> None:
+        self._limits = limits
+        self._used: dict[str, float] = {}
+        """When each room was left or published to, the one that is unused for longest first."""
+
+    def use(self, room: str, followed: int, now: float, *, refused: str) -> None:
+        """Note that *room* is used, which is none of those that are *followed*.
+
+        Args:
+            room: Its name.
+            followed: How many rooms are followed.
+            now: In seconds.
+            refused: What cannot be done with one room too many, for the error message.
+
+        Raises:
+            HubLimitReached: It is one too many.
+        """
+        if self._limits.rooms is None:
+            return
+        if self._used.pop(room, None) is None:
+            self._forget_unused(now)
+            if followed + len(self._used) >= self._limits.rooms:
+                raise HubLimitReached(
+                    f"Room {room!r} is not {refused}: this process follows {followed} rooms, has used "
+                    f"{len(self._used)} others within {self._limits.room_ttl_s:g} s, and HubLimits(rooms=...) allows "
+                    "no more."
+                )
+        self._used[room] = now
+
+    def follow(self, room: str) -> None:
+        """Note that *room* is followed from now on, and so counted elsewhere."""
+        self._used.pop(room, None)
+
+    def leave(self, room: str, now: float) -> None:
+        """Note that *room* is no longer followed."""
+        if self._limits.rooms is not None:
+            self._used.pop(room, None)
+            self._used[room] = now
+
+    def _forget_unused(self, now: float) -> None:
+        while self._used:
+            room, since = next(iter(self._used.items()))
+            if since > now - self._limits.room_ttl_s:
+                return
+            del self._used[room]

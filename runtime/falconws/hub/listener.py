@@ -19,7 +19,7 @@ from .subscriber import Subscriber, SubscriberHost, SubscriberView, since_by_roo
 __all__ = ("Listener", "ListenerTooSlow")
 
 
-class ListenerTooSlow(Exception):  # noqa: N818 (named like BrokerUnavailable)
+class ListenerTooSlow(Exception):
     """The loop over ``hub.listen()`` does not keep up, and its policy does not allow to drop messages."""
 
 

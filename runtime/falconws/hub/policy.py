@@ -67,9 +67,9 @@ class Policy:
     def conflate(cls, *, max_messages: int = _MAX_MESSAGES, max_bytes: int = _MAX_BYTES) -> Self:
         """Keep only the newest of the messages with the same ``key``: for state, such as prices or positions on a map.
 
-        The new message takes the place of the one that waits, so that each key of each room is sent in its turn,
-        however often it changes. Order holds for the messages of a key, not between keys. Messages without a key stay.
-        At the limit, the messages that have waited longest are dropped.
+        The new message takes the place of the one that waits, so that a key that changes often is not delayed. Order
+        holds for the messages of a key, not between keys. Messages without a key stay. At the limit, the messages that
+        have waited longest are dropped.
         """
         return cls("conflate", max_bytes, max_messages)
 

@@ -16,6 +16,7 @@ from falcon import WebSocketPayloadType
 
 from .checks import check_seconds
 from .hub import Hub
+from .limits import HubLimits
 from .position import Position
 
 __all__ = ("Publisher",)
@@ -54,7 +55,11 @@ class Publisher:
         check_seconds("Publisher", "timeout_s", timeout_s)
         if isinstance(url, str) and url.startswith("memory:"):
             raise ValueError("Publisher needs the URL of a broker that processes share, not memory://.")
-        self._make_hub: Callable[[], Hub] = lambda: Hub(url, timeout_s=timeout_s, media_handlers=media_handlers)
+        # The names of its rooms come from the program, not from clients.
+        limits = HubLimits(rooms=None)
+        self._make_hub: Callable[[], Hub] = lambda: Hub(
+            url, timeout_s=timeout_s, limits=limits, media_handlers=media_handlers
+        )
         # Checks the arguments.
         self._make_hub()
         self._timeout_s = timeout_s

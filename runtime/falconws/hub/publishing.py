@@ -50,6 +50,8 @@ class Publishing:
         size = _size(payload)
         if room in dispatcher.rooms:
             await dispatcher.yield_to_loop(size)
+        elif keep:
+            dispatcher.use(room)
         excluded = None if exclude is None else _id_of(exclude)
         position = None
         if not keep:
@@ -86,6 +88,8 @@ class Publishing:
             batches[-1].append((payload, message_key))
             size += _size(payload)
             full = len(batches[-1]) >= _BATCH_MESSAGES or size >= _BATCH_BYTES
+        if batches:
+            dispatcher.use(room)
         positions: list[Position] = []
         for batch in batches:
             if room in dispatcher.rooms:

@@ -30,7 +30,7 @@ class Stats:
     failed: int = 0
     """Events times subscribers: not sent because the ``encode`` function raised an error."""
     refused: int = 0
-    """Rooms that were not joined because of ``HubLimits``."""
+    """Rooms that were not joined or published to because of ``HubLimits``."""
     waiting: int = 0
     """Messages times subscribers: in the backlogs now."""
     lag_s: float = 0.0

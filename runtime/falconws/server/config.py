@@ -4,7 +4,7 @@ import contextvars
 import copy
 import logging
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -48,6 +48,7 @@ class ServerConfig(uvicorn.Config):
         log_redact: Collection[str] = (),
         trust_unix_socket: bool = False,
         root_path: str = "",
+        console_hosts: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
         self.app_is_factory = factory
@@ -59,6 +60,8 @@ class ServerConfig(uvicorn.Config):
         self.drain_accept_s = drain_accept_s
         self.log_redact = log_redact
         self.trust_unix_socket = trust_unix_socket
+        self.console_hosts = console_hosts
+        """Names in the Host header for which there is a console; None: there is none."""
         # uvicorn would put it in front of each path.
         self.app_root_path = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
         self.admission: Admission | None = None
@@ -109,6 +112,11 @@ class ServerConfig(uvicorn.Config):
         except StartError as error:
             _logger.error("%s", error)
             sys.exit(STARTUP_FAILURE)
+        if self.console_hosts is not None:
+            # Not at the top: a server without a console does not load it.
+            from falconws.console.mount import Console
+
+            application = Console(application, self.app.partition(":")[0].partition(".")[0], self.console_hosts)
         self.admission = Admission(
             application,
             self.admission_settings,

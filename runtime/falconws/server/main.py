@@ -11,6 +11,8 @@ import uvicorn
 from uvicorn.config import LOG_LEVELS
 from uvicorn.supervisors import ChangeReload
 
+from falconws.console import PATH as CONSOLE_PATH
+from falconws.hosts import LOCAL_HOSTS, own_name
 from falconws.log_text import REDACTED_NAMES
 from falconws.server.admission import AdmissionSettings
 from falconws.server.config import ServerConfig
@@ -19,7 +21,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import adopt, bind_tcp, bind_unix, identity_of, is_unix, remove_unix, url_of
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, identity_of, is_unix, reach_of, remove_unix, url_of
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -40,11 +42,13 @@ def run(
     reload: bool = False,
     reload_dirs: Sequence[str] = (),
     reload_includes: Sequence[str] = (),
+    console: bool | None = None,
     workers: int = 1,
     log_level: str = "info",
     log_config: str | None = None,
     log_redact: Sequence[str] = REDACTED_NAMES,
     access_log: bool = True,
+    use_colors: bool | None = None,
     server_header: bool = True,
     root_path: str = "",
     lifespan: Literal["auto", "on", "off"] = "auto",
@@ -73,11 +77,14 @@ def run(
         reload: Restart when a file changes.
         reload_dirs: Folders to watch; the current one if empty.
         reload_includes: Patterns of files to watch besides Python files; needs the package watchfiles.
+        console: Serve the console, a page for developers, at /_falconws/, to requests for this machine's own names,
+            for *host*, and for the allowed hosts. None: with *reload*.
         workers: Number of processes.
         log_level: critical, error, warning, info, debug or trace.
         log_config: File of a logging configuration, as uvicorn takes it (.json, .yaml, or .ini); None: to stderr.
         log_redact: Query parameters whose values are masked in log lines.
         access_log: Log each HTTP request and each handshake; uvicorn's own engines always log handshakes.
+        use_colors: Whether log lines have colors; None: on a terminal.
         server_header: Send a Server header.
         root_path: Prefix of all paths (ASGI "root_path"); a proxy may have stripped it, or not.
         lifespan: "on" refuses to start if the app has no lifespan or it fails; "auto" serves such an app too.
@@ -104,6 +111,8 @@ def run(
         raise StartError(f"workers is {workers}; it must be at least 1.")
     if reload and workers > 1:
         raise StartError("reload and workers cannot be combined: a reloading server runs one process.")
+    if console and workers > 1:
+        raise StartError("console and workers cannot be combined: the console shows one process.")
     if drain_s < 0:
         raise StartError(f"drain_s is {drain_s}; it must be 0 or more.")
     if drain_accept_s < 0:
@@ -115,13 +124,15 @@ def run(
         tls.check()
     if app_dir is not None:
         sys.path.insert(0, app_dir)
+    has_console = reload if console is None else console
+    admission = admission or AdmissionSettings()
     config = _configure(
         log_config,
         app,
         factory=factory,
         connection=connection or ConnectionSettings(),
         http=http or HttpSettings(),
-        admission=admission or AdmissionSettings(),
+        admission=admission,
         tls=tls,
         engine=chosen,
         drain_s=min(drain_s, _RELOAD_DRAIN_S) if reload else drain_s,
@@ -137,7 +148,9 @@ def run(
         workers=workers,
         log_level=log_level,
         access_log=access_log,
+        use_colors=use_colors,
         root_path=root_path,
+        console_hosts=[*LOCAL_HOSTS, *own_name(host), *(admission.allowed_hosts or ())] if has_console else None,
         lifespan=lifespan,
         forwarded_allow_ips=forwarded_allow_ips,
     )
@@ -153,12 +166,16 @@ def run(
     config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        url = url_of(listener, host=host if fd is None else "", tls=config.is_ssl)
+        root, tls_is_on = config.app_root_path, config.is_ssl
+        url = url_of(listener, host=host if fd is None else "", tls=tls_is_on, root_path=root)
+        where = f"{url}{reach_of(listener, tls=tls_is_on, root_path=root)}"
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
-            f"falconws serves {url} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
+            f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
+        if has_console and uds is None:
+            print(f"Console: {url}{CONSOLE_PATH}", flush=True)
         _serve(config, listener)
     finally:
         listener.close()

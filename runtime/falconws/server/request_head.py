@@ -39,7 +39,7 @@ _METHODS = frozenset(
     b"UNBIND ACL REPORT MKACTIVITY CHECKOUT MERGE M-SEARCH NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK "
     b"QUERY".split()
 )
-"""The methods that every parser knows, but for CONNECT, behind which httptools expects another protocol."""
+"""The methods that every parser knows, except CONNECT, behind which httptools expects another protocol."""
 
 Headers = list[tuple[bytes, bytes]]
 

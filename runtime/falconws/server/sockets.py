@@ -3,11 +3,14 @@
 import contextlib
 import errno
 import os
+import shlex
 import socket
 import stat
 
 from falconws.server.errors import StartError
 
+_OF_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""An address that a client on this machine can open, for each one that stands for all addresses."""
 BACKLOG = 2048
 """Connections that wait to be accepted."""
 
@@ -124,15 +127,31 @@ def _remove_stale(path: str) -> None:
     raise StartError(f'Another server listens on the Unix socket "{path}"; stop it or choose another path.')
 
 
-def url_of(listener: socket.socket, *, host: str, tls: bool) -> str:
-    """Return the URL of *listener*, as a user would type it."""
+def url_of(listener: socket.socket, *, host: str, tls: bool, root_path: str) -> str:
+    """Return a URL of *listener* that opens on this machine; for a Unix socket, "unix:" and its path.
+
+    Args:
+        listener: A listening socket.
+        host: The address as the user typed it; "" takes that of the socket.
+        tls: Whether it serves https.
+        root_path: The prefix of all paths, "" or "/api".
+    """
     name = listener.getsockname()
     if isinstance(name, (str, bytes)):
         return f"unix:{os.fsdecode(name)}"
-    shown = host or name[0]
+    shown = _OF_THIS_MACHINE.get(name[0], host or name[0])
     if ":" in shown:
         shown = f"[{shown}]"
-    return f"{'https' if tls else 'http'}://{shown}:{name[1]}"
+    return f"{'https' if tls else 'http'}://{shown}:{name[1]}{root_path}"
+
+
+def reach_of(listener: socket.socket, *, tls: bool, root_path: str) -> str:
+    """Return how else *listener* is reached, to follow its URL: " and ..." or " (...)", or an empty string."""
+    name = listener.getsockname()
+    if isinstance(name, (str, bytes)):
+        url = f"{'https' if tls else 'http'}://localhost{root_path}/"
+        return f" (try `{shlex.join(['curl', '--unix-socket', os.fsdecode(name), url])}`)"
+    return f" and all addresses of this machine ({name[0]})" if name[0] in _OF_THIS_MACHINE else ""
 
 
 def _text(error: BaseException) -> str:

@@ -1,5 +1,4 @@
-"""What the checks of ``brokers.py`` are written with: brokers that run as nodes of one server, a sink that records, and
-waits that end.
+"""What the checks of brokers are written with: brokers as nodes of one server, a sink that records, waits that end.
 
 Knows the broker port only, and none of the promises.
 """
@@ -74,6 +73,14 @@ class Recorder:
     def left(self, room: str, member: str) -> None:
         self.presence.append(("left", room, member))
         self._changed.set()
+
+    async def until_published(self, count: int, what: str) -> None:
+        """Wait until *count* messages have been delivered."""
+        await self.until(lambda: len(self.publications) >= count, what)
+
+    async def until_told(self, event: tuple[object, ...], what: str) -> None:
+        """Wait until *event*, the change of a member, has been reported."""
+        await self.until(lambda: event in self.presence, what)
 
     def payloads(self, room: str) -> list[Payload]:
         return [publication.payload for publication in self.publications if publication.room == room]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import deque
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -36,6 +37,8 @@ class TypedWebSocket(Generic[In, Out]):
         """The WebSocket itself."""
         self._conversation = conversation
         self._ids = itertools.count(1)
+        # What came while a call waited for its answer.
+        self._waiting: deque[Any] = deque()
 
     async def send(self, message: In) -> None:
         """Send *message*. Raises TypeError if it is not a message of the client in this conversation."""
@@ -61,15 +64,15 @@ class TypedWebSocket(Generic[In, Out]):
     async def call(self, call: Call[R]) -> R:
         """Send *call* under an id of its own, and return its reply.
 
+        Other messages that come first are kept, in their order, for ``receive()``.
+
         Raises:
             CallError: It was answered with an error.
-            AssertionError: Another message came first.
         """
         call.id = next(self._ids)
         await self.send(call)  # type: ignore[arg-type]
-        reply: Any = await self._next()
-        if getattr(reply, "id", None) != call.id:
-            raise AssertionError(f"Expected the answer to {call!r}, received {reply!r}")
+        while getattr(reply := await self._read(), "id", None) != call.id:
+            self._waiting.append(reply)
         if isinstance(reply, Error):
             raise CallError(reply.code, reply.message)
         answer: R = reply
@@ -83,6 +86,9 @@ class TypedWebSocket(Generic[In, Out]):
             await self.ws.send_text(payload if isinstance(payload, str) else json.dumps(payload))
 
     async def _next(self) -> Any:
+        return self._waiting.popleft() if self._waiting else await self._read()
+
+    async def _read(self) -> Any:
         payload = await self.ws.receive_text()
         try:
             return self._conversation.sent.decode(payload)
@@ -119,14 +125,15 @@ def check_conversations(app: Any) -> None:
     for _, conversation in routes:
         for codec in (conversation.received, conversation.sent):
             for message_type in codec.by_tag.values():
+                payload = json.dumps(example_value(schemas[message_type], schemas.components))
                 try:
-                    payload = json.dumps(example_value(schemas[message_type], schemas.components))
                     message = codec.decode(payload)
                     again = codec.decode(codec.encode(message))
                     if again != message:
                         raise AssertionError(f"{message!r} becomes {again!r}")
                 except (*DECODE_ERRORS, AssertionError, TypeError) as error:
-                    error.add_note(f"{conversation.__name__}: {message_type.__name__}")
+                    error.add_note(f"in the example {payload} of {conversation.__name__}'s {message_type.__name__}")
+                    error.add_note("Where the example is at fault, give the field one: Meta(examples=[...]).")
                     failures.append(error)
     if failures:
         raise ExceptionGroup("messages that do not hold", failures)

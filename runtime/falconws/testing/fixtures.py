@@ -7,10 +7,10 @@ Where another plugin has fixtures of the same names, import these in a conftest.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import pytest_asyncio
 
 if TYPE_CHECKING:
     from .client import Client
@@ -43,13 +43,28 @@ def client_headers() -> dict[str, str]:
     return {}
 
 
-@pytest_asyncio.fixture
-async def client(falconws_app: Any, client_headers: dict[str, str]) -> AsyncIterator[Client]:
+async def _client(falconws_app: Any, client_headers: dict[str, str]) -> AsyncIterator[Client]:
     """An in-process client of the fixture ``app``: WebSockets and HTTP, each wait limited to 5 s."""
     from .client import Client
 
     async with Client(falconws_app, headers=client_headers) as client:
         yield client
+
+
+def _no_client() -> None:
+    pytest.fail("The fixture 'client' needs pytest-asyncio: pip install \"falconws[cli]\"", pytrace=False)
+
+
+def _client_fixture() -> Any:
+    # With pytest alone, falconws must not keep a project's tests from running.
+    if find_spec("pytest_asyncio") is None:
+        return pytest.fixture(_no_client, name="client")
+    import pytest_asyncio
+
+    return pytest_asyncio.fixture(_client, name="client")
+
+
+client = _client_fixture()
 
 
 @pytest.fixture

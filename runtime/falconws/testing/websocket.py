@@ -29,7 +29,7 @@ _LAST_WORDS_S = 1.0
 """How long a responder may take to end when the test has failed already."""
 
 
-class HandshakeDenied(Exception):  # noqa: N818 (the issue's and the proposal's word)
+class HandshakeDenied(Exception):
     """The application answered the handshake with an HTTP response, and not with an upgrade.
 
     For ``ws.close()`` before ``accept()`` that is an empty 403, as on every ASGI server.

@@ -17,6 +17,7 @@ from .codec import kind_of, message_types, tag_of
 from .conversation import Conversation
 from .kinds import TAG_FIELD, MessageKind
 from .messages import Call, Error
+from .security import describe_security, security_schemes_of
 from .speaks import conversations_of
 
 if TYPE_CHECKING:
@@ -61,12 +62,13 @@ def asyncapi(
         servers: URLs such as ``wss://example.com`` by name; none are needed.
 
     Raises:
-        TypeError: Two message types of different libraries have the same name, or a conversation does not declare the
-            reply to one of its calls.
+        TypeError: Two message types of different libraries have the same name, a conversation does not declare the
+            reply to one of its calls, or the ``security_schemes`` of a middleware are not what AsyncAPI calls so.
     """
     routes = typed_routes(app)
+    security = security_schemes_of(app)
     schemas = MessageSchemas(kind for _, conversation in routes for kind in types_of(conversation))
-    document = _Builder(schemas)
+    document = _Builder(schemas, security)
     for uri_template, conversation in routes:
         document.add(uri_template, conversation)
     made: _Document = {
@@ -76,11 +78,10 @@ def asyncapi(
     }
     if servers:
         made["servers"] = {name: _server(url) for name, url in servers.items()}
-    made |= {
-        "channels": document.channels,
-        "operations": document.operations,
-        "components": {"messages": document.messages, "schemas": schemas.components},
-    }
+    components: _Document = {"messages": document.messages, "schemas": schemas.components}
+    if security:
+        components["securitySchemes"] = security
+    made |= {"channels": document.channels, "operations": document.operations, "components": components}
     return made
 
 
@@ -145,11 +146,12 @@ class MessageSchemas:
 class _Builder:
     """Collects channels, operations and messages, one typed route after the other."""
 
-    def __init__(self, schemas: MessageSchemas) -> None:
+    def __init__(self, schemas: MessageSchemas, security: Mapping[str, _Document]) -> None:
         self.channels: _Document = {}
         self.operations: _Document = {}
         self.messages: _Document = {}
         self._schemas = schemas
+        self._security = security
 
     def add(self, uri_template: str, conversation: _Conversation) -> None:
         name = conversation.__name__
@@ -166,19 +168,27 @@ class _Builder:
             reference = self._message(name, channel, message_type)
             if message_type not in answers:
                 key = f"{prefix}.{_camel(tag)}"
-                self.operations[key + ".sent" if key in self.operations else key] = {
-                    "action": "send",
-                    "channel": {"$ref": f"#/channels/{name}"},
-                    "messages": [reference],
-                }
+                self.operations[key + ".sent" if key in self.operations else key] = self._operation(
+                    "send", name, reference
+                )
+
+    def _operation(self, action: str, channel_name: str, message: _Document) -> _Document:
+        operation: _Document = {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{channel_name}"},
+            "messages": [message],
+        }
+        if self._security:
+            operation["security"] = [{"$ref": f"#/components/securitySchemes/{name}"} for name in self._security]
+        return operation
 
     def _channel(self, uri_template: str, conversation: _Conversation) -> _Document:
-        channel: _Document = {
-            "address": _FIELD.sub(r"{\1}", uri_template),
-            "title": conversation.__name__,
-            "description": describe(conversation),
-            "messages": {},
-        }
+        channel: _Document = {"address": _FIELD.sub(r"{\1}", uri_template), "title": conversation.__name__}
+        summary = (inspect.cleandoc(conversation.__doc__ or "")).partition("\n")[0]
+        if summary:
+            channel["summary"] = summary
+        description = "\n\n".join(filter(None, (describe(conversation), self._describe_handshake())))
+        channel |= {"description": description, "messages": {}}
         fields = _FIELD.findall(uri_template)
         if fields:
             channel["parameters"] = {field: {} for field in fields}
@@ -197,6 +207,11 @@ class _Builder:
             channel["x-resume"] = {"query": "since", "field": "position"}
         return channel
 
+    def _describe_handshake(self) -> str:
+        if not self._security:
+            return ""
+        return f"The handshake needs {' or '.join(map(describe_security, self._security.values()))}."
+
     def _query(self, conversation: _Conversation) -> _Document | None:
         properties: _Document = {}
         required: list[str] = []
@@ -211,11 +226,7 @@ class _Builder:
         return {"type": "object", "properties": properties} | ({"required": required} if required else {})
 
     def _received(self, name: str, channel: _Document, message_type: type, sent: Collection[type]) -> _Document:
-        operation: _Document = {
-            "action": "receive",
-            "channel": {"$ref": f"#/channels/{name}"},
-            "messages": [self._message(name, channel, message_type)],
-        }
+        operation = self._operation("receive", name, self._message(name, channel, message_type))
         replies = replies_to(message_type)
         for reply in replies:
             if reply not in sent:

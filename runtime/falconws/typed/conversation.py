@@ -1,8 +1,8 @@
 """A typed conversation: the declaration of its messages, and what a responder gets in place of a bare WebSocket.
 
-The responder owns the loop, so its order is the order of the messages, and its pace is the backpressure. A payload
-that is not a message of the conversation is answered with an ``Error`` and skipped. Knows the WebSocket and the hub by
-their public methods; they do not know it.
+The responder owns the loop: messages are handled in order, and a responder that is busy slows its client down. A
+payload that is not a message of the conversation is answered with an ``Error`` and skipped. Knows the WebSocket and the
+hub by their public methods; they do not know it.
 """
 
 from __future__ import annotations

@@ -9,14 +9,16 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks.fanout.bench import Bench, compile_load
+from tests.benchmarks.fanout.bench import Bench, compile_loads
 from tests.benchmarks.fanout.parts import (
     BROKER_LOADS,
     PARTS,
     measure_brokers,
     measure_growth,
     measure_load,
+    measure_members,
     measure_rooms,
+    measure_ticker,
     measure_workers,
 )
 from tests.benchmarks.fanout.report import section, write
@@ -31,7 +33,9 @@ _OPTIONS = {
     "brokers": _TIMES,
     "growth": (*_TIMES, "growth"),
     "workers": (*_TIMES, "workers"),
+    "ticker": _TIMES,
     "rooms": ("rooms",),
+    "members": ("members",),
 }
 """The options that each part depends on."""
 _SUBSCRIBERS = 500
@@ -52,9 +56,19 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     if options.rounds < 1 or not 0.05 <= options.seconds <= 60:
         parser.error("--rounds must be 1 or more, and --seconds between 0.05 and 60")
-    if min(*options.subscribers, *options.in_flight, *options.growth, *options.workers, *options.rooms) < 1:
+    if (
+        min(
+            *options.subscribers,
+            *options.in_flight,
+            *options.growth,
+            *options.workers,
+            *options.rooms,
+            *options.members,
+        )
+        < 1
+    ):
         parser.error("all numbers must be 1 or more")
-    if options.only != ["rooms"]:
+    if not {"rooms", "members"}.issuperset(options.only):
         if not hasattr(os, "sched_setaffinity") or not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
             print(f"The benchmark needs Linux and the cores {SERVER_CORE} and {LOAD_CORE}.", file=sys.stderr)
             return 1
@@ -107,9 +121,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add_counts("--subscribers", [500, 2000], "load: subscribers of the room")
     add_counts("--in-flight", [1, 16], "load: publications in flight")
-    add_counts("--growth", [10, 100, 1000, 5000], "growth: subscribers of the room")
+    add_counts("--growth", [100, 1000, 5000, 20_000], "growth: subscribers of the room")
     add_counts("--workers", [1, 2, 4], f"workers: worker processes, with {_SUBSCRIBERS} subscribers each")
-    add_counts("--rooms", [1_000, 10_000, 100_000], "rooms: rooms with one member")
+    add_counts("--rooms", [1_000, 10_000, 100_000, 200_000], "rooms: rooms with one subscriber")
+    add_counts("--members", [1_000, 10_000, 100_000], "members: members of 100 rooms, in one process")
     parser.add_argument(
         "--output",
         type=Path,
@@ -122,14 +137,16 @@ def _parser() -> argparse.ArgumentParser:
 def _measures(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[], list[Row]]]:
     def bench(peers: Peers | None = None) -> Bench:
         own = Peers(Path(sys.executable), "", folder)
-        return Bench(compile_load(folder), peers or own, options.rounds, options.seconds)
+        return Bench(compile_loads(folder), peers or own, options.rounds, options.seconds)
 
     return {
         "load": lambda: measure_load(bench(install(default_folder())), options.subscribers, options.in_flight),
         "brokers": lambda: measure_brokers(bench(), folder, _SUBSCRIBERS, BROKER_LOADS),
         "growth": lambda: measure_growth(bench(), options.growth),
         "workers": lambda: measure_workers(bench(), folder, options.workers, _SUBSCRIBERS),
+        "ticker": lambda: measure_ticker(bench()),
         "rooms": lambda: measure_rooms(options.rooms),
+        "members": lambda: measure_members(folder, options.members),
     }
 
 

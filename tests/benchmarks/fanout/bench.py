@@ -1,7 +1,9 @@
 """Interleaved rounds of loads on servers (A B C A B C), so that drift affects all cases alike."""
 
+import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -32,6 +34,7 @@ class Case:
         subscribers: Connections on /sub.
         publishers: Connections on /pub, which publish one after the other.
         in_flight: Publications in flight, of all publishers together.
+        batch: How many of them a publisher makes together, with ``publish_many()`` if there are several.
         workers: Worker processes of the server.
         broker_pid: The process of the broker, if its CPU time is measured.
     """
@@ -41,8 +44,18 @@ class Case:
     subscribers: int
     publishers: int = 1
     in_flight: int = 1
+    batch: int = 1
     workers: int = 1
     broker_pid: int | None = None
+
+
+@dataclass(frozen=True)
+class TickerCase(Case):
+    """A ticker: *subscribers* clients get the updates of *each* of *symbols*, of which there are *updates* a second."""
+
+    symbols: int = 200
+    each: int = 20
+    updates: int = 2_000
 
 
 @dataclass(frozen=True)
@@ -50,19 +63,20 @@ class Bench:
     """Measures cases.
 
     Args:
-        program: fanout.c, compiled.
+        programs: The folder with the loads, compiled.
         peers: The installed peers.
         rounds: The number of rounds of each case.
         seconds: The length of each round.
     """
 
-    program: Path
+    programs: Path
     peers: Peers
     rounds: int
     seconds: float
 
     def measure(self, cases: Sequence[Case]) -> list[Row]:
         """Return a row for each case that works, with a sample for each round. Print why the others fail."""
+        _allow_files(max(case.subscribers for case in cases) + 200)
         rows = [Row(case.what, []) for case in cases]
         for number in range(self.rounds):
             for case, row in zip(cases, rows, strict=True):
@@ -73,7 +87,7 @@ class Bench:
                     print(f"left out: {title}: {error}", file=sys.stderr)
                     continue
                 row.samples.append(sample)
-                print(f"{title}, round {number + 1} of {self.rounds}: {sample['cpu_us']:.2f} us", flush=True)
+                print(f"{title}, round {number + 1} of {self.rounds}: {_shown(sample)}", flush=True)
         return [row for row in rows if row.samples]
 
     def _sample(self, case: Case) -> Sample:
@@ -88,12 +102,20 @@ class Bench:
         return sample
 
     def _load(self, case: Case, server: Server) -> Sample:
-        words: list[str | float] = [server.port, case.subscribers, case.publishers, case.in_flight, BYTES]
-        words += [min(_WARM_UP_S, self.seconds), self.seconds, ",".join(map(str, server.pids()))]
+        warm_up_s = min(_WARM_UP_S, self.seconds)
+        pids = ",".join(map(str, server.pids()))
+        if isinstance(case, TickerCase):
+            counts = (case.subscribers, case.symbols, case.each, case.updates)
+            return self._run("ticker", [server.port, *counts, warm_up_s, self.seconds, pids])
+        words: list[str | float] = [server.port, case.subscribers, case.publishers, case.in_flight, case.batch, BYTES]
+        words += [warm_up_s, self.seconds, pids]
         if case.broker_pid is not None:
             words.append(case.broker_pid)
+        return self._run("fanout", words)
+
+    def _run(self, program: str, words: Sequence[str | float]) -> Sample:
         done = subprocess.run(
-            [str(self.program), *map(str, words)],
+            [str(self.programs / program), *map(str, words)],
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S + self.seconds,
@@ -105,12 +127,25 @@ class Bench:
         return sample
 
 
-def compile_load(folder: Path) -> Path:
-    """Return fanout.c, compiled into *folder*."""
-    program = folder / "fanout"
-    source = Path(__file__).parent / "fanout.c"
-    subprocess.run(["cc", "-O2", "-o", str(program), str(source)], check=True, timeout=60)
-    return program
+def compile_loads(folder: Path) -> Path:
+    """Compile the loads into *folder*, and return it."""
+    for name in ("fanout", "ticker"):
+        source = Path(__file__).with_name(f"{name}.c")
+        subprocess.run(["cc", "-O2", "-o", str(folder / name), str(source)], check=True, timeout=60)
+    return folder
+
+
+def _shown(sample: Sample) -> str:
+    return f"{sample['cpu_us']:.2f} us" if "cpu_us" in sample else f"p99 {sample['p99_ms']:.1f} ms"
+
+
+def _allow_files(count: int) -> None:
+    """Allow this process, and those that it starts, *count* open files. A server that gets fewer is left out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        # Only root may exceed the hard limit.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (count, max(count, hard)))
 
 
 def _await_workers(port: int, count: int) -> None:

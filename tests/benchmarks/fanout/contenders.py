@@ -1,6 +1,7 @@
-"""The contenders: a table of what each of them runs. This module starts nothing."""
+"""The contenders: a table of what each of them runs. This module starts no server."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,11 @@ class Contender:
 
     key: str
     title: str
-    target: float | None
-    """The most CPU time of falconws, relative to this contender."""
+    targets: Mapping[int, float]
+    """The most CPU time of falconws, relative to this contender, by publications in flight."""
     command: Command
+    user_target: float | None = None
+    """The most CPU time of falconws in user mode, relative to this contender."""
 
 
 def falconws_over(url: str, workers: int = 1) -> Command:
@@ -48,11 +51,22 @@ def _bun(peers: Peers, port: int) -> list[str]:
     return [str(peers.bun), str(_SERVERS / "serve_bun.js"), str(port)]
 
 
-OWN = Contender("falconws", "falconws.Hub", None, falconws_over("memory://"))
+def _floor(peers: Peers, port: int) -> list[str]:
+    program = peers.node_folder / "floor"
+    subprocess.run(["cc", "-O2", "-o", str(program), str(_SERVERS / "floor.c")], check=True, timeout=60)
+    return [str(program), str(port)]
+
+
+def _always(target: float) -> Mapping[int, float]:
+    return {1: target, 16: target}
+
+
+OWN = Contender("falconws", "falconws.Hub", {}, falconws_over("memory://"))
 CONTENDERS = (
     OWN,
-    Contender("litestar", "Litestar ChannelsPlugin", 1 / 4, _uvicorn("litestar_app:app")),
-    Contender("falcon", "Falcon, a loop of send_text()", 1 / 2, _uvicorn("falcon_app:app")),
-    Contender("node", "Node ws, a loop of send()", 2 / 3, _node),
-    Contender("bun", "Bun, native publish()", None, _bun),
+    Contender("litestar", "Litestar ChannelsPlugin", _always(1 / 4), _uvicorn("litestar_app:app"), user_target=0.12),
+    Contender("falcon", "Falcon, a loop of send_text()", _always(1 / 2), _uvicorn("falcon_app:app")),
+    Contender("node", "Node ws, a loop of send()", _always(2 / 3), _node),
+    Contender("bun", "Bun, native publish()", {1: 1.0, 16: 1.5}, _bun),
+    Contender("floor", "C, one send() for each delivery", {}, _floor),
 )

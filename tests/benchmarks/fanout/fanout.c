@@ -1,49 +1,35 @@
-/* Load for fan-out: PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BYTES WARM_UP_S SECONDS PID[,PID...] [BROKER_PID]
+/* Load for fan-out: PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BATCH BYTES WARM_UP_S SECONDS PID[,PID...] [BROKER_PID]
  *
  * Opens SUBSCRIBERS connections to /sub and PUBLISHERS connections to /pub. The server broadcasts every message of /pub
  * to all connections on /sub, unchanged. IN_FLIGHT publications of all publishers together are in flight: the next
- * publisher sends the next one when the slowest subscriber has received one more.
+ * publisher sends the next one when the slowest subscriber has received one more. If BATCH is not 1, they connect to
+ * /pub-many, and the server publishes each of their messages BATCH times, together.
  *
- * Prints {"rate": deliveries a second, "cpu_us": CPU of the processes for each}; with a broker also "broker_us", its
- * CPU for each publication. If the handshake of /sub returns X-Worker, also "workers", the number of different values,
+ * Prints {"rate": deliveries a second, "cpu_us": CPU of the processes for each, "user_us": the part of it in user mode,
+ * as the kernel samples it}; with a broker also "broker_us", its CPU for each publication. If the handshake of /sub returns X-Worker, also "workers", the number of different values,
  * and "fewest" and "most", the subscribers of one worker.
  */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "client.h"
 
 #define PATIENCE_S 20.0
 
-static void fail(const char *what) { fprintf(stderr, "%s\n", what); exit(1); }
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-/* Returns the CPU time of all threads of the processes, in nanoseconds: a tick of /proc/PID/stat is too coarse. */
-static double cpu_of(const char *pids) {
-    double total = 0;
+/* Adds the clock ticks that the processes have spent in user and in system mode. */
+static void ticks_of(const char *pids, double *user, double *system) {
     char list[512], *rest = list, *pid;
     snprintf(list, sizeof list, "%s", pids);
     while ((pid = strsep(&rest, ","))) {
-        clockid_t clock;
-        struct timespec t;
-        if (clock_getcpuclockid(atoi(pid), &clock) || clock_gettime(clock, &t)) fail("the server has ended");
-        total += t.tv_sec + t.tv_nsec / 1e9;
+        char path[64], text[1024];
+        unsigned long long user_ticks, system_ticks;
+        snprintf(path, sizeof path, "/proc/%s/stat", pid);
+        FILE *file = fopen(path, "r");
+        if (!file || !fgets(text, sizeof text, file)) fail("the server has ended");
+        fclose(file);
+        char *fields = strrchr(text, ')');
+        if (!fields || sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user_ticks, &system_ticks) != 2)
+            fail("/proc/PID/stat cannot be read");
+        *user += user_ticks;
+        *system += system_ticks;
     }
-    return total;
 }
 
 /* The number of subscribers by worker. */
@@ -60,46 +46,15 @@ static void count_worker(const char *head) {
     spread[i].count++;
 }
 
-static int open_websocket(int port, const char *path, int is_subscriber) {
-    char text[1024];
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) fail("cannot connect");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    int size = snprintf(text, sizeof text,
-        "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n", path);
-    if (send(fd, text, size, 0) != size) fail("cannot send");
-    /* Byte by byte: what follows the head is a frame already. */
-    size = 0;
-    while (size < (int)sizeof text - 1) {
-        if (recv(fd, text + size, 1, 0) != 1) fail("the server closed during the handshake");
-        text[++size] = 0;
-        if (size > 3 && !memcmp(text + size - 4, "\r\n\r\n", 4)) break;
-    }
-    if (strncmp(text, "HTTP/1.1 101", 12)) fail("handshake refused");
-    if (is_subscriber) count_worker(text);
-    return fd;
-}
-
-static int make_frame(unsigned char *frame, int bytes) {
-    int size = 0;
-    frame[size++] = 0x81;
-    if (bytes < 126) frame[size++] = 0x80 | bytes;
-    else { frame[size++] = 0x80 | 126; frame[size++] = bytes >> 8; frame[size++] = bytes & 255; }
-    /* A mask of zeros leaves the payload as it is. */
-    memset(frame + size, 0, 4);
-    memset(frame + size + 4, 'x', bytes);
-    return size + 4 + bytes;
-}
-
 int main(int count, char **words) {
-    if (count != 9 && count != 10)
-        fail("usage: fanout PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BYTES WARM_UP_S SECONDS PIDS [BROKER_PID]");
+    if (count != 10 && count != 11)
+        fail("usage: fanout PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BATCH BYTES WARM_UP_S SECONDS PIDS [BROKER_PID]");
     int port = atoi(words[1]), subscribers = atoi(words[2]), publishers = atoi(words[3]), in_flight = atoi(words[4]);
-    int bytes = atoi(words[5]);
-    double warm_up = atof(words[6]), seconds = atof(words[7]);
-    const char *server = words[8], *broker = words[9];
+    int batch = atoi(words[5]), bytes = atoi(words[6]);
+    double warm_up = atof(words[7]), seconds = atof(words[8]);
+    const char *server = words[9], *broker = words[10];
+    char path[64] = "/pub", head[1024];
+    if (batch > 1) snprintf(path, sizeof path, "/pub-many?count=%d", batch);
     static unsigned char frame[70000], drain[1 << 18];
     if (bytes > 60000) fail("at most 60000 bytes");
     struct rlimit files = {subscribers + publishers + 100, subscribers + publishers + 100};
@@ -112,22 +67,24 @@ int main(int count, char **words) {
     static int have[RING];
     if (in_flight >= RING) fail("at most 4095 in flight");
     for (int i = 0; i < subscribers; i++) {
-        fds[i] = open_websocket(port, "/sub", 1);
+        fds[i] = open_websocket(port, "/sub", head, sizeof head);
+        count_worker(head);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         epoll_ctl(poll, EPOLL_CTL_ADD, fds[i], &event);
     }
-    for (int i = 0; i < publishers; i++) pub[i] = open_websocket(port, "/pub", 0);
+    for (int i = 0; i < publishers; i++) pub[i] = open_websocket(port, path, head, sizeof head);
     /* The last subscription may still be under way in the server. */
     usleep(500000);
     int64_t published = 0, complete = 0, deliveries = 0, mark = 0;
-    double begin = now(), start = 0, cpu = 0, broker_cpu = 0, last = begin;
+    double begin = now(), start = 0, cpu = 0, broker_cpu = 0, last = begin, user[2] = {0}, system[2] = {0};
     int measuring = 0;
     while (1) {
-        for (; published < complete + in_flight; published++)
-            if (send(pub[published % publishers], frame, frame_size, 0) != frame_size) fail("cannot publish");
+        for (; published + batch <= complete + in_flight; published += batch)
+            if (send(pub[published / batch % publishers], frame, frame_size, 0) != frame_size) fail("cannot publish");
         double t = now();
         if (!measuring && t - begin >= warm_up) {
             measuring = 1; start = t; mark = deliveries; cpu = cpu_of(server);
+            ticks_of(server, &user[0], &system[0]);
             if (broker) broker_cpu = cpu_of(broker);
         }
         /* However short: what went out after the start has to come back. */
@@ -147,9 +104,12 @@ int main(int count, char **words) {
         while (have[complete % RING] == subscribers) have[complete++ % RING] = 0;
     }
     double elapsed = now() - start, used = cpu_of(server) - cpu;
+    ticks_of(server, &user[1], &system[1]);
+    double user_ticks = user[1] - user[0], ticks = user_ticks + system[1] - system[0];
     if (broker) broker_cpu = cpu_of(broker) - broker_cpu;
     int64_t done = deliveries - mark;
     printf("{\"rate\": %.1f, \"cpu_us\": %.4f", done / elapsed, used * 1e6 / done);
+    printf(", \"user_us\": %.4f", ticks ? used * 1e6 / done * user_ticks / ticks : 0);
     if (broker) printf(", \"broker_us\": %.2f", broker_cpu * 1e6 * subscribers / done);
     if (workers) {
         int fewest = subscribers, most = 0;

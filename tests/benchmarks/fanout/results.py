@@ -10,7 +10,10 @@ Sample = dict[str, float]
 """The values of one round, by metric.
 
 ``rate``: deliveries a second. ``cpu_us``: CPU time of all server processes for each. ``broker_us``: CPU time of the
-broker for each publication. ``fewest`` and ``most``: subscribers of one worker. ``bytes``: memory of a room.
+broker for each publication. ``fewest`` and ``most``: subscribers of one worker. ``bytes``: memory of a room or member.
+``user_us``: the part of ``cpu_us`` in user mode. ``cpu`` and ``idle_cpu``: cores in use. ``expected``: the rate if no
+message is missing. ``p50_ms``, ``p99_ms``, ``max_ms``: the age of messages at the client. ``join_us``: time for each
+member. ``commands``: those that the broker gets a second.
 """
 
 

@@ -8,7 +8,7 @@ import gc
 import sys
 import tracemalloc
 
-from falconws import Hub
+from falconws import Hub, HubLimits
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 
@@ -21,7 +21,7 @@ class Anonymous(ScriptedConnection):
 async def measure(count: int) -> float:
     """Return the bytes of each of *count* rooms."""
     socket = ScriptedSocket(Anonymous())
-    async with Hub() as hub:
+    async with Hub(limits=HubLimits(rooms=None)) as hub:
         gc.collect()
         tracemalloc.start()
         subscriptions = [hub.subscribe(socket, f"room:{number}") for number in range(count)]

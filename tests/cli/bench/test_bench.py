@@ -111,7 +111,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(project: Path) -> Iterator[str]:
+def app_url(project: Path) -> Iterator[str]:
     """The URL of the project's app, served by a process of its own."""
     with serve_project(project) as port:
         yield f"ws://127.0.0.1:{port}"
@@ -130,12 +130,12 @@ def error_of(result: click.testing.Result) -> str:
     return result.stderr
 
 
-def test_json_says_what_was_sent_and_how_it_went(server: str) -> None:
-    result = bench(f"{server}/echo", "--connections", "3", "--in-flight", "4", "--size", "200", "--json")
+def test_json_says_what_was_sent_and_how_it_went(app_url: str) -> None:
+    result = bench(f"{app_url}/echo", "--connections", "3", "--in-flight", "4", "--size", "200", "--json")
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
     summary = json.loads(result.stdout)
-    assert summary["url"] == f"{server}/echo"
+    assert summary["url"] == f"{app_url}/echo"
     assert (summary["connections"], summary["in_flight"], summary["message_bytes"]) == (3, 4, 200)
     assert summary["messages"] > 0
     assert summary["rate"] == pytest.approx(summary["messages"] / summary["seconds"], rel=0.01)
@@ -145,28 +145,28 @@ def test_json_says_what_was_sent_and_how_it_went(server: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who listens")
-def test_the_cpu_time_of_a_local_server_is_shown(server: str) -> None:
-    summary = json.loads(bench(f"{server}/echo", "--json").stdout)
+def test_the_cpu_time_of_a_local_server_is_shown(app_url: str) -> None:
+    summary = json.loads(bench(f"{app_url}/echo", "--json").stdout)
     assert len(summary["server_pids"]) == 1
     assert summary["server_cpu_us"] > 0
 
 
 @pytest.mark.parametrize("size", ["0", "65536"])
-def test_plain_lines_where_there_is_no_terminal(server: str, size: str) -> None:
-    result = bench(f"{server}/echo", "--size", size, "--connections", "2", "--in-flight", "3")
+def test_plain_lines_where_there_is_no_terminal(app_url: str, size: str) -> None:
+    result = bench(f"{app_url}/echo", "--size", size, "--connections", "2", "--in-flight", "3")
     assert result.exit_code == 0, result.output
     first, *_, rate, latency, cpu = result.stdout.splitlines()
-    assert first == f"{server}/echo: 2 connections, 3 in flight on each, {size} bytes of TEXT, 1 s"
+    assert first == f"{app_url}/echo: 2 connections, 3 in flight on each, {size} bytes of TEXT, 1 s"
     assert rate.startswith("  rate     ")
     assert latency.startswith("  latency  p50 ")
     assert cpu.startswith("  server   ")
     assert "\x1b" not in result.stdout
 
 
-def test_answers_of_any_length_and_kind_count(server: str) -> None:
+def test_answers_of_any_length_and_kind_count(app_url: str) -> None:
     for arguments in (["--message", "grüße"], ["--binary", "--size", "10"]):
         path = "/counting?binary=1" if "--binary" in arguments else "/counting"
-        result = bench(f"{server}{path}", "--in-flight", "5", *arguments, "--json")
+        result = bench(f"{app_url}{path}", "--in-flight", "5", *arguments, "--json")
         assert result.exit_code == 0, result.output
         assert json.loads(result.stdout)["messages"] > 0
 
@@ -214,19 +214,19 @@ def test_a_path_outside_of_a_project_is_refused(tmp_path: Path, monkeypatch: pyt
         ("/twice", "sent a message that is not a reply: falconws bench expects one reply to each message"),
     ],
 )
-def test_a_server_that_does_not_play_along_is_one_line(server: str, path: str, said: str) -> None:
+def test_a_server_that_does_not_play_along_is_one_line(app_url: str, path: str, said: str) -> None:
     # That ends the load long before the time does, however slow the machine is.
-    assert said in error_of(bench(f"{server}{path}", "--seconds", "60", "--warm-up", "0", short=False))
+    assert said in error_of(bench(f"{app_url}{path}", "--seconds", "60", "--warm-up", "0", short=False))
 
 
-def test_a_header_gets_past_a_guard(server: str) -> None:
-    result = bench(f"{server}/guarded", "--header", "Authorization: Bearer token", "--json")
+def test_a_header_gets_past_a_guard(app_url: str) -> None:
+    result = bench(f"{app_url}/guarded", "--header", "Authorization: Bearer token", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["messages"] > 0
 
 
-def test_a_server_that_does_not_answer_is_told_what_is_expected(server: str) -> None:
-    line = error_of(bench(f"{server}/silent"))
+def test_a_server_that_does_not_answer_is_told_what_is_expected(app_url: str) -> None:
+    line = error_of(bench(f"{app_url}/silent"))
     assert "has not replied to the first message within 5 s" in line
     assert "expects one reply to each message" in line
 
@@ -314,9 +314,9 @@ def test_the_servers_log_stays_clean(project: Path) -> None:
         assert log.read() == ""
 
 
-def test_ctrl_c_ends_with_a_summary(server: str) -> None:
+def test_ctrl_c_ends_with_a_summary(app_url: str) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "falconws_cli", "bench", f"{server}/echo", "--seconds", "600"],
+        [sys.executable, "-u", "-m", "falconws_cli", "bench", f"{app_url}/echo", "--seconds", "600"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -333,10 +333,10 @@ def test_ctrl_c_ends_with_a_summary(server: str) -> None:
     assert "  latency  p50 " in rest
 
 
-def test_a_terminal_gets_a_live_view(server: str) -> None:
+def test_a_terminal_gets_a_live_view(app_url: str) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "falconws_cli", "bench", f"{server}/echo", "--seconds", "1.2", "--warm-up", "0"],
+        [sys.executable, "-m", "falconws_cli", "bench", f"{app_url}/echo", "--seconds", "1.2", "--warm-up", "0"],
         stdout=theirs,
         stderr=theirs,
     )
@@ -380,7 +380,7 @@ async def test_messages_in_flight_never_exceed_what_was_asked() -> None:
     async with server, asyncio.timeout(WAIT_S):
         port = server.sockets[0].getsockname()[1]
         ended = asyncio.Event()
-        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))  # type: ignore[func-returns-value]
+        load = Load(frame, 3, lambda line: (failures.append(line), ended.set()))
         client = Client(load)
         await picows.ws_connect(lambda: client, f"ws://127.0.0.1:{port}/")
         client.replied.set()
@@ -424,8 +424,11 @@ async def test_replies_count_once_however_they_are_framed_and_cut(replies: bytes
         assert failures == []
 
 
-@pytest.mark.parametrize("head", [b"\x81\x80\x00\x00\x00\x00", b"\x83\x00"])
+@pytest.mark.parametrize(
+    "head", [b"\x81\x80\x00\x00\x00\x00", b"\x83\x00", b"\xa1\x00", b"\xc1\x00\x81\x00", b"\x41\x00"]
+)
 async def test_a_frame_that_no_server_may_send_ends_the_test(head: bytes) -> None:
+    """It is masked, of an unknown type, or has a reserved bit set."""
     async with counting_client(head, 1) as (_, failures):
         assert failures[0].startswith("The server violated the protocol: ")
 

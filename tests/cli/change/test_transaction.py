@@ -106,7 +106,7 @@ def test_what_changes_while_a_command_asks_is_not_overwritten(
 
     def editing_first(*arguments: object) -> None:
         routes.write_text("# Mine.\n")
-        commit(*arguments)  # type: ignore[arg-type]
+        commit(*arguments)
 
     monkeypatch.setattr(transaction, "commit", editing_first)
     result = run("add-resource", "chat", cwd="demo")

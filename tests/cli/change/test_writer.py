@@ -265,12 +265,12 @@ class FailingStream:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()  # type: ignore[attr-defined]
+        self._stream.close()
         if self._at == "close":
             disk_full()
 
     def write(self, data: bytes) -> None:
-        self._stream.write(data[:1])  # type: ignore[attr-defined]
+        self._stream.write(data[:1])
         if self._at == "write":
             disk_full()
 
@@ -285,7 +285,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file(
 
     def opening(*args: object, **kwargs: object) -> object:
         nonlocal opened
-        stream = open(*args, **kwargs)  # type: ignore[call-overload]  # noqa: SIM115
+        stream = open(*args, **kwargs)  # noqa: SIM115
         opened += 1
         return FailingStream(stream, at=at) if opened == number + 1 else stream
 

@@ -99,8 +99,14 @@ def test_a_command_loads_only_what_it_needs(installed: Path, tmp_path: Path, wor
         assert module not in loaded
 
 
-def test_the_wheel_has_the_templates(wheel: Path) -> None:
-    names = set(zipfile.ZipFile(wheel).namelist())
-    root = find_root()
-    for file in (file for file in root.rglob("*") if file.is_file()):
-        assert f"falconws_cli/templates/{file.relative_to(root).as_posix()}" in names
+def test_the_wheel_has_the_two_packages_and_the_templates_and_nothing_else(wheel: Path) -> None:
+    contents = {"falconws": ROOT / "runtime" / "falconws", "falconws_cli": ROOT / "falconws_cli"}
+    contents["falconws_cli/templates"] = find_root()
+    expected = {
+        f"{name}/{path.relative_to(folder).as_posix()}"
+        for name, folder in contents.items()
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == expected

@@ -68,13 +68,13 @@ async def test_a_receive_that_times_out_loses_no_message(peer: Peer) -> None:
 
 @pytest.mark.promise("receive-cancelled")
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("pace", ["burst", "one by one"])
-async def test_a_cancelled_receive_loses_no_message(peer: Peer, seed: int, pace: str) -> None:
+@pytest.mark.parametrize("rhythm", ["burst", "one by one"])
+async def test_a_cancelled_receive_loses_no_message(peer: Peer, seed: int, rhythm: str) -> None:
     connection = await peer.connect("cancelled-receives", f"seed={seed}")
     sent = [str(number) for number in range(400)]
     for message in sent:
         await connection.send(message)
-        if pace == "one by one":
+        if rhythm == "one by one":
             await (await connection.ping())
     await connection.send("end")
     note = await peer.saw("collected")

@@ -45,6 +45,12 @@ def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsClust
         yield holder.server
 
 
+@pytest.fixture(params=["redis", "nats"])
+def broker(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> BrokerServer:
+    """Return the shared server of each kind."""
+    return valkey if request.param == "redis" else nats
+
+
 @pytest.fixture
 def start_broker(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Return a function that starts a server for one test: `start_broker("redis", persistent=False)`."""

@@ -36,7 +36,7 @@ class Recorder:
 
 
 def broker_for(url: str) -> Any:
-    return make_broker(url, history=HistoryLimits(), timeout_s=2.0)
+    return make_broker(url, history=HistoryLimits(), timeout_s=2.0, room_ttl_s=3600.0)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_another_start_may_be_in_another_event_loop(kind: str, valkey: Valkey, n
     async def run() -> None:
         interruptions: list[str] = []
         sink = Recorder()
-        sink.interrupted = interruptions.append  # type: ignore[method-assign]
+        sink.interrupted = interruptions.append
         # Two wait for the session, as after a start without a server.
         starting = asyncio.create_task(broker.start(sink))
         await asyncio.sleep(0)

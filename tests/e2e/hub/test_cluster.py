@@ -95,7 +95,7 @@ async def test_a_failover_by_hand_loses_and_doubles_nothing(
         async with publishing(here, ROOM) as publisher:
             for successor in (replica, primary):
                 seen = len(follower.payloads)
-                await follower.until(lambda seen=seen: len(follower.payloads) > seen + 50, "messages come")  # type: ignore[misc]
+                await follower.until(lambda seen=seen: len(follower.payloads) > seen + 50, "messages come")
                 assert await asyncio.to_thread(successor.say, "CLUSTER", "FAILOVER") == "+OK\r\n"
                 await asyncio.to_thread(cluster.until_primary, successor, KEY)
             seen = len(follower.payloads)

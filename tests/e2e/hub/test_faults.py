@@ -204,7 +204,7 @@ async def test_cut_connections_nothing_is_lost_or_doubled(kind: str, start_broke
             async with publishing(here, "room") as publisher:
                 for _ in range(5):
                     seen = len(follower.payloads)
-                    await follower.until(lambda seen=seen: len(follower.payloads) > seen + 20, "messages come")  # type: ignore[misc]
+                    await follower.until(lambda seen=seen: len(follower.payloads) > seen + 20, "messages come")
                     proxy.cut()
             await last_word(here, "room", follower)
             publisher.check(follower)
@@ -259,7 +259,7 @@ async def test_connections_that_redis_kills_nothing_is_lost_or_doubled(start_bro
         async with publishing(here, "room") as publisher:
             for _ in range(5):
                 seen = len(follower.payloads)
-                await follower.until(lambda seen=seen: len(follower.payloads) > seen + 20, "messages come")  # type: ignore[misc]
+                await follower.until(lambda seen=seen: len(follower.payloads) > seen + 20, "messages come")
                 for which in ("normal", "pubsub"):
                     await asyncio.to_thread(server.say, "CLIENT", "KILL", "TYPE", which)
         await last_word(here, "room", follower)

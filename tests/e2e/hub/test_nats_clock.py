@@ -6,7 +6,7 @@ import asyncio
 
 from falconws.hub import Entry, HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
-from falconws.hub.brokers.nats.stream import NatsStream
+from falconws.hub.brokers.nats.jetstream import NatsStream
 from tests.e2e.hub.recorder import TIMEOUT_S, WAIT_S
 from tests.e2e.hub.servers import Nats
 from tests.e2e.hub.test_nats_quiet import started, told

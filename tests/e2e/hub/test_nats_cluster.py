@@ -11,7 +11,8 @@ import pytest
 
 from falconws.hub import HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
-from falconws.testing.brokers import BrokerFactory, history_knows_what_was_delivered
+from falconws.testing.broker_harness import BrokerFactory
+from falconws.testing.broker_messages import history_knows_what_was_delivered
 from tests.e2e.hub.nats_cluster import NatsCluster
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats
@@ -48,21 +49,21 @@ async def test_the_leader_is_killed_nothing_is_lost_or_doubled(cluster: NatsClus
     leader, one, other = await leader_and_others(cluster)
     async with (
         make_hub(only(one)) as here,
-        make_hub(only(one), timeout_s=15) as patient,
+        make_hub(only(one), timeout_s=15) as long_waiting,
         make_hub(only(other)) as there,
         following(there, "room") as follower,
     ):
-        async with patient.subscribe(SlowSocket(), "who", member="ada"), publishing(here, "room") as publisher:
+        async with long_waiting.subscribe(SlowSocket(), "who", member="ada"), publishing(here, "room") as publisher:
             await follower.until(lambda: len(follower.payloads) > 50, "messages come")
             await asyncio.to_thread(leader.kill)
-            await patient.publish("another room", "is not refused")
+            await long_waiting.publish("another room", "is not refused")
             seen = len(publisher.told)
             await follower.until(lambda: len(publisher.told) > seen + 50, "messages come again")
-            assert await patient.present("who") == {"ada": None}
+            assert await long_waiting.present("who") == {"ada": None}
         await last_word(here, "room", follower)
         publisher.check(follower)
         assert follower.gaps == []
-        assert await patient.present("who") == {}
+        assert await long_waiting.present("who") == {}
 
 
 async def test_the_server_of_the_hub_is_killed_nothing_is_lost_or_doubled(cluster: NatsCluster) -> None:

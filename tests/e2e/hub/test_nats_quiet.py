@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import pytest
-
+from falconws import HubLimits
 from falconws.hub import History, HistoryLimits, Position, Publication
-from falconws.hub.brokers.nats import hub_streams as streams
 from falconws.hub.brokers.nats.broker import NatsBroker
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub
@@ -89,13 +87,6 @@ def told(history: History) -> tuple[bool, list[Any], int]:
     return history.complete, [publication.payload for publication in history.publications], history.top.offset
 
 
-@pytest.fixture
-def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_ROOM_TTL_S", TTL_S)
-    monkeypatch.setattr(streams, "_DUPLICATES_S", 1.0)
-
-
-@pytest.mark.usefixtures("short_lives")
 async def test_nobody_is_told_of_a_gap_where_nothing_was_published_for_long(nats: Nats) -> None:
     """In a room with a message, and in one that has never had any."""
     stream = Stream(nats, "quiet")
@@ -103,7 +94,9 @@ async def test_nobody_is_told_of_a_gap_where_nothing_was_published_for_long(nats
         url = f"nats://127.0.0.1:{proxy.port}?prefix=quiet"
         client = ScriptedSocket(ScriptedConnection())
         async with (
-            make_hub(url, history=HistoryLimits(messages=100, age_s=1), timeout_s=10) as hub,
+            make_hub(
+                url, history=HistoryLimits(messages=100, age_s=1), limits=HubLimits(room_ttl_s=TTL_S), timeout_s=10
+            ) as hub,
             hub.subscribe(client, "spoken") as subscription,
             following(hub, "spoken") as spoken,
             following(hub, "silent") as silent,
@@ -127,11 +120,10 @@ async def test_nobody_is_told_of_a_gap_where_nothing_was_published_for_long(nats
             assert not subscription.gap
 
 
-@pytest.mark.usefixtures("short_lives")
 async def test_without_history_a_room_keeps_its_place_too(nats: Nats) -> None:
     stream = Stream(nats, "quiet-0")
     limits = HistoryLimits(messages=0, age_s=1)
-    async with started(NatsBroker(f"{nats.url}?prefix=quiet-0", history=limits)) as (broker, sink):
+    async with started(NatsBroker(f"{nats.url}?prefix=quiet-0", history=limits, room_ttl_s=TTL_S)) as (broker, sink):
         start = await broker.subscribe("room")
         await stream.until_gone(start.offset)
         assert told(await broker.history("room", start)) == (True, [], start.offset)
@@ -144,13 +136,13 @@ async def test_without_history_a_room_keeps_its_place_too(nats: Nats) -> None:
         assert (await sink.publications.get()).previous == position.offset
 
 
-@pytest.mark.usefixtures("short_lives")
 async def test_of_several_processes_one_keeps_a_room(nats: Nats) -> None:
     stream = Stream(nats, "several")
     limits = HistoryLimits(messages=100, age_s=1)
     async with AsyncExitStack() as stack:
+        url = f"{nats.url}?prefix=several"
         brokers = [
-            (await stack.enter_async_context(started(NatsBroker(f"{nats.url}?prefix=several", history=limits))))[0]
+            (await stack.enter_async_context(started(NatsBroker(url, history=limits, room_ttl_s=TTL_S))))[0]
             for _ in range(4)
         ]
         position = await brokers[0].publish("room", "one")

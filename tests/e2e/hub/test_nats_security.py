@@ -78,7 +78,7 @@ class Authority:
                 _name(self._account): _signed(
                     self._operator,
                     self._account,
-                    {**limits, "limits": {**limits["limits"], **stored}},  # type: ignore[dict-item]
+                    {**limits, "limits": {**limits["limits"], **stored}},
                 ),
             },
         }

@@ -13,7 +13,7 @@ import pytest
 
 import falconws
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub
-from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.e2e.hub.servers import BrokerServer, Valkey
 from tests.ports import free_port
 
 
@@ -29,11 +29,6 @@ def publish(*arguments: str, cwd: Path, stdin: bytes = b"", **variables: str) ->
         check=False,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
-@pytest.fixture(params=["redis", "nats"])
-def broker(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> BrokerServer:
-    return valkey if request.param == "redis" else nats
 
 
 async def test_a_message_reaches_its_room_and_its_position_is_printed(broker: BrokerServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from falconws.hub import BrokerUnavailable, Entry, HistoryLimits, Position
 from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.redis.broker import RedisBroker
-from falconws.hub.brokers.redis.connection import Pipeline
+from falconws.hub.brokers.redis.resp import Pipeline
 from falconws.hub.brokers.redis.url import RedisUrl
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub, publish_until_told

@@ -17,11 +17,6 @@ from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 
-@pytest.fixture(params=["redis", "nats"])
-def server(request: pytest.FixtureRequest, valkey: Valkey, nats: Nats) -> BrokerServer:
-    return valkey if request.param == "redis" else nats
-
-
 async def missed(hub: falconws.Hub, room: str, since: Position) -> list[str]:
     """Return what a client gets that comes back at *since*, which is not to be too long ago."""
     last = uuid.uuid4().hex
@@ -36,9 +31,9 @@ async def missed(hub: falconws.Hub, room: str, since: Position) -> list[str]:
     raise AssertionError("the hub has stopped")
 
 
-async def test_a_history_is_as_long_as_the_service_has_said_whoever_else_publishes(server: BrokerServer) -> None:
+async def test_a_history_is_as_long_as_the_service_has_said_whoever_else_publishes(broker: BrokerServer) -> None:
     prefix = uuid.uuid4().hex
-    url = f"{server.url}?prefix={prefix}"
+    url = f"{broker.url}?prefix={prefix}"
     options = {"timeout_s": TIMEOUT_S}
     async with falconws.Hub(url, history=HistoryLimits(messages=300, age_s=7200), **options) as service:
         since = await service.publish("room", "0")
@@ -68,8 +63,8 @@ async def test_changed_limits_of_a_stream_are_logged(nats: Nats, caplog: pytest.
     )
 
 
-async def test_a_service_may_shorten_its_history(server: BrokerServer) -> None:
-    url = f"{server.url}?prefix={uuid.uuid4().hex}"
+async def test_a_service_may_shorten_its_history(broker: BrokerServer) -> None:
+    url = f"{broker.url}?prefix={uuid.uuid4().hex}"
     async with falconws.Hub(url, history=HistoryLimits(messages=50), timeout_s=TIMEOUT_S) as hub:
         positions = [await hub.publish("room", str(number)) for number in range(30)]
     async with falconws.Hub(url, history=HistoryLimits(messages=10), timeout_s=TIMEOUT_S) as hub:
@@ -125,11 +120,11 @@ async def test_who_may_not_change_a_stream_uses_it_as_it_is(start_broker: Callab
         {"user": "maker", "password": "a"},
         {"user": "app", "password": "b", "permissions": {"publish": {"deny": changes}}},
     ]
-    server = start_broker("nats", settings={"authorization": {"users": users}})
+    broker = start_broker("nats", settings={"authorization": {"users": users}})
     limits = HistoryLimits(messages=50)
-    async with falconws.Hub(server.url.replace("://", "://maker:a@"), history=limits, timeout_s=TIMEOUT_S) as maker:
+    async with falconws.Hub(broker.url.replace("://", "://maker:a@"), history=limits, timeout_s=TIMEOUT_S) as maker:
         await maker.publish("room", "0")
-    app = server.url.replace("://", "://app:b@")
+    app = broker.url.replace("://", "://app:b@")
     # The same limits, and an age that the stream itself does not have: only a note of it would be made.
     async with falconws.Hub(app, history=HistoryLimits(messages=50, age_s=60), timeout_s=TIMEOUT_S) as hub:
         assert (await hub.health()).ok

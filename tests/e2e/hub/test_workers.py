@@ -29,7 +29,7 @@ MEMBERS = 20
 
 
 class Client:
-    """Follows the room and comes back, as a page would, from where it stood."""
+    """Follows the room and comes back, as a page would, from its last position."""
 
     def __init__(self, url: str, member: str | None) -> None:
         self._url = url

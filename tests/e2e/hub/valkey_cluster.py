@@ -58,7 +58,7 @@ class ChangingCluster(ValkeyCluster):
         self.end_move(key, source, target)
 
     def begin_move(self, key: str, source: Valkey, target: Valkey) -> None:
-        """Let both know that the slot of *key* is on the move: who has not got all keys of a command, refuses it."""
+        """Mark the slot of *key* as moving: a node that lacks a key of a command refuses the command."""
         slot = self._slot(key)
         self._expect_ok(target.say("CLUSTER", "SETSLOT", slot, "IMPORTING", self.name(source)))
         self._expect_ok(source.say("CLUSTER", "SETSLOT", slot, "MIGRATING", self.name(target)))

@@ -55,6 +55,20 @@ def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
     next(serving, None)
 
 
+@pytest.fixture(scope="module")
+def server_options() -> dict[str, Any]:
+    """Return how to serve a module's APP; a module with other options has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def server(
+    request: pytest.FixtureRequest, serve_module: Callable[..., ServerProcess], server_options: dict[str, Any]
+) -> ServerProcess:
+    """Return the server of a module's APP, which all of its tests share."""
+    return serve_module(request.module.APP, **server_options).wait_until_ready()
+
+
 @pytest.fixture
 def tls(tmp_path: Path) -> tuple[str, ssl.SSLContext]:
     """Return the path of a server's certificate, and the context of a client that trusts it."""

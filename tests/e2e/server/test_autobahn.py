@@ -75,7 +75,7 @@ def run_suite(server, tmp_path, cases: list[str], timeout: float) -> dict[str, d
     return results
 
 
-def judge(results) -> None:
+def check_results(results) -> None:
     assert results
     bad = {
         case: (result["behavior"], result["behaviorClose"], result["remoteCloseCode"])
@@ -101,7 +101,7 @@ def test_the_protocol(serve, tmp_path):
     cases = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
     results = run_suite(server, tmp_path, cases, 280)
     assert len(results) == 301
-    judge(results)
+    check_results(results)
 
 
 _COMPRESSION_GROUPS = [*(f"12.{number}.*" for number in range(1, 6)), *(f"13.{number}.*" for number in range(1, 8))]
@@ -120,5 +120,5 @@ def test_compression(serve, tmp_path, group):
     )
     results = run_suite(server, tmp_path, [group], 1700)
     assert len(results) == 18
-    judge(results)
+    check_results(results)
     assert {result["behavior"] for result in results.values()} == {"OK"}

@@ -54,11 +54,6 @@ APP = """
 """
 
 
-@pytest.fixture(scope="module")
-def server(serve_module: Callable[..., ServerProcess]) -> ServerProcess:
-    return serve_module(APP).wait_until_ready()
-
-
 @pytest.mark.parametrize("kind", ["exit", "interrupt", "cancelled"])
 def test_it_is_1011_after_accept_and_500_before(
     server: ServerProcess, dial: Callable[..., RawClient], kind: str

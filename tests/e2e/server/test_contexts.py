@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -44,11 +45,11 @@ APP = """
 
 
 @pytest.fixture(scope="module", params=itertools.product(["uvloop", "asyncio"], ["httptools", "h11"]), ids="-".join)
-def server(request: pytest.FixtureRequest, serve_module: Callable[..., ServerProcess]) -> ServerProcess:
+def server_options(request: pytest.FixtureRequest) -> dict[str, Any]:
     loop, parser = request.param
     missing = [name for name in ("uvloop", "httptools") if name not in (loop, parser)]
     prelude = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in missing)
-    return serve_module(APP, prelude=prelude).wait_until_ready()
+    return {"prelude": prelude}
 
 
 def answers(client: RawClient, count: int) -> list[bytes]:

@@ -87,11 +87,6 @@ APP = """
 """
 
 
-@pytest.fixture(scope="module")
-def server(serve_module):
-    return serve_module(APP).wait_until_ready()
-
-
 def end_of(server, key: str) -> tuple:
     """Return what the application was told when the connection with *key* ended, as soon as it is told."""
     with connect(f"{server.ws_url}/ends?{key}") as client:

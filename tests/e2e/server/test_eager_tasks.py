@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -93,9 +94,8 @@ APP = """
 
 
 @pytest.fixture(scope="module", params=["uvloop", "asyncio"])
-def server(request: pytest.FixtureRequest, serve_module: Callable[..., ServerProcess]) -> ServerProcess:
-    prelude = "" if request.param == "uvloop" else "import sys; sys.modules['uvloop'] = None\n"
-    return serve_module(APP, prelude=prelude).wait_until_ready()
+def server_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {"prelude": "" if request.param == "uvloop" else "import sys; sys.modules['uvloop'] = None\n"}
 
 
 def text_frame(text: bytes) -> bytes:

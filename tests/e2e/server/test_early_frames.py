@@ -62,8 +62,8 @@ PATHS = pytest.mark.parametrize("route", ["whole", "in pieces", "behind a reques
 
 
 @pytest.fixture(scope="module", params=["", ASYNCIO], ids=["uvloop", "asyncio"])
-def server(request, serve_module):
-    return serve_module(APP, prelude=request.param, connection=ConnectionSettings(max_queued_messages=1000))
+def server_options(request):
+    return {"prelude": request.param, "connection": ConnectionSettings(max_queued_messages=1000)}
 
 
 @PATHS

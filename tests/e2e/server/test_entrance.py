@@ -35,11 +35,6 @@ HEAD = (
 HTTP = b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def server(serve_module):
-    return serve_module(APP).wait_until_ready()
-
-
 def test_a_handshake_has_one_scope_alone_and_behind_an_http_request(server, dial):
     alone = dial(server.port)
     alone.send(HEAD)

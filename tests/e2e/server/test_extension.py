@@ -1,6 +1,7 @@
 """Applications use the extension where nothing stands before them, whatever way the handshake came."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -30,8 +31,8 @@ APP = """
 
 
 @pytest.fixture(scope="module", params=[None, 100], ids=["unlimited", "counted"])
-def server(request: pytest.FixtureRequest, serve_module: Callable[..., ServerProcess]) -> ServerProcess:
-    return serve_module(APP, admission=AdmissionSettings(limit_connections=request.param)).wait_until_ready()
+def server_options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {"admission": AdmissionSettings(limit_connections=request.param)}
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["alone", "behind-a-request"])

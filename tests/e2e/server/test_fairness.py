@@ -1,8 +1,8 @@
 """A busy connection gives way: others wait for a moment, whatever it sends.
 
 Looked at: many small messages, large ones, slow ones, compressed ones that inflate, control frames; a connection that
-closes or whose task is cancelled while it waits for its turn; a thousand busy connections, of which each goes on. The
-figures, with goals, are those of `python -m tests.benchmarks.fairness`.
+closes or whose task is cancelled while it waits for its time slice; a thousand busy connections, of which each goes on.
+The figures, with goals, are those of `python -m tests.benchmarks.fairness`.
 """
 
 import threading

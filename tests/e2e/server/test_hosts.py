@@ -1,6 +1,7 @@
 """A server that answers some names only, on every way in; probes name what they like."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,8 @@ APP = """
 
 
 @pytest.fixture(scope="module")
-def server(serve_module: Callable[..., ServerProcess]) -> ServerProcess:
-    admission = AdmissionSettings(allowed_hosts=["localhost", "*.example.com"])
-    return serve_module(APP, admission=admission).wait_until_ready()
+def server_options() -> dict[str, Any]:
+    return {"admission": AdmissionSettings(allowed_hosts=["localhost", "*.example.com"])}
 
 
 def get(client: RawClient, path: str, *host_lines: str) -> bytes:

@@ -75,8 +75,8 @@ WAYS = ["whole", "in pieces", "behind a request"]
 
 
 @pytest.fixture(scope="module", params=list(STACKS.values()), ids=list(STACKS))
-def server(request, serve_module):
-    return serve_module(APP, prelude=request.param, workers=1).wait_until_ready()
+def server_options(request):
+    return {"prelude": request.param, "workers": 1}
 
 
 @pytest.fixture(params=list(STACKS.values()), ids=list(STACKS))

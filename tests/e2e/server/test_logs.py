@@ -33,7 +33,8 @@ FORGED = "\x1b[31mFORGED"
 
 
 @pytest.fixture
-def server(serve: Callable[..., ServerProcess]) -> ServerProcess:
+def fresh_server(serve: Callable[..., ServerProcess]) -> ServerProcess:
+    """Return a server that has logged nothing yet: lines that repeat are throttled."""
     return serve(APP).wait_until_ready()
 
 
@@ -58,66 +59,66 @@ def close_frame(reason: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("what", ["\x1b[31mFORGED", "\x85FORGED", "x" * 7000], ids=["escape", "next-line", "long"])
-def test_handshakes_leave_clean_lines(server: ServerProcess, dial: Callable[..., RawClient], what: str) -> None:
+def test_handshakes_leave_clean_lines(fresh_server: ServerProcess, dial: Callable[..., RawClient], what: str) -> None:
     def attack() -> None:
-        dial(server.port).handshake("/ws", origin="https://evil.example")
-        dial(server.port).handshake("/ws", origin=f"https://{what}")
-        dial(server.port).handshake("/ws", host=what, origin="https://evil.example")
-        dial(server.port).handshake("/ws", origin="https://evil.example", x_forwarded_for=what)
-        dial(server.port).handshake("/ws", sec_websocket_protocol=what)
-        dial(server.port).handshake(f"/ws?{what}")
-        dial(server.port).handshake(f"/{what}")
+        dial(fresh_server.port).handshake("/ws", origin="https://evil.example")
+        dial(fresh_server.port).handshake("/ws", origin=f"https://{what}")
+        dial(fresh_server.port).handshake("/ws", host=what, origin="https://evil.example")
+        dial(fresh_server.port).handshake("/ws", origin="https://evil.example", x_forwarded_for=what)
+        dial(fresh_server.port).handshake("/ws", sec_websocket_protocol=what)
+        dial(fresh_server.port).handshake(f"/ws?{what}")
+        dial(fresh_server.port).handshake(f"/{what}")
 
-    lines = lines_after(server, attack)
+    lines = lines_after(fresh_server, attack)
     assert is_clean(lines)
     assert any("is not covered by" in line for line in lines)
 
 
 def test_paths_close_reasons_and_payloads_leave_clean_lines(
-    server: ServerProcess, dial: Callable[..., RawClient]
+    fresh_server: ServerProcess, dial: Callable[..., RawClient]
 ) -> None:
     def attack() -> None:
-        dial(server.port).handshake("/away/%1b%5b31m%0aFORGED%e2%80%ae", origin="https://example.com")
-        client = dial(server.port)
+        dial(fresh_server.port).handshake("/away/%1b%5b31m%0aFORGED%e2%80%ae", origin="https://example.com")
+        client = dial(fresh_server.port)
         client.handshake("/ws")
         client.send(close_frame("\x1b[31m\n\u202eFORGED".encode()))
         client.read(4)
-        client = dial(server.port)
+        client = dial(fresh_server.port)
         client.handshake("/ws")
         client.send(b"\x81\x83\0\0\0\0{\x1b}")
         client.read(4)
-        client = dial(server.port)
+        client = dial(fresh_server.port)
         client.send(b"GET /a\x1b[31mFORGED HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.read_head()
 
-    lines = lines_after(server, attack)
+    lines = lines_after(fresh_server, attack)
     assert is_clean(lines)
     assert any("no broker for" in line for line in lines)
     assert any("4000" in line for line in lines)
     assert any("1007" in line for line in lines)
 
 
-def test_tokens_are_masked(server: ServerProcess, dial: Callable[..., RawClient]) -> None:
+def test_tokens_are_masked(fresh_server: ServerProcess, dial: Callable[..., RawClient]) -> None:
     def attack() -> None:
-        dial(server.port).handshake("/ws?token=SECRET")
-        dial(server.port).handshake("/nowhere?room=1&access_token=SECRET")
-        client = dial(server.port)
+        dial(fresh_server.port).handshake("/ws?token=SECRET")
+        dial(fresh_server.port).handshake("/nowhere?room=1&access_token=SECRET")
+        client = dial(fresh_server.port)
         client.send(b"GET /ws?token=SECRET&page=2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.read_head()
 
-    lines = lines_after(server, attack)
+    lines = lines_after(fresh_server, attack)
     assert not any("SECRET" in line for line in lines)
     assert sum("token=***" in line for line in lines) == 3
 
 
-def test_a_flood_of_one_kind_is_throttled(server: ServerProcess, dial: Callable[..., RawClient]) -> None:
+def test_a_flood_of_one_kind_is_throttled(fresh_server: ServerProcess, dial: Callable[..., RawClient]) -> None:
     def attack() -> None:
         for _ in range(50):
-            client = RawClient(server.port)
+            client = RawClient(fresh_server.port)
             client.handshake("/ws", origin="https://evil.example")
             client.socket.close()
 
-    lines = lines_after(server, attack)
+    lines = lines_after(fresh_server, attack)
     refused = [line for line in lines if "is not covered by" in line]
     assert len(refused) == 10
     assert "further lines of this kind" in refused[-1]

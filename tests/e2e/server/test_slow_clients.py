@@ -1,4 +1,4 @@
-"""Clients that are slow, or gone: who makes progress stays, and who does not is noticed, whatever else goes on.
+"""Slow clients stay connected while they make progress; clients that make none are noticed, whatever else goes on.
 
 Looked at, and held here or in the module named:
 

@@ -156,7 +156,7 @@ def test_conflating_keeps_the_newest_message_of_each_key(steps: list[Step]) -> N
 
 
 def test_the_busiest_key_is_sent_as_often_as_any_other() -> None:
-    """A key keeps its place, in each room: however often it changes, its turn comes."""
+    """A key keeps its place in each room, however often it changes."""
     backlog: Backlog[Item] = make_backlog(Policy.conflate())
     sent = []
     slots = [("one", "busy"), ("two", "busy"), *(("one", f"quiet {number}") for number in range(8))]

@@ -35,7 +35,7 @@ class Unreliable(MemoryBroker):
 
     async def start(self, sink: Sink) -> None:
         self.hub = sink
-        await super().start(self)  # type: ignore[arg-type]
+        await super().start(self)
 
     def deliver(self, publication: Publication) -> None:
         self.pending.append(publication)

@@ -355,7 +355,7 @@ async def test_a_room_that_cannot_be_unsubscribed_does_not_keep_the_others(caplo
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks start eagerly since Python 3.12")
 async def test_rooms_are_unsubscribed_with_eager_tasks_too() -> None:
-    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     async with Hub() as hub:
         assert hub._dispatcher is not None
         for _ in range(2):
@@ -643,9 +643,9 @@ async def test_since_has_to_fit_the_rooms(hub: Hub, rooms: tuple[str, ...], sinc
     [
         ("e:1", TypeError, r"Positions?\b.*, not str"),
         (("e", 1), TypeError, r"Positions?\b.*, not tuple"),
-        (Position("e", "1"), TypeError, "with a str and an int, not str and str"),  # type: ignore[arg-type]
+        (Position("e", "1"), TypeError, "with a str and an int, not str and str"),
         (Position("e", True), TypeError, "with a str and an int, not str and bool"),
-        (Position(None, 1), TypeError, "with a str and an int, not NoneType and int"),  # type: ignore[arg-type]
+        (Position(None, 1), TypeError, "with a str and an int, not NoneType and int"),
         (Position("e", -1), ValueError, r"make it with Position\.parse\(\)"),
         (Position("e", 2**63), ValueError, r"make it with Position\.parse\(\)"),
         (Position("\ud800", 1), ValueError, r"make it with Position\.parse\(\)"),
@@ -665,7 +665,7 @@ async def test_since_is_a_position(hub: Hub, position: Any, kind: type[Exception
 
 async def test_since_names_rooms_that_are_subscribed(hub: Hub) -> None:
     with pytest.raises(ValueError, match="rooms that are not subscribed: 5, b"):
-        hub.subscribe(ScriptedSocket(), "a", since={"b": Position("e", 1), 5: Position("e", 1)})  # type: ignore[dict-item]
+        hub.subscribe(ScriptedSocket(), "a", since={"b": Position("e", 1), 5: Position("e", 1)})
 
 
 async def test_without_a_room_there_is_no_position(hub: Hub) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from falconws import HistoryLimits, Hub, HubLimits
 from falconws.hub import Gap, HubLimitReached, Message
+from falconws.hub.limits import RoomQuota
 
 from .scripted import ScriptedConnection, ScriptedSocket, settle
 
@@ -51,7 +52,53 @@ async def test_a_client_that_missed_more_than_is_replayed_gets_a_gap(limit: int 
             await settle()
             assert subscription.gap == (limit is not None)
     expected = [str(number) * 10 for number in range(5)] if taken == 5 else taken
-    assert connection.taken == [*expected, "next"]  # type: ignore[misc]
+    assert connection.taken == [*expected, "next"]
+
+
+async def test_rooms_that_were_left_or_published_to_count() -> None:
+    async with Hub(limits=HubLimits(rooms=3)) as hub:
+        async with hub.subscribe(ScriptedSocket(), "left"):
+            pass
+        await settle()
+        await hub.publish("published to", "x")
+        await hub.history("read")
+        for _ in range(2):
+            with pytest.raises(HubLimitReached, match="'new' is not published to: this process follows 0 rooms"):
+                await hub.publish("new", "x")
+        with pytest.raises(HubLimitReached, match="'new' is not joined"):
+            await hub.subscribe(ScriptedSocket(), "new").__aenter__()
+        with pytest.raises(HubLimitReached, match="'new' is not read"):
+            await hub.history("new")
+        with pytest.raises(HubLimitReached):
+            await hub.publish_many("new", ["x"])
+        assert hub.stats.refused == 5
+        # Those that it uses already go on; what nobody keeps uses none.
+        await hub.publish("published to", "y")
+        async with hub.subscribe(ScriptedSocket(), "left"):
+            await hub.publish("left", "x")
+        await hub.publish("new", "x", keep=False)
+
+
+def test_a_room_counts_until_it_was_unused_for_its_time() -> None:
+    quota = RoomQuota(HubLimits(rooms=2, room_ttl_s=60))
+    quota.use("a", 0, 100.0, refused="joined")
+    quota.use("b", 0, 110.0, refused="joined")
+    quota.use("a", 0, 120.0, refused="joined")
+    with pytest.raises(HubLimitReached, match="has used 2 others within 60 s"):
+        quota.use("c", 0, 169.0, refused="joined")
+    quota.use("c", 0, 170.0, refused="joined")
+    with pytest.raises(HubLimitReached):
+        quota.use("b", 0, 179.0, refused="joined")
+    quota.follow("c")
+    quota.use("b", 1, 180.0, refused="joined")
+
+
+def test_clients_cannot_make_any_number_of_rooms_by_default() -> None:
+    quota = RoomQuota(HubLimits())
+    for number in range(100_000):
+        quota.use(f"room {number}", 0, number * 0.0002, refused="joined")
+    with pytest.raises(HubLimitReached):
+        quota.use("one more", 0, 20.0, refused="joined")
 
 
 @pytest.mark.parametrize("limits", [{"rooms": 0}, {"rooms_per_connection": -1}, {"replay_bytes": 0}])

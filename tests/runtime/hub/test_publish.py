@@ -32,7 +32,7 @@ async def test_an_ephemeral_message_is_delivered_and_not_kept() -> None:
         first = await hub.publish("room", {"n": 1})
         none = await hub.publish("room", {"typing": True}, key="ada", keep=False)
         await hub.publish("room", {"n": 2})
-        assert none is None  # type: ignore[func-returns-value]
+        assert none is None
         assert plain.taken == ['{"n": 1}', '{"typing": true}', '{"n": 2}']
         assert encoded.taken == ["kept {'n': 1}", "ephemeral ada {'typing': True}", "kept {'n': 2}"]
         assert subscription.position.offset == first.offset + 1
@@ -80,9 +80,9 @@ async def test_the_excluded_subscription_does_not_receive_the_message(by_id: boo
     ):
         await settle()
         exclude = author.id if by_id else author
-        await hub.publish("room", "1", exclude=exclude, keep=keep)  # type: ignore[call-overload]
-        await other.publish("room", "2", exclude=exclude, keep=keep)  # type: ignore[call-overload]
-        await hub.publish("room", "3", exclude=remote, keep=keep)  # type: ignore[call-overload]
+        await hub.publish("room", "1", exclude=exclude, keep=keep)
+        await other.publish("room", "2", exclude=exclude, keep=keep)
+        await hub.publish("room", "3", exclude=remote, keep=keep)
         await settle()
         assert received() == [["3"], ["1", "2", "3"], ["encoded"] * 3, ["1", "2"]]
         assert author.positions == remote.positions

@@ -22,7 +22,7 @@ class SlowBroker(MemoryBroker):
         self.problem: Exception | None = None
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Begin a new epoch."""
         self._store.epoch = "of now"
 
     async def history(self, room: str, since: Position) -> History:

@@ -44,6 +44,14 @@ async def test_calls_return_their_reply_or_raise() -> None:
         assert (await words.receive(Error)).path == "$.text"
 
 
+async def test_messages_before_the_answer_to_a_call_are_kept() -> None:
+    async with Client(make_app(falconws.Hub())) as client, client.converse(Words, "/words") as words:
+        await words.send_raw("garbage")
+        await words.send_raw({"type": "count_words", "text": 5})
+        assert (await words.call(CountWords(text="a b"))).words == 2
+        assert [(await words.receive(Error)).code for _ in range(2)] == ["not_a_message", "invalid_message"]
+
+
 async def test_the_subprotocol_is_offered() -> None:
     async with Client(make_app(falconws.Hub())) as client, client.converse(PriceFeed, "/prices") as prices:
         assert await prices.receive(Price) == Price("ACME", 1.5, 1.75)
@@ -120,4 +128,4 @@ class TestCheckConversations:
         with pytest.raises(ExceptionGroup) as failures:
             check_conversations(app_that_speaks(Odds, Words))
         (failure,) = failures.value.exceptions
-        assert failure.__notes__ == ["Odds: Odd"]
+        assert failure.__notes__[0] == 'in the example {"type": "odd", "text": "x"} of Odds\'s Odd'

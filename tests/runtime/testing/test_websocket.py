@@ -449,9 +449,9 @@ async def test_an_app_that_stops_receiving_keeps_no_test_waiting_after_drop(make
 async def test_many_connections_at_once_do_not_mix(make_app):
     async def talk(client, number):
         async with client.websocket() as ws:
-            for turn in range(5):
-                await ws.send_media([number, turn])
-                assert await ws.receive_media() == [number, turn]
+            for count in range(5):
+                await ws.send_media([number, count])
+                assert await ws.receive_media() == [number, count]
 
     async with Client(make_app(echo)) as client, asyncio.TaskGroup() as group:
         for number in range(50):

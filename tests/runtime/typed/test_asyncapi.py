@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Never
 
@@ -18,6 +19,7 @@ import falconws
 from falconws.typed import Call, Conversation, Reply, speaks
 from falconws.typed.asyncapi import asyncapi, to_draft_07
 from falconws.typed.kinds import DECODE_ERRORS
+from falconws.typed.security import describe_security
 from tests.node import node_packages
 from tests.runtime.typed.conversations import Chat, Mixed, PriceFeed, Said, Words, make_app
 
@@ -70,6 +72,21 @@ class ChatV2(Conversation[Ping, Pong]):
     subprotocol = "chat.v2"
 
 
+class Auth:
+    security_schemes: Mapping[str, Any] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "cookie": {"type": "httpApiKey", "in": "cookie", "name": "token"},
+    }
+
+    async def process_request_ws(self, req: falconws.Request, ws: falconws.WebSocket) -> None: ...
+
+
+def app_behind(*middleware: object) -> falconws.App:
+    app = app_that_speaks(PriceFeed)
+    app.add_middleware(middleware)
+    return app
+
+
 class Both(Conversation[Pong, Pong]):
     """The same message in both directions."""
 
@@ -81,8 +98,9 @@ class Both(Conversation[Pong, Pong]):
         asyncapi(app_that_speaks(ChatV2, ChatV1)),
         asyncapi(app_that_speaks(Both)),
         asyncapi(falconws.App()),
+        asyncapi(app_behind(Auth())),
     ],
-    ids=["examples", "versions", "both-ways", "empty"],
+    ids=["examples", "versions", "both-ways", "empty", "security"],
 )
 def test_the_parser_of_the_specification_has_nothing_to_say(document: dict[str, Any], tmp_path: Path) -> None:
     assert diagnostics(document, tmp_path) == []
@@ -114,6 +132,48 @@ def test_a_call_names_its_replies_and_the_error() -> None:
     assert DOCUMENT["components"]["messages"]["CountWords"]["correlationId"] == {"location": "$message.payload#/id"}
 
 
+def test_the_security_of_the_middleware_is_that_of_every_operation() -> None:
+    document = asyncapi(app_behind(Auth(), Auth()))
+    assert document["components"]["securitySchemes"] == Auth.security_schemes
+    assert {
+        tuple(each["$ref"].rpartition("/")[2] for each in operation["security"])
+        for operation in document["operations"].values()
+    } == {("bearer", "cookie")}
+    assert "needs the header `Authorization: Bearer TOKEN` or the cookie `token`" in str(document["channels"])
+    assert "securitySchemes" not in DOCUMENT["components"]
+
+
+@pytest.mark.parametrize(
+    ("schemes", "says"),
+    [
+        ("bearer", "not a mapping"),
+        ({"bearer": "http"}, "not a name and a scheme"),
+        ({"a name": {"type": "http"}}, "not a name and a scheme"),
+        ({"bearer": {"scheme": "bearer"}}, 'has no "type"'),
+        ({"cookie": {"type": "httpApiKey", "in": "cookie", "name": "other"}}, "different security schemes"),
+    ],
+)
+def test_a_security_scheme_that_is_none_is_refused(schemes: Any, says: str) -> None:
+    class Wrong(Auth):
+        security_schemes = schemes
+
+    with pytest.raises(TypeError, match=says):
+        asyncapi(app_behind(Auth(), Wrong()))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [
+        ({"type": "http", "scheme": "basic"}, "the header `Authorization`, with the scheme basic"),
+        ({"type": "httpApiKey", "in": "query", "name": "key"}, "the query parameter `key`"),
+        ({"type": "httpApiKey", "in": "header", "name": "X-Key"}, "the header `X-Key`"),
+        ({"type": "X509"}, "X509"),
+    ],
+)
+def test_security_in_words(scheme: dict[str, str], says: str) -> None:
+    assert describe_security(scheme) == says
+
+
 def test_untyped_routes_are_left_out() -> None:
     class Untyped:
         async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None: ...
@@ -129,10 +189,10 @@ def test_two_messages_of_one_name_from_two_libraries_are_refused() -> None:
 
     ours = Tick
 
-    class Tick(BaseModel):  # type: ignore[no-redef]
+    class Tick(BaseModel):
         type: Literal["tock"] = "tock"
 
-    class C(Conversation[ours, Tick]):  # type: ignore[valid-type]
+    class C(Conversation[ours, Tick]):
         pass
 
     with pytest.raises(TypeError, match="Two message types are called Tick"):
@@ -166,10 +226,13 @@ class Tree(Struct, tag="tree"):
 
 
 class TestSchemasAndDecodersAgree:
-    """What the decoder accepts the schema accepts, and the other way round."""
+    """What the decoder accepts the schema accepts, and the other way round.
+
+    With one exception: 1.0 is an integer to JSON Schema, and to msgspec it is not.
+    """
 
     values = st.recursive(
-        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.sampled_from([1.0, 1.5]),
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just(1.5),
         lambda inner: st.lists(inner, max_size=3),
         max_leaves=4,
     )

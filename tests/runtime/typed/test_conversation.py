@@ -137,7 +137,7 @@ async def test_too_many_invalid_messages_in_a_row_end_the_connection(
     async with client.websocket("/words") as ws:
         for _ in range(Words.max_invalid):
             await ask(ws, "garbage\n")
-        # A valid one starts the count anew.
+        # A valid one resets the count.
         await ask(ws, {"type": "reverse", "text": "x"})
         for _ in range(Words.max_invalid):
             await ask(ws, "garbage\n")
@@ -205,7 +205,7 @@ async def test_what_is_no_message_of_the_room_is_logged_and_not_sent(caplog: pyt
 
 async def test_what_a_direction_does_not_declare_is_not_sent() -> None:
     with pytest.raises(TypeError, match="Say is not a message of this direction"):
-        await Chat.publish(falconws.Hub(), "lobby", Say("hi"))  # type: ignore[arg-type]
+        await Chat.publish(falconws.Hub(), "lobby", Say("hi"))
 
 
 T = TypeVar("T")
@@ -233,7 +233,7 @@ class TestDeclaration:
     def test_a_message_is_a_class_of_a_known_library(self) -> None:
         with pytest.raises(TypeError, match="'dict' cannot be a message"):
 
-            class Wrong(Conversation[dict[str, int] | dict, Said]):  # type: ignore[type-arg]
+            class Wrong(Conversation[dict[str, int] | dict, Said]):
                 pass
 
     def test_an_open_generic_is_refused(self) -> None:
@@ -245,12 +245,12 @@ class TestDeclaration:
     def test_a_conversation_is_subclassed_directly(self) -> None:
         with pytest.raises(TypeError, match=r"subclass Conversation\[...\] directly"):
 
-            class Wrong(Conversation):  # type: ignore[type-arg]
+            class Wrong(Conversation):
                 pass
 
     def test_speaks_needs_conversations(self) -> None:
         with pytest.raises(TypeError, match="needs subclasses of Conversation, got <class 'int'>"):
-            speaks(int)  # type: ignore[type-var]
+            speaks(int)
 
 
 class TestAnyPayload:

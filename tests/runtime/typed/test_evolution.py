@@ -133,10 +133,10 @@ def test_replies_are_messages_to_the_client() -> None:
 
     old = document(Ask, Count)
 
-    class Count(Reply, tag="count"):  # type: ignore[no-redef]
+    class Count(Reply, tag="count"):
         n: int | str
 
-    class Ask(Call[Count], tag="ask"):  # type: ignore[no-redef]
+    class Ask(Call[Count], tag="ask"):
         pass
 
     assert breaking_changes(old, document(Ask, Count)) == [

@@ -38,7 +38,7 @@ _BROKERS = {
 """The module and class for each URL scheme."""
 
 
-def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float) -> Broker:
+def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float, room_ttl_s: float) -> Broker:
     """Return a broker for *url* that is not started yet.
 
     Raises:
@@ -49,6 +49,6 @@ def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float) -> B
         raise ValueError(f"Hub: no broker for {redact(url)}; use one of {', '.join(map('{}://'.format, _BROKERS))}.")
     module, name = _BROKERS[scheme]
     broker: Broker = getattr(import_module(module, __package__), name)(
-        f"{scheme}://{rest}", history=history, timeout_s=timeout_s
+        f"{scheme}://{rest}", history=history, timeout_s=timeout_s, room_ttl_s=room_ttl_s
     )
     return broker

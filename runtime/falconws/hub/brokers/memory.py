@@ -19,6 +19,7 @@ from falconws.hub.broker import (
     Sink,
 )
 from falconws.hub.history_rules import HistoryRules, RoomHistory
+from falconws.hub.limits import DEFAULT_ROOM_TTL_S
 from falconws.hub.position import Position
 
 __all__ = ("HistoryLog", "MemoryBroker", "PresenceTable")
@@ -189,6 +190,8 @@ class MemoryBroker:
         url: ``memory://``, without anything after it.
         history: How much of each room is kept.
         timeout_s: Has no effect: nothing here waits.
+        room_ttl_s: Has no effect: a room that nobody follows is forgotten with its last message, and positions in it
+            stay valid.
         shares: Another broker whose rooms it shares, as two processes share one server. For tests.
     """
 
@@ -198,6 +201,7 @@ class MemoryBroker:
         *,
         history: RoomHistory | None = None,
         timeout_s: float = 5.0,
+        room_ttl_s: float = DEFAULT_ROOM_TTL_S,
         shares: MemoryBroker | None = None,
     ) -> None:
         if url != "memory://":

@@ -28,7 +28,7 @@ _REFUSAL_CLOSE_S = 2.0
 _MAX_WAITING_BYTES = 65_536
 """Reading pauses when more than this waits behind the present request."""
 _MAX_CHUNKS_AT_A_TIME = 200
-"""Chunks of a body that are read before other connections have their turn."""
+"""Chunks of a body that are read before the event loop serves other connections."""
 _WEBSOCKETS_MAX_LINE_BYTES = 8190
 _WEBSOCKETS_MAX_LINES = 128
 """The limits of the websockets package for a handshake; it neither answers nor closes above them."""

@@ -15,7 +15,7 @@ from falconws.server.websocket.settings import ConnectionSettings
 class CloseTimeout:
     """Aborts a transport whose client does not complete the closing handshake in `close_timeout_s`.
 
-    The close frame may wait behind messages. The time begins anew while the client takes these at `min_bytes_per_s`,
+    The close frame may wait behind messages. The time starts again while the client takes these at `min_bytes_per_s`,
     and once more when it has taken them all.
     """
 

@@ -1,7 +1,7 @@
 """A message for many connections: its frame is built once, and every connection writes it as it is.
 
 Messages that are prepared in one iteration of the event loop are coalesced: each connection writes its own with one
-system call. Pure but for the event loop; knows a connection by the port below.
+system call. Pure except for the event loop; knows a connection by the port below.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class PreparedMessage:
 _SINGLE_ITERATIONS = 4
 """After this many iterations with one message each, the first message of an iteration is written at once again."""
 
+_TRIED_ITERATIONS = 32
+"""One of so many of these coalesces nevertheless: a broadcast to many connections takes so long that its publisher
+gives way before it takes the next message, and there would never be two in one iteration."""
+
 _logger = logging.getLogger("falconws.server")
 
 
@@ -80,7 +84,8 @@ class WriteCoalescer:
         """Count *message*, and coalesce it unless it seems to be the only one of this iteration."""
         if not self._messages:
             self.loop.call_soon(self._end_iteration)
-        if self._messages or self._single_iterations < _SINGLE_ITERATIONS:
+        singles = self._single_iterations
+        if self._messages or singles < _SINGLE_ITERATIONS or singles % _TRIED_ITERATIONS == 0:
             message.coalescer = self
         self._messages.append(message)
 

@@ -1,4 +1,4 @@
-"""Whatever valid Python surrounds it: registering changes nothing else, and taking back leaves no trace."""
+"""In any valid Python, registering changes nothing else, and unregistering restores the text."""
 
 import ast
 import difflib

@@ -70,3 +70,16 @@ async def test_a_task_that_is_cancelled_while_its_connection_has_given_way_loses
     await asyncio.wait([receiving])
     assert [(await subject.connection.receive())["text"] for _ in range(2)] == ["1", "2"]
     subject.end()
+
+
+async def test_a_message_for_a_task_that_waits_is_taken_by_no_other(conversation):
+    subject = conversation(ConnectionSettings())
+    waiting = asyncio.create_task(subject.connection.next_message())
+    await asyncio.sleep(0)
+    assert subject.connection.receiving
+    await subject.feed(b"\x81\x81\0\0\0\0x")
+    assert subject.connection.try_receive() is None
+    assert await asyncio.wait_for(waiting, 20) == "x"
+    assert not subject.connection.receiving
+    subject.end()
+    assert await subject.connection.next_message() is None

@@ -73,6 +73,22 @@ async def test_after_a_few_turns_with_one_message_each_it_leaves_at_once_again(c
     subject.end()
 
 
+async def test_now_and_then_a_single_message_waits_for_another_one(conversation):
+    """A publisher that is given the time for one message, because sending it takes long, sends two when it is not."""
+    subject = conversation(SETTINGS)
+    slow_iterations = 0
+    for _ in range(200):
+        subject.transport.written.clear()
+        send([subject], "1")
+        slow_iterations += bool(subject.transport.written)
+        if not subject.transport.written:
+            send([subject], "2")
+        await asyncio.sleep(0)
+    # Once it has sent two, they wait for each other in every iteration.
+    assert slow_iterations < 40
+    subject.end()
+
+
 async def test_a_connection_gets_its_own_messages_though_others_got_more(conversation):
     first, second, third = subjects = [conversation(SETTINGS) for _ in range(3)]
     send(subjects, "all")
@@ -164,13 +180,13 @@ async def test_a_connection_with_compression_gathers_nothing(conversation):
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_whatever_is_sent_and_whenever_the_turns_end_every_connection_keeps_its_order(conversation, seed):
+async def test_whatever_is_sent_and_whenever_iterations_end_every_connection_keeps_its_order(conversation, seed):
     chance = random.Random(seed)
     subjects = [conversation(SETTINGS) for _ in range(3)]
     expected = [b"" for _ in subjects]
     for number in range(150):
         text = str(number)
-        match chance.choice(["prepared", "prepared", "prepared", "text", "turn"]):
+        match chance.choice(["prepared", "prepared", "prepared", "text", "iteration"]):
             case "prepared":
                 chosen = chance.sample(range(3), chance.randint(1, 3))
                 send([subjects[index] for index in chosen], text)
@@ -180,7 +196,7 @@ async def test_whatever_is_sent_and_whenever_the_turns_end_every_connection_keep
                 index = chance.randrange(3)
                 assert subjects[index].connection.try_send_text(text)
                 expected[index] += frame(text)
-            case "turn":
+            case "iteration":
                 await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert [bytes(subject.transport.written) for subject in subjects] == expected

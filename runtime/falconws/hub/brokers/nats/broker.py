@@ -36,29 +36,34 @@ from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
 from falconws.hub.history_rules import HistoryRules, RoomHistory
+from falconws.hub.limits import DEFAULT_ROOM_TTL_S
 from falconws.hub.position import Position
 
-from .client import check_credentials, load_nats
 from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
 from .hub_streams import EPHEMERAL, HubStreams
+from .jetstream import Stored
+from .library import check_credentials, load_nats
 from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
 from .session import ApiError, NatsSession, RefusedError, TooLargeError
-from .stream import Stored
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
 
 T = TypeVar("T")
 
+_ROUNDS_PER_TTL = 6
+"""How often, while a room is remembered, all rooms that are followed are checked for an anchor. An anchor is in time
+for three rounds. A room may have to wait for two, if rooms come and go; that leaves one for a server that is away."""
+
 
 class NatsBroker:
     """A broker on NATS 2.11 or newer, with JetStream; see ``falconws.hub.Broker`` for its methods.
 
     It creates two streams, ``PREFIX-rooms`` and ``PREFIX-presence``. The stream of rooms keeps a message for at least
-    one hour, and for half an hour more than the history's age; messages older than the history's age are not served. So
-    a room keeps its position for that long after its last message, and as long as it is followed. After that it begins
-    again, and a client that comes back to it is told ``Gap``.
+    *room_ttl_s*, and for half of that more than the history's age; messages older than the history's age are not
+    served. So a room keeps its position for that long after its last message, and as long as it is followed. After that
+    it begins again, and a client that comes back to it is told ``Gap``.
 
     Args:
         url: ``nats://[user:password@]host[:port][,host[:port]...]``, or ``tls://``. Parameters: ``prefix`` (default
@@ -66,15 +71,24 @@ class NatsBroker:
             or ``memory``) are used when the streams are created; ``credentials`` names a credentials file.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
+        room_ttl_s: How long a room that is not used is remembered.
 
     Raises:
         ValueError: The URL is malformed, its credentials file cannot be read, or nats-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        history: RoomHistory | None = None,
+        timeout_s: float = 5.0,
+        room_ttl_s: float = DEFAULT_ROOM_TTL_S,
+    ) -> None:
         load_nats()
         self._history = HistoryRules(history)
         self._timeout_s = timeout_s
+        self._room_ttl_s = room_ttl_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
@@ -95,7 +109,7 @@ class NatsBroker:
         except BaseException:
             await self.stop()
             raise
-        anchoring = self._rooms.anchor_forever(self._anchor_if_needed)
+        anchoring = self._rooms.anchor_forever(self._anchor_if_needed, self._room_ttl_s / _ROUNDS_PER_TTL)
         self._anchoring = asyncio.create_task(anchoring, name=f"hub anchors {self._url.name}")
 
     async def stop(self) -> None:
@@ -322,7 +336,7 @@ class NatsBroker:
             self._timeout_s,
             lambda: self._deliveries_missed("the client library dropped messages, this process was too slow"),
         )
-        streams = HubStreams(session, self._url, self._history, self._identity)
+        streams = HubStreams(session, self._url, self._history, self._room_ttl_s, self._identity)
 
         async def on_election(_: Any) -> None:
             self._leader_changed(streams)

@@ -15,7 +15,7 @@ from falconws.hub.broker import Publication
 from falconws.hub.position import Position
 
 from .codec import ANCHOR_HEADER, Headers, decode, number, offset_of
-from .stream import Stored
+from .jetstream import Stored
 
 __all__ = ("RoomCursor", "SubjectPosition")
 

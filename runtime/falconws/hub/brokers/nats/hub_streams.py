@@ -13,16 +13,12 @@ from falconws.hub.history_rules import HistoryRules
 
 from .codec import anchor, offset_of, token_of
 from .cursor import SubjectPosition
+from .jetstream import Conflict, NatsStream
 from .presence import NatsPresence, PresenceIdentity
 from .session import NatsSession
-from .stream import Conflict, NatsStream
 from .url import NatsUrl
 
-__all__ = ("EPHEMERAL", "HubStreams", "anchor_round_s")
-
-_ROOM_TTL_S = 3600.0
-"""How long the stream keeps a message at least, and so the position of a room that nobody follows. A room that is
-followed gets an anchor before that."""
+__all__ = ("EPHEMERAL", "HubStreams")
 
 _DUPLICATES_S = 60.0
 """How long the stream recognizes a publication that is repeated; calls end long before."""
@@ -34,20 +30,28 @@ _AGE = "falconws-history-age-s"
 """In the stream's metadata: the history's age, since the stream itself keeps messages for longer."""
 
 
-def anchor_round_s() -> float:
-    """Return within how many seconds all rooms that are followed have to be checked for an anchor.
-
-    An anchor is in time for three rounds. A room may have to wait for two, if rooms come and go; that leaves one for a
-    server that is away.
-    """
-    return _ROOM_TTL_S / 6
-
-
 class HubStreams:
-    """The two streams, in one session."""
+    """The two streams, in one session.
 
-    def __init__(self, session: NatsSession, url: NatsUrl, history: HistoryRules, identity: PresenceIdentity) -> None:
+    Args:
+        session: The connection.
+        url: Names the streams, and how they are stored.
+        history: How much of each room is kept.
+        room_ttl_s: How long the stream of rooms keeps a message at least, and so the position of a room that nobody
+            follows. A room that is followed gets an anchor before that.
+        identity: This process, for presence.
+    """
+
+    def __init__(
+        self,
+        session: NatsSession,
+        url: NatsUrl,
+        history: HistoryRules,
+        room_ttl_s: float,
+        identity: PresenceIdentity,
+    ) -> None:
         self.session = session
+        self._room_ttl_s = room_ttl_s
         self._prefix = url.prefix
         self._history = history
         self.limits = history.largest
@@ -77,8 +81,8 @@ class HubStreams:
                 # One more than is served: the message at a client's position proves that none is missing after it.
                 "max_msgs_per_subject": self.limits.messages + 1,
                 "metadata": {_AGE: str(float(self.limits.age_s))},
-                "max_age": int((self._served_s + _ROOM_TTL_S / 2) * 1e9),
-                "duplicate_window": int(_DUPLICATES_S * 1e9),
+                "max_age": int(self._kept_s * 1e9),
+                "duplicate_window": int(min(_DUPLICATES_S, self._kept_s) * 1e9),
                 "republish": {"src": f"{prefix}.room.*", "dest": f"{prefix}.live.{epoch}.{{{{wildcard(1)}}}}.m"},
             },
             adapt=self._history.is_given,
@@ -94,11 +98,15 @@ class HubStreams:
         # Not before all messages are too old to be served: an anchor replaces a message. The stream's own limit counts:
         # another process may have set it.
         kept_s = self.rooms.config.get("max_age", 0) / 1e9
-        return min(self._served_s, kept_s / 2) if 0 < kept_s < self._served_s + _ROOM_TTL_S / 2 else self._served_s
+        return min(self._served_s, kept_s / 2) if 0 < kept_s < self._kept_s else self._served_s
+
+    @property
+    def _kept_s(self) -> float:
+        return self._served_s + self._room_ttl_s / 2
 
     @property
     def _served_s(self) -> float:
-        return max(self.limits.age_s, _ROOM_TTL_S / 2)
+        return max(self.limits.age_s, self._room_ttl_s / 2)
 
     def _read_config(self) -> None:
         if not self._history.is_given:
@@ -143,7 +151,7 @@ class HubStreams:
                     **self._storage,
                     "subjects": [f"{self._prefix}.claim.*.*.*"],
                     "max_msgs_per_subject": 1,
-                    "max_age": int((self._served_s + _ROOM_TTL_S / 2) * 1e9),
+                    "max_age": int(self._kept_s * 1e9),
                 }
             )
             self._has_claims = True
@@ -185,7 +193,7 @@ class HubStreams:
         return self.rooms.age_s(stamp) >= self._anchor_after_s
 
     async def position(self, token: str) -> SubjectPosition:
-        """Return the position of a room, which the stream will know for at least half of ``_ROOM_TTL_S``.
+        """Return the position of a room, which the stream will know for at least half of ``room_ttl_s``.
 
         A room whose newest message is old gets an anchor, which stands for the same offset and outlives that message.
         So does a room without messages: otherwise nobody could tell later whether it had messages that are gone.

@@ -19,8 +19,8 @@ from falconws.hub.broker import Entry, Member
 from falconws.hub.concurrency import gather_limited
 
 from .codec import Headers, name_of, token_of
+from .jetstream import Conflict, NatsStream, Stored
 from .session import NatsSession
-from .stream import Conflict, NatsStream, Stored
 
 __all__ = ("MemberEvent", "NatsPresence", "PresenceIdentity", "read_event")
 

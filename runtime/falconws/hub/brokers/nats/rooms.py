@@ -13,7 +13,7 @@ from typing import Any
 
 from .codec import offset_of, token_of
 from .cursor import RoomCursor, SubjectPosition
-from .hub_streams import HubStreams, anchor_round_s
+from .hub_streams import HubStreams
 from .session import RefusedError
 
 __all__ = ("FollowedRooms",)
@@ -123,12 +123,12 @@ class FollowedRooms:
         del self._unchecked[-_ROOMS_PER_CHECK:]
         return found
 
-    async def anchor_forever(self, anchor: Callable[[str], Awaitable[None]]) -> None:
-        """Call *anchor* with the token of each room, round after round."""
+    async def anchor_forever(self, anchor: Callable[[str], Awaitable[None]], round_s: float) -> None:
+        """Call *anchor* with the token of each room, round after round of *round_s* seconds."""
         while True:
             tokens = list(self._cursors)
             chunks = [tokens[i : i + _ANCHORS_AT_A_TIME] for i in range(0, len(tokens), _ANCHORS_AT_A_TIME)] or [[]]
             for chunk in chunks:
                 # The chunks are spread over the round, unless they take longer.
-                pause = asyncio.sleep(anchor_round_s() / len(chunks))
+                pause = asyncio.sleep(round_s / len(chunks))
                 await asyncio.gather(pause, *map(anchor, chunk))

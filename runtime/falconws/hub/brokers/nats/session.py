@@ -14,7 +14,15 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
-from .client import abort, connect_options, is_authorization_error, load_nats, make_client, on_reader_end, parse_refusal
+from .library import (
+    abort,
+    connect_options,
+    is_authorization_error,
+    load_nats,
+    make_client,
+    on_reader_end,
+    parse_refusal,
+)
 from .url import NatsUrl
 
 __all__ = ("ApiError", "Batch", "NatsSession", "RefusedError", "TooLargeError")

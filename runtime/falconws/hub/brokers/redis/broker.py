@@ -35,10 +35,10 @@ from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff, gather_limited
 from falconws.hub.history_rules import HistoryRules, RoomHistory
+from falconws.hub.limits import DEFAULT_ROOM_TTL_S
 from falconws.hub.position import Position
 
 from . import scripts
-from .client import RedisClient
 from .codec import (
     MemberJoined,
     MemberLeft,
@@ -49,15 +49,15 @@ from .codec import (
     encode_ephemeral,
     is_contiguous,
 )
-from .connection import Argument
 from .presence import RedisPresence
+from .redis_client import RedisClient
+from .resp import Argument
 from .session import RedisSession
 from .url import RedisUrl
 
 __all__ = ("RedisBroker",)
 
 _MIN_CLAIM_S = 300.0
-_ROOM_TTL_S = 86_400.0
 _RENEWED_AT_A_TIME = 16
 _SILENT_TTL_S = 60.0
 """How long a room to which nobody has published is kept at least. See the script's ``keep()``."""
@@ -68,9 +68,8 @@ _logger = logging.getLogger("falconws.hub")
 class RedisBroker:
     """A broker on Redis 7 or Valkey; see ``falconws.hub.Broker`` for its methods.
 
-    A room that nobody has published to or followed for a day (or twice the history's age, if that is longer) is
-    forgotten, and begins again with a new epoch. So is a room to which nobody has ever published, after the history's
-    age.
+    A room that nobody has published to or followed for *room_ttl_s* is forgotten, and begins again with a new epoch. So
+    is a room to which nobody has ever published, after the history's age.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
@@ -82,17 +81,25 @@ class RedisBroker:
             are redis-py's.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
+        room_ttl_s: How long a room that is not used is remembered; at least twice the history's age.
 
     Raises:
         ValueError: The URL is malformed, or redis-py is not installed.
     """
 
-    def __init__(self, url: str, *, history: RoomHistory | None = None, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        history: RoomHistory | None = None,
+        timeout_s: float = 5.0,
+        room_ttl_s: float = DEFAULT_ROOM_TTL_S,
+    ) -> None:
         self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._client = RedisClient(self._url, timeout_s)
-        self._ttl_ms = int(_ROOM_TTL_S * 1000)
+        self._ttl_ms = int(room_ttl_s * 1000)
         self._presence = RedisPresence(self._client, self._base, self._channel)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None

@@ -14,7 +14,7 @@ from falconws.hub.broker import Entry, Member
 from falconws.hub.concurrency import gather_limited
 
 from . import scripts
-from .client import RedisClient
+from .redis_client import RedisClient
 
 __all__ = ("RedisPresence",)
 

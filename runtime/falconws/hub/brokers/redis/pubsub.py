@@ -1,4 +1,4 @@
-"""Sharded pub/sub with one Redis server: one connection, many channels, each message passed on as it arrives.
+"""Sharded pub/sub with one Redis server: one connection, many channels, each message delivered as it arrives.
 
 Knows neither rooms nor other servers.
 """
@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .connection import MOVED, RespConnection, explain, is_permission_error
+from .resp import MOVED, RespConnection, explain, is_permission_error
 
 __all__ = ("PubSub",)
 
@@ -45,7 +45,7 @@ class PubSub:
         await self._connection.open()
 
     async def subscribe(self, channels: Sequence[bytes]) -> None:
-        """Return when the server delivers the messages of *channels*, but for those that ``refused`` has then.
+        """Return when the server delivers the messages of *channels*, except those in ``refused``.
 
         Raises:
             ConnectionError: The connection has ended.

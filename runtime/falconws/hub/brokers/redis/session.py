@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 
-from .client import RedisClient
 from .pubsub import PubSub
+from .redis_client import RedisClient
 
 __all__ = ("RedisSession",)
 
@@ -88,7 +88,7 @@ class RedisSession:
             await pubsub.close()
 
     async def subscribe(self, channels: Iterable[bytes]) -> None:
-        """Return when the servers deliver the messages of *channels*, but for those that ``refused`` has then.
+        """Return when the servers deliver the messages of *channels*, except those in ``refused``.
 
         Raises:
             ConnectionError: The session has ended, or has to end because the cluster has changed.

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .connection import Pipeline
+from .resp import Pipeline
 
 __all__ = ("SentinelMap", "SlotMap")
 

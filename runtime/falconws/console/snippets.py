@@ -1,0 +1,148 @@
+"""A conversation of the console as something to keep: a command line, TypeScript, or a test. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ("KINDS", "snippet")
+
+KINDS = ("command", "typescript", "python")
+_VOLATILE = {"position", "id", "at"}
+"""Members of a message that are others the next time."""
+
+
+def snippet(kind: str, url: str, target: str, subprotocols: Sequence[str], events: Sequence[Mapping[str, Any]]) -> str:
+    """Return the conversation as *kind*, one of ``KINDS``.
+
+    Args:
+        kind: "command" for `falconws connect`, "typescript", or "python" for a test with the in-process client.
+        url: The whole URL of the WebSocket.
+        target: Its path and query, as the application sees them.
+        subprotocols: Those that the client offers.
+        events: What has happened, in order: ``{"sent": text}``, ``{"sentHex": bytes}``, ``{"received": text}``,
+            ``{"receivedHex": bytes}``, ``{"closed": code}`` or ``{"refused": status}``.
+
+    Raises:
+        ValueError: *kind* is not one of ``KINDS``.
+    """
+    match kind:
+        case "command":
+            return _command(url, subprotocols, events)
+        case "typescript":
+            return _typescript(url, subprotocols, events)
+        case "python":
+            return _python(target, subprotocols, events)
+    raise ValueError(f"{kind!r} is not one of {', '.join(KINDS)}.")
+
+
+def _command(url: str, subprotocols: Sequence[str], events: Sequence[Mapping[str, Any]]) -> str:
+    texts = [event["sent"] for event in events if "sent" in event]
+    binary = [event["sentHex"] for event in events if "sentHex" in event]
+    words = ["falconws", "connect", url]
+    for subprotocol in subprotocols:
+        words += ["--subprotocol", subprotocol]
+    if binary and not texts:
+        words.append("--hex")
+    for text in texts or binary:
+        words += ["--send", text]
+    line = shlex.join(words)
+    return f"{line}\n# Its messages are of one kind: the BINARY ones are left out." if texts and binary else line
+
+
+def _typescript(url: str, subprotocols: Sequence[str], events: Sequence[Mapping[str, Any]]) -> str:
+    arguments = [_js(url)] + ([_js(list(subprotocols))] if subprotocols else [])
+    lines = [f"const ws = new WebSocket({', '.join(arguments)});"]
+    if any("sentHex" in event or "receivedHex" in event for event in events):
+        lines.append('ws.binaryType = "arraybuffer";')
+    sends = [_typescript_send(event) for event in events if "sent" in event or "sentHex" in event]
+    if sends:
+        lines += ["ws.onopen = () => {", *(f"  {send}" for send in sends), "};"]
+    lines += [
+        "ws.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => console.log(data);",
+        "ws.onclose = ({ code, reason }: CloseEvent) => console.log(code, reason);",
+    ]
+    return "\n".join(lines)
+
+
+def _typescript_send(event: Mapping[str, Any]) -> str:
+    if "sentHex" in event:
+        data = bytes.fromhex(event["sentHex"])
+        return f"ws.send(new Uint8Array([{', '.join(map(str, data))}]));"
+    message = _object(event["sent"])
+    return f"ws.send({_js(event['sent'])});" if message is None else f"ws.send(JSON.stringify({_js(message)}));"
+
+
+def _js(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _python(target: str, subprotocols: Sequence[str], events: Sequence[Mapping[str, Any]]) -> str:
+    path = target.partition("?")[0]
+    name = re.sub(r"\W+", "_", path, flags=re.ASCII).strip("_").lower() or "root"
+    offered = f", subprotocols={_py(list(subprotocols))}" if subprotocols else ""
+    opening = f"client.websocket({_py(target)}{offered})"
+    refused = next((event["refused"] for event in events if "refused" in event), None)
+    if refused is not None:
+        imports = "import pytest\nfrom falconws.testing import Client, HandshakeDenied"
+        body = [
+            "with pytest.raises(HandshakeDenied) as refused:",
+            f"    async with {opening}:",
+            "        pass",
+            f"assert refused.value.status == {int(refused)}",
+        ]
+    else:
+        imports = "from falconws.testing import Client"
+        steps = [step for event in events for step in _python_steps(event)] or ["pass"]
+        body = [f"async with {opening} as ws:", *(f"    {step}" for step in steps)]
+    lines = "\n".join(f"    {line}" for line in body)
+    return f"{imports}\n\n\nasync def test_{name}(client: Client) -> None:\n{lines}\n"
+
+
+def _python_steps(event: Mapping[str, Any]) -> list[str]:
+    match event:
+        case {"sent": str(text)}:
+            message = _object(text)
+            return [f"await ws.send_text({_py(text)})" if message is None else f"await ws.send_media({_py(message)})"]
+        case {"sentHex": str(data)}:
+            return [f"await ws.send_data({_py(bytes.fromhex(data))})"]
+        case {"received": str(text)}:
+            message = _object(text)
+            if message is None:
+                return [f"assert await ws.receive_text() == {_py(text)}"]
+            if "type" in message and _VOLATILE & message.keys():
+                return [f'assert (await ws.receive_media())["type"] == {_py(message["type"])}']
+            return [f"assert await ws.receive_media() == {_py(message)}"]
+        case {"receivedHex": str(data)}:
+            return [f"assert await ws.receive_data() == {_py(bytes.fromhex(data))}"]
+        case {"closed": int(code)}:
+            return [f"assert await ws.wait_closed() == {code}"]
+    return []
+
+
+def _py(value: Any) -> str:
+    """Return *value* as Python source with double quotes where that needs no more escapes."""
+    match value:
+        case str():
+            text = repr(value)
+            return f'"{text[1:-1]}"' if text.startswith("'") and '"' not in value else text
+        case bytes():
+            text = repr(value)[1:]
+            return f'b"{text[1:-1]}"' if text.startswith("'") and b'"' not in value else f"b{text}"
+        case list():
+            return f"[{', '.join(map(_py, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_py(key)}: {_py(each)}' for key, each in value.items())}}}"
+    return repr(value)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object in *text*, or None if it is not one that comes out the same again."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

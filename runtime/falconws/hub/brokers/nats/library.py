@@ -1,0 +1,171 @@
+"""The client library, and everything that the hub uses of it beyond its public interface (nats-py 2.16).
+
+Owns the private names: tests/runtime/hub/brokers/nats/test_library.py fails if nats-py renames one. Knows no subject.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import ssl
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from .url import NatsUrl
+
+__all__ = (
+    "Refusal",
+    "abort",
+    "check_credentials",
+    "connect_options",
+    "is_authorization_error",
+    "load_nats",
+    "make_client",
+    "on_reader_end",
+    "parse_refusal",
+)
+
+_CLOSE_S = 0.5
+_TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded"
+_REFUSED_SUBJECT = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE)
+_TASKS = ("_reading_task", "_flusher_task", "_ping_interval_task", "_reconnection_task")
+
+
+def load_nats() -> Any:
+    """Return the client library.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    try:
+        import nats
+    except ImportError:
+        raise ValueError('The hub needs nats-py for this URL: pip install "falconws[nats]"') from None
+    return nats
+
+
+def check_credentials(url: NatsUrl) -> None:
+    """Raise ValueError if *url* names a credentials file that cannot be used."""
+    if url.credentials is None:
+        return
+    if find_spec("nkeys") is None:
+        raise ValueError('Credentials of NATS need the package nkeys: pip install "falconws[nats]"')
+    if not os.access(url.credentials, os.R_OK):
+        raise ValueError(f"{url.name}: the credentials file {url.credentials} does not exist, or cannot be read.")
+
+
+def connect_options(url: NatsUrl, timeout_s: float) -> dict[str, Any]:
+    """Return the arguments for the client's ``connect()``, besides the callbacks."""
+    options: dict[str, Any] = {
+        "servers": url.servers,
+        "name": "falconws hub",
+        "allow_reconnect": False,
+        # Try all servers without pauses: ReconnectLoop makes the pauses.
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": 0,
+        "connect_timeout": timeout_s,
+    }
+    if url.tls:
+        options["tls"] = ssl.create_default_context()
+    if url.credentials:
+        options["user_credentials"] = url.credentials
+    return options
+
+
+@cache
+def _client_class() -> Any:
+    class Client(load_nats().NATS):  # type: ignore[misc]
+        """nats-py's client, which would send credentials in the clear to a server that does not ask for TLS."""
+
+        encrypted = False
+
+        def _connect_command(self) -> bytes:
+            # Called after the server's INFO, before anything is sent.
+            if self.encrypted and not self._server_info.get("tls_required"):
+                raise ConnectionError("the server does not ask for TLS, but the URL does; use nats:// if that is meant")
+            command: bytes = super()._connect_command()
+            return command
+
+        async def _process_err(self, err_msg: str) -> None:
+            # nats-py closes the connection for every error but a missing permission. A subscription too many is refused
+            # by the server, and nothing else.
+            if _TOO_MANY_SUBSCRIPTIONS in err_msg.lower():
+                await self._error_cb(load_nats().errors.Error(f"nats: {err_msg.strip(chr(39))}"))
+            else:
+                await super()._process_err(err_msg)
+
+        @staticmethod
+        def _parse_header_lines(raw: bytes) -> dict[str, str]:
+            # PERF: nats-py tests every character of every name for white space, which takes half of the time in which
+            # a message is received.
+            headers = {}
+            for line in raw.decode("utf-8", "replace").split("\r\n"):
+                name, colon, value = line.partition(":")
+                name = name.strip()
+                if colon and name.isascii() and (name.isidentifier() or len(name.split()) < 2):
+                    headers[name] = value.strip()
+            return headers
+
+    return Client
+
+
+def make_client(*, encrypted: bool) -> Any:
+    """Return a client that is not connected; *encrypted* refuses servers that do not ask for TLS."""
+    client = _client_class()()
+    client.encrypted = encrypted
+    return client
+
+
+class Refusal(NamedTuple):
+    """What an asynchronous error of the server refuses."""
+
+    kind: str
+    """"publish" or "subscription"."""
+    subject: str | None
+    """``None``: the subscriptions that are not confirmed yet."""
+
+
+def parse_refusal(error: Exception) -> Refusal | None:
+    """Return what *error*, of the client's ``error_cb``, refuses; None if it is another error."""
+    text = str(error)
+    if _TOO_MANY_SUBSCRIPTIONS in text.lower():
+        return Refusal("subscription", None)
+    match = _REFUSED_SUBJECT.search(text)
+    return None if match is None else Refusal(match[1].lower(), match[2])
+
+
+def is_authorization_error(error: Exception) -> bool:
+    """Whether the server has refused the credentials."""
+    # While it connects, the client raises a general error with the server's text.
+    return isinstance(error, load_nats().errors.AuthorizationError) or "authorization violation" in str(error).lower()
+
+
+def on_reader_end(client: Any, callback: Callable[[], None]) -> None:
+    """Call *callback* when the connection of *client* ends, for whatever reason.
+
+    nats-py does not call ``closed_cb`` if it cannot flush its buffer when it closes.
+    """
+    client._reading_task.add_done_callback(lambda _: callback())
+
+
+async def abort(client: Any, subscriptions: Iterable[Any]) -> None:
+    """Cut the connection of *client*, whatever state it is in, and end its tasks."""
+    with suppress(Exception):
+        async with asyncio.timeout(_CLOSE_S):
+            await client.close()
+    # close() waits for a server that does not read; the socket is closed in any case.
+    if client._transport is not None:
+        with suppress(Exception):
+            client._transport.close()
+    # A close() that is cut short leaves tasks behind; so does one while the client closes by itself.
+    tasks = [getattr(client, name) for name in _TASKS]
+    tasks += [subscription._wait_for_msgs_task for subscription in subscriptions]
+    left = [task for task in tasks if task is not None and not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_CLOSE_S)
