@@ -25,7 +25,9 @@ from .session import ApiError, NatsSession
 
 __all__ = ("Conflict", "NatsStream", "Stored")
 
-_BATCH = 1_000
+_BATCH = 5_000
+_BATCH_BYTES = 8 * 1024 * 1024
+"""What is requested at once. The server keeps it in memory, and disconnects a client for which too much waits."""
 _NOT_FOUND = 404
 _NAME_IN_USE = 10058
 _ANOTHER_STREAM = 10060
@@ -229,14 +231,12 @@ class NatsStream:
         found: list[Stored] = []
         more = True
         while more:
-            body = {"seq": max(sequence, 1), "next_by_subj": subject, "batch": _BATCH}
-            messages, more = await self._session.batch(f"DIRECT.GET.{self.name}", body)
-            for message in messages:
-                headers = message.headers
+            first = max(sequence, 1)
+            body = {"seq": first, "next_by_subj": subject, "batch": _BATCH, "max_bytes": _BATCH_BYTES}
+            answers, more = await self._session.batch(f"DIRECT.GET.{self.name}", body)
+            for headers, data in answers:
                 sequence = int(headers["Nats-Sequence"])
-                found.append(
-                    Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], headers, message.data)
-                )
+                found.append(Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], headers, data))
             sequence += 1
         return found
 
