@@ -164,6 +164,16 @@ class NatsStream:
             )
         return cluster.get("leader"), cluster.get("leader_since")
 
+    async def probe(self, *subjects: str) -> None:
+        """Raise what is wrong, if the stream cannot store messages on *subjects*; store none."""
+        await self.leadership()
+        for subject in subjects:
+            await self.reach_leader(subject)
+        for limit, used in (("max_bytes", "bytes"), ("max_msgs", "messages")):
+            most = self.config.get(limit, -1)
+            if self.config.get("discard") == "new" and 0 < most <= self.state.get(used, 0):
+                raise ConnectionError(f"the stream {self.name} is full: {limit} is {most}")
+
     async def append(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
         """Publish to the stream and return the sequence number.
 

@@ -119,6 +119,10 @@ class NatsPresence:
         """Read the server's time."""
         await self._stream.leadership()
 
+    async def probe(self) -> None:
+        """Raise what is wrong, if members cannot be present."""
+        await self._stream.probe(self._subject("%probe", "%probe"), self._process_subject("%probe"))
+
     # The lease
 
     async def renew(self, lease_s: float) -> bool:

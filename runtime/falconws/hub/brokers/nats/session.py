@@ -84,13 +84,21 @@ class NatsSession:
         url: Where to connect.
         timeout_s: Bounds connecting and each request; also the interval between pings.
         on_missed: Called when the client library had to drop messages.
+        on_refused: Called with a subject, and the reason, when the server refuses one that was confirmed before.
     """
 
-    def __init__(self, url: NatsUrl, timeout_s: float, on_missed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: NatsUrl,
+        timeout_s: float,
+        on_missed: Callable[[], None],
+        on_refused: Callable[[str, str], Awaitable[None]],
+    ) -> None:
         self._errors = load_nats().errors
         self._url = url
         self._timeout_s = timeout_s
         self._on_missed = on_missed
+        self._on_refused = on_refused
         self._client: Any = make_client(encrypted=url.tls)
         self._ended = asyncio.Event()
         self._reason = "the connection was closed"
@@ -179,6 +187,9 @@ class NatsSession:
         else:
             subjects = self._unconfirmed if refusal.subject is None else {refusal.subject}
             self._refused.update(dict.fromkeys(subjects, reason))
+            if refusal.subject is not None and refusal.subject not in self._unconfirmed:
+                # The permission was taken away.
+                await self._on_refused(refusal.subject, reason)
 
     async def _on_closed(self) -> None:
         self._connection_ended()
