@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from falconws_cli.inspect.survey import Component, MediaHandlers, Survey
+from falconws_cli.inspect.survey import Component, MediaHandlers, Route, Survey
 
 _Value = TypeVar("_Value")
 
@@ -37,6 +37,7 @@ def table(survey: Survey, *, everything: bool) -> str:
     """
     which = "" if everything else _DIFFERENT
     survey = survey if everything else without_defaults(survey)
+    typed = any(route.speaks for route in survey.routes)
     sections: list[tuple[str, Sequence[tuple[str, ...]]]] = [
         (
             "Routes",
@@ -45,6 +46,7 @@ def table(survey: Survey, *, everything: bool) -> str:
                     route.path,
                     _method_names(route.resource) or "no responders",
                     route.resource.name,
+                    *([_speaks(route)] if typed else []),
                     route.resource.source,
                 )
                 for route in survey.routes
@@ -63,6 +65,10 @@ def table(survey: Survey, *, everything: bool) -> str:
     ]
     shown = [f"{title}\n{_columns(rows)}" for title, rows in sections if rows]
     return "\n\n".join([f"{survey.app} is a {survey.kind}", *shown])
+
+
+def _speaks(route: Route) -> str:
+    return f"speaks {', '.join(route.speaks)}" if route.speaks else ""
 
 
 def _media_rows(survey: Survey) -> list[tuple[str, str]]:
@@ -110,7 +116,10 @@ def tree(survey: Survey, *, everything: bool) -> str:
         TreeNode(
             "routes",
             tuple(
-                TreeNode(_label(route.path, route.resource.name, route.resource.source), _methods(route.resource))
+                TreeNode(
+                    _label(route.path, route.resource.name, _speaks(route), route.resource.source),
+                    _methods(route.resource),
+                )
                 for route in survey.routes
             ),
         ),
