@@ -6,7 +6,7 @@ import { useChat, useMessage, useStatus } from "./falconws/react";
 export function Room({ room, name }: { room: string; name: string }) {
   const chat = useChat({ params: { room }, query: { name } });
   const status = useStatus(chat);
-  const [lines, setLines] = useState<string[]>([]);
+  const [lines, setLines] = useState([] as string[]);
   useMessage(chat, "said", ({ name, text }) => setLines((lines) => [...lines, `${name}: ${text}`]));
   return (
     <section>
