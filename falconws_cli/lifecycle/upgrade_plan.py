@@ -120,7 +120,7 @@ def regenerate(project: Project, recipe: Recipe) -> Generated:
     return find_generator(recipe.generator, recipe.package).make(project, recipe)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _EarlierProject(Project):
     """The project as it was laid out before something was moved."""
 
@@ -129,7 +129,8 @@ class _EarlierProject(Project):
 
     @property
     def package(self) -> str:
-        return self.earlier_path.name
+        # Only the last part of a namespace package can have been renamed.
+        return ".".join([*super().package.split(".")[:-1], self.earlier_path.name])
 
     @property
     def package_path(self) -> PurePosixPath:
@@ -148,7 +149,10 @@ def _regenerate_moved(project: Project, recipe: Recipe, moves: Moves) -> Generat
         return regenerate(project, recipe)
     path = project.package_path
     earlier = next((old for old in moves.places if moves.path(old) == str(path)), str(path))
-    return regenerate(_EarlierProject(project.root, project.app, PurePosixPath(earlier), moves), recipe)
+    earlier_project = _EarlierProject(
+        project.root, project.app, project.folders, earlier_path=PurePosixPath(earlier), moves=moves
+    )
+    return regenerate(earlier_project, recipe)
 
 
 @dataclass(frozen=True)

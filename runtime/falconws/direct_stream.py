@@ -10,12 +10,13 @@ Source: docs/reference/asgi-extension.md.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from .closecodes import CloseCode
 from .errors import OperationNotAllowed, WebSocketDisconnected
 from .extension import ConnectionExtension
-from .stream import SECOND_RECEIVER, Close, Event, Payload, Receive, Send, payload_of
+from .stream import SECOND_RECEIVER, Close, Payload
 
 __all__ = ("DirectStream",)
 
@@ -23,66 +24,38 @@ __all__ = ("DirectStream",)
 class DirectStream:
     """The stream of a server with the extension; implements ``stream.Stream``."""
 
-    __slots__ = (
-        "_closed_event",
-        "_receive",
-        "_receiving",
-        "_send",
-        "_try_receive",
-        "_try_send_bytes",
-        "_try_send_text",
-        "closed",
-        "connection",
-        "on_closed",
-    )
+    __slots__ = ("_closed_event", "closed", "connection", "on_closed")
 
-    def __init__(self, connection: ConnectionExtension, receive: Receive, send: Send) -> None:
-        self._receive = receive
-        self._send = send
-        self._try_receive = connection.try_receive
-        self._try_send_text = connection.try_send_text
-        self._try_send_bytes = connection.try_send_bytes
-        self._receiving = False
+    def __init__(self, connection: ConnectionExtension) -> None:
         self._closed_event: asyncio.Event | None = None
         self.connection = connection
         self.closed: Close | None = None
         self.on_closed: Callable[[], object] | None = None
         connection.add_disconnect_callback(self._disconnected)
 
-    async def receive(self, timeout: float | None = None) -> Payload | None:
-        if self._receiving:
+    def receive(self, timeout: float | None = None) -> Coroutine[Any, Any, Payload | None]:
+        if self.connection.receiving:
             raise OperationNotAllowed(SECOND_RECEIVER)
-        payload = self._try_receive()
-        if payload is not None:
-            return payload
-        self._receiving = True
-        try:
-            if timeout is None:
-                event = await self._receive()
-            else:
-                event = await self._receive_within(timeout)
-        finally:
-            self._receiving = False
-        return payload_of(event) if event["type"] == "websocket.receive" else None
+        return self.connection.next_message() if timeout is None else self._receive_within(timeout)
 
-    async def _receive_within(self, timeout: float) -> Event:
+    async def _receive_within(self, timeout: float) -> Payload | None:
         try:
             async with asyncio.timeout(timeout):
-                return await self._receive()
+                return await self.connection.next_message()
         except TimeoutError:
             raise TimeoutError(f"No message within {timeout} s") from None
 
     async def send(self, payload: Payload) -> None:
-        if payload.__class__ is bytes:
-            if self._try_send_bytes(payload):
+        if isinstance(payload, bytes):
+            if self.connection.try_send_bytes(payload):
                 return
             event = {"type": "websocket.send", "bytes": payload}
         else:
-            if self._try_send_text(payload):  # type: ignore[arg-type]
+            if self.connection.try_send_text(payload):
                 return
             event = {"type": "websocket.send", "text": payload}
         try:
-            await self._send(event)
+            await self.connection.send(event)
         except OSError as error:
             raise WebSocketDisconnected(*self.record_close(CloseCode.ABNORMAL, "")) from error
 

@@ -5,7 +5,7 @@ The only place that states the contract. It must not know an implementation: nei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 CONNECTION_KEY = "falconws.connection"
@@ -103,10 +103,20 @@ class ConnectionExtension(Protocol):
     def try_receive(self) -> str | bytes | None:
         """Return the next message if one is there, None otherwise.
 
-        None does not say why; `await receive()` waits for a message or returns the disconnect. A connection that has
-        returned many messages in one iteration of the event loop returns None as well, and lets `receive` wait until
-        others had their share.
+        None does not say why; `await next_message()` waits for a message or the end. A connection that has returned
+        many messages in one iteration of the event loop returns None as well, and lets `next_message` wait until others
+        had their share. While another task waits for a message, it is None too.
         """
+
+    def next_message(self) -> Coroutine[Any, Any, str | bytes | None]:
+        """Return the next message once there is one; None when the connection has ended and none is left.
+
+        What `await receive()` returns, without an event around it.
+        """
+
+    @property
+    def receiving(self) -> bool:
+        """Whether a task waits in `receive` or `next_message`."""
 
     def add_disconnect_callback(self, callback: Callable[[], object]) -> None:
         """Call *callback* once, as soon as the end of the connection is known.

@@ -29,7 +29,7 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import falcon
@@ -83,7 +83,7 @@ class Stream(Protocol):
     def connection(self) -> ConnectionExtension | None:
         """The server's extension, or None where the stream does without it."""
 
-    async def receive(self, timeout: float | None = None) -> Payload | None:
+    def receive(self, timeout: float | None = None) -> Coroutine[Any, Any, Payload | None]:
         """Return the payload of the next message, or None when the connection is closed and none is left.
 
         When *timeout* (seconds) runs out, raise TimeoutError. The message that it waited for stays for the next call,

@@ -67,8 +67,10 @@ class WebSocket(falcon.asgi.WebSocket):
         "_accepted_subprotocol",
         "_asgi",
         "_binary",
+        "_binary_decoded",
         "_bypass",
         "_denial",
+        "_direct",
         "_going_away",
         "_media",
         "_options",
@@ -76,6 +78,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_spec_version",
         "_stream",
         "_text",
+        "_text_decoded",
         "client",
         "undecodable",
     )
@@ -97,6 +100,8 @@ class WebSocket(falcon.asgi.WebSocket):
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
         self._media: Any = None
         """What ``receive_media()`` has returned last, until it is called again."""
+        self._text_decoded = self._binary_decoded = False
+        """Whether ``receive_media()`` has decoded a message of this type."""
         self._asgi = send
         self._options = options
         self._phase = _HANDSHAKE
@@ -109,6 +114,8 @@ class WebSocket(falcon.asgi.WebSocket):
         self._stream: Stream
         self._bypass: AsgiStream | None = None
         """The stream, where its callables may be awaited without a coroutine of its own in between."""
+        self._direct: ConnectionExtension | None = None
+        """The server's connection, where messages may be taken from it and given to it without the stream."""
         # Where ASGI middleware has wrapped one of the two, every message must pass through it.
         if connection is None or connection.receive != receive or connection.send != send:
             self._stream = self._bypass = AsgiStream(
@@ -120,10 +127,11 @@ class WebSocket(falcon.asgi.WebSocket):
                 reason_given=_version(spec_version) >= (2, 4),
             )
         else:
-            self._stream = DirectStream(connection, receive, send)
+            self._stream = DirectStream(connection)
+            self._direct = connection
         if options.rate_limit is not None:
             self._stream = RateLimitedStream(self._stream, options.rate_limit, self._close_for_rate)
-            self._bypass = None
+            self._bypass = self._direct = None
         # The option's type cannot say which kind of handler goes with which key.
         self._text = cast("TextBaseHandlerWS", options.media_handlers[WebSocketPayloadType.TEXT])
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
@@ -427,15 +435,15 @@ class WebSocket(falcon.asgi.WebSocket):
         if isinstance(self._stream, FirstUseStream):
             self._stream.callbacks.append(callback)
             return
-        stream, bypass = self._stream, self._bypass
+        stream, bypass, direct = self._stream, self._bypass, self._direct
 
         def on_used() -> None:
-            self._stream, self._bypass = stream, bypass
+            self._stream, self._bypass, self._direct = stream, bypass, direct
 
         first_use = FirstUseStream(stream, on_used)
         first_use.callbacks.append(callback)
         # It passes on all other attributes.
-        self._stream, self._bypass = cast("Stream", first_use), None
+        self._stream, self._bypass, self._direct = cast("Stream", first_use), None, None
 
     def release(self) -> None:
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
@@ -455,10 +463,13 @@ class WebSocket(falcon.asgi.WebSocket):
             OperationNotAllowed: The connection was not accepted yet.
             TypeError: *payload* is not a str.
         """
-        if payload.__class__ is not str and not isinstance(payload, str):
+        if type(payload) is not str and not isinstance(payload, str):
             raise TypeError(f"payload must be a string, not {type(payload).__name__}")
         if self._phase is not _OPEN:
             raise self._not_open()
+        direct = self._direct
+        if direct is not None and direct.try_send_text(payload):
+            return
         bypass = self._bypass
         if bypass is None or not bypass.may_bypass_send:
             await self._stream.send(payload)
@@ -516,7 +527,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        bypass = self._bypass
+        direct, bypass = self._direct, self._bypass
         if bypass is not None and bypass.may_bypass_receive and timeout is None and not bypass.receiving:
             bypass.receiving = True
             try:
@@ -525,20 +536,15 @@ class WebSocket(falcon.asgi.WebSocket):
                 bypass.abandon()
                 raise
             payload = bypass.received(event)
-        else:
+        elif direct is None or (payload := direct.try_receive()) is None:
             payload = await self._stream.receive(timeout)
         if payload is None:
             raise self._disconnected()
-        return payload if payload.__class__ is str else self._as_text(payload)
+        return payload if type(payload) is str else self._as_text(payload)
 
     async def receive_data(self, timeout: float | None = None) -> bytes:
         """Return the payload of the next BINARY message. Otherwise like ``receive_text()``."""
-        if self._phase is not _OPEN:
-            raise self._not_open()
-        payload = await self._stream.receive(timeout)
-        if payload is None:
-            raise self._disconnected()
-        return self._as_data(payload)
+        return self._as_data(await self.receive_payload(timeout))
 
     async def receive_media(self, timeout: float | None = None) -> Any:
         """Return the object in the next message, deserialized by the handler configured for its payload type.
@@ -549,13 +555,8 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Also raises the errors of ``receive_text()``.
         """
-        if self._phase is not _OPEN:
-            raise self._not_open()
         self._media = None
-        payload = await self._stream.receive(timeout)
-        if payload is None:
-            raise self._disconnected()
-        return self._as_media(payload)
+        return self._as_media(await self.receive_payload(timeout))
 
     async def receive_payload(self, timeout: float | None = None) -> Payload:
         """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
@@ -564,7 +565,9 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         if self._phase is not _OPEN:
             raise self._not_open()
-        payload = await self._stream.receive(timeout)
+        direct = self._direct
+        if direct is None or (payload := direct.try_receive()) is None:
+            payload = await self._stream.receive(timeout)
         if payload is None:
             raise self._disconnected()
         return payload
@@ -580,8 +583,12 @@ class WebSocket(falcon.asgi.WebSocket):
         return payload
 
     def _as_media(self, payload: Payload) -> Any:
+        handler: Any
+        if isinstance(payload, str):
+            handler, self._text_decoded = self._text, True
+        else:
+            handler, self._binary_decoded = self._binary, True
         try:
-            handler: Any = self._text if isinstance(payload, str) else self._binary
             self._media = media = handler.deserialize(payload)
         except (ValueError, ArithmeticError, RecursionError) as error:
             self.undecodable = error
@@ -595,13 +602,16 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         traceback = error.__traceback__
         while traceback is not None:
-            code, handler = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+            code, variables = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+            handler = variables.get("self")
             if code.co_name == "serialize" and isinstance(handler, (TextBaseHandlerWS, BinaryBaseHandlerWS)):
-                try:
-                    handler.serialize(self._media)
-                except Exception:
+                if not _can_serialize(handler, self._media):
                     return True
-                return False
+                # Another task may have received more since. What only the handler of the client's messages can express
+                # has come in one of them.
+                text = isinstance(handler, TextBaseHandlerWS)
+                other, decoded = (self._binary, self._binary_decoded) if text else (self._text, self._text_decoded)
+                return decoded and _can_serialize(other, variables.get(code.co_varnames[1]))
             traceback = traceback.tb_next
         return False
 
@@ -664,11 +674,18 @@ class _Messages(Generic[_T]):
         return self
 
     async def __anext__(self) -> _T:
+        ws = self._ws
         if self._kind is None:
-            self._ws._media = None
-        bypass = self._ws._bypass
-        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving and self._ws._phase is _OPEN:
-            # What `receive_text()` does, without its coroutine.
+            ws._media = None
+        # What `receive_text()` does, without its coroutine.
+        direct, bypass = ws._direct, ws._bypass
+        payload: Payload | None
+        if ws._phase is not _OPEN or (direct is None and bypass is None):
+            try:
+                return await self._receive()
+            except WebSocketDisconnected:
+                raise StopAsyncIteration from None
+        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving:
             bypass.receiving = True
             try:
                 event = await bypass.asgi_receive()
@@ -676,13 +693,11 @@ class _Messages(Generic[_T]):
                 bypass.abandon()
                 raise
             payload = bypass.received(event)
-            if payload is None:
-                raise StopAsyncIteration
-            return payload if payload.__class__ is self._kind else self._convert(payload)  # type: ignore[return-value]
-        try:
-            return await self._receive()
-        except WebSocketDisconnected:
-            raise StopAsyncIteration from None
+        elif direct is None or (payload := direct.try_receive()) is None:
+            payload = await ws._stream.receive()
+        if payload is None:
+            raise StopAsyncIteration
+        return payload if type(payload) is self._kind else self._convert(payload)  # type: ignore[return-value]
 
 
 def _unchanged(payload: Payload) -> Payload:
@@ -692,6 +707,14 @@ def _unchanged(payload: Payload) -> Payload:
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:
     pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
     return [(name.lower().encode("ascii"), value.encode(encoding)) for name, value in pairs]
+
+
+def _can_serialize(handler: TextBaseHandlerWS | BinaryBaseHandlerWS, media: object) -> bool:
+    try:
+        handler.serialize(media)
+    except Exception:
+        return False
+    return True
 
 
 def _describe_client(client: Any) -> str:

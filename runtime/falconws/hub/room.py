@@ -297,7 +297,7 @@ class Room:
                 # Most rooms have one follower, and are many.
                 self._groups = groups
         if excluded is not None:
-            groups = [group.without(excluded) if group.encode is excluded.encode else group for group in groups]
+            groups = [group.without(excluded) if group.encode == excluded.encode else group for group in groups]
         return groups
 
     def _warn_of_equal_functions(self, groups: Sequence[BroadcastGroup[Follower]]) -> None:

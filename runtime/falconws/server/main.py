@@ -21,7 +21,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, local_url, remove_unix
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, identity_of, is_unix, reach_of, remove_unix, url_of
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -166,15 +166,15 @@ def run(
     config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        typed, root_path = host if fd is None else "", config.app_root_path
-        where = describe(listener, host=typed, tls=config.is_ssl, root_path=root_path)
+        root, tls_is_on = config.app_root_path, config.is_ssl
+        url = url_of(listener, host=host if fd is None else "", tls=tls_is_on, root_path=root)
+        where = f"{url}{reach_of(listener, tls=tls_is_on, root_path=root)}"
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
             f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
-        url = local_url(listener, host=typed, tls=config.is_ssl, root_path=root_path)
-        if has_console and url is not None:
+        if has_console and uds is None:
             print(f"Console: {url}{CONSOLE_PATH}", flush=True)
         _serve(config, listener)
     finally:

@@ -125,14 +125,15 @@ def check_conversations(app: Any) -> None:
     for _, conversation in routes:
         for codec in (conversation.received, conversation.sent):
             for message_type in codec.by_tag.values():
+                payload = json.dumps(example_value(schemas[message_type], schemas.components))
                 try:
-                    payload = json.dumps(example_value(schemas[message_type], schemas.components))
                     message = codec.decode(payload)
                     again = codec.decode(codec.encode(message))
                     if again != message:
                         raise AssertionError(f"{message!r} becomes {again!r}")
                 except (*DECODE_ERRORS, AssertionError, TypeError) as error:
-                    error.add_note(f"{conversation.__name__}: {message_type.__name__}")
+                    error.add_note(f"in the example {payload} of {conversation.__name__}'s {message_type.__name__}")
+                    error.add_note("Where the example is at fault, give the field one: Meta(examples=[...]).")
                     failures.append(error)
     if failures:
         raise ExceptionGroup("messages that do not hold", failures)

@@ -17,7 +17,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "accept-headers": "`accept(headers=)` reaches the client, repeated names included",
         "unoffered-subprotocol": "`accept(subprotocol=)` with one that the client does not offer is a `ValueError`",
         "no-line-break-in-headers": "CR, LF or NUL in a header of `accept()` or `deny()` is a `ValueError`",
-        "no-line-break-in-response-headers": "CR, LF or NUL in a header of an HTTP response is not sent",
+        "no-line-break-in-response-headers": "CR, LF or NUL in a header of an HTTP response is a 500",
         "close-before-accept": "`ws.close()` before accept is a 403 without upgrade, whatever the code",
         "return-without-accept": "A responder that returns without accept refuses with a 403",
         "states": "`unaccepted`, `ready` and `closed` tell the state, and invalid calls in a state are refused",
@@ -188,11 +188,6 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("daphne", "accept-headers"): Limit(
         "daphne cannot send headers, so `accept()` raises `OperationNotAllowed` (see `ws.supports_accept_headers`).",
         shows="HTTP 403|None == 'kept'",
-    ),
-    ("daphne", "no-line-break-in-response-headers"): Limit(
-        "daphne sends line breaks as spaces and NUL as it is, and does not answer for such a name.",
-        shows="HTTP/1.1 200|TimeoutError",
-        never_comes=True,
     ),
     ("daphne", "lifespan-state"): Limit(
         "daphne does not support the lifespan: start-up code does not run, and `req.state` is empty.",

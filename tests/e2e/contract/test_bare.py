@@ -142,12 +142,6 @@ async def test_quiet_client_fault(peer: Peer) -> None:
     assert ERRORS.findall(peer.server.output[written:]) == []
 
 
-@pytest.mark.promise("no-line-break-in-response-headers")
-async def test_no_line_break_in_response_headers(peer: Peer) -> None:
-    head, _, _ = await peer.get_raw("bare-line-break", "")
-    assert head.startswith(b"HTTP/1.1 500") or head == b""
-
-
 DERIVED = {
     # How falconws answers where the server has no denial response
     "http-error-before-accept": "deny",

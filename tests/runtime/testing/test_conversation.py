@@ -128,4 +128,4 @@ class TestCheckConversations:
         with pytest.raises(ExceptionGroup) as failures:
             check_conversations(app_that_speaks(Odds, Words))
         (failure,) = failures.value.exceptions
-        assert failure.__notes__ == ["Odds: Odd"]
+        assert failure.__notes__[0] == 'in the example {"type": "odd", "text": "x"} of Odds\'s Odd'

@@ -14,7 +14,7 @@ Connection.on_ws_frame.
 from __future__ import annotations
 
 import codecs
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from falconws.closecodes import CloseCode
 from falconws.server.errors import ProtocolError
@@ -25,11 +25,15 @@ MAX_FRAGMENTS = 65_536
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
 
-class Compressed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Compressed:
     """A message that is still compressed: it is inflated when the application receives it (RFC 7692)."""
 
     opcode: int
     payload: bytes
+
+    def __len__(self) -> int:
+        return len(self.payload)
 
 
 Message = str | bytes | Compressed

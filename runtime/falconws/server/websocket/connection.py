@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from picows import WSListener
+from picows import WSListener, WSMsgType
 
 from falconws.closecodes import CloseCode, is_sendable
 from falconws.server.errors import DisconnectedError, ProtocolError
@@ -47,7 +47,6 @@ from falconws.server.websocket.flow_control import FlowControl
 from falconws.server.websocket.frames import (
     BINARY,
     CLOSE,
-    CONTINUATION,
     FIN,
     PING,
     PONG,
@@ -79,6 +78,9 @@ _COALESCED_BYTES = 1024
 """Prepared messages of up to this size are."""
 _SHORT_HEADERS = {opcode: [frame_header(opcode | FIN, size) for size in range(126)] for opcode in (TEXT, BINARY)}
 
+_TEXT_FRAME, _BINARY_FRAME = WSMsgType.TEXT, WSMsgType.BINARY
+"""Members of the enumeration: comparing by identity costs a twentieth of int()."""
+
 _EMPTY_INBOX: deque[Message] = deque(maxlen=0)
 """Until the first message comes: a deque for each connection costs 0.6 kB."""
 
@@ -86,6 +88,8 @@ _LARGE_BYTES = 2048
 """After a message of more than this, the time slice is asked before the next one is taken."""
 _OVERHEAD_BYTES = 64
 """What a message in the inbox costs beside its payload."""
+_ALL_HELD_BACK = 1 << 29
+"""More messages than fit into an inbox."""
 
 _logger = logging.getLogger("falconws.server")
 
@@ -95,6 +99,7 @@ class Connection(WSListener):
 
     Attributes:
         peer: The client's address, for log lines.
+        uncounted_bytes: How many bytes may be read until `count_inbox` has to be called.
     """
 
     __slots__ = (
@@ -131,6 +136,7 @@ class Connection(WSListener):
         "_writable_callbacks",
         "_ws_transport",
         "peer",
+        "uncounted_bytes",
     )
 
     def __init__(
@@ -159,9 +165,12 @@ class Connection(WSListener):
         self._connect_received = False
         self._inbox: deque[Message] = _EMPTY_INBOX
         self._inbox_bytes = 0
+        """What the messages in the inbox took when they were counted last; exact while reading is paused."""
+        self.uncounted_bytes = settings.uncounted_bytes
         self._notable_bytes = NOTABLE_BYTES
         """What is unread is reported when it exceeds this."""
         self._receiver: asyncio.Future[None] | None = None
+        """What a task waits for that receives: a message, or that others had their share of the event loop."""
         self._held_back = 0
         """How many of the messages in the inbox are left for later: until the time slice grants more."""
         self._slice_start_s = 0.0
@@ -186,37 +195,11 @@ class Connection(WSListener):
         if not self._connect_received:
             self._connect_received = True
             return {"type": "websocket.connect"}
-        while not self._inbox or (message := self.try_receive()) is None:
-            if self._inbox:
-                await give_way(self._loop)
-                self._start_slice()
-                continue
-            if self._close is not None:
-                code, reason = self._close
-                return {"type": "websocket.disconnect", "code": code, "reason": reason}
-            if self._close_when_idle is not None:
-                # The application has answered everything that it received.
-                self.close(*self._close_when_idle)
-                continue
-            receiver = self._receiver
-            if receiver is not None:
-                # Another task receives: wait until it has its message, and look again.
-                await asyncio.wait((receiver,))
-                continue
-            self._answering = False
-            self._inbox_bytes = 0
-            if self._notable_bytes != NOTABLE_BYTES:
-                self._report_unread()
-            self._receiver = receiver = self._loop.create_future()
-            try:
-                await receiver
-            finally:
-                self._receiver = None
-            if len(self._inbox) > 1:
-                self._start_slice()
-            else:
-                self._held_back = 0
-        if message.__class__ is str:
+        message = await self.next_message()
+        if message is None:
+            code, reason = self._close or (int(CloseCode.ABNORMAL), "")
+            return {"type": "websocket.disconnect", "code": code, "reason": reason}
+        if type(message) is str:
             return {"type": "websocket.receive", "text": message}
         return {"type": "websocket.receive", "bytes": message}
 
@@ -272,19 +255,53 @@ class Connection(WSListener):
 
     def try_receive(self) -> str | bytes | None:
         inbox = self._inbox
-        if not inbox or (len(inbox) <= self._held_back and not self._may_take()):
+        if len(inbox) <= self._held_back and not (inbox and self._may_take()):
             return None
         message: Any = inbox.popleft()
-        self._answering = True
-        if message.__class__ is Compressed:
+        if type(message) is Compressed:
             return self._inflate(message)
-        size = len(message)
-        self._inbox_bytes -= size + _OVERHEAD_BYTES
-        if size > _LARGE_BYTES:
-            self._held_back = len(inbox)
-        if self._paused_reading is not None and self._inbox_is_half_empty():
-            self._resume_reading()
+        if len(message) > _LARGE_BYTES or self._paused_reading is not None:
+            self._taken(message)
         return message  # type: ignore[no-any-return]
+
+    async def next_message(self) -> str | bytes | None:
+        while not self._inbox or (message := self.try_receive()) is None:
+            receiver = self._receiver
+            if receiver is not None:
+                # Another task receives: wait until it has its message, and look again.
+                await asyncio.wait((receiver,))
+                continue
+            if self._inbox:
+                receiver = give_way(self._loop)
+            elif self._close is not None:
+                return None
+            elif self._close_when_idle is not None:
+                # The application has answered everything that it received.
+                self.close(*self._close_when_idle)
+                continue
+            else:
+                self._answering = False
+                if self._notable_bytes != NOTABLE_BYTES:
+                    self._report_unread(self.unread_bytes())
+                self.uncounted_bytes = self._settings.uncounted_bytes
+                receiver = self._loop.create_future()
+            self._receiver = receiver
+            self._held_back = _ALL_HELD_BACK
+            try:
+                await receiver
+            finally:
+                self._receiver = None
+                waiting = len(self._inbox)
+                self._answering = waiting > 0
+                if waiting > 1:
+                    self._start_slice()
+                else:
+                    self._held_back = 0
+        return message
+
+    @property
+    def receiving(self) -> bool:
+        return self._receiver is not None
 
     def try_send_text(self, text: str) -> bool:
         if not self._can_send:
@@ -406,66 +423,85 @@ class Connection(WSListener):
             if frame.msg_type == CLOSE:
                 self.client_closed(CloseCode.NO_STATUS, "")
             return
-        opcode = int(frame.msg_type)
-        if opcode > BINARY:
-            self._control(opcode, frame)
-            return
+        kind = frame.msg_type
         message: Any
-        if opcode and self._assembler is None and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+        if (
+            (kind is _TEXT_FRAME or kind is _BINARY_FRAME)
+            and self._assembler is None
+            and frame.fin
+            and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
+        ):
             # A whole message in one frame, as nearly all are.
             try:
-                message = frame.get_payload_as_utf8_text() if opcode == TEXT else frame.get_payload_as_bytes()
+                message = frame.get_payload_as_utf8_text() if kind is _TEXT_FRAME else frame.get_payload_as_bytes()
             except UnicodeDecodeError:
                 self.fail(CloseCode.INVALID_PAYLOAD, "text message is not UTF-8")
                 return
+        elif kind > BINARY:
+            self._control(int(kind), frame)
+            return
         else:
-            message = self._assemble(opcode, frame)
+            message = self._assemble(int(kind), frame)
             if message is None:
                 return
-            opcode = CONTINUATION
         inbox = self._inbox
         if inbox is _EMPTY_INBOX:
             inbox = self._inbox = deque()
         inbox.append(message)
-        size = len(message)
-        if opcode and size <= _LARGE_BYTES:
-            self._inbox_bytes += size + _OVERHEAD_BYTES
-        else:
-            self._count(message)
+        if len(message) > _LARGE_BYTES:
+            # Most of it may have come in earlier reads: count when this one ends.
+            self.uncounted_bytes = 0
         receiver = self._receiver
-        if receiver is not None:
-            if not receiver.done():
-                receiver.set_result(None)
-        else:
+        if receiver is None:
             self._held_back += 1
-            if self._paused_reading is None and self._inbox_is_full():
-                self._pause_reading()
+            self._answering = True
+        elif len(inbox) == 1 and not receiver.done():
+            receiver.set_result(None)
 
-    def _count(self, message: Message) -> None:
-        """Count a message that was assembled, or a large one: text that is not ASCII may take 4 bytes a character.
+    def count_inbox(self) -> None:
+        """Pause reading if too much waits in the inbox; called after `uncounted_bytes` were read.
 
-        What a text takes beyond its length is forgotten only when the application waits for the next message.
+        Counting each message as it comes and goes would cost 4 % of an echo.
         """
-        if isinstance(message, Compressed):
-            message = message.payload
-        size = 4 * len(message) if isinstance(message, str) and not message.isascii() else len(message)
-        self._inbox_bytes += size + _OVERHEAD_BYTES
+        inbox, settings = self._inbox, self._settings
+        if len(inbox) == 1 and self._receiver is not None:
+            # It is being taken.
+            self.uncounted_bytes = settings.uncounted_bytes
+            return
+        size = _OVERHEAD_BYTES * len(inbox) + sum(map(len, inbox))
+        size += sum([_extra_bytes(message) for message in inbox if len(message) > _LARGE_BYTES])
+        self._inbox_bytes = size
+        self.uncounted_bytes = settings.uncounted_beside(len(inbox), size)
+        unread_bytes = self.unread_bytes()
+        if unread_bytes >= self._notable_bytes:
+            self._report_unread(unread_bytes)
+        if len(inbox) >= settings.max_queued_messages or size >= settings.max_queued_bytes:
+            self._pause_reading()
+
+    def _taken(self, message: Message) -> None:
+        """Called when the application has taken a large message, or any one while reading is paused."""
+        size = len(message)
+        if size > _LARGE_BYTES:
+            self._held_back = len(self._inbox)
+            size += _extra_bytes(message)
+        if self._paused_reading is not None:
+            self._inbox_bytes -= size + _OVERHEAD_BYTES
+            if self._inbox_is_half_empty():
+                self._resume_reading()
 
     def _inflate(self, message: Compressed) -> str | bytes | None:
         """Return what *message* inflates to; None when it was broken, and the connection failed."""
-        self._inbox_bytes -= len(message.payload) + _OVERHEAD_BYTES
-        # It may take long, whatever its size.
-        self._held_back = len(self._inbox)
         assert self._deflate is not None
         try:
-            inflated = self._deflate.inflate(*message, self._settings.max_message_bytes)
+            inflated = self._deflate.inflate(message.opcode, message.payload, self._settings.max_message_bytes)
         except ProtocolError as violation:
             self._inbox.clear()
             self._inbox_bytes = 0
             self.fail(violation.code, violation.reason)
             return None
-        if self._paused_reading is not None and self._inbox_is_half_empty():
-            self._resume_reading()
+        self._taken(message)
+        # It may have taken long, whatever its size.
+        self._held_back = len(self._inbox)
         return inflated
 
     def _start_slice(self) -> None:
@@ -475,13 +511,16 @@ class Connection(WSListener):
 
     def _may_take(self) -> bool:
         """Return whether a message may be taken, when none is left of those that the time slice has granted."""
+        if self._receiver is not None:
+            return False
         waiting = len(self._inbox)
         if waiting >= self._slice_waiting:
             # More have come since, while the application waited for something else.
             self._start_slice()
             return True
-        self._held_back = waiting - grant(self._slice_start_s, self._slice_waiting - waiting)
-        return self._held_back < waiting
+        granted = grant(self._slice_start_s, self._slice_waiting - waiting)
+        self._held_back = max(0, waiting - granted)
+        return granted > 0
 
     def _assemble(self, opcode: int, frame: Any) -> Message | None:
         assembler = self._assembler
@@ -500,8 +539,6 @@ class Connection(WSListener):
             self._assembler = assembler
             if self._message_timeout is None:
                 self._start_message_timeout()
-            if assembler.size >= self._notable_bytes:
-                self._report_unread()
         else:
             self._assembler = None
             if self._message_timeout is not None and self._pings_tell:
@@ -553,12 +590,6 @@ class Connection(WSListener):
         else:
             self._ws_transport.send(PONG, payload)
 
-    def _inbox_is_full(self) -> bool:
-        settings = self._settings
-        if self._inbox_bytes >= self._notable_bytes:
-            self._report_unread()
-        return len(self._inbox) >= settings.max_queued_messages or self._inbox_bytes >= settings.max_queued_bytes
-
     def _inbox_is_half_empty(self) -> bool:
         settings = self._settings
         if self._close_when_idle is not None:
@@ -580,6 +611,7 @@ class Connection(WSListener):
     def _resume_reading(self) -> None:
         if self._paused_reading is not None:
             self._stop_paused_reading(self._paused_reading)
+            self.uncounted_bytes = self._settings.uncounted_beside(len(self._inbox), self._inbox_bytes)
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
@@ -591,11 +623,6 @@ class Connection(WSListener):
 
     # The memory budget of the process: see unread_memory.py.
 
-    def holds_partial_frame(self, size: int) -> None:
-        """Called after a read that left *size* bytes of an incomplete frame in the read buffer."""
-        if size + self._inbox_bytes >= self._notable_bytes:
-            self._report_unread()
-
     def unread_bytes(self) -> int:
         """Return how many bytes the client has sent that the application has not received."""
         held = self._inbox_bytes if self._inbox else 0
@@ -605,8 +632,7 @@ class Connection(WSListener):
                 held += self._assembler.size
         return held
 
-    def _report_unread(self) -> None:
-        held = self.unread_bytes()
+    def _report_unread(self, held: int) -> None:
         if held < NOTABLE_BYTES:
             held = 0
             self._notable_bytes = NOTABLE_BYTES
@@ -640,7 +666,7 @@ class Connection(WSListener):
         self._inbox.clear()
         self._inbox_bytes = 0
         if self._notable_bytes != NOTABLE_BYTES:
-            self._report_unread()
+            self._report_unread(self.unread_bytes())
 
     @property
     def is_reading(self) -> bool:
@@ -666,11 +692,11 @@ class Connection(WSListener):
         if corked is None:
             self._corked = [frame]
             self._loop.call_soon(self._uncork)
-        else:
-            self._add_to(corked, frame)
-            # With messages of like size, this is their sum.
-            if not self._inbox or len(corked) * size >= _CORKED_TOTAL_BYTES:
-                self._uncork()
+            return
+        corked.append(frame)
+        # With messages of like size, the product is their sum.
+        if not self._inbox or len(corked) >= _CORKED_MESSAGES or len(corked) * size >= _CORKED_TOTAL_BYTES:
+            self._uncork()
 
     def _add_to(self, corked: list[bytes], frame: bytes) -> None:
         corked.append(frame)
@@ -950,9 +976,14 @@ class Connection(WSListener):
             self._message_timeout = None
         self._assembler = None
         if self._notable_bytes != NOTABLE_BYTES:
-            self._report_unread()
+            self._report_unread(self.unread_bytes())
         if self._receiver is not None and not self._receiver.done():
             self._receiver.set_result(None)
         if self._flow is not None:
             self._flow.stop()
         self.end_flow_control()
+
+
+def _extra_bytes(message: Message) -> int:
+    """Return what a large message in the inbox takes beyond its length: up to 4 bytes a character if not ASCII."""
+    return 3 * len(message) if type(message) is str and not message.isascii() else 0

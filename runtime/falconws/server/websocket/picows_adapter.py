@@ -124,33 +124,36 @@ class _Response:
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
     """picows' parser and writer for one accepted connection."""
 
-    __slots__ = ("_buffer_bytes", "_had_partial_frame", "log")
+    __slots__ = ("_buffer_bytes", "log")
 
     log: _ParserLog
     _buffer_bytes: int
-    _had_partial_frame: bool
 
     def get_buffer(self, size_hint: int) -> memoryview:
         view: memoryview = _get_buffer(self, size_hint)
         free = len(view)
-        if free != self._buffer_bytes:
-            self._had_partial_frame = True
-            if free > self._buffer_bytes:
-                self._buffer_bytes *= 2
+        if free == self._buffer_bytes <= _MAX_READ_BYTES:
+            # It is empty, as nearly always.
+            return view
+        if free > self._buffer_bytes:
+            self._buffer_bytes *= 2
         # A buffer that is never filled to the last byte tells how much is in it.
         return view[: free - 1 if free <= _MAX_READ_BYTES else _MAX_READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
+        connection: Connection = self.listener
+        if nbytes == self._buffer_bytes:
+            # picows is about to double it.
+            self._buffer_bytes *= 2
         try:
             _buffer_updated(self, nbytes)
         except _AnsweredError:
             # The parser cannot continue, and nothing more is expected.
-            self.listener.discard_input()
+            connection.discard_input()
             return
-        if self._had_partial_frame:
-            # Not in get_buffer(): uvloop ends the process when reading is paused there.
-            self._had_partial_frame = False
-            self.listener.holds_partial_frame(self.partial_bytes)
+        connection.uncounted_bytes -= nbytes
+        if connection.uncounted_bytes < 0:
+            connection.count_inbox()
 
     @property
     def partial_bytes(self) -> int:
@@ -242,7 +245,6 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
     )
     protocol.log = log
     protocol._buffer_bytes = _FIRST_BUFFER_BYTES
-    protocol._had_partial_frame = False
     log.protocol = protocol
     protocol.connection_made(_TransportShim(transport))
     _get_buffer(protocol, -1)[: len(_STAND_IN)] = _STAND_IN

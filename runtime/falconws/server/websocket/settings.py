@@ -14,7 +14,7 @@ All connections together hold at most `max_total_unread_bytes` of what the appli
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from falconws.server.websocket.deflate import DeflateSettings
@@ -61,6 +61,8 @@ class ConnectionSettings:
             `ping_timeout_s`, `message_timeout_s` or `close_timeout_s`.
         close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
         deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
+        uncounted_bytes: What was read in no more bytes than this cannot exceed `max_queued_messages` or
+            `max_queued_bytes`.
     """
 
     max_message_bytes: int = MIB
@@ -79,8 +81,10 @@ class ConnectionSettings:
     min_bytes_per_s: int = KIB
     close_timeout_s: float = 10.0
     deflate: DeflateSettings | None = None
+    uncounted_bytes: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "uncounted_bytes", self.uncounted_beside(0, 0))
         for name in ("max_message_bytes", "max_queued_messages", "max_queued_bytes", "close_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
@@ -96,6 +100,14 @@ class ConnectionSettings:
             raise ValueError(f"min_bytes_per_s is {self.min_bytes_per_s}; it must not be negative")
         if not 0 <= self.low_water_bytes <= self.high_water_bytes <= self.max_buffered_bytes // 2:
             raise ValueError("low_water_bytes must not exceed high_water_bytes, nor that half of max_buffered_bytes")
+
+    def uncounted_beside(self, messages: int, size: int) -> int:
+        """Return how much may be read until *messages* of *size* bytes have to be counted again, with what was added.
+
+        A message is read in 6 bytes or more, and counts at most 4 times as many and 64 more: so what is read in 1 KiB
+        is a small part of `max_total_unread_bytes`, too.
+        """
+        return min(KIB, (self.max_queued_bytes - size) // 16, 6 * (self.max_queued_messages - messages)) - 1
 
 
 def settings_of(config: Any) -> ConnectionSettings:

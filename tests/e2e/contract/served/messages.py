@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -167,6 +168,21 @@ async def convert(req: Request, ws: WebSocket, run: Run) -> None:
         case "own-fault":
             async for _ in ws:
                 await ws.send_media(object(), payload_type=kind)
+        case "task-group" | "task-scope" as how:
+            # What is sent is not what was received last.
+            received: asyncio.Queue[Any] = asyncio.Queue()
+
+            async def receive() -> None:
+                async for media in ws:
+                    received.put_nowait(media)
+
+            async def send() -> None:
+                while True:
+                    await ws.send_media({"you": await received.get()}, payload_type=kind)
+
+            async with asyncio.TaskGroup() if how == "task-group" else ws.task_scope() as tasks:
+                tasks.create_task(receive())
+                tasks.create_task(send())
 
 
 @websocket("limited", app=limited)

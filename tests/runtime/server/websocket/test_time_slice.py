@@ -28,6 +28,15 @@ def test_a_slice_grants_what_fits_into_it(monkeypatch, taken, elapsed_s, granted
     assert grant(0.0, taken) == granted
 
 
+async def test_a_slice_is_short_while_others_wait(monkeypatch):
+    monkeypatch.setattr(time_slice, "perf_counter", lambda: 0.000_6)
+    assert grant(0.0, 1) == 7
+    waiting = give_way(asyncio.get_running_loop())
+    assert grant(0.0, 1) == 0
+    await asyncio.wait_for(waiting, 20)
+    assert grant(0.0, 1) == 7
+
+
 async def test_one_that_has_given_way_goes_on_in_each_iteration():
     loop = asyncio.get_running_loop()
     futures = [give_way(loop) for _ in range(5)]
@@ -70,3 +79,16 @@ async def test_a_task_that_is_cancelled_while_its_connection_has_given_way_loses
     await asyncio.wait([receiving])
     assert [(await subject.connection.receive())["text"] for _ in range(2)] == ["1", "2"]
     subject.end()
+
+
+async def test_a_message_for_a_task_that_waits_is_taken_by_no_other(conversation):
+    subject = conversation(ConnectionSettings())
+    waiting = asyncio.create_task(subject.connection.next_message())
+    await asyncio.sleep(0)
+    assert subject.connection.receiving
+    await subject.feed(b"\x81\x81\0\0\0\0x")
+    assert subject.connection.try_receive() is None
+    assert await asyncio.wait_for(waiting, 20) == "x"
+    assert not subject.connection.receiving
+    subject.end()
+    assert await subject.connection.next_message() is None
