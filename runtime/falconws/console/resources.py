@@ -25,6 +25,7 @@ from .views import conversations_at, free_view, room_view, rooms_view, route_vie
 __all__ = ("AppResource", "LiveResource", "PageResource", "RefusalResource", "SnippetResource")
 
 _HTTP_ERRORS = range(400, 600)
+_DEFAULT_BASES = ("ws://127.0.0.1:8000", "ws://localhost:8000")
 _LOOK_S = 1.0
 """How often rooms are looked at while a page shows them."""
 
@@ -67,7 +68,7 @@ class AppResource:
         routes = routes_of(self._app)
         document, problem = self._document()
         views = [
-            {"name": "", "label": "Start", "view": start_view(self._title, routes, self._demo, problem)},
+            {"name": "", "label": "Start", "view": start_view(self._title, routes, self._demo, problem, _base_of(req))},
             *self._routes(routes, document),
             {"name": "path", "label": "Another path", "view": free_view()},
             {"name": "rooms", "label": "Rooms", "view": rooms_view()},
@@ -108,6 +109,13 @@ class AppResource:
             return asyncapi(app), ""
         except TypeError as error:
             return None, str(error)
+
+
+def _base_of(req: Request) -> str:
+    """Return the address of the application for `falconws connect`, which takes a path for port 8000."""
+    scheme = "wss" if req.scheme == "https" else "ws"
+    base = f"{scheme}://{req.netloc}{req.root_path}"
+    return "" if base in _DEFAULT_BASES else base
 
 
 class RefusalResource:
