@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from falconws_cli.inspect.survey import Component, Survey
+from falconws_cli.inspect.survey import Component, Route, Survey
 
 
 def table(survey: Survey) -> str:
     """Return the survey with a table for each part that the app has."""
+    typed = any(route.speaks for route in survey.routes)
     sections: list[tuple[str, Sequence[tuple[str, ...]]]] = [
         (
             "Routes",
@@ -17,6 +18,7 @@ def table(survey: Survey) -> str:
                     route.path,
                     _method_names(route.resource) or "no responders",
                     route.resource.name,
+                    *([_speaks(route)] if typed else []),
                     route.resource.source,
                 )
                 for route in survey.routes
@@ -35,6 +37,10 @@ def table(survey: Survey) -> str:
     ]
     shown = [f"{title}\n{_columns(rows)}" for title, rows in sections if rows]
     return "\n\n".join([f"{survey.app} is a {survey.kind}", *shown])
+
+
+def _speaks(route: Route) -> str:
+    return f"speaks {', '.join(route.speaks)}" if route.speaks else ""
 
 
 def _media_rows(survey: Survey) -> list[tuple[str, str]]:
@@ -80,7 +86,10 @@ def tree(survey: Survey) -> str:
         TreeNode(
             "routes",
             tuple(
-                TreeNode(_label(route.path, route.resource.name, route.resource.source), _methods(route.resource))
+                TreeNode(
+                    _label(route.path, route.resource.name, _speaks(route), route.resource.source),
+                    _methods(route.resource),
+                )
                 for route in survey.routes
             ),
         ),

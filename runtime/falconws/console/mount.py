@@ -11,7 +11,7 @@ from typing import Any
 
 from ..app import App
 from ..hosts import HostPolicy, host_headers
-from . import PATH
+from . import EXTENSION, PATH
 from .lobby import Lobby
 from .refusals import Refusals
 from .resources import AppResource, LiveResource, PageResource, RefusalResource, SnippetResource
@@ -78,6 +78,8 @@ class Console:
         scope["headers"] = [tuple(header) for header in scope["headers"]]
         console = self._console if self._hosts.allows(host_headers(scope["headers"])) else None
         path = scope["path"]
+        if console is not None:
+            scope.setdefault("extensions", {})[EXTENSION] = {}
         if console is not None and path.startswith(PATH):
             await console(scope, receive, send)
         elif console is not None and path == PATH[:-1] and kind == "http":

@@ -212,8 +212,8 @@ def test_both_changes_are_merged_file_by_file(
     change(root / "tests/conftest.py", "\n\n@pytest.fixture\ndef app", "\n\nMINE = 1\n\n\n@pytest.fixture\ndef app")
     change(
         changed_templates / APP,
-        "    add_routes(app)\n    return app",
-        "    # Routes come last.\n    add_routes(app)\n    return app",
+        "    add_routes(app, settings)\n    return app",
+        "    # Routes come last.\n    add_routes(app, settings)\n    return app",
     )
     change(
         changed_templates / "project/full/%package_dir%/routes.py.jinja",
@@ -248,7 +248,7 @@ def test_both_changes_are_merged_file_by_file(
     app = (root / "demo/app.py").read_text()
     assert app.startswith('"""Really creates')
     assert "    # Routes come last.\n" in app
-    assert "AuthMiddleware.from_env()" in app
+    assert "AuthMiddleware(settings.auth_tokens)" in app
     assert "import falconws as falconws\n" in (root / "demo/routes.py").read_text()
     assert "TickerResource()" in (root / "demo/routes.py").read_text()
     assert not (root / "tests/test_settings.py").exists()
