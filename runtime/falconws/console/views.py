@@ -141,6 +141,7 @@ def route_view(key: str, path: str, document: _Document | None, channel_name: st
             path,
             _typed_handshake(key, number, path, channel, document),
             [call.form(f"{key}-{number}") for call in calls],
+            conversation=channel_name,
             subprotocol=channel.get("x-subprotocol"),
         )
         for number in (1, 2)
@@ -187,6 +188,7 @@ def _pane(
     handshake: list[Tree],
     messages: Sequence[Tree] = (),
     *,
+    conversation: str | None = None,
     subprotocol: str | None = None,
 ) -> Tree:
     """Return a connection: the form of its handshake, a form for each message, and what was said."""
@@ -208,6 +210,7 @@ def _pane(
             class_="connect",
             autocomplete="off",
             data_path=_FIELD.sub(r"{\1}", path),
+            data_conversation=conversation,
             data_subprotocol=subprotocol,
         ),
         el(
