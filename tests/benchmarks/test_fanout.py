@@ -188,7 +188,7 @@ def test_bad_options_are_one_clear_line(words: list[str], problem: str, capsys: 
 
 
 def test_the_age_of_prices_is_measured_and_plotted(tmp_path: Path) -> None:
-    ages = staleness.measure(staleness.SERVERS["falconws serve"], 0.5)
+    ages = staleness.measure(*staleness.SERVERS["falconws serve"], 2.0)
     assert ages
     assert all(age >= 0 for _, age in ages)
-    ET.fromstring(staleness.plot([("falconws serve", ages)], 0.5))
+    ET.fromstring(staleness.plot([("falconws serve", ages)], 2.0))
