@@ -36,7 +36,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def part(*rows: Row) -> Part:
-    return Part("the command", "2026-01-31", "the machine", 1, 0.2, list(rows))
+    return Part("the command", "2026-01-31", "the machine", 1, 0.2, list(rows), "A note.")
 
 
 def worker(cpu_us: float, **what: int) -> Row:
@@ -123,6 +123,7 @@ def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path
     )
     page = (tmp_path / "fan-out.md").read_text()
     assert page.count("Measured on 2026-01-31 with `the command`") == 7
+    assert page.count("the machine. A note.") == 7
     assert "| 5 | 4 | falconws.Hub | 9.50 (9.50 to 9.50) | 1.50 | 8.00 |" in page
     assert "| 300 | 59 | 60 | 0.20 | 0.25 | 1.0 | 16.00 | 15.00: missed | 20.0 |" in page
     assert "| redis:// | 1,000 | 900 | 99 | 2.0 | 0.010 |" in page
