@@ -98,4 +98,5 @@ def test_a_bundle_with_one_conversation_is_small(folder: Path) -> None:
 
 @pytest.mark.parametrize("file", ["scripted.test.ts", "served.test.ts", "react.test.tsx"])
 def test_vitest(folder: Path, file: str) -> None:
-    run(folder, ".bin/vitest", "run", "--root", ".", file)
+    patience = ["--testTimeout=60000", "--hookTimeout=60000"]
+    run(folder, ".bin/vitest", "run", "--root", ".", *patience, file)
