@@ -269,6 +269,17 @@ def test_a_conversation_can_be_copied(console: Console, tmp_path: Path) -> None:
     expect(log(one)).to_have_count(0)
 
 
+def test_a_typed_conversation_is_copied_for_the_generated_client(console: Console) -> None:
+    page = console.open(ROOM)
+    one = connect(pane(page), room="den 2", name="ada")
+    send(one, "text", "hello")
+    expect(log(one).last).to_contain_text("hello")
+    text = copied(page, one, "TypeScript")
+    assert "connectChat({" in text
+    assert 'params: {"room": "den 2"}' in text
+    assert 'client.send({"type": "say", "text": "hello"});' in text
+
+
 # Restarts
 
 
