@@ -58,8 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("compiler", ["typescript", "typescript5"])
-@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
+@pytest.mark.parametrize(
+    ("compiler", "resolution"), [("typescript", "bundler"), ("typescript5", "bundler"), ("typescript", "nodenext")]
+)
 def test_the_compiler_accepts_what_is_right_and_refuses_what_is_wrong(
     folder: Path, compiler: str, resolution: str
 ) -> None:
