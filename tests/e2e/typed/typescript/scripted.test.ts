@@ -108,7 +108,7 @@ describe("connecting", () => {
   test("an attempt that hangs is given up", async () => {
     const hangs = new Promise<never>(() => {});
     let asked = 0;
-    const chat = chatOf({ connectTimeoutMs: 20, query: () => (asked++ ? { name: "ada" } : hangs) });
+    const chat = chatOf({ connectTimeoutMs: 300, query: () => (asked++ ? { name: "ada" } : hangs) });
     await becomes(chat, "waiting");
     expect(chat.lastClose).toEqual({ code: 1006, reason: "timeout" });
     await becomes(chat, "open");
@@ -254,7 +254,7 @@ describe("messages", () => {
       const heard = hear(chat, (message) => message.type === "said");
       (await server.accept()).send(said("hello"));
       await heard;
-      await vi.waitUntil(() => thrown.length > 0);
+      await vi.waitUntil(() => thrown.length > 0, { timeout: 20_000 });
       expect(String(thrown[0])).toBe("Error: mine");
     } finally {
       process.removeAllListeners("uncaughtException");
