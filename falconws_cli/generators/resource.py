@@ -81,7 +81,7 @@ class ResourceGenerator:
             "subprotocol": subprotocol,
             "http": http,
         }
-        if pattern is Pattern.ROOM and http and not page:
+        if pattern is Pattern.ROOM and not page:
             chosen["page"] = False
         if options.get("typed"):
             _check_typed(pattern, parsed)
@@ -105,7 +105,7 @@ class ResourceGenerator:
             "parameter_imports": [f"{t.import_from}.{t.annotation}" for t in types if t.import_from],
             "subprotocol": recipe.options.get("subprotocol"),
             "http": recipe.options.get("http", True),
-            "page": recipe.options.get("http", True) and recipe.options.get("page", True),
+            "page": recipe.options.get("page", True),
             "typed": recipe.options.get("typed", False),
         }
         pattern = Pattern(recipe.options.get("pattern", "echo"))
@@ -118,7 +118,7 @@ class ResourceGenerator:
         if room:
             registrations.append(hub(app_module(project), project.package))
         notes = (
-            [f"Run `falconws serve`, and try it at http://127.0.0.1:8000{template.example}"]
+            [f"Run `falconws serve --reload`, and try it at http://127.0.0.1:8000{template.example}"]
             if context["page"] and room
             else []
         )

@@ -143,7 +143,7 @@ def test_a_dependency_of_another_version_is_told_and_other_platforms_are_not(dem
 
 def test_a_setting_that_cannot_be_used_is_told(demo: Path, port: int) -> None:
     found = findings(demo, port, 1, DEMO_LOG_LEVEL="loud")
-    assert 'DEMO_LOG_LEVEL is "loud"' in found["settings"]["detail"]
+    assert 'DEMO_LOG_LEVEL: "loud"' in found["settings"]["detail"]
     assert found["app"]["level"] == "problem"
 
 
@@ -177,7 +177,7 @@ def test_an_app_that_blocks_is_ended_with_its_children(demo: Path, tmp_path: Pat
     )
     with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
         # Long enough for the import to come so far on a busy machine; the app would block for ten minutes.
-        [found] = check_app(Project(demo, "demo.app:create_app"), timeout_s=6)
+        [found] = check_app(Project(demo, "demo.asgi:app"), timeout_s=6)
         assert found.level is Level.PROBLEM
         assert "has not finished within 6 s" in found.detail
         assert "process_startup()" in found.remedy
@@ -190,7 +190,7 @@ def test_an_app_without_routes_or_origins_is_warned_of(demo: Path, port: int) ->
     app = demo / "demo" / "app.py"
     rewrite(app, "    app.ws_options.allowed_origins = settings.allowed_origins\n", "")
     assert "allowed_origins" in findings(demo, port, 3)["origins"]["remedy"]
-    rewrite(app, "    add_routes(app)\n", "")
+    rewrite(app, "    add_routes(app, settings)\n", "")
     found = findings(demo, port, 3)
     assert found["routes"]["level"] == "warning"
     assert "origins" not in found
@@ -235,7 +235,7 @@ def test_tags_that_collide_and_what_has_no_docstring_are_told(typed: Path, port:
 @pytest.mark.parametrize(("url", "code"), [("memory://", 0), ("redis://127.0.0.1:{port}/0", 1)])
 def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int) -> None:
     hub = f"falconws.Hub({url.format(port=port)!r}, timeout_s=0.5)"
-    rewrite(demo / "demo" / "app.py", "    add_routes(app)\n", f"    add_routes(app)\n    app.add_middleware({hub})\n")
+    rewrite(demo / "demo" / "app.py", "    return app\n", f"    app.add_middleware({hub})\n    return app\n")
     found = findings(demo, port, code)["broker"]
     assert found["level"] == ("ok" if code == 0 else "problem")
     assert found["detail"]
@@ -243,7 +243,7 @@ def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int
 
 def test_a_hub_that_cannot_be_made_is_told_in_a_line(demo: Path, port: int) -> None:
     hub = "falconws.Hub('rediss://host?ssl_cert_reqs=maybe')"
-    rewrite(demo / "demo" / "app.py", "    add_routes(app)\n", f"    add_routes(app)\n    app.add_middleware({hub})\n")
+    rewrite(demo / "demo" / "app.py", "    return app\n", f"    app.add_middleware({hub})\n    return app\n")
     found = findings(demo, port, 1)["app"]
     assert "redis-py does not accept these parameters" in found["detail"]
     assert "\n" not in found["detail"]

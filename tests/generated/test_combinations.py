@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -71,7 +72,12 @@ def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path
     with served(root) as address:
         for path, (pattern, subprotocol, http) in paths.items():
             speak(address, path, pattern, subprotocol)
-            if http:
+            if pattern is Pattern.ROOM:
+                with pytest.raises(HTTPError) as missing:
+                    get(address, path)
+                with missing.value as response:
+                    assert response.code == 404
+            elif http:
                 status, body = get(address, f"{path}?text=two%20words")
                 assert (status, body) in {
                     Pattern.ECHO: [(200, "two words")],
@@ -79,7 +85,6 @@ def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path
                     Pattern.DUPLEX: [(200, {"connections": 0}), (200, {"connections": 1})],
                     Pattern.BLANK: [(204, "")],
                     Pattern.FEED: [(200, body)],
-                    Pattern.ROOM: [(200, body)],
                 }[pattern]
 
 
@@ -304,18 +309,39 @@ def test_a_served_handler_speaks_its_codec(tmp_path: Path) -> None:
 def test_what_has_no_websocket_or_no_page_is_clean_and_tested(tmp_path: Path, route: str) -> None:
     root = new_project(tmp_path)
     template, example = ROUTES[route]
-    for name, options in {"orders": ("http",), "chat": ("room", "--no-page")}.items():
+    chosen = {
+        "orders": ("http",),
+        "chat": ("room", "--no-page"),
+        "quiet": ("room", "--no-page", "--no-http"),
+        "typed": ("room", "--no-page", "--no-http", "--typed"),
+    }
+    for name, options in chosen.items():
         typed = ["--route", f"/{name}/{template}"] if template else []
         falconws(root, "add-resource", name, "--pattern", *options, *typed)
     assert_formatted_and_linted(root)
     assert_typed(root)
-    assert_tests_pass(root, expected=11 + 5 + 10)
-    assert not (root / "demo" / "resources" / "chat.html").exists()
+    assert_tests_pass(root, expected=11 + 5 + 3 * 10)
+    assert not list(root.glob("demo/resources/*.html"))
     with served(root) as address:
         suffix = f"/{example}" if example else ""
         assert get(address, f"/orders{suffix}") == (200, {"texts": []})
         with pytest.raises(InvalidStatus), connect(f"ws://{address}/orders{suffix}"):
             pass
+
+
+def test_developers_have_the_page_of_a_room_even_if_it_has_nothing_else_over_http(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    for name, options in {"chat": (), "typed": ("--typed",)}.items():
+        falconws(root, "add-resource", name, "--pattern", "room", "--no-http", *options)
+    with served(root, None, "--console") as address:
+        for path in ("/chat", "/typed"):
+            status, page = get(address, path)
+            assert status == 200
+            assert "<title>Chat</title>" in str(page)
+            with pytest.raises(HTTPError) as elsewhere:
+                get(address, path, {"Host": "example.com"})
+            elsewhere.value.close()
+            assert elsewhere.value.code == 404
 
 
 def test_the_pattern_http_has_no_options_of_websockets(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_serve_names_the_line_of_a_syntax_error(demo: Path) -> None:
 
 def test_serve_names_a_setting_that_cannot_be_used(demo: Path) -> None:
     done = run_serve(demo, "--port", "0", env={"DEMO_LOG_LEVEL": "loud"})
-    assert_one_line(done, 'DEMO_LOG_LEVEL is "loud"; use one of CRITICAL, ')
+    assert_one_line(done, 'DEMO_LOG_LEVEL: "loud" is not a level; use one of CRITICAL, ')
 
 
 def test_serve_says_that_the_port_is_in_use(demo: Path) -> None:

@@ -49,7 +49,7 @@ def broker(tmp_path: Path) -> Iterator[Valkey]:
 def serving(root: Path, port: int, url: str) -> Iterator[int]:
     """Serve the project on *port* (0: a free one); yield the port."""
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "falconws_cli", "serve", "--port", str(port), "--drain", "0.5"],
+        [sys.executable, "-u", "-m", "falconws_cli", "serve", "--port", str(port), "--drain", "0.5", "--console"],
         cwd=root,
         env=environment({"DEMO_HUB_URL": url}),
         stdout=subprocess.PIPE,
