@@ -5,6 +5,7 @@ Knows how an app is loaded, and `falconws.typed.asyncapi`, which makes the docum
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import click
 
 from falconws_cli.errors import CommandError
 from falconws_cli.inspect.run import load_app
+from falconws_cli.project import find_project
+
+DOCUMENT = "asyncapi.json"
+"""The file of a project where its document is usually committed."""
 
 
 def load_document(app_path: str | None, start: Path, servers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def check(document: dict[str, Any], path: Path, *, breaking: bool) -> None:
     Raises:
         CommandError: They differ, or the committed one cannot be read.
     """
-    committed = _read(path)
+    committed = read_document(path)
     if breaking:
         from falconws.typed.evolution import breaking_changes
 
@@ -70,7 +75,22 @@ def check(document: dict[str, Any], path: Path, *, breaking: bool) -> None:
     click.echo(f"{path} is up to date." if committed == document else f"Nothing since {path} breaks a client.")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def find_document(start: Path) -> dict[str, Any] | None:
+    """Return the document of the project around *start*: of its app, or else its file asyncapi.json; None for none."""
+    with contextlib.suppress(CommandError):
+        return load_document(None, start)
+    project = find_project(start)
+    with contextlib.suppress(CommandError):
+        return None if project is None else read_document(project.root / DOCUMENT)
+    return None
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Return the document in the file at *path*.
+
+    Raises:
+        CommandError: The file cannot be read, or is something else.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

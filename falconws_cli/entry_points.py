@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "falconws.generators"
-BUILT_IN = ("project", "resource", "middleware", "media-handler")
+BUILT_IN = ("project", "resource", "middleware", "media-handler", "part", "client")
 
 
 def extension_names() -> dict[str, str]:

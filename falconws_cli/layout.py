@@ -13,10 +13,9 @@ from falconws_cli.source.register.apps import creations
 
 
 def app_module(project: Project) -> PurePosixPath:
-    """Return the module that creates the app; app.py of the package when none of the usual ones does."""
+    """Return the module that creates the app; when none of the usual ones does, the one that the app is named after."""
     package = project.package_path
-    import_root = PurePosixPath(*package.parts[: -len(project.package.split("."))])
-    named = import_root.joinpath(*project.app.partition(":")[0].split("."))
+    named = project.path_of(project.app.partition(":")[0])
     candidates = [
         named.with_suffix(".py"),
         named / "__init__.py",
@@ -25,15 +24,17 @@ def app_module(project: Project) -> PurePosixPath:
         package / "__init__.py",
     ]
     there = _existing(project, candidates)
-    return next((path for path in there if _creates_app(project, path)), next(iter(there), package / "app.py"))
+    # What is not there is named, to be looked for.
+    of_its_name = next((path for path in candidates[:2] if path in there), candidates[0])
+    return next((path for path in there if _creates_app(project, path)), of_its_name)
 
 
 def routes_module(project: Project) -> PurePosixPath:
-    """Return the module that adds the routes; routes.py of the package when none does and there is no app either."""
+    """Return the module that adds the routes; that of the app when none does."""
     package, app = project.package_path, app_module(project)
     own = [package / "routes.py", package / "routes" / "__init__.py", package / "urls.py"]
     there = _existing(project, [*own, app])
-    return next((path for path in there if _adds_routes(project, path)), next(iter(there), own[0]))
+    return next((path for path in there if _adds_routes(project, path)), next(iter(there), app))
 
 
 def _existing(project: Project, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:

@@ -3,10 +3,12 @@
 import codecs
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from falconws_cli.errors import CommandError
+from falconws_cli.package_folders import package_folders
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
@@ -19,15 +21,28 @@ class Project:
     app: str
     """"module:attribute" of an app or a factory."""
 
+    folders: Mapping[str, PurePosixPath] = field(default_factory=dict)
+    """Where packages are that are neither in the root nor in src/; see `package_folders`."""
+
     @property
     def package(self) -> str:
         """The import name of the app's package: "demo", or "acme.demo" where acme is a namespace package."""
         names = self.app.partition(":")[0].split(".")
-        folder = PurePosixPath("src") if self.exists(PurePosixPath("src", names[0])) else PurePosixPath()
         for length in range(1, len(names)):
-            if self.exists(folder.joinpath(*names[:length], "__init__.py")):
+            if self.exists(self.path_of(".".join(names[:length])) / "__init__.py"):
                 return ".".join(names[:length])
         return names[0]
+
+    def path_of(self, module: str) -> PurePosixPath:
+        """Return the folder of a package, or the path of a module without its suffix, relative to the root."""
+        names = module.split(".")
+        for length in range(len(names), 0, -1):
+            folder = self.folders.get(".".join(names[:length]))
+            if folder is not None and self.exists(folder):
+                return folder.joinpath(*names[length:])
+        roots = [root for root in (self.folders.get(""), PurePosixPath("src")) if root is not None]
+        there = (root for root in roots if self.exists(root / names[0]) or self.exists(root / f"{names[0]}.py"))
+        return next(there, PurePosixPath()).joinpath(*names)
 
     @property
     def env_prefix(self) -> str:
@@ -36,13 +51,16 @@ class Project:
 
     @property
     def import_root(self) -> Path:
-        """The folder to put on the import path: the root, or its src folder."""
-        return self.root / "src" if self.exists(PurePosixPath("src", self.package.partition(".")[0])) else self.root
+        """The folder to put on the import path: the root, its src folder, or another one that has the packages."""
+        top = self.package.partition(".")[0]
+        path = self.path_of(top)
+        # A package whose folder has another name can be imported only when it is installed.
+        return self.root / path.parent if path.name == top else self.root
 
     @property
     def package_path(self) -> PurePosixPath:
         """The package's folder, relative to the root."""
-        return PurePosixPath(self.import_root.relative_to(self.root).as_posix()).joinpath(*self.package.split("."))
+        return self.path_of(self.package)
 
     def read(self, path: PurePosixPath) -> bytes | None:
         """Return the file's content, or None when there is no such file.
@@ -97,7 +115,7 @@ def find_project(start: Path) -> Project | None:
                 f'{file}: [tool.falconws] needs the app as "module:attribute", such as '
                 f'app = "{folder.name}.app:create_app".'
             )
-        return Project(folder, app)
+        return Project(folder, app, package_folders(document))
     return None
 
 
@@ -129,8 +147,17 @@ def require_package(project: Project) -> None:
     Raises:
         CommandError: The package of the project's app does not exist.
     """
-    if not (project.root / project.package_path).is_dir():
+    if (project.root / project.package_path).is_dir():
+        return
+    module = project.package_path.with_suffix(".py")
+    if project.exists(module):
         raise CommandError(
-            f'[tool.falconws] says that the app is "{project.app}", but {project.root} has no package '
-            f"{project.package}; correct the setting or create the package."
+            f"The app is in the module {module}, and generated code goes into a package: create one, such as "
+            f'{project.root.name.replace("-", "_")}/ with __init__.py, move the module into it, and correct "app" in '
+            "[tool.falconws]."
         )
+    raise CommandError(
+        f'[tool.falconws] says that the app is "{project.app}", but {project.root} has no folder '
+        f"{project.package_path}; correct the setting, create the package, or tell your build backend which folder has "
+        "it."
+    )

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,13 +62,14 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
 
 
 def serve_new_project(root: Path) -> int:
-    """Serve a new project as during development; as soon as it answers, print the URL to open."""
+    """Serve a new project with its console; as soon as it answers, print the URL to open."""
     port, taken = _free_port()
     if taken:
         click.echo(f"Port {PORT} is taken; this project gets port {port}.")
     # A daemon: it must not keep the process alive if the server fails to start.
     threading.Thread(target=_greet_when_up, args=(port,), daemon=True).start()
-    serve_target(None, root, host=_HOST, port=port, reload=True)
+    # Without watchfiles, nothing is restarted; the page is the same.
+    serve_target(None, root, host=_HOST, port=port, reload=find_spec("watchfiles") is not None, console=True)
     return 0
 
 

@@ -34,6 +34,7 @@ _ARGUMENTS = {
     "media-handler": {"payload", "handler"},
     "hub": {"middleware"},
     "functions": {"first_party", "what", "imports", "code", "needs"},
+    "lines": {"what", "hunks"},
     "setting": {"name", "field", "reader", "imports"},
     "variable": {"name", "value"},
     "row": {"name", "row"},
@@ -239,8 +240,19 @@ def _arguments(made: Mapping[str, Any]) -> dict[str, JsonValue]:
     if arguments.keys() - _OPTIONAL_ARGUMENTS != _ARGUMENTS[made["kind"]]:
         raise ValueError(f"a {made['kind']} with the arguments {', '.join(sorted(arguments))}")
     for name, value in arguments.items():
-        _strings(value) if name in ("imports", "needs") else _string(value)
+        if name == "hunks":
+            _hunks(value)
+        else:
+            _strings(value) if name in ("imports", "needs") else _string(value)
     return arguments
+
+
+def _hunks(value: object) -> None:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list")
+    for hunk in value:
+        for name in ("before", "old", "new", "after"):
+            _strings(hunk[name])
 
 
 def _dump_text(data: bytes) -> list[str] | dict[str, str]:

@@ -23,8 +23,8 @@ _COLORS = {
 _SAID = {
     "REGISTERED": ("register", "in", "green"),
     "ALREADY": ("already", "in", None),
-    "REMOVED": ("unregister", "from", "yellow"),
-    "ABSENT": ("already", "not in", None),
+    "REMOVED": ("remove", "from", "yellow"),
+    "ABSENT": ("missing", "in", None),
 }
 """The words for each outcome of a registration or of its removal."""
 
@@ -168,7 +168,7 @@ def _advise(planned: PlannedRegistration) -> None:
     if not entry.lines:
         click.echo("Edit it by hand.")
         return
-    click.echo("Add these lines by hand:\n" if adds else "Edit these lines by hand:\n")
+    click.echo(f"{'Add these lines to it' if adds else 'Edit these lines'} by hand:\n")
     for line in entry.lines:
         click.echo(f"    {line}".rstrip())
 

@@ -17,10 +17,18 @@ Remember = Callable[[Record, Sequence[FileChange]], list[PlannedFile]]
 """Returns the planned files of the record for the changes that will be written."""
 
 
-def carry_out(root: Path, plans: Sequence[Plan], options: WriteOptions) -> ExitCode:
+def carry_out(
+    root: Path, plans: Sequence[Plan], options: WriteOptions, *, earlier: Sequence[Operation] = ()
+) -> ExitCode:
     """Write the plans below *root* and record them, or only show them; print a report; return the exit code.
 
     The report shows the registrations of the first plan only.
+
+    Args:
+        root: The folder that the paths are relative to.
+        plans: What to write.
+        options: Whether to write, the form of the report, and the policy for conflicts.
+        earlier: Recorded operations as they are recorded from now on.
 
     Raises:
         ConflictError: Files are in the way, and there was no terminal to ask on. Nothing was written.
@@ -28,7 +36,7 @@ def carry_out(root: Path, plans: Sequence[Plan], options: WriteOptions) -> ExitC
     """
 
     def recording(record: Record, changes: Sequence[FileChange]) -> list[PlannedFile]:
-        return _recording(record, plans, changes, options.command)
+        return _recording(record, plans, changes, options.command, earlier)
 
     first = plans[0]
     return transact(root, stacked(plans), options, recording, registrations=first.registrations, notes=first.notes)
@@ -96,11 +104,18 @@ def _resolved(
     return resolve_conflicts(root, changes, options, record)
 
 
-def _recording(record: Record, plans: Sequence[Plan], changes: Sequence[FileChange], command: str) -> list[PlannedFile]:
+def _recording(
+    record: Record,
+    plans: Sequence[Plan],
+    changes: Sequence[FileChange],
+    command: str,
+    earlier: Sequence[Operation],
+) -> list[PlannedFile]:
     """Return the planned files that record the plans; a plan that changes nothing is recorded once only."""
     if any(change.status is Status.CONFLICT for change in changes):
         return []
-    operations = list(record.operations)
+    changed = {operation.id: operation for operation in earlier}
+    operations = [changed.get(operation.id, operation) for operation in record.operations]
     for plan in plans:
         name = record.next_id(operations[-1].id if operations else "")
         operation = _operation(name, plan, changes, plan.command or command)

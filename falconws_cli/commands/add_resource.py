@@ -30,6 +30,7 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank", "htt
 @click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
 @click.option("--http/--no-http", default=True, show_default=True, help="Also answer HTTP requests on the route.")
 @click.option("--page/--no-page", default=True, show_default=True, help="Serve a page to try a room.")
+@click.option("--typed", is_flag=True, help="Declare the messages as types, which are validated and documented.")
 @generating()
 def command(
     name: str,
@@ -38,9 +39,13 @@ def command(
     subprotocol: str | None,
     http: bool,
     page: bool,
+    typed: bool,
     write_options: WriteOptions,
 ) -> None:
     """Add a resource with its tests, and add its route to routes.py.
+
+    With --typed, the resources of room, request-response, feed and duplex declare their messages in a module of their
+    own: invalid messages are answered with an error, and `falconws asyncapi` describes the conversation.
 
     \b
     Patterns:
@@ -57,6 +62,7 @@ def command(
       falconws add-resource ticker --pattern feed
       falconws add-resource "chat room" --route "/rooms/{room_id}/chat" --pattern duplex
       falconws add-resource chat --pattern room --no-page
+      falconws add-resource words --pattern request-response --typed
       falconws add-resource orders --pattern http
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
@@ -68,5 +74,7 @@ def command(
     project = require_project(Path.cwd())
     require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http, "page": page}
+    if typed:
+        options["typed"] = True
     with exclusive(project.root):
         sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -69,6 +70,13 @@ class _InOrder(click.Command):
 )
 @click.option("--insecure", is_flag=True, help="Trust any TLS certificate.")
 @click.option("--cafile", metavar="FILE", help="Trust the certificate authorities in FILE (PEM).")
+@click.option(
+    "--asyncapi",
+    "asyncapi_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="AsyncAPI document whose messages can be sent as /name field=value.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -84,6 +92,7 @@ def command(
     wait_s: float,
     insecure: bool,
     cafile: str | None,
+    asyncapi_file: Path | None,
 ) -> None:
     """Talk to a WebSocket route.
 
@@ -97,6 +106,10 @@ def command(
     input are sent. The exit code is 0 when every --expect was met, and 1 when one was not met in time or when the
     server denied or dropped the connection.
 
+    The messages of a typed route have names: `/say text=hello` sends {"type": "say", "text": "hello"}. On a terminal,
+    names and fields are completed, and the time to each reply is shown. The messages are those of the project's app,
+    or of the document that --asyncapi names.
+
     \b
     Examples:
       falconws connect /echo
@@ -109,6 +122,18 @@ def command(
     from falconws_cli.output import Matters, output_matters
 
     output_matters(Matters.AT_ONCE)
+
+    def find_document() -> dict[str, Any] | None:
+        # It imports the app.
+        from falconws_cli.contract import find_document
+
+        return find_document(Path.cwd())
+
+    document = None
+    if asyncapi_file is not None:
+        from falconws_cli.contract import read_document
+
+        document = read_document(asyncapi_file)
     texts = {"sends": iter(sends), "expects": iter(expects)}
     sys.exit(
         connect(
@@ -120,6 +145,8 @@ def command(
             origin=origin,
             steps=[(_STEPS[name], next(texts[name])) for name in ctx.obj],
             payload=payload or "text",
+            document=document,
+            find_document=find_document,
             timeout_s=timeout_s,
             wait_s=wait_s,
             insecure=insecure,

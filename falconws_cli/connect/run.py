@@ -5,13 +5,15 @@ import contextlib
 import functools
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from falconws_cli.connect.catalog import Catalog, find_catalog
 from falconws_cli.connect.connection import HandshakeRequest, open_connection, tls_context
 from falconws_cli.connect.messages import Message, Payload, encode, plain, printable
 from falconws_cli.connect.script import Conversation, Expectation, Script, read_lines
@@ -38,6 +40,8 @@ def connect(
     wait_s: float,
     insecure: bool,
     cafile: str | None,
+    document: Mapping[str, Any] | None,
+    find_document: Callable[[], Mapping[str, Any] | None],
 ) -> int:
     """Talk to *where*, a URL or a path of the local server, and return the exit code.
 
@@ -54,6 +58,8 @@ def connect(
         wait_s: The time to wait for replies when nothing is expected.
         insecure: Trust any certificate.
         cafile: Certificates to trust instead of the system's.
+        document: An AsyncAPI document whose messages can be sent as `/name field=value`.
+        find_document: Finds such a document for the local server; asked when there is a terminal, and no *document*.
 
     Raises:
         CommandError: The connection failed, an expectation was not met, or a terminal needs the extra "cli".
@@ -61,8 +67,11 @@ def connect(
     """
     url = parse_url(where) if "://" in where else WebSocketUrl("127.0.0.1", port, parse_path(where))
     kind = Payload(payload)
-    parsed = [_step(name, text, kind) for name, text in steps]
     interactive = not steps and sys.stdin.isatty() and sys.stdout.isatty()
+    if document is None and interactive and "://" not in where:
+        document = find_document()
+    catalog = None if document is None else find_catalog(document, url.path.partition("?")[0])
+    parsed = [_step(name, text, kind, catalog) for name, text in steps]
     if interactive:
         require_modules("`falconws connect` on a terminal", "prompt_toolkit")
     handshake = HandshakeRequest(
@@ -75,42 +84,36 @@ def connect(
         not_found_hint=suggest_route(url.path, start),
     )
     if interactive:
-        return _run(_run_terminal(handshake, kind))
+        return _run(_run_terminal(handshake, kind, catalog))
     sends = any(name == "send" for name, _ in steps)
-    return _run(_run_script(handshake, parsed, kind, from_input=not sends, timeout_s=timeout_s, wait_s=wait_s))
+    lines = None if sends else read_lines(sys.stdin.fileno())
+    script = Script(parsed, lines, kind, timeout_s, wait_s, functools.partial(_encode, payload=kind, catalog=catalog))
+    return _run(_run_script(handshake, script))
 
 
-async def _run_script(
-    handshake: HandshakeRequest,
-    steps: Sequence[Message | Expectation],
-    payload: Payload,
-    *,
-    from_input: bool,
-    timeout_s: float,
-    wait_s: float,
-) -> int:
+async def _run_script(handshake: HandshakeRequest, script: Script) -> int:
     connection = await open_connection(handshake)
-    lines = read_lines(sys.stdin.fileno()) if from_input else None
-    script = Script(steps, lines, payload, timeout_s, wait_s)
-    show = functools.partial(_print, scalars=payload is Payload.MSGPACK)
+    show = functools.partial(_print, scalars=script.payload is Payload.MSGPACK)
     async with _closing(connection):
         await Conversation(connection, script, show).run()
     return 0
 
 
-async def _run_terminal(handshake: HandshakeRequest, payload: Payload) -> int:
+async def _run_terminal(handshake: HandshakeRequest, payload: Payload, catalog: Catalog | None) -> int:
     # prompt_toolkit costs more start-up time than everything else here.
     from falconws_cli.connect.terminal import Terminal, open_history
 
     connection = await open_connection(handshake)
     async with _closing(connection):
         chosen = f", subprotocol {printable(connection.subprotocol)}" if connection.subprotocol else ""
-        click.echo(f"Connected to {handshake.url}{chosen}. Enter sends, Ctrl+D leaves.")
-        closed = await Terminal(connection, payload, open_history()).run()
+        typed = "" if catalog is None else " Type / for the messages."
+        click.echo(f"Connected to {handshake.url}{chosen}. Enter sends, Ctrl+D leaves.{typed}")
+        closed = await Terminal(connection, payload, open_history(), catalog).run()
     if closed is None:
         click.echo(f"Closed with {connection.close_code}.")
         return 0
-    click.echo(f"{closed.sentence}.")
+    meaning = catalog.close_codes.get(connection.close_code or 0) if catalog and not connection.close_reason else None
+    click.echo(f"{closed.sentence}{f': {meaning}' if meaning else ''}.")
     return 0 if closed.clean else 1
 
 
@@ -161,13 +164,17 @@ def _run(conversation: Coroutine[object, object, int]) -> int:
         return stopped_by
 
 
-def _step(name: str, text: str, payload: Payload) -> Message | Expectation:
+def _step(name: str, text: str, payload: Payload, catalog: Catalog | None) -> Message | Expectation:
     if name == "expect":
         return Expectation(text)
     try:
-        return encode(text, payload)
+        return _encode(text, payload, catalog)
     except ValueError as error:
         raise RefusedError(f'--send "{text}" {error}.') from error
+
+
+def _encode(line: str, payload: Payload, catalog: Catalog | None) -> Message:
+    return encode(line if catalog is None else catalog.encode(line), payload)
 
 
 def _print(message: Message, *, scalars: bool) -> None:

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from falconws_cli.connect.connection import CloseSummary, summarize_close
-from falconws_cli.connect.messages import Message, Payload, encode, media_of, plain, printable
+from falconws_cli.connect.messages import Message, Payload, media_of, plain, printable
 from falconws_cli.errors import CommandError, RefusedError
 
 _SHOWN_CHARACTERS = 200
@@ -74,6 +74,8 @@ class Script:
     """The time for each expectation."""
     wait_s: float
     """The time to wait for replies after the last message, when nothing is expected."""
+    encode: Callable[[str], Message]
+    """Encodes a line; raises ValueError with the end of a sentence."""
 
 
 class Conversation:
@@ -164,7 +166,7 @@ class Conversation:
         async for line in lines:
             number += 1
             try:
-                message = encode(line, self._script.payload)
+                message = self._script.encode(line)
             except ValueError as error:
                 raise CommandError(f"Line {number} of the input {error}: {line[:_SHOWN_CHARACTERS]}") from error
             await self._send(message)

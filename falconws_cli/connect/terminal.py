@@ -8,12 +8,14 @@ import contextlib
 import datetime
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 from prompt_toolkit import PromptSession, print_formatted_text
 from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.input import Input, create_input
@@ -22,6 +24,7 @@ from prompt_toolkit.patch_stdout import patch_stdout
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from falconws_cli.connect.catalog import Catalog
 from falconws_cli.connect.connection import CloseSummary, summarize_close
 from falconws_cli.connect.messages import Message, Payload, encode, kind_of, readable
 
@@ -37,8 +40,11 @@ _Parts = Sequence[tuple[str, str]]
 class Terminal:
     """One conversation; it ends when the user leaves or the connection is closed."""
 
-    def __init__(self, connection: ClientConnection, payload: Payload, history: History) -> None:
+    def __init__(
+        self, connection: ClientConnection, payload: Payload, history: History, catalog: Catalog | None = None
+    ) -> None:
         self._connection = connection
+        self._catalog = catalog
         self._payload = payload
         self._scalars = payload is Payload.MSGPACK
         self._ping_s: float | None = None
@@ -48,6 +54,7 @@ class Terminal:
         self._unshown: asyncio.Queue[_Parts] = asyncio.Queue(_MAX_UNSHOWN)
         self._session: PromptSession[str] = PromptSession(
             history=history,
+            completer=None if catalog is None else _MessageCompleter(catalog),
             bottom_toolbar=self._toolbar,
             key_bindings=self._bindings(),
             erase_when_done=True,
@@ -87,7 +94,8 @@ class Terminal:
             if not buffer.text:
                 return
             try:
-                message = encode(buffer.text, self._payload)
+                line = buffer.text if self._catalog is None else self._catalog.encode(buffer.text)
+                message = encode(line, self._payload)
             except ValueError as error:
                 # The line stays in the editor, to be corrected.
                 problem = [("fg:ansired", f"What you typed {error}.")]
@@ -105,6 +113,8 @@ class Terminal:
                 message = await self._typed.get()
                 await self._connection.send(message)
                 self._sent += 1
+                if self._catalog is not None and isinstance(message, str):
+                    self._catalog.sent(message)
                 await self._show_message(">", message)
 
     async def _receive(self) -> CloseSummary:
@@ -112,7 +122,8 @@ class Terminal:
             while True:
                 message = await self._connection.recv()
                 self._received += 1
-                await self._show_message("<", message)
+                call = self._catalog.received(message) if self._catalog and isinstance(message, str) else ""
+                await self._show_message("<", message, call)
         except ConnectionClosed as closed:
             await self._unshown.join()
             return summarize_close(closed)
@@ -124,9 +135,9 @@ class Terminal:
                 self._session.app.invalidate()
                 await asyncio.sleep(_PING_INTERVAL_S)
 
-    async def _show_message(self, direction: str, message: Message) -> None:
+    async def _show_message(self, direction: str, message: Message, note: str = "") -> None:
         width = shutil.get_terminal_size().columns - _INDENT
-        kind = kind_of(message, scalars=self._scalars)
+        kind = note or kind_of(message, scalars=self._scalars)
         text = readable(message, width - len(kind) - 1 if kind else width, scalars=self._scalars)
         time = f"{datetime.datetime.now():%H:%M:%S.%f}"[:-3]
         parts = [(_DIM, f"{time} {direction} "), ("" if direction == "<" else "fg:ansicyan", text)]
@@ -151,6 +162,18 @@ class Terminal:
     def _toolbar(self) -> str:
         ping = "ping ..." if self._ping_s is None else f"ping {self._ping_s * 1000:.1f} ms"
         return f" {ping}   sent {self._sent}   received {self._received}   Ctrl+D leaves "
+
+
+class _MessageCompleter(Completer):
+    """Completes `/name field=value`."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
+        """Yield what may come at the cursor."""
+        for text, replaced, description in self._catalog.completions(document.text_before_cursor):
+            yield Completion(text, -replaced, display_meta=description)
 
 
 def _raw_input() -> Input:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from falconws_cli.doctor.app_check import check_app
+from falconws_cli.doctor.client_check import check_clients
 from falconws_cli.doctor.finding import Finding, Level, worst_of
 from falconws_cli.doctor.installation import check_installation
 from falconws_cli.doctor.project_check import check_port, check_project
@@ -49,6 +50,7 @@ def _all(start: Path, host: str, port: int) -> Iterator[Finding]:
         return
     yield from check_project(project)
     yield from check_app(project)
+    yield from check_clients(project)
 
 
 def _summary(findings: list[Finding]) -> str:

@@ -14,7 +14,7 @@ from falconws_cli.source.registration import JsonValue
 
 
 class Generator(Protocol):
-    """Generates one kind of thing. Built in: "resource", "middleware" and "media-handler"."""
+    """Generates one kind of thing. Built in: "resource", "middleware", "media-handler", "part" and "client"."""
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
         """Check what the user typed; return the recipe, with the defaults filled in.
@@ -55,6 +55,14 @@ def find_generator(kind: str, package: str = "") -> Generator:
         from falconws_cli.generators.media_handler import MediaHandlerGenerator
 
         return MediaHandlerGenerator()
+    if kind == "part":
+        from falconws_cli.generators.part import PartGenerator
+
+        return PartGenerator()
+    if kind == "client":
+        from falconws_cli.generators.client.generator import ClientGenerator
+
+        return ClientGenerator()
     from falconws_cli.generators.plugins import load_extension
 
     extension = load_extension(kind)

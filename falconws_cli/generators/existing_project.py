@@ -3,13 +3,14 @@
 import ast
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators.planning import PYPROJECT, read_text
 from falconws_cli.layout import app_module, routes_module
+from falconws_cli.package_folders import package_folders
 from falconws_cli.project import Project, is_app_path
 from falconws_cli.source.python import CannotEditError, Source
 from falconws_cli.source.register.apps import creations
@@ -37,15 +38,16 @@ def plan_init(folder: Path, app: str | None) -> tuple[PlannedFile, list[str]]:
         raise CommandError(f"Cannot edit {PYPROJECT}: {error}.") from error
     if "falconws" in document.get("tool", {}):
         raise RefusedError(f"{PYPROJECT} has [tool.falconws] already; see `falconws doctor`.")
+    folders = package_folders(document)
     if app is None:
-        app = _only(list(_find_apps(folder)))
+        app = _only(list(_find_apps(folder, [str(path) for path in folders.values()])))
     elif not is_app_path(app):
         raise RefusedError(f'"{app}" is not of the form module:attribute, such as demo.app:create_app.')
     newline = "\r\n" if "\r\n" in text else "\n"
     table = newline.join(["[tool.falconws]", f'app = "{app}"', ""])
     separator = "" if not text else newline if text.endswith("\n") else newline * 2
     edited = (text + separator + table).encode("utf-8", "surrogateescape")
-    return PlannedFile(PYPROJECT, edited, before=before), _notes(Project(folder, app))
+    return PlannedFile(PYPROJECT, edited, before=before), _notes(Project(folder, app, folders))
 
 
 def _notes(project: Project) -> list[str]:
@@ -68,11 +70,12 @@ def _only(found: list[str]) -> str:
     raise RefusedError(f"Several modules create an app; name the one to serve: {', '.join(found)}.")
 
 
-def _find_apps(folder: Path) -> Iterator[str]:
+def _find_apps(folder: Path, roots: Collection[str]) -> Iterator[str]:
     """Yield the import path of each app below the folder, or of the factory that creates it."""
     for path in _modules(folder):
         parts = path.relative_to(folder).with_suffix("").parts
-        names = [part for part in (parts[1:] if parts[0] == "src" else parts) if part != "__init__"]
+        inside = parts[1:] if parts[0] == "src" or (parts[0] in roots and len(parts) > 2) else parts
+        names = [part for part in inside if part != "__init__"]
         try:
             source = Source(path.read_text(encoding="utf-8"), "")
         except (OSError, UnicodeDecodeError, CannotEditError):

@@ -11,6 +11,7 @@ from falconws_cli.layout import app_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source import registration
+from falconws_cli.source.formatting import LINE_LENGTH
 from falconws_cli.source.python import Import
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
@@ -117,13 +118,20 @@ def _setting(project: Project, name: Name, field: str, variable: str) -> list[re
             _settings_module(project),
             project.package,
             name=field,
-            field=f'{field}: tuple[{name.module}.Token, ...] = ()\n"""The accepted tokens; the app needs one."""\n',
+            field=f'{_annotated(field, name)} = ()\n"""The accepted tokens; the app needs one."""\n',
             reader=f"{name.module}.read_tokens",
             imports=(Import(f"{project.package}.middleware", name.module),),
         ),
         registration.variable(_CONFTEST, "tests", name=variable, value="tests:a-token-for-tests"),
         registration.row(_README, project.package, name=variable, row=f"| `{variable}` | none | {meaning} |"),
     ]
+
+
+def _annotated(field: str, name: Name) -> str:
+    """Return the field with its type, on one line if that fits into the class."""
+    head, item = f"{field}: tuple[", f"{name.module}.Token, ..."
+    fits = len(f"    {head}{item}] = ()") <= LINE_LENGTH
+    return f"{head}{item}]" if fits else f"{head}\n    {item}\n]"
 
 
 def _token_for_the_tests(project: Project, snippet: str) -> registration.RegistrationSpec:

@@ -16,7 +16,7 @@ from falconws_cli.project import Project
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
-_BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}
+BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}
 """Where a broker is on a developer's machine."""
 
 
@@ -72,7 +72,7 @@ def plan_project(
     # What a new repository starts with stays as it is.
     files = tuple(replace(file, keep_existing=_belongs_to_a_repository(str(file.path))) for file in files)
     notes = tuple(
-        f"{package.constant}_HUB_URL is {_BROKER_URLS[part.value]} unless you set it; "
+        f"{package.constant}_HUB_URL is {BROKER_URLS[part.value]} unless you set it; "
         f"`docker compose up -d {part.value}` starts a broker there."
         for part in options.parts
         if part in BROKERS
@@ -95,15 +95,21 @@ class _PlannedProject(Project):
 
 
 def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:
-    project = _PlannedProject(root, f"{name.module}.app:create_app", {file.path: file.data for file in files})
+    project = _PlannedProject(root, f"{name.module}.app:create_app", files={file.path: file.data for file in files})
     return replace(plan(project, "resource", "echo", {}), command="falconws add-resource echo")
 
 
-def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[PlannedFile, ...]:
+def render_project(
+    recipe: Recipe, *, root: Path | None = None, values: Mapping[str, str] | None = None
+) -> tuple[PlannedFile, ...]:
     """Return the files of a project, as the installed templates make them. Nothing is refused.
 
-    A recipe without options is that of a full project without optional parts. *root* is the project's folder, once
-    there is one: its own templates win.
+    A recipe without options is that of a full project without optional parts.
+
+    Args:
+        recipe: What the project is made of.
+        root: The project's folder, once there is one: its own templates win.
+        values: Values for the templates that replace those of the recipe.
     """
     name = parse_name(recipe.name)
     package = parse_name(str(recipe.options.get("package", recipe.name)))
@@ -119,12 +125,14 @@ def render_project(recipe: Recipe, *, root: Path | None = None) -> tuple[Planned
         "package_dir": f"src/{package.module}" if src else package.module,
         "src": src,
         "env": package.constant,
+        "app": f"{package.module}.{'app:create_app' if minimal else 'asgi:app'}",
         "falconws_version": VERSION,
         "next_breaking_version": _next_breaking(VERSION),
         "minimal": minimal,
         "broker": broker,
-        "broker_url": _BROKER_URLS.get(broker),
+        "broker_url": BROKER_URLS.get(broker),
         **{part.value.replace("-", "_"): part in parts for part in Part if part not in BROKERS},
+        **(values or {}),
     }
     return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
 

@@ -1,6 +1,6 @@
 """Plans what a generator made: new files, edits of the project's own files, missing packages. Reads, never writes."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import fields, replace
 from pathlib import PurePosixPath
 
@@ -32,6 +32,10 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     for spec in generated.registrations:
         text = texts.get(spec.path) or read_text(project, spec.path) or ""
         registration = spec.register(text)
+        if reason := _unreadable(project, spec.path, texts):
+            from falconws_cli.source.register import RegisterOutcome
+
+            registration = replace(registration, outcome=RegisterOutcome.CANNOT, text=text, reason=reason)
         texts[spec.path] = registration.text
         registrations.append(PlannedRegistration(spec.path, registration, spec))
     added, pyproject = _require(project, generated.requirements)
@@ -40,7 +44,7 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     notes = generated.notes
     if added.dependencies:
         names = " and ".join(added.dependencies)
-        notes = (*notes, f"{names} is a dependency of the project now; install it with `{_install_command(project)}`.")
+        notes = (*notes, f"{names} is a dependency of the project now; install it with `{install_command(project)}`.")
     notes = (*notes, *_left_to_require(project, generated.requirements))
     return Plan(
         files=merge(generated.files, _edits(project, texts), _packages(project, generated.files)),
@@ -51,6 +55,13 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
         requirements=generated.requirements,
         added=added,
     )
+
+
+def _unreadable(project: Project, path: PurePosixPath, texts: Container[PurePosixPath]) -> str:
+    """Return why nothing can be registered in a file, as far as its content does not tell; "" otherwise."""
+    if path in texts or read_text(project, path) is not None:
+        return ""
+    return "it is not UTF-8" if project.exists(path) else "there is no such file"
 
 
 def read_text(project: Project, path: PurePosixPath) -> str | None:
@@ -109,7 +120,8 @@ def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str 
     return Requirements(**added), text
 
 
-def _install_command(project: Project) -> str:
+def install_command(project: Project) -> str:
+    """Return the command that installs the project's dependencies."""
     return "uv sync" if project.exists(PurePosixPath("uv.lock")) else 'pip install -e ".[dev]"'
 
 

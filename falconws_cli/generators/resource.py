@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 
-from falconws_cli.change.plan import Generated, Recipe
+from falconws_cli.change.plan import NOTHING, Generated, Recipe, Requirements
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text, refuse_taken_class
 from falconws_cli.layout import app_module, routes_module
@@ -32,8 +32,27 @@ class Pattern(Enum):
     HTTP = "http"
 
 
+TYPED: dict[Pattern, frozenset[str]] = {
+    Pattern.REQUEST_RESPONSE: frozenset(
+        {"Annotated", "Call", "Conversation", "CountWords", "Meta", "Reply", "WordCount"}
+    ),
+    Pattern.FEED: frozenset({"Conversation", "Never", "Struct", "Tick"}),
+    Pattern.DUPLEX: frozenset({"Annotated", "Conversation", "Idle", "Meta", "Note", "Received", "Struct"}),
+    Pattern.ROOM: frozenset(
+        {"Annotated", "Conversation", "Error", "Gap", "IsTyping", "Joined", "Left", "Meta", "Name", "Path", "Post"}
+        | {"Response", "RoomMessage", "Said", "Say", "Struct", "Text", "Typing", "Welcome", "Who"}
+    ),
+}
+"""The patterns that can be typed, and the names in their modules, which a conversation cannot have."""
+
+_TYPED_REQUIREMENTS = Requirements(("falconws[typed]",), modules=("falconws.typed",))
+
+
 class ResourceGenerator:
-    """Generates resources. Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http"."""
+    """Generates resources.
+
+    Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http", "page", and "typed".
+    """
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
         """Return the recipe of a resource. The default route is its name.
@@ -62,8 +81,11 @@ class ResourceGenerator:
             "subprotocol": subprotocol,
             "http": http,
         }
-        if pattern is Pattern.ROOM and http and not page:
+        if pattern is Pattern.ROOM and not page:
             chosen["page"] = False
+        if options.get("typed"):
+            _check_typed(pattern, parsed)
+            chosen["typed"] = True
         return Recipe("resource", parsed.kebab, chosen)
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
@@ -76,32 +98,49 @@ class ResourceGenerator:
             "package_dir": str(project.package_path),
             "module": name.module,
             "class_name": _class_name(name),
+            "class_prefix": name.class_prefix,
             "route": template.text,
             "path": template.example,
             "parameters": [f"{field.name}: {field.type.annotation}" for field in template.fields],
             "parameter_imports": [f"{t.import_from}.{t.annotation}" for t in types if t.import_from],
             "subprotocol": recipe.options.get("subprotocol"),
             "http": recipe.options.get("http", True),
-            "page": recipe.options.get("http", True) and recipe.options.get("page", True),
+            "page": recipe.options.get("page", True),
+            "typed": recipe.options.get("typed", False),
         }
         pattern = Pattern(recipe.options.get("pattern", "echo"))
         room = pattern is Pattern.ROOM
-        trees = [f"resource/{pattern.value}", *(["page/room"] if room and context["page"] else [])]
+        kind = "typed" if context["typed"] else "resource"
+        trees = [f"{kind}/{pattern.value}", *(["page/room"] if room and context["page"] else [])]
         files = render_trees(trees, context, root=project.root)
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
         registrations = [route(routes_module(project), project.package, template=template.text, resource=resource)]
         if room:
             registrations.append(hub(app_module(project), project.package))
         notes = (
-            [f"Run `falconws serve`, and try it at http://127.0.0.1:8000{template.example}"]
+            [f"Run `falconws serve --reload`, and try it at http://127.0.0.1:8000{template.example}"]
             if context["page"] and room
             else []
         )
-        return Generated(tuple(files), tuple(registrations), notes=tuple(notes))
+        requirements = _TYPED_REQUIREMENTS if context["typed"] else NOTHING
+        return Generated(tuple(files), tuple(registrations), requirements, tuple(notes))
 
 
 def _class_name(name: Name) -> str:
     return f"{name.class_prefix}Resource"
+
+
+def _check_typed(pattern: Pattern, name: Name) -> None:
+    if pattern not in TYPED:
+        raise RefusedError(
+            f"The pattern {pattern.value} has no messages to declare: "
+            f"use --typed with one of {', '.join(each.value for each in TYPED)}."
+        )
+    if name.class_prefix in TYPED[pattern]:
+        raise RefusedError(
+            f'"{name.kebab}" would name the conversation {name.class_prefix}, which is a name in its modules already; '
+            "choose another name."
+        )
 
 
 def _refuse_taken_route(module: str, routes: str, template: str, class_name: str) -> None:

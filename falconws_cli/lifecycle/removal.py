@@ -236,7 +236,7 @@ class _Removal:
         return [
             f"{line.path.relative_to(self._root).as_posix()}:{line.number} still imports {line.module}, which is gone: "
             "edit it by hand."
-            for line in importers(self._root, gone, texts)
+            for line in importers(self._root, gone, texts, self._record.folders)
         ]
 
     def _mentions(self, changed: Mapping[str, bytes | None]) -> list[str]:
@@ -275,6 +275,7 @@ class _Removal:
             shared = common(heir.requirements, needed)
             new[heir.id] = replace(heir, added=union((heir.added, shared)))
         self._hand_over_registrations(new)
+        self._hand_over_packages(new)
         gone = {operation.id for operation in self._operations} - new.keys()
         after = [new.get(other.id, other) for other in self._record.operations if other.id not in gone]
         if self._destroys:
@@ -291,6 +292,16 @@ class _Removal:
                 if any(made.is_same(one) for one in heir.registrations):
                     registrations = tuple(made if made.is_same(one) else one for one in heir.registrations)
                     new[heir.id] = replace(heir, registrations=registrations)
+                    break
+
+    def _hand_over_packages(self, new: dict[str, Operation]) -> None:
+        """Make packages that were added those of the next operation that has files in them."""
+        for path in (path for operation in self._operations for path in operation.packages):
+            folder = PurePosixPath(path).parent
+            for other in self._others if self._after.get(path) is not None else ():
+                if any(folder in PurePosixPath(file).parents for file in other.files):
+                    heir = new.get(other.id, other)
+                    new[heir.id] = replace(heir, packages=tuple(sorted({*heir.packages, path})))
                     break
 
     def _destroy(self, command: str, changed: Mapping[str, bytes | None]) -> Operation:

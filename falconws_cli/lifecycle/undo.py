@@ -21,7 +21,7 @@ from falconws_cli.lifecycle.removal import RemovalPlan, plan_removal
 from falconws_cli.lifecycle.restore import plan_restore
 from falconws_cli.project import Project
 
-KINDS = ("resource", "middleware", "media-handler")
+KINDS = ("resource", "middleware", "media-handler", "part")
 
 
 def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> ExitCode:

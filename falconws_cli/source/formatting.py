@@ -26,8 +26,9 @@ def bracketed(head: str, items: Sequence[str], tail: str, *, indent: int = 0) ->
     return f"{head}\n{lines}{pad}{tail}"
 
 
-def from_import(module: str, names: Sequence[str]) -> str:
-    """Return `from module import names`, in parentheses and with one name a line when it is too long."""
+def from_import(module: str, names: Iterable[str]) -> str:
+    """Return `from module import names` in isort's order, in parentheses and with one name a line if it is too long."""
+    names = sorted(names, key=_member_key)
     one_line = f"from {module} import {', '.join(names)}"
     if len(one_line) <= LINE_LENGTH:
         return one_line
@@ -47,13 +48,14 @@ def stdlib_imports(names: Iterable[str]) -> str:
             module, _, member = name.rpartition(".")
             members.setdefault(module, set()).add(member)
     lines = [f"import {module}" for module in plain]
-    lines += [from_import(module, sorted(members[module], key=_member_key)) for module in sorted(members)]
+    lines += [from_import(module, members[module]) for module in sorted(members)]
     return "\n".join(lines) + "\n\n" if lines else ""
 
 
 def _member_key(name: str) -> tuple[int, str]:
     # isort's "order by type": constants, classes, the rest.
-    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+    constant = name.isupper() and len(name) > 1
+    return (0 if constant else 1 if name[0].isupper() else 2, name if constant else name.lower())
 
 
 def assignment(target: str, value: str, *, indent: int = 0) -> str:

@@ -47,7 +47,7 @@ def edit_pyproject(
     Args:
         text: The file.
         dependencies: Requirements for [project] dependencies, such as "orjson>=3.10". One that names a package
-            which is already required leaves that requirement alone.
+            which is already required leaves that requirement alone, unless it lacks an extra: "falconws[typed]".
         dev_dependencies: The same for the dependency group "dev" if the file has one, else for the extra "dev".
         untyped_modules: Modules that come without types, for mypy to accept.
         unformatted_files: Patterns of generated files that ruff leaves alone.
@@ -215,8 +215,10 @@ def _loads(text: str) -> dict[str, Any] | None:
 
 
 def _require(requirements: Any, wanted: str) -> None:
-    if any(distribution_of(str(requirement)) == distribution_of(wanted) for requirement in requirements):
-        return
+    extras = _extras_of(wanted)
+    for requirement in map(str, requirements):
+        if distribution_of(requirement) == distribution_of(wanted) and extras <= _extras_of(requirement):
+            return
     _include(requirements, wanted)
 
 
@@ -224,6 +226,11 @@ def distribution_of(requirement: str) -> str:
     """Return the normalized name of the package that a requirement is about (PEP 503)."""
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return re.sub(r"[-_.]+", "-", match[1]).lower() if match else requirement
+
+
+def _extras_of(requirement: str) -> set[str]:
+    match = re.match(r"\s*[A-Za-z0-9._-]+\s*\[([^]]*)\]", requirement)
+    return {re.sub(r"[-_.]+", "-", extra.strip()).lower() for extra in match[1].split(",")} if match else set()
 
 
 def _include(items: Any, wanted: str) -> None:

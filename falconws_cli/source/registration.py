@@ -11,6 +11,7 @@ from typing import TypeAlias
 from falconws_cli.source import register
 from falconws_cli.source.python import Import
 from falconws_cli.source.register import RegisterResult, UnregisterResult
+from falconws_cli.source.register.hunks import hunks_between
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -89,6 +90,15 @@ def functions(
     return RegistrationSpec("functions", path, package, arguments)
 
 
+def lines(path: PurePosixPath, *, what: str, old: str, new: str) -> RegistrationSpec:
+    """Return the registration of the lines that lead from *old* to *new*, in a file of any kind."""
+    hunks: list[JsonValue] = []
+    for hunk in hunks_between(old, new):
+        entry: dict[str, JsonValue] = {name: [*found] for name, found in hunk.items()}
+        hunks.append(entry)
+    return RegistrationSpec("lines", path, "", {"what": what, "hunks": hunks})
+
+
 def setting(
     path: PurePosixPath, package: str, *, name: str, field: str, reader: str, imports: tuple[Import, ...]
 ) -> RegistrationSpec:
@@ -114,6 +124,7 @@ _FUNCTIONS = {
     "media-handler": ("register_media_handler", "unregister_media_handler"),
     "hub": ("register_middleware", "unregister_middleware"),
     "functions": ("append_functions", "remove_functions"),
+    "lines": ("apply_hunks", "revert_hunks"),
     "setting": ("register_setting", "unregister_setting"),
     "variable": ("register_variable", "unregister_variable"),
     "row": ("register_row", "unregister_row"),

@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import falcon.asgi
 from falcon.asgi._asgi_helpers import _validate_asgi_scope
+from falcon.media import JSONHandler
 from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
 from .disconnect_grace import DisconnectGrace
 from .error_serializer import serialize_error
-from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in
+from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
+from .headers import check_headers
 from .hosts import HostPolicy, host_headers
 from .log_text import escape_for_log
+from .media import loads_body
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
@@ -101,6 +104,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
             self.set_error_serializer(serialize_error)
+            # With Falcon's own, a few kilobytes of brackets are a 500 and a traceback.
+            self.req_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(loads=loads_body)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
         suffix = kwargs.get("suffix")
@@ -145,13 +150,13 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await self._handle_websocket(version, scope, receive, send)
             return
         if scope["type"] == "http" and not self._host_allowed(scope):
-            body = b"Host not allowed"
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
-            await send({"type": "http.response.start", "status": 421, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            await _send_text(send, 421, b"Host not allowed")
             return
         try:
-            await super().__call__(scope, receive, send)
+            if scope["type"] == "http":
+                await self._serve_http(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
         except Exception:
             raise
         except BaseException as error:
@@ -159,6 +164,37 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 raise
             # As a SystemExit it would end the server, too.
             raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from error
+
+    async def _serve_http(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+        """Serve a request; answer with a 500 in place of a response that has a malformed header.
+
+        Some servers would let a line break in it end the header, and others send no response at all.
+        """
+        malformed: ValueError | None = None
+
+        async def checking_send(event: dict[str, Any]) -> None:
+            nonlocal malformed
+            if event["type"] == "http.response.start":
+                try:
+                    check_headers(event.get("headers") or ())
+                except ValueError as error:
+                    malformed = error
+                    raise
+            await send(event)
+
+        try:
+            await super().__call__(scope, receive, checking_send)
+        except ValueError as error:
+            if error is not malformed:
+                raise
+            self.ws_options.log_throttle.log_repeated(
+                logging.ERROR,
+                "%s %s: the response is not sent",
+                scope["method"],
+                escape_for_log(scope["path"]),
+                error=error,
+            )
+            await _send_text(send, 500, b"Internal Server Error")
 
     async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         if self._websocket_routes:
@@ -344,6 +380,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _python_error_handler(  # type: ignore[override]
         self, req: Any, resp: Any, error: BaseException, params: dict[str, Any], ws: Any = None
     ) -> None:
+        # A task group raises a group of what its tasks raise.
+        error = sole_error(error)
         if isinstance(error, TemporarilyUnavailable):
             await self._answer_unavailable(req, resp, error, params, ws)
         elif ws is None:
@@ -410,6 +448,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             # A ValueError of check_close(), or what the server raises for a code that it does not know.
             _logger.debug("Close code %r was refused", self.ws_options.error_close_code, exc_info=True)
             await ws.close(_FALLBACK_CLOSE_CODE)
+
+
+async def _send_text(send: _Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _ends_the_task(error: BaseException) -> bool:

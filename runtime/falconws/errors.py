@@ -19,7 +19,7 @@ A ValueError of a media handler in ``receive_media()`` is the client's fault, an
 handler that cannot express what the client has sent, such as bytes of MessagePack in JSON. Any other exception is the
 application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.error_close_code``). That includes
 SystemExit, KeyboardInterrupt, and a CancelledError that the application itself raises: they end one connection, not the
-server. An ExceptionGroup of nothing but WebSocketDisconnected counts as one.
+server. An ExceptionGroup of nothing but WebSocketDisconnected counts as one, and one with a single other error like it.
 
 Owns no handling: that is ``app.py``'s.
 """
@@ -37,6 +37,7 @@ __all__ = (
     "TemporarilyUnavailable",
     "WebSocketDisconnected",
     "disconnect_in",
+    "sole_error",
 )
 
 
@@ -87,3 +88,17 @@ def disconnect_in(error: BaseException) -> falcon.WebSocketDisconnected | None:
             return None
         error = error.exceptions[0]
     return error if isinstance(error, falcon.WebSocketDisconnected) else None
+
+
+def sole_error(error: BaseException) -> BaseException:
+    """Return the error in *error*, if it is a group of one error and of any WebSocketDisconnected; else *error*.
+
+    The task of an ``asyncio.TaskGroup`` that receives raises the client's fault in a group.
+    """
+    sole = error
+    while isinstance(sole, BaseExceptionGroup):
+        faults = sole.split(falcon.WebSocketDisconnected)[1]
+        if faults is None or len(faults.exceptions) != 1:
+            return error
+        sole = faults.exceptions[0]
+    return sole

@@ -67,6 +67,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_accepted_subprotocol",
         "_asgi",
         "_binary",
+        "_binary_decoded",
         "_bypass",
         "_denial",
         "_direct",
@@ -77,6 +78,7 @@ class WebSocket(falcon.asgi.WebSocket):
         "_spec_version",
         "_stream",
         "_text",
+        "_text_decoded",
         "client",
         "undecodable",
     )
@@ -98,6 +100,8 @@ class WebSocket(falcon.asgi.WebSocket):
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
         self._media: Any = None
         """What ``receive_media()`` has returned last, until it is called again."""
+        self._text_decoded = self._binary_decoded = False
+        """Whether ``receive_media()`` has decoded a message of this type."""
         self._asgi = send
         self._options = options
         self._phase = _HANDSHAKE
@@ -579,8 +583,12 @@ class WebSocket(falcon.asgi.WebSocket):
         return payload
 
     def _as_media(self, payload: Payload) -> Any:
+        handler: Any
+        if isinstance(payload, str):
+            handler, self._text_decoded = self._text, True
+        else:
+            handler, self._binary_decoded = self._binary, True
         try:
-            handler: Any = self._text if isinstance(payload, str) else self._binary
             self._media = media = handler.deserialize(payload)
         except (ValueError, ArithmeticError, RecursionError) as error:
             self.undecodable = error
@@ -594,34 +602,50 @@ class WebSocket(falcon.asgi.WebSocket):
         """
         traceback = error.__traceback__
         while traceback is not None:
-            code, handler = traceback.tb_frame.f_code, traceback.tb_frame.f_locals.get("self")
+            code, variables = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+            handler = variables.get("self")
             if code.co_name == "serialize" and isinstance(handler, (TextBaseHandlerWS, BinaryBaseHandlerWS)):
-                try:
-                    handler.serialize(self._media)
-                except Exception:
+                if not _can_serialize(handler, self._media):
                     return True
-                return False
+                # Another task may have received more since. What only the handler of the client's messages can express
+                # has come in one of them.
+                text = isinstance(handler, TextBaseHandlerWS)
+                other, decoded = (self._binary, self._binary_decoded) if text else (self._text, self._text_decoded)
+                return decoded and _can_serialize(other, variables.get(code.co_varnames[1]))
             traceback = traceback.tb_next
         return False
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
-        return _Messages(self, self.receive_media, self._as_media)
+        return _Messages(self, self._as_media)
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the payloads of incoming TEXT messages until the peer leaves.
 
         ``close_code`` then says how. Raises the errors of ``receive_text()`` except WebSocketDisconnected.
         """
-        return _Messages(self, self.receive_text, self._as_text, str)
+        return _Messages(self, self._as_text, str)
 
     def iter_data(self) -> AsyncIterator[bytes]:
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
-        return _Messages(self, self.receive_data, self._as_data, bytes)
+        return _Messages(self, self._as_data, bytes)
 
     def iter_payloads(self) -> AsyncIterator[Payload]:
         """Iterate over the payloads of incoming messages, of both types, until the peer leaves; see ``iter_text()``."""
-        return _Messages(self, self.receive_payload, _unchanged, str)
+        return _Messages(self, _unchanged, str)
+
+    def iter_decoded(
+        self, decode: Callable[[str], _T], refuse: Callable[[Payload, Exception, int], Awaitable[None]]
+    ) -> AsyncIterator[_T]:
+        """Iterate over what *decode* returns for the payloads of TEXT messages, until the peer leaves.
+
+        Args:
+            decode: Called with a payload.
+            refuse: Awaited with a payload that *decode* has raised an error for, and with any BINARY payload; with the
+                error, and the number of such payloads in a row. What it raises ends the iteration, as an error or, if
+                it is WebSocketDisconnected, without one.
+        """
+        return _Messages(self, decode, refuse=refuse)  # type: ignore[arg-type]
 
     # Errors
 
@@ -636,28 +660,28 @@ class WebSocket(falcon.asgi.WebSocket):
 
 
 class _Messages(Generic[_T]):
-    """An asynchronous iterator over what a receiving method returns, until the connection is closed.
+    """An asynchronous iterator over messages, until the connection is closed.
 
     Args:
         ws: The connection.
-        receive: The method.
-        convert: Converts a payload to what *receive* returns.
+        convert: Converts a payload to what the iterator yields.
         kind: The type of payload that *convert* returns unchanged.
+        refuse: Awaited with a payload that *convert* raises an error for; it then gets TEXT payloads only.
     """
 
-    __slots__ = ("_convert", "_kind", "_receive", "_ws")
+    __slots__ = ("_convert", "_kind", "_refuse", "_ws")
 
     def __init__(
         self,
         ws: WebSocket,
-        receive: Callable[[], Awaitable[_T]],
         convert: Callable[[Payload], _T],
         kind: type[str | bytes] | None = None,
+        refuse: Callable[[Payload, Exception, int], Awaitable[None]] | None = None,
     ) -> None:
         self._ws = ws
-        self._receive = receive
         self._convert = convert
         self._kind = kind
+        self._refuse = refuse
 
     def __aiter__(self) -> Self:
         return self
@@ -666,27 +690,40 @@ class _Messages(Generic[_T]):
         ws = self._ws
         if self._kind is None:
             ws._media = None
-        # What `receive_text()` does, without its coroutine.
-        direct, bypass = ws._direct, ws._bypass
-        payload: Payload | None
-        if ws._phase is not _OPEN or (direct is None and bypass is None):
+        refused = 0
+        while True:
+            # What `receive_text()` does, without its coroutine.
+            direct, bypass = ws._direct, ws._bypass
+            payload: Payload | None
+            if ws._phase is not _OPEN or (direct is None and bypass is None):
+                try:
+                    payload = await ws.receive_payload()
+                except WebSocketDisconnected:
+                    raise StopAsyncIteration from None
+            elif bypass is not None and bypass.may_bypass_receive and not bypass.receiving:
+                bypass.receiving = True
+                try:
+                    event = await bypass.asgi_receive()
+                except BaseException:
+                    bypass.abandon()
+                    raise
+                payload = bypass.received(event)
+            elif direct is None or (payload := direct.try_receive()) is None:
+                payload = await ws._stream.receive()
+            if payload is None:
+                raise StopAsyncIteration
+            if self._refuse is None:
+                return payload if type(payload) is self._kind else self._convert(payload)  # type: ignore[return-value]
             try:
-                return await self._receive()
-            except WebSocketDisconnected:
-                raise StopAsyncIteration from None
-        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving:
-            bypass.receiving = True
-            try:
-                event = await bypass.asgi_receive()
-            except BaseException:
-                bypass.abandon()
-                raise
-            payload = bypass.received(event)
-        elif direct is None or (payload := direct.try_receive()) is None:
-            payload = await ws._stream.receive()
-        if payload is None:
-            raise StopAsyncIteration
-        return payload if type(payload) is self._kind else self._convert(payload)  # type: ignore[return-value]
+                if type(payload) is str:
+                    return self._convert(payload)
+                raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
+            except Exception as error:
+                refused += 1
+                try:
+                    await self._refuse(payload, error, refused)
+                except WebSocketDisconnected:
+                    raise StopAsyncIteration from None
 
 
 def _unchanged(payload: Payload) -> Payload:
@@ -696,6 +733,14 @@ def _unchanged(payload: Payload) -> Payload:
 def _encode_headers(headers: Headers, encoding: str) -> list[tuple[bytes, bytes]]:
     pairs = headers.items() if isinstance(headers, Mapping) or hasattr(headers, "items") else headers
     return [(name.lower().encode("ascii"), value.encode(encoding)) for name, value in pairs]
+
+
+def _can_serialize(handler: TextBaseHandlerWS | BinaryBaseHandlerWS, media: object) -> bool:
+    try:
+        handler.serialize(media)
+    except Exception:
+        return False
+    return True
 
 
 def _describe_client(client: Any) -> str:

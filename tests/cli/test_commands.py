@@ -225,7 +225,7 @@ def test_the_source_layout_and_line_ends_of_a_project_are_kept(run: Run, demo: P
     data = routes.read_bytes()
     assert b"ChatResource())\r\n" in data
     assert data.count(b"\n") == data.count(b"\r\n")
-    assert "accepted_token" in (demo / "tests" / "conftest.py").read_text()
+    assert "client_headers" in (demo / "tests" / "conftest.py").read_text()
 
 
 @pytest.mark.parametrize("command", [("add-resource", "x"), ("add-middleware", "x"), ("serve",), ("test",)])

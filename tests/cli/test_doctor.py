@@ -143,7 +143,7 @@ def test_a_dependency_of_another_version_is_told_and_other_platforms_are_not(dem
 
 def test_a_setting_that_cannot_be_used_is_told(demo: Path, port: int) -> None:
     found = findings(demo, port, 1, DEMO_LOG_LEVEL="loud")
-    assert 'DEMO_LOG_LEVEL is "loud"' in found["settings"]["detail"]
+    assert 'DEMO_LOG_LEVEL: "loud"' in found["settings"]["detail"]
     assert found["app"]["level"] == "problem"
 
 
@@ -177,7 +177,7 @@ def test_an_app_that_blocks_is_ended_with_its_children(demo: Path, tmp_path: Pat
     )
     with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
         # Long enough for the import to come so far on a busy machine; the app would block for ten minutes.
-        [found] = check_app(Project(demo, "demo.app:create_app"), timeout_s=6)
+        [found] = check_app(Project(demo, "demo.asgi:app"), timeout_s=6)
         assert found.level is Level.PROBLEM
         assert "has not finished within 6 s" in found.detail
         assert "process_startup()" in found.remedy
@@ -190,16 +190,52 @@ def test_an_app_without_routes_or_origins_is_warned_of(demo: Path, port: int) ->
     app = demo / "demo" / "app.py"
     rewrite(app, "    app.ws_options.allowed_origins = settings.allowed_origins\n", "")
     assert "allowed_origins" in findings(demo, port, 3)["origins"]["remedy"]
-    rewrite(app, "    add_routes(app)\n", "")
+    rewrite(app, "    add_routes(app, settings)\n", "")
     found = findings(demo, port, 3)
     assert found["routes"]["level"] == "warning"
     assert "origins" not in found
 
 
+@pytest.fixture
+def typed(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a typed room."""
+    monkeypatch.chdir(demo)
+    done = click.testing.CliRunner().invoke(cli, ["add-resource", "chat", "--pattern", "room", "--typed"])
+    assert done.exit_code == 0, done.output
+    return demo
+
+
+def test_what_typed_routes_declare_is_looked_at(typed: Path, port: int) -> None:
+    assert findings(typed, port, 0)["typed routes"]["detail"] == "1 conversation declared"
+
+
+def test_a_document_that_is_out_of_date_is_told(typed: Path, port: int) -> None:
+    command = [sys.executable, "-m", "falconws_cli", "asyncapi", "--output", "asyncapi.json"]
+    subprocess.run([*command, "--server", "wss://example.com"], cwd=typed, check=True)
+    findings(typed, port, 0)
+    rewrite(typed / "demo" / "messages" / "chat.py", "max_length=2000", "max_length=3000")
+    found = findings(typed, port, 3)["typed routes"]
+    assert (found["detail"], found["remedy"]) == (
+        "asyncapi.json is out of date",
+        "run `falconws asyncapi --output asyncapi.json`",
+    )
+
+
+def test_tags_that_collide_and_what_has_no_docstring_are_told(typed: Path, port: int) -> None:
+    messages = typed / "demo" / "messages" / "chat.py"
+    rewrite(messages, 'tag="is_typing"', 'tag="typing"')
+    said = findings(typed, port, 3)["typed routes"]["detail"]
+    assert said == '"typing" is a message of the client and another one of the server in Chat'
+    rewrite(messages, 'tag="typing"', 'tag="type"')
+    rewrite(messages, '"""People in a room hear each other, and miss nothing when their connection breaks."""', "")
+    said = findings(typed, port, 3)["typed routes"]["detail"]
+    assert "docstring" in said
+
+
 @pytest.mark.parametrize(("url", "code"), [("memory://", 0), ("redis://127.0.0.1:{port}/0", 1)])
 def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int) -> None:
     hub = f"falconws.Hub({url.format(port=port)!r}, timeout_s=0.5)"
-    rewrite(demo / "demo" / "app.py", "    add_routes(app)\n", f"    add_routes(app)\n    app.add_middleware({hub})\n")
+    rewrite(demo / "demo" / "app.py", "    return app\n", f"    app.add_middleware({hub})\n    return app\n")
     found = findings(demo, port, code)["broker"]
     assert found["level"] == ("ok" if code == 0 else "problem")
     assert found["detail"]
@@ -207,7 +243,7 @@ def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int
 
 def test_a_hub_that_cannot_be_made_is_told_in_a_line(demo: Path, port: int) -> None:
     hub = "falconws.Hub('rediss://host?ssl_cert_reqs=maybe')"
-    rewrite(demo / "demo" / "app.py", "    add_routes(app)\n", f"    add_routes(app)\n    app.add_middleware({hub})\n")
+    rewrite(demo / "demo" / "app.py", "    return app\n", f"    app.add_middleware({hub})\n    return app\n")
     found = findings(demo, port, 1)["app"]
     assert "redis-py does not accept these parameters" in found["detail"]
     assert "\n" not in found["detail"]

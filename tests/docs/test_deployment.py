@@ -27,7 +27,7 @@ from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "docs" / "snippets" / "deploy"
 Proxy = Callable[[Path, str], AbstractContextManager[int]]
-SERVE = "INFO:     Application startup complete."
+SERVE = "... INFO uvicorn.error: Application startup complete."
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="caddy is not installed")

@@ -44,6 +44,12 @@ def test_growing_a_project(tmp_path: Path) -> None:
     shell.play(session("add-media"))
 
 
+def test_adding_parts_later(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-part"))
+
+
 def test_connecting_to_a_server_and_inspecting_an_app(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("misspelled"))
@@ -55,6 +61,12 @@ def test_connecting_to_a_server_and_inspecting_an_app(tmp_path: Path) -> None:
     shell.play(session("add-auth"))
     shell.play(session("inspect-tree"))
     shell.play(session("doctor"))
+
+
+def test_generating_a_typed_resource(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-typed"))
 
 
 def test_sending_messages_to_a_room(tmp_path: Path) -> None:

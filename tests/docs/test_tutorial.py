@@ -49,17 +49,14 @@ class Reader:
             path.write_text(without_markers(file.read_text()))
 
     def edit(self, path: str, before: str, after: str, page: str) -> None:
-        """Replace *before* with *after*, the last line of which *page* shows."""
-        assert after.strip().splitlines()[-1].strip() in (PAGES / page).read_text()
+        """Replace *before* with *after*, whose new lines *page* shows."""
+        shown = {line.strip() for line in (PAGES / page).read_text().splitlines()}
+        new = {line.strip() for line in after.splitlines()} - {line.strip() for line in before.splitlines()}
+        assert new <= shown, f"{page} does not show {new - shown}"
         file = self.project / path
         text = file.read_text()
-        assert before in text
-        file.write_text(text.replace(before, after, 1))
-
-    def append(self, path: str, part: str) -> None:
-        """Add a part of a snippet to the end of a file."""
-        with (self.project / path).open("a") as file:
-            file.write("\n\n" + source(*part.split("#")))
+        assert text.count(before) == 1, text
+        file.write_text(text.replace(before, after))
 
     def check(self) -> None:
         """Run the tests of the project, and the checks that it sets for itself."""
@@ -84,16 +81,32 @@ def without_markers(text: str) -> str:
 def sell_items(reader: Reader) -> None:
     reader.play(session("add-items"))
     reader.save("items")
+    add_setting(reader, "database", "items.md")
     reader.edit(CONFTEST, "import Iterator\n", "import Iterator\nfrom pathlib import Path\n", "items.md")
-    reader.append(CONFTEST, "docs/snippets/tutorial/own_database.py#fixture")
+    conftest = (reader.project / CONFTEST).read_text()
+    (environ,) = re.findall(r"@pytest\.fixture\ndef environ.*?\n(?=\n\n)", conftest, re.DOTALL)
+    reader.edit(CONFTEST, environ, source("docs/snippets/tutorial/own_database.py", "fixture"), "items.md")
+
+
+def add_setting(reader: Reader, name: str, page: str) -> None:
+    """Add the field and the reader that *page* shows to the settings."""
+    (field, reads) = re.findall(
+        rf"^( {{4}}{name}: .*?)\.\.\.\n( {{4}}\"{name}\": .*?\n)```",
+        (PAGES / page).read_text(),
+        re.DOTALL | re.MULTILINE,
+    )[0]
+    settings = "demo/settings.py"
+    reader.edit(settings, "\n    @classmethod\n", f"\n{field}\n    @classmethod\n", page)
+    reader.edit(settings, '\n    "log_level":', f'\n{reads}    "log_level":', page)
 
 
 def take_bids(reader: Reader) -> None:
     reader.play(session("add-bids"))
-    reader.edit("demo/routes.py", "BidsResource()", "BidsResource(catalogue)", "bids.md")
-    reader.edit("demo/app.py", "import falconws\n", "import os\n\nimport falconws\n", "bids.md")
+    route = '    app.add_route("/items/{item_id:int}/bids", BidsResource(%s))\n'
+    reader.edit("demo/routes.py", route % "", route % "catalogue", "bids.md")
+    add_setting(reader, "hub_url", "bids.md")
     app = "    app = falconws.App()\n"
-    hub = '    app.add_middleware(falconws.Hub(os.environ.get("DEMO_HUB_URL", "memory://")))\n'
+    hub = "    app.add_middleware(falconws.Hub(settings.hub_url))\n"
     reader.edit("demo/app.py", app, app + hub, "bids.md")
     reader.save("bids")
 

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -12,7 +13,7 @@ from websockets.typing import Subprotocol
 
 from falconws_cli.generators.media_handler import CODECS, Payload
 from falconws_cli.generators.middleware import Kind
-from falconws_cli.generators.resource import Pattern
+from falconws_cli.generators.resource import TYPED, Pattern
 from falconws_cli.templating.templates import find_root
 from tests.generated.workshop import (
     START_S,
@@ -71,7 +72,12 @@ def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path
     with served(root) as address:
         for path, (pattern, subprotocol, http) in paths.items():
             speak(address, path, pattern, subprotocol)
-            if http:
+            if pattern is Pattern.ROOM:
+                with pytest.raises(HTTPError) as missing:
+                    get(address, path)
+                with missing.value as response:
+                    assert response.code == 404
+            elif http:
                 status, body = get(address, f"{path}?text=two%20words")
                 assert (status, body) in {
                     Pattern.ECHO: [(200, "two words")],
@@ -79,8 +85,61 @@ def test_each_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path
                     Pattern.DUPLEX: [(200, {"connections": 0}), (200, {"connections": 1})],
                     Pattern.BLANK: [(204, "")],
                     Pattern.FEED: [(200, body)],
-                    Pattern.ROOM: [(200, body)],
                 }[pattern]
+
+
+def test_each_typed_resource_is_clean_tested_served_and_answers_a_real_client(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    paths = {}
+    for pattern, subprotocol, http, route in itertools.product(TYPED, (None, "wamp"), (True, False), ROUTES):
+        name = resource_name(pattern, subprotocol, http, route)
+        template, example = ROUTES[route]
+        options = ["--pattern", pattern.value, "--typed", "--http" if http else "--no-http"]
+        options += ["--subprotocol", subprotocol] if subprotocol else []
+        options += ["--route", f"/{name}/{template}"] if template else []
+        falconws(root, "add-resource", name, *options)
+        paths[f"/{name}/{example}" if template else f"/{name}"] = (pattern, subprotocol)
+    falconws(root, "add-resource", "no page", "--pattern", "room", "--typed", "--no-page")
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    assert_tests_pass(root, expected=11 + 3 * len(paths))
+    with served(root) as address:
+        for path, (pattern, subprotocol) in paths.items():
+            query = "?room=lobby&name=ada" if pattern is Pattern.ROOM else ""
+            offered = [Subprotocol(subprotocol)] if subprotocol else None
+            with connect(f"ws://{address}{path}{query}", subprotocols=offered) as ws:
+                assert ws.subprotocol == subprotocol
+                converse_typed(ws, pattern)
+
+
+def converse_typed(ws: ClientConnection, pattern: Pattern) -> None:
+    def receive() -> dict[str, object]:
+        message: dict[str, object] = json.loads(ws.recv(timeout=START_S))
+        return message
+
+    if pattern is Pattern.REQUEST_RESPONSE:
+        ws.send('{"type": "count_words", "text": "two words", "id": "a"}')
+        assert receive() == {"type": "word_count", "words": 2, "id": "a"}
+    elif pattern is Pattern.FEED:
+        assert receive()["type"] == "tick"
+    elif pattern is Pattern.DUPLEX:
+        ws.send('{"type": "note", "text": "hello"}')
+        assert receive() == {"type": "received", "text": "hello"}
+    else:
+        ws.send('{"type": "say", "text": "hello"}')
+        while (message := receive())["type"] != "said":
+            pass
+        assert (message["name"], message["text"]) == ("ada", "hello")
+
+
+def test_the_longest_names_of_typed_resources_are_still_formatted(tmp_path: Path) -> None:
+    root = new_project(tmp_path, "p" + "q" * 39)
+    for (number, pattern), route in itertools.product(enumerate(TYPED), ("short", "a" * 60, "b" * 200)):
+        letter = "pqrs"[number] + route[0]
+        options = ["--pattern", pattern.value, "--typed", "--route", f"/{letter}{route}/{{x:uuid}}"]
+        falconws(root, "add-resource", letter * 20, *options)
+        falconws(root, "add-resource", letter, "--pattern", pattern.value, "--typed")
+    assert_formatted_and_linted(root)
 
 
 def speak(
@@ -225,6 +284,7 @@ def test_the_longest_names_and_routes_are_still_formatted(tmp_path: Path) -> Non
 def test_every_template_is_among_the_combinations() -> None:
     root = find_root()
     resources = {path.name for path in (root / "resource").iterdir()}
+    assert {path.name for path in (root / "typed").iterdir()} == {pattern.value for pattern in TYPED}
     middleware = {path.name for path in (root / "middleware").iterdir()}
     handlers = {(path.parent.name, path.name) for path in (root / "media_handler").glob("*/*")}
     assert resources == {pattern.value for pattern in Pattern}
@@ -249,18 +309,39 @@ def test_a_served_handler_speaks_its_codec(tmp_path: Path) -> None:
 def test_what_has_no_websocket_or_no_page_is_clean_and_tested(tmp_path: Path, route: str) -> None:
     root = new_project(tmp_path)
     template, example = ROUTES[route]
-    for name, options in {"orders": ("http",), "chat": ("room", "--no-page")}.items():
+    chosen = {
+        "orders": ("http",),
+        "chat": ("room", "--no-page"),
+        "quiet": ("room", "--no-page", "--no-http"),
+        "typed": ("room", "--no-page", "--no-http", "--typed"),
+    }
+    for name, options in chosen.items():
         typed = ["--route", f"/{name}/{template}"] if template else []
         falconws(root, "add-resource", name, "--pattern", *options, *typed)
     assert_formatted_and_linted(root)
     assert_typed(root)
-    assert_tests_pass(root, expected=11 + 5 + 10)
-    assert not (root / "demo" / "resources" / "chat.html").exists()
+    assert_tests_pass(root, expected=11 + 5 + 3 * 10)
+    assert not list(root.glob("demo/resources/*.html"))
     with served(root) as address:
         suffix = f"/{example}" if example else ""
         assert get(address, f"/orders{suffix}") == (200, {"texts": []})
         with pytest.raises(InvalidStatus), connect(f"ws://{address}/orders{suffix}"):
             pass
+
+
+def test_developers_have_the_page_of_a_room_even_if_it_has_nothing_else_over_http(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    for name, options in {"chat": (), "typed": ("--typed",)}.items():
+        falconws(root, "add-resource", name, "--pattern", "room", "--no-http", *options)
+    with served(root, None, "--console") as address:
+        for path in ("/chat", "/typed"):
+            status, page = get(address, path)
+            assert status == 200
+            assert "<title>Chat</title>" in str(page)
+            with pytest.raises(HTTPError) as elsewhere:
+                get(address, path, {"Host": "example.com"})
+            elsewhere.value.close()
+            assert elsewhere.value.code == 404
 
 
 def test_the_pattern_http_has_no_options_of_websockets(tmp_path: Path) -> None:

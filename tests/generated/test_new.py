@@ -36,6 +36,9 @@ from tests.ports import usual_port_to_oneself
 GOLDEN = Path(__file__).with_name("golden")
 
 
+TYPED = ("room", "request-response", "feed", "duplex")
+
+
 def files(root: Path) -> dict[str, str]:
     """The text of each file, without what the project remembers of its making."""
     found = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
@@ -52,8 +55,19 @@ def files(root: Path) -> dict[str, str]:
     }.items(),
 )
 def test_a_new_project_is_the_golden_tree(tmp_path: Path, name: str, arguments: tuple[str, ...]) -> None:
-    """Run with FALCONWS_UPDATE_GOLDEN=1 to accept what is generated now."""
-    made = files(new_project(tmp_path, *arguments))
+    assert_golden(name, files(new_project(tmp_path, *arguments)))
+
+
+def test_typed_resources_are_the_golden_tree(tmp_path: Path) -> None:
+    root = new_project(tmp_path, "demo", "--minimal")
+    before = files(root)
+    for pattern in TYPED:
+        falconws(root, "add-resource", f"typed {pattern}", "--pattern", pattern, "--typed")
+    assert_golden("typed", {path: text for path, text in files(root).items() if before.get(path) != text})
+
+
+def assert_golden(name: str, made: dict[str, str]) -> None:
+    """Compare with the golden tree. Run with FALCONWS_UPDATE_GOLDEN=1 to accept what is generated now."""
     # So that neither pytest nor ruff take the golden files for their own.
     folder = GOLDEN / name
     if os.environ.get("FALCONWS_UPDATE_GOLDEN"):
@@ -201,7 +215,7 @@ def test_serve_names_the_line_of_a_syntax_error(demo: Path) -> None:
 
 def test_serve_names_a_setting_that_cannot_be_used(demo: Path) -> None:
     done = run_serve(demo, "--port", "0", env={"DEMO_LOG_LEVEL": "loud"})
-    assert_one_line(done, 'DEMO_LOG_LEVEL is "loud"; use one of CRITICAL, ')
+    assert_one_line(done, 'DEMO_LOG_LEVEL: "loud" is not a level; use one of CRITICAL, ')
 
 
 def test_serve_says_that_the_port_is_in_use(demo: Path) -> None:

@@ -89,10 +89,12 @@ def mypy_cache() -> str:
 
 
 @contextlib.contextmanager
-def served(root: Path, env: Mapping[str, str] | None = None, *, python: Path | None = None) -> Iterator[str]:
+def served(
+    root: Path, env: Mapping[str, str] | None = None, *options: str, python: Path | None = None
+) -> Iterator[str]:
     """Serve the project with `falconws serve` on a free port, perhaps of another Python; yield its host and port."""
     process = subprocess.Popen(
-        [str(python or sys.executable), "-u", "-m", "falconws_cli", "serve", "--port", "0"],
+        [str(python or sys.executable), "-u", "-m", "falconws_cli", "serve", "--port", "0", *options],
         cwd=root / "tests",
         env=environment(env),
         stdout=subprocess.PIPE,

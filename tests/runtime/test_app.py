@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import falcon
+import falcon.testing
 import pytest
 
 import falconws
@@ -374,3 +375,28 @@ def test_middleware_is_told_in_its_order_also_for_falcons_own_app() -> None:
         app = kind(middleware=[first])
         app.add_middleware(second)
         assert middleware_of(app) == (first, second)
+
+
+# Responses to HTTP requests
+
+
+@pytest.mark.parametrize(
+    "header", [("X-A\r\nX-B", "c"), ("X A", "b"), ("X-A", "b\r\nc"), ("X-A", "b\n"), ("X-A", "\0")]
+)
+async def test_a_response_with_a_malformed_header_is_a_500_and_a_traceback(
+    header: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Resource:
+        async def on_get(self, req: falconws.Request, resp: falcon.asgi.Response) -> None:
+            resp.text = "hello"
+            resp.set_header(*header)
+
+    app = falconws.App()
+    app.add_route("/", Resource())
+    async with falcon.testing.ASGIConductor(app) as conductor:
+        result = await conductor.simulate_get("/")
+    assert (result.status_code, result.text) == (500, "Internal Server Error")
+    assert {name.lower() for name in result.headers} == {"content-type", "content-length"}
+    (record,) = [record for record in caplog.records if "the response is not sent" in record.getMessage()]
+    assert record.exc_info is not None
+    assert "header" in str(record.exc_info[1])

@@ -41,7 +41,8 @@ DIFFERENCES = {
     "nothing more is 1006. Falcon says 1000 for both.",
     "nan_is_not_json": "The default JSON handler refuses NaN and the infinities in both directions. Falcon's passes "
     "them.",
-    "deeply_nested_json": "JSON nested too deeply raises `json.JSONDecodeError`. Falcon lets `RecursionError` through.",
+    "deeply_nested_json": "JSON nested too deeply raises `json.JSONDecodeError`; in the body of a request it is a 400. "
+    "Falcon lets `RecursionError` through.",
     "json_beyond_json": "JSON with a number as large as 1e400, or with the escape of a lone surrogate, raises "
     "`json.JSONDecodeError`. Falcon returns an infinity, or a string that cannot be sent.",
     "inexpressible_media": "What the client has sent, and the handler of the other payload type cannot express, closes "
@@ -61,8 +62,8 @@ DIFFERENCES = {
     "(or a 500), and is logged. With Falcon it can end the server.",
     "unoffered_subprotocol": "`accept(subprotocol=...)` with one that the client does not offer is a `ValueError`. "
     "Falcon sends it, and the client fails the connection.",
-    "line_break_in_a_header": "A header of `accept()` or of a refusal with CR, LF or NUL is a `ValueError`. Falcon "
-    "passes it to the server.",
+    "line_break_in_a_header": "A header of `accept()` or of a refusal with CR, LF or NUL is a `ValueError`; of an HTTP "
+    "response, it is a 500 in its place. Falcon passes it to the server.",
     "proposal_middleware": "Middleware methods may leave out the `ws` argument, as in the proposal. Falcon fails when "
     "it calls them.",
     "media_as_bytes": "What a BINARY media handler returns is sent as `bytes`, also when it is a `bytearray` or a "
@@ -932,6 +933,20 @@ async def test_deeply_nested_json(app_class: AppClass, ours: bool) -> None:
     server = ScriptedServer()
     server.put("[" * 100_000)
     assert (await serve(app_of(app_class, responder), server))[-1]["code"] == 1000
+
+    class Resource:
+        async def on_post(self, req: Any, resp: Any) -> None:
+            resp.media = await req.get_media()
+
+    app = app_class()
+    app.add_route("/", Resource())
+    async with falcon.testing.ASGIConductor(app) as conductor:
+        headers = {"Content-Type": "application/json"}
+        assert (await conductor.simulate_post("/", body='{"a": [1, "\u00e9"]}', headers=headers)).json == {
+            "a": [1, "é"]
+        }
+        refused = await conductor.simulate_post("/", body="[" * 100_000, headers=headers)
+    assert refused.status_code == (400 if ours else 500)
 
 
 @pytest.mark.parametrize("text", ["1e400", r'"\ud800"'])

@@ -6,8 +6,8 @@ import pytest
 
 
 # start: fixture
-@pytest.fixture(autouse=True)
-def own_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give each test a database of its own."""
-    monkeypatch.setenv("DEMO_DATABASE", str(tmp_path / "auction.db"))
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """The environment variables of the tests; those of the process do not count."""
+    return {"DEMO_DATABASE": str(tmp_path / "auction.db")}
     # end: fixture

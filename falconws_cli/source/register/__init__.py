@@ -7,6 +7,7 @@ there before stays. Pure; must not know the file system or the generators.
 """
 
 from falconws_cli.source.register.functions import append_functions, remove_functions
+from falconws_cli.source.register.hunks import apply_hunks, revert_hunks
 from falconws_cli.source.register.media_handlers import (
     media_handler_in,
     register_media_handler,
@@ -31,6 +32,7 @@ __all__ = [
     "UnregisterResult",
     "UnregisterOutcome",
     "append_functions",
+    "apply_hunks",
     "media_handler_in",
     "register_media_handler",
     "register_middleware",
@@ -39,6 +41,7 @@ __all__ = [
     "register_setting",
     "register_variable",
     "remove_functions",
+    "revert_hunks",
     "routes_in",
     "unregister_media_handler",
     "unregister_middleware",

@@ -62,7 +62,11 @@ class _MiddlewareKind(RegistrationKind):
         self.what = f"the middleware {middleware.name}"
 
     def statement(self, source: Source | None, app: str, name: str, indent: int) -> str:
-        return formatting.bracketed(f"{app}.add_middleware(", [self._made(name)], ")", indent=indent)
+        made = self._made(name)
+        if indent + 4 + len(made) > formatting.LINE_LENGTH:
+            made = formatting.bracketed(f"{name}(", [self.argument], ")", indent=indent + 4)
+            return f"{app}.add_middleware(\n{' ' * (indent + 4)}{made}\n{' ' * indent})"
+        return formatting.bracketed(f"{app}.add_middleware(", [made], ")", indent=indent)
 
     def is_there(self, source: Source, names: Collection[str]) -> bool:
         return any(references(source, names))

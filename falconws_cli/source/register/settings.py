@@ -138,8 +138,9 @@ def unregister_variable(
         without = source.apply(items.remove_edits(position))
 
         def candidates() -> Iterator[str]:
-            yield without
+            # A line that had become too long is one line again.
             yield _on_one_line(Source(without, package))
+            yield without
 
         def again(candidate: str) -> RegisterResult:
             return register_variable(candidate, package, name=name, value=value)

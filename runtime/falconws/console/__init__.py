@@ -6,7 +6,10 @@ otherwise.
 
 from __future__ import annotations
 
-__all__ = ("PATH",)
+__all__ = ("EXTENSION", "PATH")
 
 PATH = "/_falconws/"
 """Everything of the console is below this path."""
+
+EXTENSION = "falconws.console"
+"""The ASGI extension of each request for which there is a console: an application can show more to its developers."""

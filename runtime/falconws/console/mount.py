@@ -11,7 +11,7 @@ from typing import Any
 
 from ..app import App
 from ..hosts import HostPolicy, host_headers
-from . import PATH
+from . import EXTENSION, PATH
 from .lobby import Lobby
 from .refusals import Refusals
 from .resources import AppResource, LiveResource, PageResource, RefusalResource, SnippetResource
@@ -60,9 +60,10 @@ class Console:
         console = App()
         console.ws_options.allowed_origins = "same-origin"
         console.add_route(PATH, PageResource())
-        console.add_route(f"{PATH}app", AppResource(self.app, title, _DEMO if self._lobby else None))
+        described = AppResource(self.app, title, _DEMO if self._lobby else None)
+        console.add_route(f"{PATH}app", described)
         console.add_route(f"{PATH}refusal", RefusalResource(self._refusals))
-        console.add_route(f"{PATH}snippet/{{kind}}", SnippetResource())
+        console.add_route(f"{PATH}snippet/{{kind}}", SnippetResource(lambda: described.document()[0]))
         console.add_route(f"{PATH}live", LiveResource(Rooms([self._lobby.hub] if self._lobby else hubs)))
         if self._lobby is not None:
             console.add_route(_DEMO, self._lobby)
@@ -74,8 +75,12 @@ class Console:
         if kind == "lifespan":
             await self.app(scope, self._stopping(receive), send)
             return
+        # Any iterables will do (ASGI "HTTP connection scope"), perhaps ones that can be read once.
+        scope["headers"] = [tuple(header) for header in scope["headers"]]
         console = self._console if self._hosts.allows(host_headers(scope["headers"])) else None
         path = scope["path"]
+        if console is not None:
+            scope.setdefault("extensions", {})[EXTENSION] = {}
         if console is not None and path.startswith(PATH):
             await console(scope, receive, send)
         elif console is not None and path == PATH[:-1] and kind == "http":

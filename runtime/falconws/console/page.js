@@ -12,7 +12,6 @@ const RESTART = 1012;
 let app, live, before;
 let calls = 0;
 const shown = new Map();
-const panes = new Set();
 
 function build(tree) {
   if (typeof tree === "string") return tree;
@@ -89,6 +88,7 @@ function connectPane(pane, closeCodes) {
     state.classList.toggle("on", open);
     $("button", connect).textContent = socket ? "Disconnect" : "Connect";
     $("fieldset", send).disabled = !open;
+    $(".fields", connect).hidden = open;
   }
   function choose() {
     for (const each of $$("[data-message]", send)) {
@@ -134,10 +134,10 @@ function connectPane(pane, closeCodes) {
     const ws = socket;
     ws.binaryType = "arraybuffer";
     events = [];
-    show("connecting");
+    show("connecting", false);
     ws.onopen = () => {
       isOpen = true;
-      show(ws.protocol ? `connected with ${ws.protocol}` : "connected", true);
+      show(`connected to ${targetOf(url)} ${ws.protocol && `with ${ws.protocol}`}`, true);
       log("open", targetOf(url));
       if (byKeyboard) fields()[0]?.focus();
     };
@@ -146,10 +146,10 @@ function connectPane(pane, closeCodes) {
       socket = undefined;
       started.clear();
       pane.waits = isOpen && !closing && (code === RESTART || live.readyState !== WebSocket.OPEN);
-      show(pane.waits ? "waiting for the server" : "not connected");
+      show(pane.waits ? "waiting for the server" : "not connected", false);
       if (!isOpen) return explain(url);
       if (!closing) events.push({ closed: code });
-      log("closed", `${code} ${reason || closeCodes[code] || app.closeCodes[code] || ""}`);
+      log("closed", `${code} ${reason || closeCodes[code] || ""}`);
     };
   }
   // A browser does not tell a page why a handshake failed. The console has seen it on the server.
@@ -229,14 +229,13 @@ function connectPane(pane, closeCodes) {
   };
   for (const button of $$("[data-copy]", pane)) button.onclick = async () => {
     const url = address();
-    const body = JSON.stringify({ url: url.href, target: targetOf(url), subprotocols: subprotocols(), events });
+    const body = JSON.stringify({ ...connect.dataset, url: url.href, target: targetOf(url), subprotocols: subprotocols(), events });
     const headers = { "Content-Type": "application/json" };
     const response = await fetch("snippet/" + button.dataset.copy, { method: "POST", headers, body });
     offer("Copy as " + button.textContent, await response.text());
   };
   choose();
   pane.open = open;
-  panes.add(pane);
 }
 
 function offer(title, text) {
@@ -276,11 +275,14 @@ function connectEcho(form) {
 
 // Views
 
-function view({ name, view, closeCodes }) {
-  if (shown.has(name)) return shown.get(name);
-  const node = build(view);
-  shown.set(name, node);
-  for (const pane of $$(".pane", node)) connectPane(pane, closeCodes);
+// What a view was built from is kept with it: a view that has not changed keeps its connections.
+function view(entry) {
+  const from = JSON.stringify(entry);
+  const kept = shown.get(entry.name);
+  if (kept?.from === from) return kept.node;
+  const node = build(entry.view);
+  shown.set(entry.name, { from, node });
+  for (const pane of $$(".pane", node)) connectPane(pane, { ...app.closeCodes, ...entry.closeCodes });
   const echo = $("#echo", node);
   if (echo) connectEcho(echo);
   const add = $(".add", node);
@@ -294,12 +296,15 @@ function view({ name, view, closeCodes }) {
 }
 function go() {
   const name = decodeURI(location.hash.slice(1));
-  if (name === "main") return $("main").focus();
   const found = app.views.find((each) => each.name === name) ?? app.views[0];
   $("main").replaceChildren(view(found));
   $$("nav a").forEach((link, place) => link.setAttribute("aria-current", app.views[place] === found ? "page" : false));
   if (live.readyState === WebSocket.OPEN) live.send(found.name);
 }
+$(".skip").onclick = (event) => {
+  event.preventDefault();
+  $("main").focus();
+};
 onhashchange = () => {
   go();
   $("main h2").focus();
@@ -312,14 +317,12 @@ async function load() {
   if (text !== before) {
     before = text;
     app = JSON.parse(text);
-    shown.clear();
-    panes.clear();
     document.title = app.title + " · falconws console";
     $("#title").textContent = app.title;
     $("#views").replaceChildren(...app.views.map(({ name, label }) => build(["li", {}, ["a", { href: "#" + name }, label]])));
   }
   go();
-  for (const pane of panes) if (pane.waits) pane.open();
+  for (const { node } of shown.values()) for (const pane of $$(".pane", node)) if (pane.waits) pane.open();
 }
 function listen() {
   live = new WebSocket(socketUrl("/_falconws/live"));

@@ -25,6 +25,7 @@ def page() -> tuple[bytes, str]:
         _without_comments((folder / f"page.{suffix}").read_text(encoding="utf-8")) for suffix in ("html", "css", "js")
     )
     style = re.sub(r"\s*([{};,])\s*|(:)\s+", r"\1\2", style)
+    script = re.sub(r"([;{,(])\n", r"\1", script)
     policy = "; ".join(
         (
             "default-src 'none'",

@@ -56,7 +56,8 @@ def choose_engine(name: str) -> Engine:
             f"The engine {name} needs the package {package}, which cannot be imported ({error}); "
             "install it or choose another engine."
         ) from error
-    return Engine(name, _title(name, module), False)
+    ws = "falconws.server.wsproto_engine:WsprotoProtocol" if name == "wsproto" else name
+    return Engine(ws, _title(name, module), False)
 
 
 def _title(name: str, module: ModuleType) -> str:

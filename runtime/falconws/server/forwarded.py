@@ -21,6 +21,7 @@ _NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5
 _PAIR = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]+))[ \t]*([;,]|$)")
 _HEADERS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"forwarded"})
 _MAX_NODE_CHARACTERS = 255
+_MAX_PORT = 65_535
 
 
 class TrustedProxies:
@@ -128,8 +129,8 @@ def _parse_node(text: str) -> tuple[str, int] | None:
     match = _NODE.fullmatch(text) if len(text) <= _MAX_NODE_CHARACTERS else None
     if match is None:
         return None
-    host = match[1] or match[3] or match[5]
-    return plain_host(host), int(match[2] or match[4] or 0)
+    host, port = match[1] or match[3] or match[5], int(match[2] or match[4] or 0)
+    return plain_host(host), port if port <= _MAX_PORT else 0
 
 
 def _parse_forwarded(text: str) -> list[dict[str, str]]:
@@ -158,6 +159,10 @@ def _set_scheme(scope: dict[str, Any], scheme: str | None) -> None:
             scope["scheme"] = "https" if secure else "http"
 
 
+def _is_port(text: str) -> bool:
+    return re.fullmatch("[1-9][0-9]{0,4}", text) is not None and int(text) <= _MAX_PORT
+
+
 def _set_host(scope: dict[str, Any], host: str | None, port: str | None) -> None:
     """Replace the Host header: the application compares it with the origin of a page."""
     if host is None and port is None:
@@ -167,7 +172,7 @@ def _set_host(scope: dict[str, Any], host: str | None, port: str | None) -> None
     match = _HOST.fullmatch(host)
     if match is None:
         return
-    if match[2] is None and port is not None and re.fullmatch("[0-9]{1,5}", port) and port != _PORTS[scope["scheme"]]:
+    if match[2] is None and port is not None and _is_port(port) and port != _PORTS[scope["scheme"]]:
         host = f"{match[1]}:{port}"
     headers = [header for header in scope["headers"] if header[0] != b"host"]
     scope["headers"] = [(b"host", host.encode()), *headers]

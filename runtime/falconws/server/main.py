@@ -21,7 +21,7 @@ from falconws.server.errors import StartError
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
-from falconws.server.sockets import adopt, bind_tcp, bind_unix, describe, identity_of, is_unix, remove_unix
+from falconws.server.sockets import adopt, bind_tcp, bind_unix, identity_of, is_unix, reach_of, remove_unix, url_of
 from falconws.server.tls import TlsSettings
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.workers import Supervisor
@@ -166,24 +166,21 @@ def run(
     config.trust_unix_socket = is_unix(listener)
     identity = None if uds is None else identity_of(uds)
     try:
-        where = describe(listener, host=host if fd is None else "", tls=config.is_ssl, root_path=config.app_root_path)
+        root, tls_is_on = config.app_root_path, config.is_ssl
+        url = url_of(listener, host=host if fd is None else "", tls=tls_is_on, root_path=root)
+        where = f"{url}{reach_of(listener, tls=tls_is_on, root_path=root)}"
         notice = f": {chosen.notice}" if chosen.notice else ""
         print(
             f"falconws serves {where} with uvicorn {uvicorn.__version__} and {chosen.title}{notice} (Ctrl+C stops it)",
             flush=True,
         )
         if has_console and uds is None:
-            print(f"Console: {_local(url)}{config.app_root_path}{CONSOLE_PATH}", flush=True)
+            print(f"Console: {url}{CONSOLE_PATH}", flush=True)
         _serve(config, listener)
     finally:
         listener.close()
         if uds is not None and identity is not None:
             remove_unix(uds, identity)
-
-
-def _local(url: str) -> str:
-    """Return *url* of a server on all addresses with one of this machine, for a browser on it."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _configure(log_config: str | None, app: str, **options: Any) -> ServerConfig:

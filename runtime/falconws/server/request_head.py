@@ -18,8 +18,10 @@ _PARTIAL_REQUEST_LINE = re.compile(rb"[%b]*(?: [!-~]*(?: [HTP/0-9.]*\r?)?)?" % _
 _HEADER_LINES = re.compile(rb"(?:[%b]+:[\t -~\x80-\xff]*\r\n)*\r\n" % _TOKEN_CHARACTERS)
 _HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_HOST = re.compile(rb"[0-9A-Za-z\-._~%!$&'()*+,;=]*(?::[0-9]*)?|\[[0-9A-Fa-f:.%A-Za-z]+\](?::[0-9]*)?")
-_ABSOLUTE_FORM = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://([^/?]*)([^#]*)")
+_HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]*|\[[0-9A-Fa-f:.%A-Za-z]+\])(?::[0-9]{0,5})?")
+_ABSOLUTE_FORM = re.compile(rb"(?:https?|wss?)://([^/?]*)([^#]*)", re.IGNORECASE)
+_PARTIAL_LINE_BYTES = 512
+"""A request line that has come in part is read again with every piece up to this size."""
 
 # All connections share these objects: a connection keeps its headers as long as it lives.
 _COMMON_NAMES = {
@@ -87,10 +89,13 @@ class RequestHead:
     def as_plain_http(self) -> bytes:
         """Return the head without its Upgrade header: the request is served as if it asked for no upgrade.
 
-        Source: RFC 9110 section 7.8, "A server MAY ignore a received Upgrade header field".
+        An HTTP/1.0 client does not understand a 100 response, so its Expect header is left out too.
+
+        Source: RFC 9110 section 7.8, "A server MAY ignore a received Upgrade header field"; section 10.1.1.
         """
         parts = [b"%b %b HTTP/%b\r\n" % (self.method, self.target, self.version)]
-        parts += [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        ignored = (b"upgrade",) if self.version == b"1.1" else (b"upgrade", b"expect")
+        parts += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in ignored]
         parts.append(b"\r\n")
         return b"".join(parts)
 
@@ -134,21 +139,55 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
     return RequestHead(method, target, version, headers, values, _content_length(values, version) if has_body else 0)
 
 
-def check_partial_head(data: bytes, settings: HttpSettings) -> None:
-    """Raise RequestError if *data* cannot become a valid head, whatever follows."""
-    if b"\r\n" not in data:
-        if not _PARTIAL_REQUEST_LINE.fullmatch(data) and len(data) <= settings.max_header_bytes:
+class PartialHead:
+    """Checks a head that comes in pieces, so that one that cannot become valid is refused before it is complete.
+
+    Looks at each byte once: a client that sends a large head byte by byte must not cost more than one that does not.
+    """
+
+    __slots__ = ("_checked", "_lines", "_max_bytes", "_max_line_bytes", "_max_lines", "_rest")
+
+    def __init__(self, settings: HttpSettings) -> None:
+        self._max_bytes = settings.max_head_bytes
+        self._max_line_bytes = settings.max_header_bytes
+        self._max_lines = settings.max_header_lines
+        self._checked = 0
+        self._lines = 0
+        self._rest = 0
+        """Where the last line begins, with the line break in front of it."""
+
+    def check(self, data: bytearray) -> None:
+        """Raise RequestError if *data*, which begins with what was checked before, cannot become a valid head."""
+        # A line break may lie across the end of what was checked.
+        start = max(0, self._checked - 1)
+        if not self._lines:
+            self._check_request_line(data, start)
+        if _BARE_LF.search(data, start):
+            raise RequestError(400, "Malformed header line.")
+        self._lines += data.count(b"\r\n", start)
+        self._rest = max(self._rest, data.rfind(b"\r\n", start))
+        self._checked = len(data)
+        if (
+            len(data) > self._max_bytes
+            or len(data) - self._rest > self._max_line_bytes
+            or self._lines > self._max_lines + 1
+        ):
+            raise _too_large()
+
+    def _check_request_line(self, data: bytearray, start: int) -> None:
+        end = data.find(b"\r\n", start)
+        if end >= 0:
+            _match_request_line(bytes(data[: end + 2]))
+            return
+        small = not start or len(data) <= _PARTIAL_LINE_BYTES
+        if small and len(data) <= self._max_line_bytes and not _PARTIAL_REQUEST_LINE.fullmatch(data):
             raise RequestError(400, "Malformed request line.")
-    else:
-        _match_request_line(data)
-    if _BARE_LF.search(data):
-        raise RequestError(400, "Malformed header line.")
-    if (
-        len(data) > settings.max_head_bytes
-        or len(data) - data.rfind(b"\r\n") > settings.max_header_bytes
-        or data.count(b"\r\n") > settings.max_header_lines + 1
-    ):
-        raise _too_large()
+
+
+def check_trailer(line: bytes) -> None:
+    """Raise RequestError unless *line* is a header line (RFC 9112 section 7.1.2)."""
+    if not _HEADER_LINES.fullmatch(line + b"\r\n"):
+        raise RequestError(400, "Malformed line in the request's trailers.")
 
 
 def _match_request_line(data: bytes) -> re.Match[bytes]:

@@ -22,6 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from falconws.server.config import ServerConfig
 from falconws.server.drain import Drain
+from falconws.server.event_loop import run_to_its_end
 from falconws.server.sockets import BACKLOG
 
 _LIFESPAN_S = 1.5
@@ -63,6 +64,10 @@ class Server(uvicorn.Server):
         if self.forced_by is not None:
             return 128 + self.forced_by
         return 0 if self.started or self.should_exit else STARTUP_FAILURE
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve *sockets* until a signal."""
+        run_to_its_end(self.serve(sockets=sockets), self.config.get_loop_factory())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown; unlike uvicorn's own, never raise the signal again afterwards."""

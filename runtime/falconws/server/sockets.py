@@ -127,8 +127,8 @@ def _remove_stale(path: str) -> None:
     raise StartError(f'Another server listens on the Unix socket "{path}"; stop it or choose another path.')
 
 
-def describe(listener: socket.socket, *, host: str, tls: bool, root_path: str) -> str:
-    """Return a URL that opens on this machine, and where else *listener* can be reached.
+def url_of(listener: socket.socket, *, host: str, tls: bool, root_path: str) -> str:
+    """Return a URL of *listener* that opens on this machine; for a Unix socket, "unix:" and its path.
 
     Args:
         listener: A listening socket.
@@ -136,19 +136,22 @@ def describe(listener: socket.socket, *, host: str, tls: bool, root_path: str) -
         tls: Whether it serves https.
         root_path: The prefix of all paths, "" or "/api".
     """
-    scheme, name = "https" if tls else "http", listener.getsockname()
+    name = listener.getsockname()
     if isinstance(name, (str, bytes)):
-        path = os.fsdecode(name)
-        if path.startswith("\0"):
-            return f"the abstract Unix socket @{path[1:]}"
-        command = shlex.join(["curl", "--unix-socket", path, f"{scheme}://localhost{root_path}/"])
-        return f"unix:{path} (try `{command}`)"
-    shown, suffix = host or name[0], ""
-    if name[0] in _OF_THIS_MACHINE:
-        shown, suffix = _OF_THIS_MACHINE[name[0]], f" and all addresses of this machine ({name[0]})"
+        return f"unix:{os.fsdecode(name)}"
+    shown = _OF_THIS_MACHINE.get(name[0], host or name[0])
     if ":" in shown:
         shown = f"[{shown}]"
-    return f"{scheme}://{shown}:{name[1]}{root_path}{suffix}"
+    return f"{'https' if tls else 'http'}://{shown}:{name[1]}{root_path}"
+
+
+def reach_of(listener: socket.socket, *, tls: bool, root_path: str) -> str:
+    """Return how else *listener* is reached, to follow its URL: " and ..." or " (...)", or an empty string."""
+    name = listener.getsockname()
+    if isinstance(name, (str, bytes)):
+        url = f"{'https' if tls else 'http'}://localhost{root_path}/"
+        return f" (try `{shlex.join(['curl', '--unix-socket', os.fsdecode(name), url])}`)"
+    return f" and all addresses of this machine ({name[0]})" if name[0] in _OF_THIS_MACHINE else ""
 
 
 def _text(error: BaseException) -> str:

@@ -11,6 +11,18 @@ __all__ = ("example_value",)
 
 _SCHEMAS = "#/components/schemas/"
 _MAX_DEPTH = 8
+_FORMATS = {
+    "date": "2030-01-31",
+    "date-time": "2030-01-31T12:00:00Z",
+    "decimal": "1.50",
+    "duration": "PT1M",
+    "email": "ada@example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "time": "12:00:00Z",
+    "uri": "https://example.com/",
+    "uuid": "6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10",
+}
 
 
 def example_value(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 0) -> Any:
@@ -39,7 +51,7 @@ def example_value(schema: dict[str, Any], schemas: dict[str, Any], depth: int = 
                 return [example_value(item, schemas, depth + 1) for item in items]
             return [example_value(items, schemas, depth + 1) for _ in range(schema.get("minItems", 0))]
         case "string":
-            return "x" * schema.get("minLength", 1)
+            return _FORMATS.get(schema.get("format", ""), "x" * schema.get("minLength", 1))
         case "integer" | "number":
             return _example_number(schema)
         case "boolean":

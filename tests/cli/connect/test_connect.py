@@ -1,6 +1,7 @@
 """`falconws connect` against real servers: what a script gets, and what a person sees."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ import asyncio
 import collections
 import falcon
 import falconws
+import falconws.typed
 
 LEFT = collections.defaultdict(asyncio.Queue)
 
@@ -47,6 +49,31 @@ class Left:
     async def on_get(self, req, resp):
         async with asyncio.timeout(30):
             resp.text = str(await LEFT[req.get_param("who")].get())
+
+
+class Sum(falconws.typed.Reply, tag="sum"):
+    value: int
+
+
+class Add(falconws.typed.Call[Sum], tag="add"):
+    """Add two numbers."""
+
+    a: int
+    b: int
+
+
+class Sums(falconws.typed.Conversation[Add, Sum]):
+    close_codes = {4002: "too much"}
+
+
+class Typed:
+    @falconws.typed.speaks(Sums)
+    async def on_websocket(self, req, sums, name):
+        await sums.accept()
+        async for add in sums:
+            if add.a > 100:
+                await sums.ws.close(4002)
+            await sums.reply(add, Sum(value=add.a + add.b))
 
 
 class Told:
@@ -109,7 +136,7 @@ app.ws_options.allowed_origins = "*"
 told = Told()
 for path, resource in {
     "/echo": Echo(), "/left": Left(), "/told": told, "/closing": Closing(), "/describing": Describing(),
-    "/guarded": Guarded(), "/flood": Flood(), "/frozen": Frozen(),
+    "/guarded": Guarded(), "/flood": Flood(), "/frozen": Frozen(), "/sums/{name}": Typed(),
 }.items():
     app.add_route(path, resource)
 '''
@@ -351,8 +378,51 @@ class TestTls:
         assert "is it ws:// instead of wss://?" in error_of(connect(1, f"wss://127.0.0.1:{port}/echo"))
 
 
+class TestDeclaredMessages:
+    @pytest.fixture
+    def document(self, project: Path, tmp_path: Path) -> Path:
+        subprocess.run([*FALCONWS, "asyncapi", "--output", str(tmp_path / "asyncapi.json")], cwd=project, check=True)
+        return tmp_path / "asyncapi.json"
+
+    def test_a_script_names_them(self, port: int, document: Path) -> None:
+        options = ["--asyncapi", str(document)]
+        done = connect(port, "/sums/a", *options, "--send", "/add a=1 b=2", "--expect", "/3/")
+        assert json.loads(done.stdout) == {"type": "sum", "value": 3, "id": 1}
+        done = connect(port, "/sums/a", *options, "--expect", "/5/", lines=b"/add a=2 b=3\n")
+        assert json.loads(done.stdout)["value"] == 5
+
+    def test_a_message_that_is_not_valid_is_not_sent(self, port: int, document: Path) -> None:
+        options = ["--asyncapi", str(document)]
+        line = error_of(connect(port, "/sums/a", *options, "--send", "/add a=1"), code=2)
+        assert line == 'Error: --send "/add a=1" is not valid: "b" is missing.\n'
+        line = error_of(connect(port, "/sums/a", *options, lines=b"/ad a=1\n"))
+        assert line.startswith('Error: Line 1 of the input names no message "ad": send add')
+
+    def test_without_a_document_a_slash_is_text(self, port: int) -> None:
+        assert connect(port, "/echo", "--send", "/add a=1", "--expect", "/add a=1").returncode == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 class TestByHand:
+    def test_declared_messages_are_completed_and_their_replies_timed(
+        self, port: int, project: Path, tmp_path: Path
+    ) -> None:
+        environ = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+        with terminal([*FALCONWS, "connect", "/sums/a", "--port", str(port)], cwd=project, environ=environ) as screen:
+            screen.until_shown("Type / for the messages.")
+            screen.until("line to type on", lambda lines: lines and "sent 0" in lines[-1])
+            screen.type("/")
+            screen.until_shown("Add two numbers.")
+            screen.type("add a=x\r")
+            screen.until_shown('What you typed has no integer in "a".')
+            screen.type("\x7f1 b=2\r")
+            screen.until_shown('> {"type": "add", "a": 1, "b": 2, "id": 1}')
+            lines = screen.until_shown("(reply to add 1 after ")
+            assert any('< {"type":"sum","value":3,"id":1}' in line for line in lines)
+            screen.type("/add a=101 b=1\r")
+            screen.until_shown("The server closed the connection with 4002: too much.")
+            assert screen.wait() == 1
+
     @contextlib.contextmanager
     def talking(self, port: int, where: str, home: Path, *options: str, typing: bool = True) -> Iterator[Terminal]:
         environ = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}

@@ -16,6 +16,8 @@ from falconws_cli.source.registration import JsonValue
 
 RECIPES: list[tuple[str, dict[str, JsonValue]]] = [
     ("resource", {"route": "/rooms/{room_id}", "pattern": "duplex", "subprotocol": "chat", "http": False}),
+    ("resource", {"pattern": "room", "typed": True}),
+    ("resource", {"pattern": "feed", "typed": True, "http": False}),
     ("middleware", {"kind": "token-auth"}),
     ("media-handler", {"payload": "binary", "codec": "msgpack"}),
     ("media-handler", {"payload": "binary", "codec": "protobuf"}),
@@ -86,3 +88,27 @@ def test_an_unknown_generator_and_a_bad_option_are_refused(project: Project) -> 
         generators.find_generator("graphql")
     with pytest.raises(RefusedError, match="cannot be a subprotocol"):
         generators.plan(project, "resource", "chat", {"subprotocol": "a b"})
+
+
+@pytest.mark.parametrize("pattern", ["echo", "blank", "http"])
+def test_a_pattern_without_messages_cannot_be_typed(project: Project, pattern: str) -> None:
+    with pytest.raises(
+        RefusedError, match=f"The pattern {pattern} has no messages to declare: use --typed with one of"
+    ):
+        generators.plan(project, "resource", "chat", {"pattern": pattern, "typed": True})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"), [("room", "said"), ("room", "path"), ("feed", "tick"), ("duplex", "Note")]
+)
+def test_a_conversation_cannot_have_the_name_of_a_message(project: Project, pattern: str, name: str) -> None:
+    with pytest.raises(RefusedError, match="is a name in its modules already; choose another name"):
+        generators.plan(project, "resource", name, {"pattern": pattern, "typed": True})
+
+
+def test_typed_messages_require_the_extra_once(project: Project) -> None:
+    plan = generators.plan(project, "resource", "chat", {"pattern": "room", "typed": True})
+    assert plan.added.dependencies == ("falconws[typed]",)
+    pyproject = project.root / "pyproject.toml"
+    pyproject.write_text(pyproject.read_text().replace('"falconws>', '"falconws[redis, Typed]>', 1))
+    assert not generators.plan(project, "resource", "chat", {"pattern": "room", "typed": True}).added

@@ -85,7 +85,7 @@ def test_an_edited_file_is_kept_and_named_unless_forced(run: Run, demo: Path) ->
     output = do(run, "destroy", "resource", "chat", code=ExitCode.LEFT_TO_DO)
     assert output == shown.partition("\nNothing was written")[0]
     assert "skip  demo/resources/chat.py (edited since; --force removes it too)" in output
-    assert "unregister  the route /chat from demo/routes.py" in output
+    assert "remove  the route /chat from demo/routes.py" in output
     assert module.read_bytes() == edited
     assert not (demo / "tests" / "resources" / "test_chat.py").exists()
     assert "edited  demo/resources/chat.py" in do(run, "status")
@@ -197,7 +197,7 @@ def test_packages_that_were_made_for_it_go_with_the_last_module(run: Run, demo: 
         (("resource", "chta"), 'falconws made no resource "chta" in this project. Did you mean "chat"?'),
         (("resource", "zzz"), 'falconws made no resource "zzz" in this project. There is chat, echo.'),
         (("middleware", "chat"), 'falconws made no middleware "chat" in this project.'),
-        (("resourse", "chat"), 'known are resource, middleware, media-handler. Did you mean "resource"?'),
+        (("resourse", "chat"), 'known are resource, middleware, media-handler, part. Did you mean "resource"?'),
         (("project", "demo"), 'There is no kind "project"'),
     ],
 )
@@ -278,7 +278,7 @@ def test_json_for_machines(run: Run, demo: Path) -> None:
 def test_the_resource_that_a_project_starts_with_goes_like_any_other(run: Run, demo: Path) -> None:
     before = without_record(demo)
     output = do(run, "destroy", "resource", "EchoResource", code=ExitCode.LEFT_TO_DO)
-    assert "unregister  the route /echo from demo/routes.py" in output
+    assert "remove  the route /echo from demo/routes.py" in output
     assert "README.md:16 still mentions /echo, which is gone: edit it by hand.\n" in output
     after = without_record(demo)
     assert before.keys() - after.keys() == {"demo/resources/echo.py", "tests/resources/test_echo.py"}

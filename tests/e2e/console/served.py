@@ -113,7 +113,7 @@ class PrivateResource:
 class EvilResource:
     """Says what must not become markup."""
 
-    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket, rest: str) -> None:
         await ws.accept()
         await ws.send_text("<img src=x onerror=alert(1)>")
         async for _ in ws.iter_text():

@@ -62,8 +62,11 @@ async def test_an_error_handler_without_the_ws_argument_works(peer: Peer) -> Non
 
 @pytest.mark.promise("undecodable-unhandled")
 @pytest.mark.parametrize("message", ["{", "NaN", "1e400", r'"\ud800"', b"\xc1", b"\xc7\x0c\xff" + b"\xff" * 12])
-async def test_an_unhandled_undecodable_payload_is_1007_and_one_log_line(peer: Peer, message: str | bytes) -> None:
-    connection = await peer.connect("receive-unhandled", "what=media")
+@pytest.mark.parametrize("where", ["responder", "task-group"])
+async def test_an_unhandled_undecodable_payload_is_1007_and_one_log_line(
+    peer: Peer, message: str | bytes, where: str
+) -> None:
+    connection = await peer.connect("receive-unhandled", f"what=media&in={where}")
     address = connection.local_address
     await connection.send(message)
     assert (await peer.closed(connection))[0] == 1007
@@ -84,7 +87,7 @@ INEXPRESSIBLE: dict[str, tuple[str, str | bytes]] = {
 
 
 @pytest.mark.promise("inexpressible-media")
-@pytest.mark.parametrize("how", ["iteration", "part", "one-of-it"])
+@pytest.mark.parametrize("how", ["iteration", "part", "one-of-it", "task-group", "task-scope"])
 @pytest.mark.parametrize("what", INEXPRESSIBLE)
 async def test_what_the_other_media_handler_cannot_express_is_1007_and_one_log_line(
     peer: Peer, what: str, how: str
@@ -111,10 +114,11 @@ async def test_what_the_application_itself_cannot_express_is_its_fault(peer: Pee
 
 @pytest.mark.promise("payload-type-unhandled")
 @pytest.mark.parametrize(("what", "message"), [("text", b"data"), ("data", "text")])
+@pytest.mark.parametrize("where", ["responder", "task-group"])
 async def test_an_unhandled_wrong_payload_type_is_1003_and_one_log_line(
-    peer: Peer, what: str, message: str | bytes
+    peer: Peer, what: str, message: str | bytes, where: str
 ) -> None:
-    connection = await peer.connect("receive-unhandled", f"what={what}")
+    connection = await peer.connect("receive-unhandled", f"what={what}&in={where}")
     address = connection.local_address
     await connection.send(message)
     assert (await peer.closed(connection))[0] == 1003

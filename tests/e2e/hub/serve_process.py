@@ -13,18 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 WAIT_S = 30.0
+SERVED_ROOM = ("served_room:app", Path(__file__).parent)
+"""The application served_room.py."""
 
 
 class ServiceProcess:
-    """The service of served_room.py; its processes are a group, and end together."""
+    """A service; its processes are a group, and end together.
 
-    def __init__(self, log: Path, hub_url: str, *, workers: int = 1) -> None:
+    Args:
+        log: The file for its output.
+        hub_url: The broker.
+        workers: How many processes it has.
+        app: The application, and the folder that it is in.
+    """
+
+    def __init__(self, log: Path, hub_url: str, *, workers: int = 1, app: tuple[str, Path] = SERVED_ROOM) -> None:
         self._log = log
-        command = [sys.executable, "-m", "falconws_cli", "serve", "served_room:app", "--port", "0", "--drain", "0"]
+        name, folder = app
+        command = [sys.executable, "-m", "falconws_cli", "serve", name, "--port", "0", "--drain", "0"]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*command, "--workers", str(workers), "--no-access-log"],
-                cwd=Path(__file__).parent,
+                cwd=folder,
                 env={**os.environ, "HUB_URL": hub_url, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

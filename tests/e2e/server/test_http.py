@@ -32,7 +32,8 @@ APP = """
                 await asyncio.sleep(0.3)
             await send({"type": "websocket.accept"})
             while (event := await receive())["type"] == "websocket.receive":
-                await send({"type": "websocket.send", "text": event["text"]})
+                text = json.dumps(scope["path"]) if event["text"] == "path" else event["text"]
+                await send({"type": "websocket.send", "text": text})
             return
         print("served", scope["path"], flush=True)
         if scope["path"] == "/go":
@@ -277,6 +278,55 @@ def changed(old: bytes, new: bytes) -> bytes:
         (b"GET\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (GET.replace(b"/first", b"ftp://a/first"), 400),
+        (GET.replace(b"/first", b"http://user@a/first"), 400),
+        (GET.replace(b"/first", b"http:///first"), 400),
+        (GET.replace(b"GET /first", b"OPTIONS *"), 400),
+        (GET.replace(b"Host: a", b"Host: a:123456"), 400),
+        (GET.replace(b"Host: a", b"Host: user@a"), 400),
+        (GET.replace(b"Host: a", b"Host: [::1"), 400),
+        (GET.replace(b"Host: a", b"Host: ::1"), 400),
+        (GET.replace(b"Host: a", b"Host: a\\b"), 400),
+        (GET.replace(b"Host: a", b"Host: \xc3\xa9"), 400),
+        *(
+            (GET.replace(b"Host: a", b"Host: a\r\nTransfer-Encoding:" + coding), status)
+            for coding, status in {
+                b"\x0bchunked": 400,
+                b"chunked\x00": 400,
+                b' "chunked"': 501,
+                b" identity": 501,
+                b" chunked, identity": 501,
+                b" , chunked": 501,
+                b" chunked;q=1": 501,
+                b"": 501,
+                b" \xa0chunked": 501,
+                b" chunked\x85": 501,
+            }.items()
+        ),
+        *(
+            (GET.replace(b"Host: a", b"Host: a\r\nContent-Length: " + length), 400)
+            for length in (b"", b"-5", b"5.0", b"5e0", b"1_0", b"5 5", b"\xb2", b"\xd9\xa5", b"9" * 30)
+        ),
+        *(
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 400)
+            for body in (
+                *(b" 5\r\nhello", b"0x5\r\nhello", b"+5\r\nhello", b"0_5\r\nhello", b"\r\n", b";a\r\n"),
+                *(
+                    b"5;a\nhello",
+                    b"5;a\rb\r\nhello",
+                    b"5;a\0\r\nhello",
+                    b"0" * 40 + b"5\r\nhello",
+                    b"1" + b"0" * 16 + b"\r\n",
+                ),
+                *(b"5\r\nhello\n0\r\n\r\n", b"0\r\n\n", b"0\r\nX: y\n\r\n", b"0\r\nnocolon\r\n\r\n"),
+                *(
+                    b"0\r\nX : y\r\n\r\n",
+                    b"0\r\nX: y\r\n folded\r\n\r\n",
+                    b"0\r\nX: \0\r\n\r\n",
+                    b"0\r\nX: a\rb\r\n\r\n",
+                ),
+            )
+        ),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!!", 400),
@@ -307,6 +357,76 @@ def test_empty_lines_in_front_of_a_request_are_ignored(server, dial):
     for _ in range(2):
         client.send(b"\r\n\r\n" + GET)
         assert answer(client)["path"] == "/first"
+
+
+SERVED = {
+    b"Host: a:65535": b"",
+    b"Host: [::1]:80": b"",
+    b"Host: [fe80::1%25eth0]": b"",
+    b"Host:": b"",
+    b"Host: a\r\nTransfer-Encoding: CHUNKED": b"5\r\nhello\r\n0\r\n\r\n",
+    b"Host: a\r\nTransfer-Encoding:\tchunked \t": (
+        b'5;x="y"\r\nhello\r\n00;z\r\nX-T: y\r\nHost: b\r\nContent-Length: 9\r\n\r\n'
+    ),
+    b"Host: a\r\nTransfer_Encoding: chunked\r\nContent-Length: 5": b"hello",
+    b"Host: a\r\nContent-Length: 05 ": b"hello",
+    b"Host: a\r\nX: \xc3\xa9\r\nX-Empty:\r\nX: again": b"",
+    b"Host: a\r\nExpect: something\r\nContent-Length: 5": b"hello",
+    b"Host: a\r\nTE: trailers\r\nTrailer: X-T\r\nTransfer-Encoding: chunked": b"5\r\nhello\r\n0\r\nX-T: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("headers", SERVED)
+@pytest.mark.parametrize("method", [b"POST", b"GET"])
+def test_an_odd_request_that_is_valid_is_served_with_the_one_behind_it(server, dial, headers, method, way):
+    body = SERVED[headers]
+    client = dial(server.port)
+    deliver(client, method + b" /odd HTTP/1.1\r\n" + headers + b"\r\n\r\n" + body + GET, way)
+    told = answer(client)
+    assert (told["path"], told["body"]) == ("/odd", "hello" if body else "")
+    # What a trailer says is of no importance.
+    assert told["headers"]["host"] != "b"
+    assert answer(client)["path"] == "/first"
+
+
+@pytest.mark.parametrize(("version", "asked"), [(b"1.1", True), (b"1.0", False)])
+def test_a_client_of_http_1_0_is_not_asked_to_continue(server, dial, version, asked):
+    """RFC 9110 section 10.1.1: it does not know the response."""
+    client = dial(server.port)
+    client.send(b"POST /upload HTTP/%b\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n" % version)
+    server.wait_for_line("served /upload")
+    if asked:
+        assert status(client) == 100
+    client.send(b"hello")
+    assert answer(client)["body"] == "hello"
+
+
+@pytest.mark.parametrize(
+    "close", [b"close", b"CLOSE", b"foo, close", b"keep-alive\r\nConnection: close", b"close, keep-alive"]
+)
+def test_nothing_behind_the_last_request_is_served(server, dial, close):
+    client = dial(server.port)
+    client.send(b"GET /first HTTP/1.1\r\nHost: a\r\nConnection: " + close + b"\r\n\r\n" + HIDDEN)
+    assert answer(client)["path"] == "/first"
+    assert client.at_end()
+    assert "served /hidden" not in server.output
+
+
+PATHS = [
+    *(b"//evil/x", b"/../x", b"/%2e%2e/x", b"/a%2Fb", b"/a%00b", b"/a%0d%0ab", b"/a%zz", b"/a%", b"/%ff"),
+    *(b"/%ed%a0%80", b"/a\\b", b"/?a?b", b"/;a", b"/%C3%A9", b"/%c3"),
+]
+
+
+@pytest.mark.parametrize("target", PATHS)
+def test_a_path_is_the_same_for_a_request_and_for_a_handshake(server, dial, target):
+    client = dial(server.port)
+    client.send(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n" + HANDSHAKE.replace(b"/ws", target))
+    path = answer(client)["path"]
+    assert status(client) == 101
+    client.send_frame(1, b"path")
+    assert json.loads(client.read_frame()[1]) == path
 
 
 # Limits of a request.

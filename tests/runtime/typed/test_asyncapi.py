@@ -226,10 +226,13 @@ class Tree(Struct, tag="tree"):
 
 
 class TestSchemasAndDecodersAgree:
-    """What the decoder accepts the schema accepts, and the other way round."""
+    """What the decoder accepts the schema accepts, and the other way round.
+
+    With one exception: 1.0 is an integer to JSON Schema, and to msgspec it is not.
+    """
 
     values = st.recursive(
-        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.sampled_from([1.0, 1.5]),
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3) | st.just(1.5),
         lambda inner: st.lists(inner, max_size=3),
         max_leaves=4,
     )

@@ -11,7 +11,7 @@ import re
 from enum import Enum, auto
 
 from falconws.server.http_settings import HttpSettings
-from falconws.server.request_head import RequestError, RequestHead, check_partial_head, parse_head
+from falconws.server.request_head import PartialHead, RequestError, RequestHead, check_trailer, parse_head
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
 _MAX_CHUNK_LINE_BYTES = 1024
@@ -51,7 +51,8 @@ class RequestFramer:
         self._remaining = 0
         self._body_bytes = 0
         self._trailer_bytes = 0
-        self._checked = 0
+        self._searched = 0
+        self._partial_head: PartialHead | None = None
 
     @property
     def buffered(self) -> int:
@@ -95,16 +96,19 @@ class RequestFramer:
         while buffer.startswith(b"\r\n"):
             # Empty lines in front of a request are ignored (RFC 9112 section 2.2).
             del buffer[:2]
-        end = buffer.find(b"\r\n\r\n", max(0, self._checked - 3))
+        end = buffer.find(b"\r\n\r\n", max(0, self._searched - 3))
         if end < 0:
+            self._searched = len(buffer)
             if buffer and buffer != b"\r":
-                check_partial_head(bytes(buffer), self._settings)
-            self._checked = len(buffer)
+                if self._partial_head is None:
+                    self._partial_head = PartialHead(self._settings)
+                self._partial_head.check(buffer)
             return None
+        self._partial_head = None
         self.head = None
         self.head = head = parse_head(bytes(buffer[: end + 4]), self._settings)
         del buffer[: end + 4]
-        self._checked = self._body_bytes = self._trailer_bytes = 0
+        self._searched = self._body_bytes = self._trailer_bytes = 0
         if head.content_length is None:
             self._state = _State.CHUNK_SIZE
         else:
@@ -156,6 +160,7 @@ class RequestFramer:
             if line == b"\r\n":
                 self._state = _State.HEAD
                 return END
+            check_trailer(line)
             self._trailer_bytes += len(line)
             if self._trailer_bytes > self._settings.max_head_bytes:
                 raise RequestError(431, "The trailers of the request are too large.")

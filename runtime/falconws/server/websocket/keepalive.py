@@ -15,7 +15,8 @@ from falconws.server.websocket.settings import ConnectionSettings
 
 _LOOK_INTERVAL_S = 1.0
 _LOOKS_PER_PROBE = 5
-_CHECKS_PER_TIMEOUT = 3
+_CHECKS_PER_TIMEOUT = 10
+"""A message times out late by at most a fifth of its timeout: its beginning is noticed at the first check."""
 
 
 class WatchedConnection(Protocol):

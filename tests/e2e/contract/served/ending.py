@@ -65,8 +65,16 @@ async def fail(req: Request, ws: WebSocket, run: Run) -> None:
 async def receive_unhandled(req: Request, ws: WebSocket, run: Run) -> None:
     await ws.accept()
     receive = {"text": ws.receive_text, "data": ws.receive_data, "media": ws.receive_media}[str(req.params["what"])]
-    while True:
-        await receive()
+
+    async def receive_all() -> None:
+        while True:
+            await receive()
+
+    if req.get_param("in") == "task-group":
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(receive_all())
+            tasks.create_task(ws.wait_disconnected())
+    await receive_all()
 
 
 @websocket("send-only")

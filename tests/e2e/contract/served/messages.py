@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -22,6 +23,15 @@ async def echo(req: Request, ws: WebSocket, run: Run) -> None:
         except WebSocketDisconnected as error:
             run.note("disconnected", **describe(error))
             return
+
+
+@websocket("accept-late-and-echo")
+async def accept_late_and_echo(req: Request, ws: WebSocket, run: Run) -> None:
+    run.note("waiting")
+    await run.gate("accept")
+    await ws.accept()
+    async for text in ws.iter_text():
+        await ws.send_text(text)
 
 
 @websocket("echo-data")
@@ -167,6 +177,21 @@ async def convert(req: Request, ws: WebSocket, run: Run) -> None:
         case "own-fault":
             async for _ in ws:
                 await ws.send_media(object(), payload_type=kind)
+        case "task-group" | "task-scope" as how:
+            # What is sent is not what was received last.
+            received: asyncio.Queue[Any] = asyncio.Queue()
+
+            async def receive() -> None:
+                async for media in ws:
+                    received.put_nowait(media)
+
+            async def send() -> None:
+                while True:
+                    await ws.send_media({"you": await received.get()}, payload_type=kind)
+
+            async with asyncio.TaskGroup() if how == "task-group" else ws.task_scope() as tasks:
+                tasks.create_task(receive())
+                tasks.create_task(send())
 
 
 @websocket("limited", app=limited)

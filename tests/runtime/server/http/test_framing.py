@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconws.server.http.framing import END, RequestFramer
-from falconws.server.request_head import RequestError, RequestHead
+from falconws.server.http_settings import HttpSettings
+from falconws.server.request_head import PartialHead, RequestError, RequestHead
 from tests.runtime.server.http.entrance import SETTINGS, check, enter
 
 PIECES = [
@@ -85,3 +86,58 @@ def test_the_entrance_serves_what_h11_reads_on_both_parsers(stream, step):
 def test_pipelined_requests_are_served_in_order(parser, stream, served, step):
     pieces = [stream[i : i + step] for i in range(0, len(stream), step)]
     assert asyncio.run(enter(parser, pieces))[0] == served
+
+
+class LookedAt(bytearray):
+    """Counts how many of its bytes were searched."""
+
+    searched = 0
+
+    def count(self, part, start):
+        self.searched += len(self) - start
+        return super().count(part, start)
+
+    def rfind(self, part, start):
+        self.searched += len(self) - start
+        return super().rfind(part, start)
+
+    def find(self, part, start):
+        self.searched += len(self) - start
+        return super().find(part, start)
+
+
+def test_each_byte_of_a_head_in_pieces_is_looked_at_once():
+    """A client that sends 30 kB byte by byte cost six seconds of CPU time when each piece was a look at the whole."""
+    whole = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: " % number + b"y" * 300 + b"\r\n" for number in range(90))
+    partial, data = PartialHead(HttpSettings()), LookedAt()
+    for byte in whole:
+        data.append(byte)
+        partial.check(data)
+    # By three searches, each with one byte in front of the new one.
+    assert data.searched < 6 * len(whole) + 100
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /" + b"a" * 9000, 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000, 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 102, 431),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"X: " + b"y" * 7000 + b"\r\n" for _ in range(5)), 431),
+        (b"GET / HTTP/1.1\r\nX: y\nZ", 400),
+        (b"GET / HTTP/1.1\nX: y\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX: y\r\nZ\n", 400),
+        (b"GET / HTTP/2.0\r\n", 505),
+        (b"\x16\x03\x01", 400),
+        (b"GET /\xff", 400),
+        (b"GET /" + b"a" * 600 + b" HTP/1.1\r\n", 400),
+    ],
+)
+def test_a_head_that_cannot_become_valid_is_refused_before_its_end(data, status, step):
+    partial, received = PartialHead(HttpSettings()), bytearray()
+    with pytest.raises(RequestError) as refusal:
+        for start in range(0, len(data), step):
+            received += data[start : start + step]
+            partial.check(received)
+    assert refusal.value.status == status

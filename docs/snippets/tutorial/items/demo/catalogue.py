@@ -1,13 +1,11 @@
 """The items of the auction and their highest bids, in an SQLite database that all workers share."""
 
 import asyncio
-import os
 import sqlite3
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 Values = tuple[Any, ...] | dict[str, Any]
 
@@ -39,11 +37,6 @@ class Catalogue:
     def __init__(self, path: str) -> None:
         self._path = path
         self._query(SCHEMA)
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Open the database that DEMO_DATABASE names."""
-        return cls(environ.get("DEMO_DATABASE", "auction.db"))
 
     async def add(self, title: str, price: int, duration_s: float) -> Item:
         """Add an item, and return it."""

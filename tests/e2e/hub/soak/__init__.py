@@ -1,0 +1,1 @@
+"""A soak test of the hub over real brokers; see __main__.py."""
