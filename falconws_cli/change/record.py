@@ -6,15 +6,18 @@ record is a list of planned files, which writer.py writes in one transaction wit
 
 import hashlib
 import os
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from falconws_cli.change.operation import ID, DamagedError, Operation, dump_operation, load_operation
 from falconws_cli.change.paths import resolve_inside
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError
+from falconws_cli.package_folders import package_folders
 
 FOLDER = PurePosixPath(".falconws")
 OPERATIONS = FOLDER / "operations"
@@ -35,6 +38,14 @@ class Record:
     """A sentence for each file that cannot be read; the others are usable."""
     sources: Mapping[str, bytes] = field(default_factory=dict)
     """The content of each operation's file, by its id."""
+
+    @cached_property
+    def folders(self) -> Mapping[str, PurePosixPath]:
+        """Where the project has its packages, if not in the root or in src/."""
+        try:
+            return package_folders(tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
 
     @property
     def exists(self) -> bool:

@@ -48,11 +48,38 @@ def check_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> Itera
             "any web page may open a WebSocket with the cookies of its user",
             'set app.ws_options.allowed_origins to "same-origin" or to a list of origins; "*" allows all',
         )
+    if found["contract"] is not None:
+        yield from _check_contract(found["contract"])
     for ok, detail in found["hubs"]:
         yield (
             Finding("broker", Level.OK, detail)
             if ok
             else Finding("broker", Level.PROBLEM, detail.rstrip("."), "start the broker, or correct the hub's URL")
+        )
+
+
+def _check_contract(contract: dict[str, Any]) -> Iterator[Finding]:
+    topic = "typed routes"
+    if "problem" in contract:
+        yield Finding(topic, Level.PROBLEM, contract["problem"].rstrip("."), "correct the declaration")
+        return
+    count = contract["conversations"]
+    yield Finding(topic, Level.OK, f"{count} conversation{'' if count == 1 else 's'} declared")
+    for name, tag in contract["collisions"]:
+        yield Finding(
+            topic,
+            Level.WARNING,
+            f'"{tag}" is a message of the client and another one of the server in {name}',
+            "give one of them another tag",
+        )
+    for name in contract["undescribed"]:
+        yield Finding(topic, Level.WARNING, f"{name} has no docstring, which describes it to others", "write one")
+    if contract["outdated"]:
+        yield Finding(
+            topic,
+            Level.WARNING,
+            "asyncapi.json is out of date",
+            "run `falconws asyncapi --output asyncapi.json`",
         )
 
 

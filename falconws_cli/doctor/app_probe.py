@@ -2,7 +2,8 @@
 
 It writes its result to the file RESULT, as JSON: {"settings": their error, "" for none, null without settings;
 "app": null or an error, "routes": their number, "websockets": the number that accept WebSockets, "origins": whether
-origins are restricted, "hubs": [[ok, detail], ...]}. Must not know how findings are shown.
+origins are restricted, "contract": what typed routes declare, or null, "hubs": [[ok, detail], ...]}. Must not know how
+findings are shown.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ def examine(root: Path, target: str) -> dict[str, Any]:
     )
     # Falcon's own App has no such option.
     found["origins"] = surveyed.ws_options.get("allowed_origins", "") is not None
+    found["contract"] = _contract(app, root, target)
     found["hubs"] = asyncio.run(_hubs(app))
     return found
 
@@ -52,6 +54,45 @@ def _settings_problem(package: str) -> str | None:
     except Exception as error:
         return " ".join(str(error).split()) or type(error).__name__
     return ""
+
+
+def _contract(app: Any, root: Path, target: str) -> dict[str, Any] | None:
+    """Return what the typed routes declare, and what is wrong with it; None without such routes."""
+    # An app with typed routes has imported this package.
+    if "falconws.typed" not in sys.modules or not hasattr(app, "websocket_routes"):
+        return None
+    from falconws.typed.asyncapi import asyncapi, typed_routes
+
+    conversations = {conversation.__name__: conversation for _, conversation in typed_routes(app)}
+    if not conversations:
+        return None
+    try:
+        document = asyncapi(app, title=target.partition(":")[0].partition(".")[0])
+    except TypeError as error:
+        return {"problem": str(error)}
+    collisions = [
+        [name, tag]
+        for name, conversation in conversations.items()
+        for tag in conversation.received.by_tag.keys() & conversation.sent.by_tag.keys()
+        if conversation.received.by_tag[tag] is not conversation.sent.by_tag[tag]
+    ]
+    return {
+        "conversations": len(conversations),
+        "collisions": sorted(collisions),
+        "undescribed": sorted(name for name, each in conversations.items() if not each.__doc__),
+        "outdated": _is_outdated(root / "asyncapi.json", document),
+    }
+
+
+def _is_outdated(path: Path, document: dict[str, Any]) -> bool:
+    """Return whether the project has a document that says something else; only its servers are its own."""
+    try:
+        committed = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return not isinstance(committed, dict) or {**committed, "servers": None} != {**document, "servers": None}
 
 
 async def _hubs(app: Any) -> list[tuple[bool, str]]:

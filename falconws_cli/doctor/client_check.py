@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from falconws_cli.change.record import read_record
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.errors import CommandError
+from falconws_cli.extras import GENERATORS, has_modules
 from falconws_cli.generators.client.generator import KIND, plan_client
 from falconws_cli.lifecycle.moves import locate
 from falconws_cli.project import Project
@@ -16,6 +17,9 @@ _TOPIC = "client"
 
 def check_clients(project: Project) -> Iterator[Finding]:
     """Yield a finding for each client that `falconws generate-client` has made."""
+    if not has_modules(*GENERATORS):
+        # The check of generated files says what is missing.
+        return
     try:
         record = locate(read_record(project.root)).record
     except CommandError:

@@ -53,7 +53,7 @@ CODECS = {
     Codec.MSGPACK: CodecFacts(
         _BINARY_ONLY, Requirements(("msgpack>=1.0.8",), untyped_modules=("msgpack",), modules=("msgpack",))
     ),
-    Codec.CBOR: CodecFacts(_BINARY_ONLY, Requirements(("cbor2>=5.6",), modules=("cbor2",))),
+    Codec.CBOR: CodecFacts(_BINARY_ONLY, Requirements(("cbor2>=6",), modules=("cbor2",))),
     Codec.PROTOBUF: CodecFacts(_BINARY_ONLY),
     Codec.CUSTOM: CodecFacts(),
 }

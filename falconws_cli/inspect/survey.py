@@ -1,6 +1,7 @@
 """Reads an app with Falcon's public inspection: routes, middleware and options. Must not know how they are shown."""
 
 import inspect
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -46,6 +47,8 @@ class Route:
 
     path: str
     resource: Component
+    speaks: tuple[str, ...]
+    """The names of the typed conversations that its WebSockets speak."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,9 @@ class Survey:
     """Those that the app has added: the exception and its handler."""
     media_handlers: MediaHandlers
     ws_options: dict[str, Any]
+    default_media_handlers: MediaHandlers
+    """Those of a new app of the same framework."""
+    default_ws_options: dict[str, Any]
 
 
 def survey(app: object, name: str, root: Path) -> Survey:
@@ -109,12 +115,15 @@ def survey(app: object, name: str, root: Path) -> Survey:
     except TypeError as error:
         raise CommandError(f'The routes of "{name}" cannot be read: {error}.') from error
     middleware = middleware_of(app)
+    # Falcon's own App does not have it.
+    responders = getattr(app, "websocket_routes", {})
     # Falcon does not count the handlers of a subclass as internal.
     ours = str(Path(falconws.__file__).parent)
+    new = falconws.App() if isinstance(app, falconws.App) else falcon.asgi.App()
     return Survey(
         app=name,
         kind=_dotted(type(app)),
-        routes=tuple(_route(route, root) for route in routes),
+        routes=tuple(_route(route, responders.get(route.path), root) for route in routes),
         sinks=tuple(
             Sink(sink.prefix, sink.name, _falcon_source(sink.source_info, root))
             for sink in falcon.inspect.inspect_sinks(app)
@@ -130,22 +139,36 @@ def survey(app: object, name: str, root: Path) -> Survey:
             for handler in falcon.inspect.inspect_error_handlers(app)
             if not handler.internal and not handler.source_info.startswith(ours)
         ),
-        media_handlers=MediaHandlers(
-            _classes(app.req_options.media_handlers),
-            _classes(app.resp_options.media_handlers),
-            {kind.name: _dotted(type(handler)) for kind, handler in app.ws_options.media_handlers.items()},
-        ),
+        media_handlers=_media_handlers(app),
         ws_options=_options(app.ws_options),
+        default_media_handlers=_media_handlers(new),
+        default_ws_options=_options(new.ws_options),
     )
 
 
-def _route(route: falcon.inspect.RouteInfo, root: Path) -> Route:
+def _route(route: falcon.inspect.RouteInfo, responder: object, root: Path) -> Route:
+    """Return a route; *responder* is that of its WebSockets, None if it accepts none."""
     methods = tuple(
-        Method(method.method, method.function_name, _falcon_source(method.source_info, root))
+        Method(
+            method.method,
+            method.function_name,
+            # Falcon reports where a decorated responder was decorated.
+            _source(responder, root)
+            if method.method == "WEBSOCKET" and responder is not None
+            else _falcon_source(method.source_info, root),
+        )
         for method in sorted(route.methods, key=lambda method: (method.method == "WEBSOCKET", method.method))
         if not method.internal
     )
-    return Route(route.path, Component(route.class_name, _falcon_source(route.source_info, root), methods))
+    resource = Component(route.class_name, _falcon_source(route.source_info, root), methods)
+    return Route(route.path, resource, _conversations(responder))
+
+
+def _conversations(responder: object) -> tuple[str, ...]:
+    """Return the names of the typed conversations that a responder speaks."""
+    # An app with typed routes has imported this module.
+    module = sys.modules.get("falconws.typed.speaks")
+    return () if module is None else tuple(each.__name__ for each in module.conversations_of(responder))
 
 
 def _components(parts: Iterable[object], names: tuple[str, ...], root: Path) -> tuple[Component, ...]:
@@ -203,6 +226,14 @@ def _relative(path: str, root: Path) -> str:
         return Path(path).relative_to(root).as_posix()
     except ValueError:
         return path
+
+
+def _media_handlers(app: falcon.asgi.App[Any, Any]) -> MediaHandlers:
+    return MediaHandlers(
+        _classes(app.req_options.media_handlers),
+        _classes(app.resp_options.media_handlers),
+        {kind.name: _dotted(type(handler)) for kind, handler in app.ws_options.media_handlers.items()},
+    )
 
 
 def _classes(handlers: Mapping[str, object]) -> dict[str, str]:

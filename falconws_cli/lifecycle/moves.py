@@ -39,6 +39,8 @@ class Moves:
     """From old places to new ones: of files, of folders with all that is in them."""
 
     places: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, PurePosixPath] = field(default_factory=dict)
+    """Where the project has its packages; see `package_folders`."""
 
     def path(self, path: str) -> str:
         """Return where a file is now: by its own move, or that of the innermost folder."""
@@ -51,10 +53,13 @@ class Moves:
         """Return the import name of a module or package now."""
         if not self.places or not module:
             return module
-        folder = module.replace(".", "/")
-        for old in (f"{folder}.py", f"{folder}/__init__.py", folder, f"src/{folder}.py", f"src/{folder}"):
-            if (new := self.path(old)) != old:
-                return module_of(PurePosixPath(new))
+        # The innermost folder first.
+        for old, new in sorted(self.places.items(), key=lambda place: -len(place[0])):
+            if PurePosixPath(old).suffix not in ("", ".py", ".pyi"):
+                continue
+            before = module_of(PurePosixPath(old), self.folders)
+            if module == before or module.startswith(f"{before}."):
+                return module_of(PurePosixPath(new), self.folders) + module.removeprefix(before)
         return module
 
     def text(self, path: str, data: bytes) -> bytes:
@@ -113,7 +118,8 @@ class Located:
     def since(self, name: str) -> Moves:
         """Return what was moved since the operation of this id."""
         told = _recorded_moves(self.original, name)
-        return Moves({old: self.moves.path(new) for old, new in told.places.items()} | dict(self.moves.places))
+        places = {old: self.moves.path(new) for old, new in told.places.items()} | dict(self.moves.places)
+        return Moves(places, self.moves.folders)
 
     def as_written(self, operations: Sequence[Operation]) -> list[Operation]:
         """Return operations of `record`, some of them changed by a removal, with the places that are written."""
@@ -170,7 +176,7 @@ def locate(record: Record) -> Located:
     folders = {
         old: new for old, new in _with_folders(found).items() if not any(path.startswith(f"{old}/") for path in stay)
     }
-    moves = Moves({**folders, **found})
+    moves = Moves({**folders, **found}, record.folders)
     operations = tuple(_renamed(record, moves.operation(operation)) for operation in moved)
     missing = frozenset(absent) - found.keys()
     return Located(record, replace(record, operations=operations), found, missing, moves)
@@ -184,7 +190,7 @@ def _recorded_moves(record: Record, name: str) -> Moves:
             # What was moved before may have moved on.
             later = Moves(operation.moves)
             places = {old: later.path(new) for old, new in places.items()} | dict(operation.moves)
-    return Moves(places)
+    return Moves(places, record.folders)
 
 
 def _find(record: Record, absent: Sequence[str], places: set[str]) -> dict[str, str]:
@@ -279,7 +285,11 @@ def _registered_classes(record: Record) -> dict[str, str]:
             for argument in ("resource", "middleware", "handler"):
                 module, _, name = str(made.arguments.get(argument, "")).partition(":")
                 if name:
-                    classes |= {path: name for path in operation.files if module_of(PurePosixPath(path)) == module}
+                    classes |= {
+                        path: name
+                        for path in operation.files
+                        if module_of(PurePosixPath(path), record.folders) == module
+                    }
     return classes
 
 

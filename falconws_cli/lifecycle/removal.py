@@ -236,7 +236,7 @@ class _Removal:
         return [
             f"{line.path.relative_to(self._root).as_posix()}:{line.number} still imports {line.module}, which is gone: "
             "edit it by hand."
-            for line in importers(self._root, gone, texts)
+            for line in importers(self._root, gone, texts, self._record.folders)
         ]
 
     def _mentions(self, changed: Mapping[str, bytes | None]) -> list[str]:

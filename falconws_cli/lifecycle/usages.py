@@ -48,15 +48,21 @@ class ImportLine:
     module: str
 
 
-def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path, bytes | None]) -> list[ImportLine]:
+def importers(
+    root: Path,
+    gone: Collection[PurePosixPath],
+    changed: Mapping[Path, bytes | None],
+    folders: Mapping[str, PurePosixPath],
+) -> list[ImportLine]:
     """Return the lines of the project that import one of the modules in *gone*.
 
     Args:
         root: The project.
         gone: The files of the modules.
         changed: The new content of files, None for deleted ones.
+        folders: Where the project has its packages; see `package_folders`.
     """
-    modules = {name for path in gone if path.suffix == ".py" for name in _names_of(module_of(path))}
+    modules = {module_of(path, folders) for path in gone if path.suffix == ".py"}
     leaves = [module.rpartition(".")[2] for module in modules]
     found = []
     for path in project_files(root, (".py", ".pyi")):
@@ -67,21 +73,13 @@ def importers(root: Path, gone: Collection[PurePosixPath], changed: Mapping[Path
             tree = ast.parse(data)
         except (OSError, SyntaxError, ValueError):
             continue
-        here = module_of(PurePosixPath(path.relative_to(root).as_posix()), keep_init=True)
+        here = module_of(PurePosixPath(path.relative_to(root).as_posix()), folders, keep_init=True)
         for node in ast.walk(tree):
             for name in _imported(node, here):
                 if name in modules:
                     assert isinstance(node, (ast.Import, ast.ImportFrom))
                     found.append(ImportLine(path, node.lineno, name))
     return sorted(set(found), key=lambda line: (line.path, line.number, line.module))
-
-
-def _names_of(module: str) -> Iterator[str]:
-    """Yield the names that a module may be imported by: its first folders may not be part of it."""
-    names = module.split(".")
-    yield module
-    # One part alone could be any module.
-    yield from (".".join(names[start:]) for start in range(1, len(names) - 1))
 
 
 def _imported(node: ast.AST, here: str) -> Iterator[str]:
@@ -95,11 +93,24 @@ def _imported(node: ast.AST, here: str) -> Iterator[str]:
         yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def module_of(path: PurePosixPath, *, keep_init: bool = False) -> str:
-    """Return the import name of the module at *path*, or of the package in that folder."""
+def module_of(
+    path: PurePosixPath, folders: Mapping[str, PurePosixPath] | None = None, *, keep_init: bool = False
+) -> str:
+    """Return the import name of the module at *path*, or of the package in that folder.
+
+    Args:
+        path: The path, relative to the root.
+        folders: Where the project has its packages, if not in the root or in src/; see `package_folders`.
+        keep_init: Whether the name of an `__init__.py` ends with "__init__".
+    """
     parts = path.with_suffix("").parts
-    parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and not keep_init else parts)
+    for package, folder in sorted((folders or {}).items(), key=lambda item: -len(item[1].parts)):
+        if parts[: len(folder.parts)] == folder.parts:
+            parts = (*filter(None, package.split(".")), *parts[len(folder.parts) :])
+            break
+    else:
+        parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+    return ".".join(parts[:-1] if parts and parts[-1] == "__init__" and not keep_init else parts)
 
 
 def _is_imported(root: Path, modules: Collection[str], going: Collection[Path]) -> bool:

@@ -196,6 +196,42 @@ def test_an_app_without_routes_or_origins_is_warned_of(demo: Path, port: int) ->
     assert "origins" not in found
 
 
+@pytest.fixture
+def typed(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a typed room."""
+    monkeypatch.chdir(demo)
+    done = click.testing.CliRunner().invoke(cli, ["add-resource", "chat", "--pattern", "room", "--typed"])
+    assert done.exit_code == 0, done.output
+    return demo
+
+
+def test_what_typed_routes_declare_is_looked_at(typed: Path, port: int) -> None:
+    assert findings(typed, port, 0)["typed routes"]["detail"] == "1 conversation declared"
+
+
+def test_a_document_that_is_out_of_date_is_told(typed: Path, port: int) -> None:
+    command = [sys.executable, "-m", "falconws_cli", "asyncapi", "--output", "asyncapi.json"]
+    subprocess.run([*command, "--server", "wss://example.com"], cwd=typed, check=True)
+    findings(typed, port, 0)
+    rewrite(typed / "demo" / "messages" / "chat.py", "max_length=2000", "max_length=3000")
+    found = findings(typed, port, 3)["typed routes"]
+    assert (found["detail"], found["remedy"]) == (
+        "asyncapi.json is out of date",
+        "run `falconws asyncapi --output asyncapi.json`",
+    )
+
+
+def test_tags_that_collide_and_what_has_no_docstring_are_told(typed: Path, port: int) -> None:
+    messages = typed / "demo" / "messages" / "chat.py"
+    rewrite(messages, 'tag="is_typing"', 'tag="typing"')
+    said = findings(typed, port, 3)["typed routes"]["detail"]
+    assert said == '"typing" is a message of the client and another one of the server in Chat'
+    rewrite(messages, 'tag="typing"', 'tag="type"')
+    rewrite(messages, '"""People in a room hear each other, and miss nothing when their connection breaks."""', "")
+    said = findings(typed, port, 3)["typed routes"]["detail"]
+    assert "docstring" in said
+
+
 @pytest.mark.parametrize(("url", "code"), [("memory://", 0), ("redis://127.0.0.1:{port}/0", 1)])
 def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int) -> None:
     hub = f"falconws.Hub({url.format(port=port)!r}, timeout_s=0.5)"

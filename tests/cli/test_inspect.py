@@ -157,6 +157,34 @@ def test_what_else_answers_is_told(survey: dict[str, Any]) -> None:
     ]
 
 
+def test_what_a_typed_route_speaks_and_where_its_responder_is(tmp_path: Path) -> None:
+    lines = [
+        "import falconws",
+        "from falconws.typed import Conversation, speaks",
+        "from msgspec import Struct",
+        'class Say(Struct, tag="say"): text: str',
+        'class Chat1(Conversation[Say, Say]): subprotocol = "chat.v1"',
+        'class Chat2(Conversation[Say, Say]): subprotocol = "chat.v2"',
+        "class Room:",
+        "    @speaks(Chat2, Chat1)",
+        "    async def on_websocket(self, req, chat): await chat.accept()",
+        "class Echo:",
+        "    async def on_websocket(self, req, ws): await ws.accept()",
+        "app = falconws.App()",
+        'app.add_route("/room", Room())',
+        'app.add_route("/echo", Echo())',
+    ]
+    (tmp_path / "rooms.py").write_text("\n".join(lines))
+    (tmp_path / "pyproject.toml").write_text('[tool.falconws]\napp = "rooms:app"\n')
+    room, echo = json.loads(inspect(tmp_path, "--json").stdout)["routes"]
+    assert (room["speaks"], echo["speaks"]) == (["Chat2", "Chat1"], [])
+    assert room["resource"]["methods"][0]["source"] == "rooms.py:8"
+    assert echo["resource"]["methods"][0]["source"] == "rooms.py:11"
+    table = inspect(tmp_path).stdout
+    assert "/room  WEBSOCKET  Room  speaks Chat2, Chat1  rooms.py:7" in table
+    assert "Room  speaks Chat2, Chat1  rooms.py:7" in inspect(tmp_path, "--tree").stdout
+
+
 def test_media_handlers_and_options_are_told(survey: dict[str, Any]) -> None:
     handlers = survey["media_handlers"]
     assert handlers["websocket"]["TEXT"] == "shop.app.Upper"
@@ -165,6 +193,19 @@ def test_media_handlers_and_options_are_told(survey: dict[str, Any]) -> None:
     assert "text/csv" not in handlers["request"]
     assert survey["ws_options"]["allowed_origins"] == ["https://example.com"]
     assert survey["ws_options"]["disconnect_grace_s"] == 10.0
+
+
+def test_only_what_differs_from_the_defaults_is_shown_unless_all_is_asked_for(shop: Path) -> None:
+    for words in ((), ("--tree",)):
+        shown, everything = inspect(shop, *words).stdout, inspect(shop, "--all", *words).stdout
+        assert "edia handlers that differ from the defaults" in shown
+        assert "ws_options that differ from the defaults" in shown
+        for name in ("allowed_origins", "shop.app.Upper", "text/csv"):
+            assert name in shown
+            assert name in everything
+        for name in ("disconnect_grace_s", "MessagePackHandlerWS", "multipart/form-data"):
+            assert name not in shown
+            assert name in everything
 
 
 def test_a_table_and_a_tree_say_the_same(shop: Path, survey: dict[str, Any]) -> None:

@@ -1,6 +1,13 @@
-"""Media handlers of the templates decode any payload to a value, or raise a ValueError, and nothing else."""
+"""Media handlers of the templates decode any payload to a value, or raise a ValueError, and nothing else.
 
+What it makes is bounded by a multiple of what it gets. Looked at: compressed data (custom); references and large
+numbers (CBOR); sizes that a payload claims and does not have (MessagePack, CBOR); the smallest items that there are
+(all). For sizes that are claimed in a nest of lists, msgpack reserves addresses, but touches no memory.
+"""
+
+import tracemalloc
 import types
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +146,62 @@ def test_a_binary_handler_takes_anything(name: str) -> None:
         holds(handler, payload)
 
     check()
+
+
+KIB = 1024
+
+
+def references(levels: int) -> bytes:
+    """Return CBOR in which each list has the one before twice: 2 to the power of *levels* lists without references."""
+    lists = [b"\xd8\x1c\x82" + (b"\xd8\x1d\x18" + bytes([level])) * 2 for level in range(levels)]
+    return b"\x98" + bytes([levels + 1]) + b"\xd8\x1c\x80" + b"".join(lists)
+
+
+def large_integer(size: int) -> bytes:
+    return b"\xc2\x5a" + size.to_bytes(4, "big") + b"\xff" * size
+
+
+TEXT_BOMBS = [
+    "[" + "{}," * (20 * KIB) + "{}]",
+    "[" + '{"a":1},' * (8 * KIB) + "{}]",
+    "[" + "[]," * (20 * KIB) + "[]]",
+    "1e" + "9" * 64 * KIB,
+    "0." + "9" * 64 * KIB,
+    '"' + "\N{SEEDLING}" * 16 * KIB + '"',
+]
+BINARY_BOMBS = [
+    zlib.compress(b'"' + b"x" * 100_000 * KIB + b'"', 9),
+    zlib.compress(b"[" + b"{}," * 10_000 * KIB + b"{}]", 9),
+    references(60),
+    # A decimal of two million digits, a fraction and a string that is repeated by references.
+    b"\xc4\x82\x01" + large_integer(1000 * KIB),
+    b"\xc5\x82\x01" + large_integer(1000 * KIB),
+    b"\xd8\x1e\x82" + large_integer(500 * KIB) * 2,
+    b"\xd9\x01\x00\x9a\x00\x00\x40\x00\x59\x80\x00" + b"x" * 32 * KIB + b"\xd8\x19\x00" * (16 * KIB - 1),
+    # Sizes that are not there.
+    b"\xdd\x7f\xff\xff\xff",
+    b"\x9b\x00\x00\x00\x00\x7f\xff\xff\xff",
+    b"\x5b\x00\x00\x00\x00\x7f\xff\xff\xff",
+    # The smallest items: lists and maps without anything in them.
+    b"\xdd" + (64 * KIB).to_bytes(4, "big") + b"\x80" * 64 * KIB,
+    b"\x9a" + (64 * KIB).to_bytes(4, "big") + b"\xa0" * 64 * KIB,
+    *(text.encode() for text in TEXT_BOMBS),
+]
+_LARGEST_MULTIPLE = 100
+"""An empty map has one byte in MessagePack, and 64 as an object, beside 8 in the list that has it."""
+
+
+@pytest.mark.parametrize("name", [*TEXTS, *BINARIES])
+def test_what_a_handler_makes_is_bounded_by_what_it_gets(name: str) -> None:
+    handler = handler_of(name)
+    for payload in TEXT_BOMBS if name in TEXTS else BINARY_BOMBS:
+        tracemalloc.start()
+        try:
+            # With an echo, a client also has it written: references would be as many values.
+            holds(handler, payload)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        # The limit of the handler for compressed messages is 1 MiB, which can be the smallest items too.
+        allowed = _LARGEST_MULTIPLE * (1000 * KIB if name.startswith("custom") else len(payload) + 10 * KIB)
+        assert peak < allowed, (payload[:20], peak)

@@ -326,10 +326,41 @@ def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browse
     expect(page.locator("#log .uncertain")).to_contain_text("one (may not have been sent)")
 
 
-def test_nothing_typed_is_lost_while_the_broker_is_away(tmp_path: Path, browser: Browser, broker: Valkey) -> None:
+def test_a_typed_room_is_resumed_after_a_restart_of_the_server(
+    tmp_path: Path, browser: Browser, broker: Valkey
+) -> None:
     falconws(tmp_path, "new", "demo", "--with", "redis")
     root = tmp_path / "demo"
-    falconws(root, "add-resource", "chat", "--pattern", "room")
+    falconws(root, "add-resource", "chat", "--pattern", "room", "--typed")
+    with serving(root, 0, broker.url) as port:
+        ada, ben = enter(browser, port, "ada"), enter(browser, port, "ben")
+        for page in (ada, ben):
+            expect(page.locator("#present")).to_have_text("2 here: ada, ben")
+        ben.get_by_label("Message").press_sequentially("hi")
+        expect(ada.locator("#typing")).to_have_text("ben is typing…")
+        say(ben, "hi ada")
+        for page in (ada, ben):
+            expect_log(page, "benhi ada")
+    for page in (ada, ben):
+        expect(page.locator("#status")).to_have_attribute("data-state", "reconnecting")
+    said = {"type": "said", "name": "ops", "text": "back in a moment", "at": "2030-01-31T12:00:00Z"}
+    publish(root, broker.url, json.dumps(said), "--json")
+    with serving(root, port, broker.url):
+        for page in (ada, ben):
+            expect(page.locator("#status")).to_have_text("connected")
+        say(ada, "that was quick")
+        for page in (ada, ben):
+            expect_log(page, "benhi ada", "opsback in a moment", "adathat was quick")
+            expect(page.locator("#log")).not_to_contain_text("missing")
+
+
+@pytest.mark.parametrize("typed", [[], ["--typed"]], ids=["untyped", "typed"])
+def test_nothing_typed_is_lost_while_the_broker_is_away(
+    tmp_path: Path, browser: Browser, broker: Valkey, typed: list[str]
+) -> None:
+    falconws(tmp_path, "new", "demo", "--with", "redis")
+    root = tmp_path / "demo"
+    falconws(root, "add-resource", "chat", "--pattern", "room", *typed)
     with serving(root, 0, broker.url) as port:
         ada = enter(browser, port, "ada")
         broker.kill()

@@ -88,6 +88,7 @@ function connectPane(pane, closeCodes) {
     state.classList.toggle("on", open);
     $("button", connect).textContent = socket ? "Disconnect" : "Connect";
     $("fieldset", send).disabled = !open;
+    $(".fields", connect).hidden = open;
   }
   function choose() {
     for (const each of $$("[data-message]", send)) {
@@ -133,10 +134,10 @@ function connectPane(pane, closeCodes) {
     const ws = socket;
     ws.binaryType = "arraybuffer";
     events = [];
-    show("connecting");
+    show("connecting", false);
     ws.onopen = () => {
       isOpen = true;
-      show(ws.protocol ? `connected with ${ws.protocol}` : "connected", true);
+      show(`connected to ${targetOf(url)} ${ws.protocol && `with ${ws.protocol}`}`, true);
       log("open", targetOf(url));
       if (byKeyboard) fields()[0]?.focus();
     };
@@ -145,7 +146,7 @@ function connectPane(pane, closeCodes) {
       socket = undefined;
       started.clear();
       pane.waits = isOpen && !closing && (code === RESTART || live.readyState !== WebSocket.OPEN);
-      show(pane.waits ? "waiting for the server" : "not connected");
+      show(pane.waits ? "waiting for the server" : "not connected", false);
       if (!isOpen) return explain(url);
       if (!closing) events.push({ closed: code });
       log("closed", `${code} ${reason || closeCodes[code] || ""}`);
@@ -228,7 +229,7 @@ function connectPane(pane, closeCodes) {
   };
   for (const button of $$("[data-copy]", pane)) button.onclick = async () => {
     const url = address();
-    const body = JSON.stringify({ url: url.href, target: targetOf(url), subprotocols: subprotocols(), events });
+    const body = JSON.stringify({ ...connect.dataset, url: url.href, target: targetOf(url), subprotocols: subprotocols(), events });
     const headers = { "Content-Type": "application/json" };
     const response = await fetch("snippet/" + button.dataset.copy, { method: "POST", headers, body });
     offer("Copy as " + button.textContent, await response.text());

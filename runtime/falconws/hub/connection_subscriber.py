@@ -20,6 +20,7 @@ import falcon
 from falconws.closecodes import CloseCode
 
 from .broadcast import Encode, EncodedEvent
+from .broker import BrokerRefused
 from .policy import Policy
 from .subscriber import Subscriber, SubscriberHost
 
@@ -275,7 +276,7 @@ class ConnectionSubscriber(Subscriber):
             raise
         stats.delivered += encoded.is_message
 
-    def _evict(self, reason: str) -> None:
+    def _evict(self, reason: str, error: BrokerRefused | None = None) -> None:
         self._host.spawn(self._ws.close(CloseCode.TRY_AGAIN_LATER, reason))
         self._report_end()
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .backlog import Backlog, make_backlog
 from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
-from .broker import Publication
+from .broker import BrokerRefused, Publication
 from .events import Gap
 from .limits import HubLimits
 from .policy import Policy
@@ -29,6 +29,7 @@ __all__ = ("Subscriber", "SubscriberHost", "SubscriberView", "since_by_room")
 
 _TOO_SLOW = "client too slow"
 _MISSING = "messages are missing"
+_REFUSED = "the room is refused"
 """Why a subscriber is disconnected; the reason in the close frame."""
 
 _logger = logging.getLogger("falconws.hub")
@@ -375,6 +376,11 @@ class Subscriber:
             self._host.stats.dropped += count
             self._host.note_drop(Dropped(self.client, room, count, self._policy.name))
 
+    def refuse(self, error: BrokerRefused) -> None:
+        """End the subscriber because the broker refuses a room of it."""
+        self.detach()
+        self._evict(_REFUSED, error)
+
     def end(self) -> None:
         """End the subscriber because the hub stops, or because it has failed."""
         self.detach()
@@ -383,8 +389,8 @@ class Subscriber:
         """Begin to send what waits, unless that is in progress."""
         raise NotImplementedError
 
-    def _evict(self, reason: str) -> None:
-        """Tell the consumer why the subscription has ended; it is detached already."""
+    def _evict(self, reason: str, error: BrokerRefused | None = None) -> None:
+        """Tell the consumer why the subscription has ended, perhaps because of *error*; it is detached already."""
         raise NotImplementedError
 
 

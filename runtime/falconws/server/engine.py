@@ -55,7 +55,8 @@ def choose_engine(name: str) -> Engine:
             f"The engine {name} needs the package {package}, which cannot be imported ({error}); "
             "install it or choose another engine."
         ) from error
-    return Engine(name, _title(name, package), False)
+    ws = "falconws.server.wsproto_engine:WsprotoProtocol" if name == "wsproto" else name
+    return Engine(ws, _title(name, package), False)
 
 
 def _title(name: str, package: str) -> str:

@@ -184,11 +184,11 @@ class _Builder:
 
     def _channel(self, uri_template: str, conversation: _Conversation) -> _Document:
         channel: _Document = {"address": _FIELD.sub(r"{\1}", uri_template), "title": conversation.__name__}
-        summary = (inspect.cleandoc(conversation.__doc__ or "")).partition("\n")[0]
+        summary = inspect.cleandoc(conversation.__doc__ or "").partition("\n")[0]
         if summary:
             channel["summary"] = summary
-        description = "\n\n".join(filter(None, (describe(conversation), self._describe_handshake())))
-        channel |= {"description": description, "messages": {}}
+        channel["description"] = "\n\n".join(filter(None, (describe(conversation), self._describe_handshake())))
+        channel["messages"] = {}
         fields = _FIELD.findall(uri_template)
         if fields:
             channel["parameters"] = {field: {} for field in fields}

@@ -67,6 +67,20 @@ LAYOUTS = {
         "demo/main.py",
         "demo",
     ),
+    "routes in the app": Layout(
+        "demo.app:create_app",
+        {
+            "demo/__init__.py": "",
+            "demo/app.py": FACTORY.replace("    return", '    app.add_route("/a", object())\n    return'),
+            "demo/routes.py": 'PREFIX = "/v1"\n',
+        },
+        "demo/app.py",
+        "demo/app.py",
+        "demo",
+    ),
+    "app in __init__.py": Layout(
+        "demo:create_app", {"demo/__init__.py": FACTORY}, "demo/__init__.py", "demo/__init__.py", "demo"
+    ),
     "package of routes": Layout(
         "demo.app:create_app",
         {

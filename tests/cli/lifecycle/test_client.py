@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -229,3 +231,61 @@ def test_a_folder_without_a_project_has_to_name_its_app(run: Run, tmp_path: Path
     result = run("generate-client", "ts", "--output", "web")
     assert result.exit_code == ExitCode.USAGE
     assert "name the app as MODULE:ATTR, or its document with --from FILE" in result.output
+
+
+HOSTILE = '"; import("fs") //\n*/ """ \\ ${x} {y} \u2028'
+
+
+@pytest.mark.parametrize("place", ["title", "summary", "tag", "description", "code", "error", "member", "value"])
+def test_nothing_in_a_document_becomes_code(run: Run, demo: Path, place: str) -> None:
+    do(run, "asyncapi", "--output", "asyncapi.json")
+    document = json.loads((demo / "asyncapi.json").read_text())
+    channel, schema = document["channels"]["Chat"], document["components"]["schemas"]["Say"]
+    match place:
+        case "title":
+            document["info"]["title"] = HOSTILE
+        case "summary":
+            channel["summary"] = HOSTILE
+        case "tag":
+            document["components"]["messages"]["Say"]["name"] = schema["properties"]["type"]["const"] = HOSTILE
+        case "description":
+            schema["description"] = schema["properties"]["text"]["description"] = HOSTILE
+        case "code":
+            channel["x-close-codes"] = {"4000": HOSTILE}
+        case "error":
+            channel["x-errors"] = {HOSTILE: HOSTILE}
+        case "member":
+            schema["properties"][HOSTILE] = {"type": "string", "pattern": HOSTILE, "format": HOSTILE}
+        case "value":
+            schema["properties"]["more"] = {"enum": [HOSTILE, "b"], "default": HOSTILE}
+    (demo / "asyncapi.json").write_text(json.dumps(document))
+    for language in ("ts", "python"):
+        do(run, "generate-client", language, "--from", "asyncapi.json", "--output", language)
+    for path in (demo / "python").iterdir():
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert {ast.unparse(call.func) for call in calls} <= {"field", "quote", "str"}
+    for path in (demo / "ts").iterdir():
+        # Outside of strings and comments, there is no such word.
+        code = re.sub(r'"(?:[^"\\]|\\.)*"|/\*.*?\*/|//[^\n]*', "", path.read_text(), flags=re.DOTALL)
+        assert 'import("fs")' not in code
+        assert "fs" not in re.findall(r"\w+", code)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [(HOSTILE, "/chat"), ("Chat", HOSTILE), ("Chat", "/{a b}"), ("Chat", "/*/")]
+)
+def test_a_channel_that_is_no_conversation_is_refused(run: Run, demo: Path, name: str, address: str) -> None:
+    do(run, "asyncapi", "--output", "asyncapi.json")
+    document = json.loads((demo / "asyncapi.json").read_text())
+    document["channels"] = {name: {**document["channels"]["Chat"], "address": address}}
+    (demo / "asyncapi.json").write_text(json.dumps(document))
+    output = do(run, "generate-client", "ts", "--from", "asyncapi.json", "--output", "ts", code=ExitCode.FAILURE)
+    assert "asyncapi.json: it is not an AsyncAPI document of falconws" in output
+
+
+def test_a_schema_whose_name_is_none_is_refused(run: Run, demo: Path) -> None:
+    do(run, "asyncapi", "--output", "asyncapi.json")
+    document = json.loads((demo / "asyncapi.json").read_text())
+    document["components"]["schemas"][HOSTILE] = {"type": "object", "properties": {}}
+    (demo / "asyncapi.json").write_text(json.dumps(document))
+    do(run, "generate-client", "ts", "--from", "asyncapi.json", "--output", "ts", code=ExitCode.FAILURE)

@@ -1,6 +1,6 @@
 """The console for everybody: by keyboard, on a narrow screen, in the dark, and for what a screen reader is told.
 
-The pictures of the documentation are made here too: FALCONWS_UPDATE_SCREENSHOT=1 writes them.
+The picture of the documentation is made here too: FALCONWS_UPDATE_SCREENSHOT=1 writes it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.console.conftest import Console
+from tests.e2e.console.conftest import Console, serving
 from tests.e2e.console.test_console import ROOM, WORDS, connect, log, pane, send
 
-PICTURES = Path(__file__).parents[3] / "docs" / "howto"
+DOCS = Path(__file__).parents[3] / "docs"
+PICTURES, SNIPPETS = DOCS / "howto", DOCS / "snippets"
 VIEWS = ("", "/echo", ROOM, WORDS, "/private", "path", "rooms")
 MIN_CONTRAST = 4.5
 """WCAG 2.2, 1.4.3, level AA."""
@@ -86,7 +87,7 @@ def test_everything_can_be_done_by_keyboard(keyboard: Page) -> None:
     page.keyboard.type("add=!")
     tab_to(page, "button", "Connect")
     page.keyboard.press("Enter")
-    expect(one.get_by_role("status")).to_have_text("connected")
+    expect(one.get_by_role("status")).to_have_text("connected to /echo?add=!")
     # Where one goes on.
     expect(one.get_by_label("Text", exact=True)).to_be_focused()
     page.keyboard.type("hello")
@@ -159,20 +160,21 @@ def test_nothing_is_wider_than_the_window(browser: Browser, url: str, width: int
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_pictures_of_the_documentation(browser: Browser, url: str, tmp_path: Path, dark: bool) -> None:
+def test_the_picture_of_the_documentation(browser: Browser, tmp_path: Path, dark: bool) -> None:
     folder = PICTURES if "FALCONWS_UPDATE_SCREENSHOT" in os.environ and not dark else tmp_path
-    console = Console(browser, url, width=1280, height=920, dark=dark)
-    page = console.open(ROOM)
-    page.get_by_role("button", name="Add a second connection").click()
-    ada = connect(pane(page, 1), room="lobby", name="ada")
-    ben = connect(pane(page, 2), room="lobby", name="ben")
-    send(ada, "text", "Hello Ben, can you hear me?")
-    send(ben, "text", "Loud and clear.")
-    send(ben, "text", "")
-    for one in (ada, ben):
-        expect(one.get_by_role("log")).to_contain_text("Loud and clear.")
-    expect(ben.get_by_label("text", exact=True)).to_have_attribute("aria-invalid", "true")
-    page.evaluate("scrollTo(0, 0)")
-    page.screenshot(path=folder / "console.png", animations="disabled")
-    assert (folder / "console.png").stat().st_size > 0
-    console.close()
+    with serving(SNIPPETS, "typed_chat:app", "--console", "--port", "0") as url:
+        console = Console(browser, url, width=1280, height=860, dark=dark)
+        page = console.open(ROOM)
+        page.get_by_role("button", name="Add a second connection").click()
+        ada = connect(pane(page, 1), room="lobby", name="ada")
+        ben = connect(pane(page, 2), room="lobby", name="ben")
+        send(ada, "text", "Hello Ben, can you hear me?")
+        send(ben, "text", "Loud and clear.")
+        send(ben, "text", "")
+        for one in (ada, ben):
+            expect(one.get_by_role("log")).to_contain_text("Loud and clear.")
+        expect(ben.get_by_label("text", exact=True)).to_have_attribute("aria-invalid", "true")
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=folder / "console.png", animations="disabled")
+        assert (folder / "console.png").stat().st_size > 0
+        console.close()

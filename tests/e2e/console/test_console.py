@@ -24,7 +24,7 @@ def connect(pane: Locator, **fields: str) -> Locator:
     for name, value in fields.items():
         pane.get_by_label(re.compile(f"^{name}( optional)?$")).fill(value)
     pane.get_by_role("button", name="Connect", exact=True).click()
-    expect(pane.get_by_role("status")).to_contain_text("connected")
+    expect(pane.get_by_role("status")).to_contain_text("connected to")
     return pane
 
 
@@ -73,7 +73,7 @@ def test_enter_sends_and_shift_enter_starts_a_line(console: Console) -> None:
 
 def test_subprotocols_are_offered_and_the_chosen_one_is_shown(console: Console) -> None:
     one = connect(pane(console.open("/echo")), Subprotocols="b.v1, a.v1")
-    expect(one.get_by_role("status")).to_have_text("connected with b.v1")
+    expect(one.get_by_role("status")).to_have_text("connected to /echo with b.v1")
 
 
 def test_a_subprotocol_that_cannot_be_is_refused_by_the_page(console: Console) -> None:
@@ -130,7 +130,8 @@ def test_a_path_that_is_not_there_is_a_404(console: Console) -> None:
 def test_a_call_is_a_form_and_its_reply_has_a_latency(console: Console) -> None:
     page = console.open(WORDS)
     one = connect(pane(page))
-    expect(one.get_by_role("status")).to_have_text("connected with words.v1")
+    expect(one.get_by_role("status")).to_have_text("connected to /words with words.v1")
+    expect(one.get_by_role("button", name="Disconnect")).to_be_visible()
     expect(one.get_by_text("Count the words of a text. Answered by word_count or error.")).to_be_visible()
     expect(one.get_by_label("text", exact=True)).to_have_value("two words")
     one.get_by_label("at_most optional").fill("5")
@@ -177,6 +178,10 @@ def test_a_query_that_does_not_fit_is_shown_at_its_field(console: Console) -> No
     expect(log(one).first).to_contain_text("refused400 Bad Request\nInvalid query")
     expect(one.get_by_label("name", exact=True)).to_have_attribute("aria-invalid", "true")
     connect(one, name="ada")
+    # What cannot be changed while the connection is open is out of the way.
+    expect(one.get_by_label("name", exact=True)).to_be_hidden()
+    one.get_by_role("button", name="Disconnect").click()
+    expect(one.get_by_label("name", exact=True)).to_be_visible()
     expect(one.get_by_label("name", exact=True)).not_to_have_attribute("aria-invalid", "true")
 
 
@@ -264,6 +269,17 @@ def test_a_conversation_can_be_copied(console: Console, tmp_path: Path) -> None:
     expect(log(one)).to_have_count(0)
 
 
+def test_a_typed_conversation_is_copied_for_the_generated_client(console: Console) -> None:
+    page = console.open(ROOM)
+    one = connect(pane(page), room="den 2", name="ada")
+    send(one, "text", "hello")
+    expect(log(one).last).to_contain_text("hello")
+    text = copied(page, one, "TypeScript")
+    assert "connectChat({" in text
+    assert 'params: {"room": "den 2"}' in text
+    assert 'client.send({"type": "say", "text": "hello"});' in text
+
+
 # Restarts
 
 
@@ -297,7 +313,7 @@ app.add_route("/echo", Echo())
                 continue
         expect(page.get_by_role("link", name="/second")).to_be_visible()
         one = pane(page)
-        expect(one.get_by_role("status")).to_have_text("connected")
+        expect(one.get_by_role("status")).to_have_text("connected to /echo")
         send(one, "Text", "hello again")
         expect(log(one).last).to_contain_text("receivedhello again")
         console.close()

@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "payload-type-error": "The wrong payload type is a `TypeError`, and the connection stays usable",
         "undecodable-media": "An undecodable payload is a `ValueError`, and the connection stays usable",
         "ping": "Pings are answered while the responder waits",
+        "early-messages": "Messages that a client sends before the accept arrive at once",
     },
     "Receiving and sending": {
         "iteration": "`async for`, `iter_text()` and `iter_data()` end when the client disconnects",
@@ -146,6 +147,15 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("uvicorn-sansio", "quiet-client-fault"): Limit(
         "uvicorn logs a traceback.",
         shows="'Traceback'",
+    ),
+    ("uvicorn-wsproto", "early-messages"): Limit(
+        "wsproto forgets them. `falconws serve --engine wsproto` keeps them for it.",
+        shows="the first message got no answer",
+        never_comes=True,
+    ),
+    ("hypercorn", "early-messages"): Limit(
+        "hypercorn refuses the handshake if a message comes before it is answered.",
+        shows="the handshake was answered with",
     ),
     ("uvicorn-wsproto", "invalid-utf8"): Limit(
         "uvicorn drops the connection without a close frame: the client sees 1006.",

@@ -38,9 +38,6 @@ main.add_route("/token", TokenResource())
 async def dispatch(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """The ASGI callable: picks the app by the first segment of the path, and keeps the run's books."""
     if scope["type"] != "websocket":
-        if scope.get("path", "").startswith("/bare-line-break/"):
-            await bare.line_break(send)
-            return
         app = with_hosts if scope.get("path", "").startswith("/hosts/") else main
         await app(scope, receive, send)
         return

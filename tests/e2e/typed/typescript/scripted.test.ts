@@ -92,17 +92,17 @@ describe("connecting", () => {
     expect(server.attempts).toBe(4);
   });
 
-  test("a function may give up, or fail, which decides nothing", async () => {
+  test("a function may give up; one that fails or returns nothing has not decided", async () => {
     server.refuse = 403;
     let asked = 0;
     const chat = chatOf({
       reconnect: async () => {
         if (asked++ === 0) throw new TypeError("Failed to fetch");
-        return false;
+        return asked === 2 ? undefined : false;
       },
     });
     await becomes(chat, "closed");
-    expect(asked).toBe(2);
+    expect(asked).toBe(3);
   });
 
   test("an attempt that hangs is given up", async () => {
@@ -159,8 +159,9 @@ describe("close codes", () => {
   });
 
   test("the application may decide otherwise", async () => {
-    const chat = chatOf({ reconnect: (close) => close.code === 4403 });
+    const chat = chatOf({ reconnect: ({ code }) => (code === 4403 ? true : code === 1012 ? false : undefined) });
     (await server.accept()).socket.close(4403);
+    (await server.accept()).socket.close(1013);
     (await server.accept()).socket.close(1012);
     await becomes(chat, "closed");
   });

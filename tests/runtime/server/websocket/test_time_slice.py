@@ -28,6 +28,15 @@ def test_a_slice_grants_what_fits_into_it(monkeypatch, taken, elapsed_s, granted
     assert grant(0.0, taken) == granted
 
 
+async def test_a_slice_is_short_while_others_wait(monkeypatch):
+    monkeypatch.setattr(time_slice, "perf_counter", lambda: 0.000_6)
+    assert grant(0.0, 1) == 7
+    waiting = give_way(asyncio.get_running_loop())
+    assert grant(0.0, 1) == 0
+    await asyncio.wait_for(waiting, 20)
+    assert grant(0.0, 1) == 7
+
+
 async def test_one_that_has_given_way_goes_on_in_each_iteration():
     loop = asyncio.get_running_loop()
     futures = [give_way(loop) for _ in range(5)]
