@@ -85,7 +85,8 @@ class ConnectionExtension(Protocol):
         """Keep no more than about *max_bytes* of what was sent in this process, and as much in the kernel.
 
         For data that becomes stale: the `try_` methods refuse messages sooner, and what the client receives is recent.
-        It costs more system calls. The kernel's part needs Linux or macOS.
+        On Linux, pings tell how far the client has read, and messages are refused while an answer is late. It costs
+        more system calls. The kernel's part needs Linux or macOS.
         """
 
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
