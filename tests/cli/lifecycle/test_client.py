@@ -113,7 +113,7 @@ def test_check_fails_with_one_line_when_the_conversations_have_changed(run: Run,
     )
     do(run, *TS)
     assert do(run, *TS, "--check") == "web/client is up to date.\n"
-    assert findings(demo) == [Finding("client", Level.OK, "web/client is as the conversations of the app are")]
+    assert findings(demo) == [Finding("client", Level.OK, "web/client is up to date")]
     write_app(more="\n    to: str = ''")
     before = snapshot(demo)
     assert "is out of date" in do(run, *TS, "--check", code=ExitCode.FAILURE)

@@ -124,6 +124,15 @@ describe("connecting", () => {
     expect(server.urls).toEqual(["/rooms/a%20b/chat?name=bob"]);
   });
 
+  test("a close code that is not allowed is an error, and the connection stays", async () => {
+    const chat = chatOf();
+    await server.accept();
+    await becomes(chat, "open");
+    expect(() => chat.close(999)).toThrow();
+    expect(chat.status).toBe("open");
+    expect(chat.send({ type: "typing" })).toBe(true);
+  });
+
   test("a closed client can be opened again, and resumes", async () => {
     const chat = chatOf();
     (await server.accept()).send(said("hello", "7-2"));
@@ -335,6 +344,16 @@ describe("calls", () => {
     await server.accept();
     expect(await code(words.call("reverse", { text: "" }))).toBe("timeout");
     expect(await code(wordsOf().call("reverse", { text: "" }, { timeoutMs: 10 }))).toBe("timeout");
+  });
+
+  test("no deadline", async () => {
+    const words = wordsOf();
+    const call = words.call("reverse", { text: "x" }, { timeoutMs: Infinity });
+    const peer = await server.accept();
+    const { id } = await peer.receive();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    peer.send({ type: "reversed", text: "x", id });
+    expect(await call).toMatchObject({ text: "x" });
   });
 
   test("a signal", async () => {
