@@ -23,7 +23,7 @@ def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., Non
     return _writing(
         [
             *_PREVIEW,
-            click.option("--force", is_flag=True, help="Overwrite existing files."),
+            click.option("--force", is_flag=True, help="Overwrite existing files that differ."),
             click.option("--skip", is_flag=True, help="Keep existing files unchanged."),
             click.option("--merge", is_flag=True, help="Merge with existing files, as git would."),
         ],
@@ -33,7 +33,7 @@ def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., Non
 
 def removing(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a removing command its options: those of `generating`, without `--skip` and `--merge`."""
-    force = click.option("--force", is_flag=True, help="Remove edited files too.")
+    force = click.option("--force", is_flag=True, help="Remove edited files too, and go on if some are not found.")
     return _writing([*_PREVIEW, force], frozenset(unrecorded))
 
 

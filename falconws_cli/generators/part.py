@@ -73,10 +73,12 @@ class PartGenerator:
             return {file.path: file for file in render_project(own, root=project.root)}
 
         before, after = rendered(there), rendered([*there, part.value])
+        # A README that was there before the project is the user's.
+        own = {path for operation in read_record(project.root).generated for path in operation.files}
         specs = [
             lines(path, what=f"the part {part.value}", old=before[path].data.decode(), new=after[path].data.decode())
             for path in after
-            if path in before and before[path].data != after[path].data
+            if path in before and before[path].data != after[path].data and str(path) in own
         ]
         notes = []
         if part in BROKERS:

@@ -17,7 +17,7 @@ from falconws_cli.inspect.view import table, tree
 from falconws_cli.project import find_project, require_project
 
 
-def inspect(app_path: str | None, start: Path, *, as_tree: bool, as_json: bool) -> None:
+def inspect(app_path: str | None, start: Path, *, as_tree: bool, as_json: bool, everything: bool) -> None:
     """Show the app that *app_path* names, "module:attribute", or that of the project around *start*.
 
     Raises:
@@ -27,7 +27,8 @@ def inspect(app_path: str | None, start: Path, *, as_tree: bool, as_json: bool) 
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
-        click.echo(_drawable(tree(found)) if as_tree else table(found))
+        shown = _drawable(tree(found, everything=everything)) if as_tree else table(found, everything=everything)
+        click.echo(shown)
 
 
 def _drawable(text: str) -> str:

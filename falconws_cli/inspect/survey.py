@@ -95,6 +95,9 @@ class Survey:
     """Those that the app has added: the exception and its handler."""
     media_handlers: MediaHandlers
     ws_options: dict[str, Any]
+    default_media_handlers: MediaHandlers
+    """Those of a new app of the same framework."""
+    default_ws_options: dict[str, Any]
 
 
 def survey(app: object, name: str, root: Path) -> Survey:
@@ -116,6 +119,7 @@ def survey(app: object, name: str, root: Path) -> Survey:
     responders = getattr(app, "websocket_routes", {})
     # Falcon does not count the handlers of a subclass as internal.
     ours = str(Path(falconws.__file__).parent)
+    new = falconws.App() if isinstance(app, falconws.App) else falcon.asgi.App()
     return Survey(
         app=name,
         kind=_dotted(type(app)),
@@ -135,12 +139,10 @@ def survey(app: object, name: str, root: Path) -> Survey:
             for handler in falcon.inspect.inspect_error_handlers(app)
             if not handler.internal and not handler.source_info.startswith(ours)
         ),
-        media_handlers=MediaHandlers(
-            _classes(app.req_options.media_handlers),
-            _classes(app.resp_options.media_handlers),
-            {kind.name: _dotted(type(handler)) for kind, handler in app.ws_options.media_handlers.items()},
-        ),
+        media_handlers=_media_handlers(app),
         ws_options=_options(app.ws_options),
+        default_media_handlers=_media_handlers(new),
+        default_ws_options=_options(new.ws_options),
     )
 
 
@@ -224,6 +226,14 @@ def _relative(path: str, root: Path) -> str:
         return Path(path).relative_to(root).as_posix()
     except ValueError:
         return path
+
+
+def _media_handlers(app: falcon.asgi.App[Any, Any]) -> MediaHandlers:
+    return MediaHandlers(
+        _classes(app.req_options.media_handlers),
+        _classes(app.resp_options.media_handlers),
+        {kind.name: _dotted(type(handler)) for kind, handler in app.ws_options.media_handlers.items()},
+    )
 
 
 def _classes(handlers: Mapping[str, object]) -> dict[str, str]:

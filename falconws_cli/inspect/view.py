@@ -2,13 +2,41 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from falconws_cli.inspect.survey import Component, Route, Survey
+from falconws_cli.inspect.survey import Component, MediaHandlers, Route, Survey
+
+_Value = TypeVar("_Value")
 
 
-def table(survey: Survey) -> str:
-    """Return the survey with a table for each part that the app has."""
+_DIFFERENT = " that differ from the defaults"
+
+
+def without_defaults(survey: Survey) -> Survey:
+    """Return the survey with those media handlers and options that differ from the defaults."""
+    there, usual = survey.media_handlers, survey.default_media_handlers
+    handlers = MediaHandlers(
+        _different(there.request, usual.request),
+        _different(there.response, usual.response),
+        _different(there.websocket, usual.websocket),
+    )
+    return replace(survey, media_handlers=handlers, ws_options=_different(survey.ws_options, survey.default_ws_options))
+
+
+def _different(values: dict[str, _Value], usual: dict[str, _Value]) -> dict[str, _Value]:
+    return {name: value for name, value in values.items() if name not in usual or usual[name] != value}
+
+
+def table(survey: Survey, *, everything: bool) -> str:
+    """Return the survey with a table for each part that the app has.
+
+    Args:
+        survey: The parts.
+        everything: Whether media handlers and options that are as in a new app are shown too.
+    """
+    which = "" if everything else _DIFFERENT
+    survey = survey if everything else without_defaults(survey)
     typed = any(route.speaks for route in survey.routes)
     sections: list[tuple[str, Sequence[tuple[str, ...]]]] = [
         (
@@ -32,8 +60,8 @@ def table(survey: Survey) -> str:
         ("Middleware, in the order in which they are called", _component_rows(survey.middleware)),
         ("Lifespan hooks", _component_rows(survey.lifespan)),
         ("Error handlers", [(handler.pattern, handler.name, handler.source) for handler in survey.error_handlers]),
-        ("Media handlers", _media_rows(survey)),
-        ("ws_options", [(name, json.dumps(value)) for name, value in survey.ws_options.items()]),
+        (f"Media handlers{which}", _media_rows(survey)),
+        (f"ws_options{which}", [(name, json.dumps(value)) for name, value in survey.ws_options.items()]),
     ]
     shown = [f"{title}\n{_columns(rows)}" for title, rows in sections if rows]
     return "\n\n".join([f"{survey.app} is a {survey.kind}", *shown])
@@ -80,8 +108,10 @@ class TreeNode:
     children: tuple["TreeNode", ...] = ()
 
 
-def tree(survey: Survey) -> str:
-    """Return the survey as a tree."""
+def tree(survey: Survey, *, everything: bool) -> str:
+    """Return the survey as a tree; see `table`."""
+    which = "" if everything else _DIFFERENT
+    survey = survey if everything else without_defaults(survey)
     branches = [
         TreeNode(
             "routes",
@@ -101,9 +131,10 @@ def tree(survey: Survey) -> str:
         TreeNode("middleware", _component_nodes(survey.middleware)),
         TreeNode("lifespan hooks", _component_nodes(survey.lifespan)),
         TreeNode("error handlers", tuple(TreeNode(_label(h.pattern, h.name, h.source)) for h in survey.error_handlers)),
-        TreeNode("media handlers", tuple(TreeNode(_label(*row)) for row in _media_rows(survey))),
+        TreeNode(f"media handlers{which}", tuple(TreeNode(_label(*row)) for row in _media_rows(survey))),
         TreeNode(
-            "ws_options", tuple(TreeNode(f"{name} = {json.dumps(value)}") for name, value in survey.ws_options.items())
+            f"ws_options{which}",
+            tuple(TreeNode(f"{name} = {json.dumps(value)}") for name, value in survey.ws_options.items()),
         ),
     ]
     root = TreeNode(f"{survey.app} ({survey.kind})", tuple(branch for branch in branches if branch.children))

@@ -4,7 +4,7 @@ Registrations and requirements are added to both the old and the new text before
 what is left to merge is what the user changed and what the templates changed. Reads files and never writes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
 
@@ -71,16 +71,27 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
         for path in sorted(before.texts.keys() | after.texts.keys())
     ]
     available = any(file.differs for file in merged)
-    by_id = {operation.id: operation for operation in new}
+    of_the_user = {str(change.file.path) for file in merged if not file.differs for change in file.changes}
+    by_id = {
+        one.id: _without_files(one, of_the_user, moves[one.id], before=was) for one, was in zip(new, old, strict=True)
+    }
     # The undo of an earlier `destroy` would bring back the text of older templates.
     kept = [one for one in record.operations if one.is_generated or not available]
     return Upgrade(
-        changes=tuple(change for file in merged for change in file.changes),
+        changes=tuple(change for file in merged for change in file.changes) if available else (),
         operations=[by_id.get(operation.id, operation) for operation in kept],
         available=available,
         conflicts=sum(file.conflicts for file in merged),
         left_out=(*left_out, *record.damaged),
     )
+
+
+def _without_files(operation: Operation, paths: Collection[str], moves: Moves, *, before: Operation) -> Operation:
+    """Return the upgraded operation without the files that are at *paths* now; *before* is what it was."""
+    files = {path: text for path, text in operation.files.items() if moves.path(path) not in paths}
+    left = replace(operation, files=files)
+    unchanged = replace(left, version=before.version, upgraded=before.upgraded) == before
+    return replace(before, version=VERSION) if unchanged else left
 
 
 def _version(operations: Sequence[Operation]) -> RenderedVersion:
@@ -194,8 +205,9 @@ def merge_file(
     if base is None:
         if ours == theirs:
             return MergedFile(True, (FileChange(planned, Status.IDENTICAL, ours),))
+        # The user's own, as a README that was there before the project. It is not worth an upgrade of its own.
         note = "new in the templates; yours, which was there first, is kept"
-        return MergedFile(True, (FileChange(planned, Status.SKIP, ours, note),))
+        return MergedFile(False, (FileChange(planned, Status.SKIP, ours, note),))
     if has_markers(ours):
         raise CommandError(f"{path} has conflict markers of an earlier merge; resolve them first. Nothing was written.")
     try:

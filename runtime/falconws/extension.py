@@ -64,8 +64,9 @@ class ConnectionExtension(Protocol):
     def try_send_prepared(self, prepared: Any) -> bool:
         """Send what `prepare` has returned if that needs no waiting; see `try_send_text`.
 
-        A connection with compression compresses it for itself. When several small messages are prepared in one
-        iteration of the event loop, a connection may write them together when it ends, in the order of the calls.
+        It is compressed once for all connections that have agreed on the same parameters. When several small messages
+        are prepared in one iteration of the event loop, a connection may write them together when it ends, in the order
+        of the calls.
         """
 
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]:

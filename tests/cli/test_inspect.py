@@ -195,6 +195,19 @@ def test_media_handlers_and_options_are_told(survey: dict[str, Any]) -> None:
     assert survey["ws_options"]["disconnect_grace_s"] == 10.0
 
 
+def test_only_what_differs_from_the_defaults_is_shown_unless_all_is_asked_for(shop: Path) -> None:
+    for words in ((), ("--tree",)):
+        shown, everything = inspect(shop, *words).stdout, inspect(shop, "--all", *words).stdout
+        assert "edia handlers that differ from the defaults" in shown
+        assert "ws_options that differ from the defaults" in shown
+        for name in ("allowed_origins", "shop.app.Upper", "text/csv"):
+            assert name in shown
+            assert name in everything
+        for name in ("disconnect_grace_s", "MessagePackHandlerWS", "multipart/form-data"):
+            assert name not in shown
+            assert name in everything
+
+
 def test_a_table_and_a_tree_say_the_same(shop: Path, survey: dict[str, Any]) -> None:
     columns, tree = inspect(shop).stdout, inspect(shop, "--tree").stdout
     for shown in (columns, tree):

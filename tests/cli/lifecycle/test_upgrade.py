@@ -16,6 +16,7 @@ from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from falconws_cli.templating import rendering, templates
 from tests.cli.lifecycle.operations import operation_files
+from tests.cli.recorder import tree
 
 VERSIONS = ["older", "current"]
 COMMANDS = [
@@ -59,6 +60,7 @@ def changed_templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make(folder: Path, version: str) -> Path:
     """Make a project in *folder* with today's templates, or with older ones."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("falconws_cli.generators.new_project.find_source", lambda root: "")
         if version == "older":
             home = folder / "older-templates"
             shutil.copytree(templates.find_root(), home)
@@ -128,10 +130,6 @@ def change(file: Path, old: str, new: str) -> None:
     text = file.read_bytes().decode()
     assert old in text
     file.write_bytes(text.replace(old, new).encode())
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def generated(root: Path) -> dict[str, bytes]:
@@ -386,9 +384,14 @@ def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
     upgraded("current")
     (root / "demo/version.py").write_text("mine\n")
     (changed_templates / "project/full/%package_dir%/version.py").write_text("theirs\n")
+    # Not worth an upgrade of its own.
+    assert run("upgrade", "--check").exit_code == ExitCode.OK
+    (changed_templates / "project/full/%package_dir%/more.py").write_text("theirs\n")
     result = run("upgrade")
     assert "skip  demo/version.py (new in the templates; yours, which was there first, is kept)" in result.output
     assert (root / "demo/version.py").read_text() == "mine\n"
+    assert (root / "demo/more.py").read_text() == "theirs\n"
+    assert run("upgrade", "--check").exit_code == ExitCode.OK
 
 
 def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Callable[[str], Path], run: Run) -> None:
@@ -408,7 +411,7 @@ def test_options_that_came_later_have_their_defaults(root: Path, upgraded: Calla
 
 
 def test_what_was_upgraded_can_be_destroyed(
-    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path
+    root: Path, upgraded: Callable[[str], Path], run: Run, changed_templates: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upgraded("current")
     for path in ("app", "routes"):
@@ -428,11 +431,10 @@ def test_what_was_upgraded_can_be_destroyed(
         assert result.exit_code == ExitCode.OK, result.output
     made = root.parent / "made"
     made.mkdir()
-    subprocess.run([sys.executable, "-m", "falconws_cli", "new", "demo"], cwd=made, check=True, capture_output=True)
-    expected = generated(made / "demo")
-    for path in ("demo/app.py", "demo/routes.py"):
-        expected[path] = expected[path].replace(b"import falconws\n", b"import falconws as falconws\n")
-    assert generated(root) == expected
+    monkeypatch.chdir(made)
+    # With the changed templates.
+    assert click.testing.CliRunner().invoke(cli, ["new", "demo"], prog_name="falconws").exit_code == ExitCode.OK
+    assert generated(root) == generated(made / "demo")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -524,3 +526,28 @@ def test_a_project_without_a_record_cannot_be_upgraded(root: Path, upgraded: Cal
     result = run("upgrade")
     assert result.exit_code == ExitCode.FAILURE
     assert "the project has no record of what was generated" in result.stderr
+
+
+def test_a_readme_that_the_user_kept_is_neither_reported_nor_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    readme = tmp_path / "mine" / "README.md"
+    readme.write_text("# Mine\n")
+    monkeypatch.chdir(tmp_path / "mine")
+
+    def do(*words: str) -> str:
+        result = click.testing.CliRunner().invoke(cli, list(words), prog_name="falconws")
+        assert result.exit_code == ExitCode.OK, result.output
+        return result.output
+
+    do("new", ".")
+    before = tree(tmp_path)
+    for words in (("upgrade", "--check"), ("upgrade",)):
+        said = do(*words)
+        assert "is up to date" in said
+        assert "README" not in said
+    assert tree(tmp_path) == before
+    do("add-part", "docker")
+    assert readme.read_text() == "# Mine\n"
+    do("upgrade", "--check")

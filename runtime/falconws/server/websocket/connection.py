@@ -352,7 +352,7 @@ class Connection(WSListener):
                 return True
             self._uncork()
         if self._deflate is not None:
-            return self._try_send_large(prepared.opcode, prepared.payload)
+            return self._try_send_compressed(prepared, self._deflate)
         buffer = prepared.buffer
         if buffer is not None:
             self._ws_transport.send_reuse_external_bytearray(prepared.opcode, buffer, MAX_HEADER_BYTES)
@@ -737,6 +737,16 @@ class Connection(WSListener):
             return False
         first_byte, payload = self.encode(opcode, payload)
         self.write_frame(first_byte | FIN, payload)
+        return True
+
+    def _try_send_compressed(self, prepared: PreparedMessage, deflate: PerMessageDeflate) -> bool:
+        if not self._has_capacity(len(prepared.payload)):
+            return False
+        if len(prepared.payload) < deflate.min_bytes:
+            self._transport.write(prepared.frame)
+        else:
+            deflate.forget_context()
+            self._transport.write(prepared.compressed_frame(deflate.shared_parameters))
         return True
 
     def _has_capacity(self, size: int) -> bool:
