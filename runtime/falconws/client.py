@@ -6,6 +6,7 @@ Needs the extra ``falconws[typed]``. Knows the declaration of a conversation, an
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from .closecodes import TEMPORARY_STATUS_CODES, CloseCode, is_final
+from .typed.asyncapi import replies_to
 from .typed.conversation import Conversation
 from .typed.errors import CallError
 from .typed.kinds import DECODE_ERRORS
@@ -94,8 +96,11 @@ class Client(Generic[In, Out]):
         self._options = options
         self._connection: websockets.asyncio.client.ClientConnection | None = None
         self._ids = itertools.count(1)
-        self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[Any], tuple[type, ...]]] = {}
+        """The reply to each call, and the types that it can have."""
         self._unread: asyncio.Queue[Out | None] = asyncio.Queue(_MAX_UNREAD)
+        self._opened = asyncio.Event()
+        """Set while there is a connection, and when there will be none."""
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -153,21 +158,28 @@ class Client(Generic[In, Out]):
     async def call(self, call: Call[R], *, timeout_s: float = 10.0) -> R:
         """Send *call* under an id of its own, and return the reply.
 
+        Without a connection, the call waits for one until its deadline. It is never sent twice: if the connection is
+        lost before the reply, nobody knows whether the server has carried it out.
+
         Raises:
-            CallError: It was answered with an error, not in time, or the connection is lost.
+            CallError: It was answered with an error, not in time, or the connection is lost or closed.
         """
         call.id = call_id = next(self._ids)
         reply: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._pending[call_id] = reply
         try:
             async with asyncio.timeout(timeout_s):
+                while self._connection is None:
+                    if self._status == "closed":
+                        raise CallError("disconnected", "the client is closed; the call was not sent")
+                    await self._opened.wait()
+                self._pending[call_id] = reply, _replies_to(type(call))
                 if not await self.send(call):  # type: ignore[arg-type]
-                    raise CallError("disconnected", "there is no connection; the call was not sent")
+                    raise CallError("disconnected", "the connection was lost")
                 return await reply
         except TimeoutError:
             raise CallError("timeout", f"no answer within {timeout_s:g} s") from None
         finally:
-            del self._pending[call_id]
+            self._pending.pop(call_id, None)
 
     def __aiter__(self) -> Self:
         """Iterate over the messages of the server that are not replies, until the client is closed."""
@@ -183,12 +195,16 @@ class Client(Generic[In, Out]):
 
     async def _run(self, ready: asyncio.Future[None]) -> None:
         try:
+            loop = asyncio.get_running_loop()
             bound_s = self._first_delay_s
             while True:
                 retry_after_s = None
+                begin = loop.time()
                 try:
                     await self._talk(ready)
-                    bound_s = self._first_delay_s
+                    # The delay keeps growing for a server that accepts connections and then drops them.
+                    if loop.time() - begin > self._max_delay_s:
+                        bound_s = self._first_delay_s
                 except InvalidStatus as error:
                     retry_after_s = _retry_after_s(error)
                 except (OSError, InvalidHandshake, TimeoutError):
@@ -207,6 +223,7 @@ class Client(Generic[In, Out]):
                 raise
         finally:
             self._set_status("closed")
+            self._opened.set()
             if not ready.done():
                 ready.cancel()
             self._end_iteration()
@@ -223,6 +240,7 @@ class Client(Generic[In, Out]):
             **self._options,
         ) as connection:
             self._connection = connection
+            self._opened.set()
             self._set_status("open")
             if not ready.done():
                 ready.set_result(None)
@@ -233,8 +251,9 @@ class Client(Generic[In, Out]):
                 pass
             finally:
                 self._connection = None
+                self._opened.clear()
                 self.close_code, self.close_reason = connection.close_code, connection.close_reason
-                for reply in self._pending.values():
+                for reply, _ in self._pending.values():
                     if not reply.done():
                         reply.set_exception(CallError("disconnected", "the connection was lost before the answer"))
 
@@ -247,8 +266,9 @@ class Client(Generic[In, Out]):
         position = getattr(message, "position", None)
         if position is not None:
             self.position = position
-        reply = self._pending.get(getattr(message, "id", None))  # type: ignore[arg-type]
-        if reply is None:
+        reply, types = self._pending.get(getattr(message, "id", None), (None, ()))  # type: ignore[arg-type]
+        # A message of another type may have an id of its own.
+        if reply is None or not isinstance(message, types):
             await self._unread.put(message)
         elif not reply.done():
             if isinstance(message, Error):
@@ -321,6 +341,13 @@ def connect(
         on_status=on_status,
         options=options,
     )
+
+
+@functools.cache
+def _replies_to(call: type) -> tuple[type, ...]:
+    """Return the types of a call's replies, and of its error; any type if the call does not say."""
+    replies = replies_to(call)
+    return (Error, *replies) if replies else (object,)
 
 
 async def _current(source: Any) -> Any:

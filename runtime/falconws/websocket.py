@@ -617,22 +617,35 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
-        return _Messages(self, self.receive_media, self._as_media)
+        return _Messages(self, self._as_media)
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the payloads of incoming TEXT messages until the peer leaves.
 
         ``close_code`` then says how. Raises the errors of ``receive_text()`` except WebSocketDisconnected.
         """
-        return _Messages(self, self.receive_text, self._as_text, str)
+        return _Messages(self, self._as_text, str)
 
     def iter_data(self) -> AsyncIterator[bytes]:
         """Iterate over the payloads of incoming BINARY messages until the peer leaves; see ``iter_text()``."""
-        return _Messages(self, self.receive_data, self._as_data, bytes)
+        return _Messages(self, self._as_data, bytes)
 
     def iter_payloads(self) -> AsyncIterator[Payload]:
         """Iterate over the payloads of incoming messages, of both types, until the peer leaves; see ``iter_text()``."""
-        return _Messages(self, self.receive_payload, _unchanged, str)
+        return _Messages(self, _unchanged, str)
+
+    def iter_decoded(
+        self, decode: Callable[[str], _T], refuse: Callable[[Payload, Exception, int], Awaitable[None]]
+    ) -> AsyncIterator[_T]:
+        """Iterate over what *decode* returns for the payloads of TEXT messages, until the peer leaves.
+
+        Args:
+            decode: Called with a payload.
+            refuse: Awaited with a payload that *decode* has raised an error for, and with any BINARY payload; with the
+                error, and the number of such payloads in a row. What it raises ends the iteration, as an error or, if
+                it is WebSocketDisconnected, without one.
+        """
+        return _Messages(self, decode, refuse=refuse)  # type: ignore[arg-type]
 
     # Errors
 
@@ -647,28 +660,28 @@ class WebSocket(falcon.asgi.WebSocket):
 
 
 class _Messages(Generic[_T]):
-    """An asynchronous iterator over what a receiving method returns, until the connection is closed.
+    """An asynchronous iterator over messages, until the connection is closed.
 
     Args:
         ws: The connection.
-        receive: The method.
-        convert: Converts a payload to what *receive* returns.
+        convert: Converts a payload to what the iterator yields.
         kind: The type of payload that *convert* returns unchanged.
+        refuse: Awaited with a payload that *convert* raises an error for; it then gets TEXT payloads only.
     """
 
-    __slots__ = ("_convert", "_kind", "_receive", "_ws")
+    __slots__ = ("_convert", "_kind", "_refuse", "_ws")
 
     def __init__(
         self,
         ws: WebSocket,
-        receive: Callable[[], Awaitable[_T]],
         convert: Callable[[Payload], _T],
         kind: type[str | bytes] | None = None,
+        refuse: Callable[[Payload, Exception, int], Awaitable[None]] | None = None,
     ) -> None:
         self._ws = ws
-        self._receive = receive
         self._convert = convert
         self._kind = kind
+        self._refuse = refuse
 
     def __aiter__(self) -> Self:
         return self
@@ -677,27 +690,40 @@ class _Messages(Generic[_T]):
         ws = self._ws
         if self._kind is None:
             ws._media = None
-        # What `receive_text()` does, without its coroutine.
-        direct, bypass = ws._direct, ws._bypass
-        payload: Payload | None
-        if ws._phase is not _OPEN or (direct is None and bypass is None):
+        refused = 0
+        while True:
+            # What `receive_text()` does, without its coroutine.
+            direct, bypass = ws._direct, ws._bypass
+            payload: Payload | None
+            if ws._phase is not _OPEN or (direct is None and bypass is None):
+                try:
+                    payload = await ws.receive_payload()
+                except WebSocketDisconnected:
+                    raise StopAsyncIteration from None
+            elif bypass is not None and bypass.may_bypass_receive and not bypass.receiving:
+                bypass.receiving = True
+                try:
+                    event = await bypass.asgi_receive()
+                except BaseException:
+                    bypass.abandon()
+                    raise
+                payload = bypass.received(event)
+            elif direct is None or (payload := direct.try_receive()) is None:
+                payload = await ws._stream.receive()
+            if payload is None:
+                raise StopAsyncIteration
+            if self._refuse is None:
+                return payload if type(payload) is self._kind else self._convert(payload)  # type: ignore[return-value]
             try:
-                return await self._receive()
-            except WebSocketDisconnected:
-                raise StopAsyncIteration from None
-        if bypass is not None and bypass.may_bypass_receive and not bypass.receiving:
-            bypass.receiving = True
-            try:
-                event = await bypass.asgi_receive()
-            except BaseException:
-                bypass.abandon()
-                raise
-            payload = bypass.received(event)
-        elif direct is None or (payload := direct.try_receive()) is None:
-            payload = await ws._stream.receive()
-        if payload is None:
-            raise StopAsyncIteration
-        return payload if type(payload) is self._kind else self._convert(payload)  # type: ignore[return-value]
+                if type(payload) is str:
+                    return self._convert(payload)
+                raise PayloadTypeError("Expected TEXT payload but got BINARY instead")
+            except Exception as error:
+                refused += 1
+                try:
+                    await self._refuse(payload, error, refused)
+                except WebSocketDisconnected:
+                    raise StopAsyncIteration from None
 
 
 def _unchanged(payload: Payload) -> Payload:

@@ -33,6 +33,8 @@ _LANGUAGES = {
     ".py": "python",
     ".service": "ini",
     ".toml": "toml",
+    ".ts": "ts",
+    ".tsx": "tsx",
     ".yaml": "yaml",
 }
 _NAMES = {"Caddyfile": "text", "Dockerfile": "docker"}

@@ -1,4 +1,4 @@
-"""Every media handler that the templates write turns any payload into a value or a ValueError, and nothing else.
+"""Media handlers of the templates decode any payload to a value, or raise a ValueError, and nothing else.
 
 What it makes is bounded by a multiple of what it gets. Looked at: compressed data (custom); references and large
 numbers (CBOR); sizes that a payload claims and does not have (MessagePack, CBOR); the smallest items that there are

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falconws.closecodes import CloseCode, check_close, http_status_to_close_code, is_sendable
+from falconws.closecodes import CloseCode, check_close, http_status_to_close_code, is_sendable, meaning_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,3 +125,28 @@ def test_no_module_but_closecodes_has_a_literal_close_code() -> None:
         for line in close_codes_in(path.read_text())
     ]
     assert literals == []
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_every_registered_code_has_a_meaning_in_words(code: CloseCode) -> None:
+    assert meaning_of(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        (1012, "the server restarts"),
+        (3404, "HTTP status 404 Not Found, after the handshake"),
+        (3999, ""),
+        (4001, "The room was closed"),
+        (4002, ""),
+        (1004, ""),
+        (70_000, ""),
+    ],
+)
+def test_a_code_in_words(code: int, meaning: str) -> None:
+    assert meaning_of(code, {4001: "The room was closed"}) == meaning
+
+
+def test_the_application_says_what_its_codes_mean() -> None:
+    assert meaning_of(4403) != meaning_of(4403, {4403: "You are out."}) == "You are out."

@@ -11,6 +11,9 @@ from typing import Any
 Schema = dict[str, Any]
 
 _ERROR = "Error"
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_SCHEMA = re.compile(r"[\w.,\[\] -]+")
+_PATH = re.compile(r"(?:[A-Za-z0-9_./~%!$&'()+,;=:@-]|\{\w+\})+", re.ASCII)
 
 
 class UnknownDocumentError(Exception):
@@ -74,9 +77,13 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
     """
     try:
         schemas = document["components"]["schemas"]
+        for name in schemas:
+            if not _SCHEMA.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a type")
         reader = _Reader(document)
         conversations = tuple(reader.read(name, channel) for name, channel in document["channels"].items())
-        found = ContractDocument(document["info"]["title"], conversations, schemas)
+        title = re.sub(r"[^\w .:-]+", " ", str(document["info"]["title"]))
+        found = ContractDocument(" ".join(title.split()), conversations, schemas)
         for conversation in conversations:
             found.types_of(conversation)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -95,6 +102,9 @@ class _Reader:
         self._operations = list(document["operations"].values())
 
     def read(self, name: str, channel: Mapping[str, Any]) -> ConversationSpec:
+        # They become part of code.
+        if not _NAME.fullmatch(name) or not _PATH.fullmatch(channel["address"]):
+            raise ValueError(f"{name!r} at {channel['address']!r} is no conversation of falconws")
         sends: dict[str, str] = {}
         receives: dict[str, str] = {}
         replies: dict[str, tuple[str, ...]] = {}
@@ -115,7 +125,7 @@ class _Reader:
             name=name,
             summary=channel.get("summary", ""),
             path=channel["address"],
-            fields=tuple(channel.get("parameters", ())),
+            fields=tuple(dict.fromkeys(re.findall(r"\{(\w+)\}", channel["address"]))),
             query=_query(channel),
             subprotocol=channel.get("x-subprotocol"),
             resumes="x-resume" in channel,

@@ -313,17 +313,21 @@ def _tag_fields(document: ContractDocument) -> Iterator[tuple[str, str]]:
 
 
 def _url_function(name: str, conversation: ConversationSpec) -> str:
-    fields = conversation.fields
-    parameters = ", ".join(["base_url: str", *(["*"] if fields else []), *(f"{field}: str | int" for field in fields)])
-    head = f"def {name}_url({parameters}) -> str:"
+    fields = {field: f"{_identifier(field)}{'_' if field == 'base_url' else ''}" for field in conversation.fields}
+    star = ["*"] if fields else []
+    parameters = ["base_url: str", *star, *(f"{parameter}: str | int" for parameter in fields.values())]
+    head = f"def {name}_url({', '.join(parameters)}) -> str:"
     if len(head) > WIDTH:
-        inner = "".join(f"    {parameter},\n" for parameter in parameters.split(", "))
+        inner = "".join(f"    {parameter},\n" for parameter in parameters)
         head = f"def {name}_url(\n{inner}) -> str:"
     about = f'    """Return the URL of {conversation.name} at *base_url*, such as "wss://example.com"."""'
     if not fields:
         return f"{head}\n{about}\n    return base_url + {_literal(conversation.path)}"
-    quoted = "".join(f'    {field} = quote(str({field}), safe="")\n' for field in fields)
-    return f'{head}\n{about}\n{quoted}    return f"{{base_url}}{conversation.path}"'
+    path = conversation.path
+    for field, parameter in fields.items():
+        path = path.replace(f"{{{field}}}", f"{{{parameter}}}")
+    quoted = "".join(f'    {parameter} = quote(str({parameter}), safe="")\n' for parameter in fields.values())
+    return f'{head}\n{about}\n{quoted}    return f"{{base_url}}{path}"'
 
 
 def _default(schema: Schema, kind: str) -> tuple[str, str]:

@@ -60,9 +60,10 @@ class Console:
         console = App()
         console.ws_options.allowed_origins = "same-origin"
         console.add_route(PATH, PageResource())
-        console.add_route(f"{PATH}app", AppResource(self.app, title, _DEMO if self._lobby else None))
+        described = AppResource(self.app, title, _DEMO if self._lobby else None)
+        console.add_route(f"{PATH}app", described)
         console.add_route(f"{PATH}refusal", RefusalResource(self._refusals))
-        console.add_route(f"{PATH}snippet/{{kind}}", SnippetResource())
+        console.add_route(f"{PATH}snippet/{{kind}}", SnippetResource(lambda: described.document()[0]))
         console.add_route(f"{PATH}live", LiveResource(Rooms([self._lobby.hub] if self._lobby else hubs)))
         if self._lobby is not None:
             console.add_route(_DEMO, self._lobby)

@@ -229,7 +229,7 @@ function connectPane(pane, closeCodes) {
   };
   for (const button of $$("[data-copy]", pane)) button.onclick = async () => {
     const url = address();
-    const body = JSON.stringify({ url: url.href, target: targetOf(url), subprotocols: subprotocols(), events });
+    const body = JSON.stringify({ ...connect.dataset, url: url.href, target: targetOf(url), subprotocols: subprotocols(), events });
     const headers = { "Content-Type": "application/json" };
     const response = await fetch("snippet/" + button.dataset.copy, { method: "POST", headers, body });
     offer("Copy as " + button.textContent, await response.text());

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import falcon
@@ -19,12 +19,13 @@ from .page import page
 from .refusals import Refusals
 from .rooms import Rooms
 from .routes import Route, inner_app, routes_of
-from .snippets import KINDS, snippet
+from .snippets import KINDS, snippet, spoken
 from .views import conversations_at, free_view, room_view, rooms_view, route_view, start_view
 
 __all__ = ("AppResource", "LiveResource", "PageResource", "RefusalResource", "SnippetResource")
 
 _HTTP_ERRORS = range(400, 600)
+_DEFAULT_BASES = ("ws://127.0.0.1:8000", "ws://localhost:8000")
 _LOOK_S = 1.0
 """How often rooms are looked at while a page shows them."""
 
@@ -65,9 +66,9 @@ class AppResource:
     async def on_get(self, req: Request, resp: Response) -> None:
         """Respond with all that the page needs at first."""
         routes = routes_of(self._app)
-        document, problem = self._document()
+        document, problem = self.document()
         views = [
-            {"name": "", "label": "Start", "view": start_view(self._title, routes, self._demo, problem)},
+            {"name": "", "label": "Start", "view": start_view(self._title, routes, self._demo, problem, _base_of(req))},
             *self._routes(routes, document),
             {"name": "path", "label": "Another path", "view": free_view()},
             {"name": "rooms", "label": "Rooms", "view": rooms_view()},
@@ -96,7 +97,7 @@ class AppResource:
                     "closeCodes": channel.get("x-close-codes", {}),
                 }
 
-    def _document(self) -> tuple[dict[str, Any] | None, str]:
+    def document(self) -> tuple[dict[str, Any] | None, str]:
         """Return the AsyncAPI document, None if nothing is typed; and why there is none though something is."""
         app = inner_app(self._app)
         # An application that has not imported it speaks no typed conversation, and may lack what it needs.
@@ -108,6 +109,13 @@ class AppResource:
             return asyncapi(app), ""
         except TypeError as error:
             return None, str(error)
+
+
+def _base_of(req: Request) -> str:
+    """Return the address of the application for `falconws connect`, which takes a path for port 8000."""
+    scheme = "wss" if req.scheme == "https" else "ws"
+    base = f"{scheme}://{req.netloc}{req.root_path}"
+    return "" if base in _DEFAULT_BASES else base
 
 
 class RefusalResource:
@@ -123,19 +131,31 @@ class RefusalResource:
 
 
 class SnippetResource:
-    """A conversation of the page as a command line, as TypeScript, or as a test."""
+    """A conversation of the page as a command line, as TypeScript, or as a test.
+
+    Args:
+        document: Returns the AsyncAPI document of the application, or None.
+    """
+
+    def __init__(self, document: Callable[[], dict[str, Any] | None]) -> None:
+        self._document = document
 
     async def on_post(self, req: Request, resp: Response, kind: str) -> None:
         """Respond with the text for what the page sends: URL, target, subprotocols and events."""
         if kind not in KINDS:
             raise falcon.HTTPNotFound
-        match await req.get_media():
+        media = await req.get_media()
+        match media:
             case {"url": str(url), "target": str(target), "subprotocols": [*subprotocols], "events": [*events]}:
                 pass
             case _:
                 raise falcon.HTTPBadRequest(description="url, target, subprotocols and events are needed.")
+        conversation, document = None, self._document()
+        name, path = media.get("conversation"), media.get("path")
+        if document is not None and name in document["channels"] and isinstance(path, str):
+            conversation = spoken(document, name, path, target)
         resp.content_type = falcon.MEDIA_TEXT
-        resp.text = snippet(kind, url, target, subprotocols, events)
+        resp.text = snippet(kind, url, target, subprotocols, events, conversation)
 
 
 class LiveResource:

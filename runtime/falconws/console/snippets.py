@@ -6,16 +6,63 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, unquote
 
-__all__ = ("KINDS", "snippet")
+__all__ = ("KINDS", "Spoken", "snippet", "spoken")
 
 KINDS = ("command", "typescript", "python")
 _VOLATILE = {"position", "id", "at"}
 """Members of a message that are others the next time."""
 
 
-def snippet(kind: str, url: str, target: str, subprotocols: Sequence[str], events: Sequence[Mapping[str, Any]]) -> str:
+@dataclass(frozen=True)
+class Spoken:
+    """What a generated client needs to open a typed conversation."""
+
+    name: str
+    path: str
+    params: dict[str, str]
+    query: dict[str, Any]
+
+
+def spoken(document: Mapping[str, Any], name: str, path: str, target: str) -> Spoken:
+    """Return the parameters of the conversation *name* of an AsyncAPI document, as *target* has them.
+
+    Args:
+        document: The document.
+        name: The name of its channel.
+        path: The URI template, with plain fields.
+        target: Path and query, as the browser sends them.
+    """
+    taken, _, search = target.partition("?")
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]*)", re.escape(path))
+    found = re.fullmatch(pattern, taken) or re.fullmatch(pattern.replace("[^/]*", ".*"), taken)
+    params = {key: unquote(value) for key, value in found.groupdict().items()} if found else {}
+    schema = document["channels"][name]["bindings"]["ws"].get("query", {}).get("properties", {})
+    query = {key: _value(text, schema.get(key, {})) for key, text in parse_qsl(search, keep_blank_values=True)}
+    return Spoken(name, path, params, query)
+
+
+def _value(text: str, schema: Mapping[str, Any]) -> Any:
+    """Return a value of the query as its type has it."""
+    if schema.get("type") in ("integer", "number", "boolean"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def snippet(
+    kind: str,
+    url: str,
+    target: str,
+    subprotocols: Sequence[str],
+    events: Sequence[Mapping[str, Any]],
+    conversation: Spoken | None = None,
+) -> str:
     """Return the conversation as *kind*, one of ``KINDS``.
 
     Args:
@@ -25,6 +72,7 @@ def snippet(kind: str, url: str, target: str, subprotocols: Sequence[str], event
         subprotocols: Those that the client offers.
         events: What has happened, in order: ``{"sent": text}``, ``{"sentHex": bytes}``, ``{"received": text}``,
             ``{"receivedHex": bytes}``, ``{"closed": code}`` or ``{"refused": status}``.
+        conversation: For TypeScript with the client that `falconws generate-client ts` writes; None for an untyped one.
 
     Raises:
         ValueError: *kind* is not one of ``KINDS``.
@@ -32,6 +80,8 @@ def snippet(kind: str, url: str, target: str, subprotocols: Sequence[str], event
     match kind:
         case "command":
             return _command(url, subprotocols, events)
+        case "typescript" if conversation is not None:
+            return _typed_typescript(url.partition(target)[0], conversation, events)
         case "typescript":
             return _typescript(url, subprotocols, events)
         case "python":
@@ -74,6 +124,41 @@ def _typescript_send(event: Mapping[str, Any]) -> str:
         return f"ws.send(new Uint8Array([{', '.join(map(str, data))}]));"
     message = _object(event["sent"])
     return f"ws.send({_js(event['sent'])});" if message is None else f"ws.send(JSON.stringify({_js(message)}));"
+
+
+def _typed_typescript(base: str, conversation: Spoken, events: Sequence[Mapping[str, Any]]) -> str:
+    lines = [f"  url: {_js(base.replace('ws', 'http', 1))},"]
+    lines += [f"  {key}: {_js(value)}," for key, value in _handshake(conversation) if value]
+    steps = [step for event in events if "sent" in event for step in _typed_steps(event["sent"])]
+    opened = ["client.onStatus(async (status) => {", '  if (status !== "open") return;', *steps, "});"] if steps else []
+    return "\n".join(
+        (
+            "// falconws generate-client ts --output falconws",
+            f'import {{ connect{conversation.name} }} from "./falconws";',
+            "",
+            f"const client = connect{conversation.name}({{",
+            *lines,
+            "});",
+            'client.on("*", (message) => console.log(message));',
+            *opened,
+        )
+    )
+
+
+def _handshake(conversation: Spoken) -> list[tuple[str, dict[str, Any]]]:
+    # The client sends the position itself.
+    query = {key: value for key, value in conversation.query.items() if key != "since"}
+    return [("params", conversation.params), ("query", query)]
+
+
+def _typed_steps(text: str) -> list[str]:
+    message = _object(text)
+    if message is None or "type" not in message:
+        return []
+    if "id" not in message:
+        return [f"  client.send({_js(message)});"]
+    members = {key: value for key, value in message.items() if key not in ("type", "id")}
+    return [f"  console.log(await client.call({_js(message['type'])}, {_js(members)}));"]
 
 
 def _js(value: Any) -> str:

@@ -25,7 +25,7 @@ _HEX_HINT = "hexadecimal, such as 48 65 6c 6c 6f"
 _Document = Mapping[str, Any]
 
 
-def start_view(title: str, routes: Sequence[Route], demo: str | None, problem: str) -> Tree:
+def start_view(title: str, routes: Sequence[Route], demo: str | None, problem: str, base: str) -> Tree:
     """Return what the page shows at first.
 
     Args:
@@ -33,6 +33,7 @@ def start_view(title: str, routes: Sequence[Route], demo: str | None, problem: s
         routes: All of its routes.
         demo: The path of the console's own room, if it has one.
         problem: Why typed conversations cannot be shown; "" if they can.
+        base: What stands in front of a path for `falconws connect`; "" on the port that it tries by itself.
     """
     echo = next(
         (route.path for route in routes if route.is_websocket and re.fullmatch(r"[^{}]*/echo", route.path)), None
@@ -48,7 +49,14 @@ def start_view(title: str, routes: Sequence[Route], demo: str | None, problem: s
             class_="lead",
         ),
         el("p", problem, class_="error") if problem else None,
-        el("div", _echo_card(echo), _room_card(demo), _commands_card(echo), _routes_card(routes), class_="cards"),
+        el(
+            "div",
+            _echo_card(echo),
+            _room_card(demo),
+            _commands_card(f"{base}{echo or '/chat'}"),
+            _routes_card(routes),
+            class_="cards",
+        ),
     )
 
 
@@ -80,11 +88,11 @@ def _room_card(demo: str | None) -> Tree:
     return el("section", el("h3", "A room"), el("p", *text))
 
 
-def _commands_card(echo: str | None) -> Tree:
+def _commands_card(address: str) -> Tree:
     commands = (
         ("falconws add-resource chat --pattern room", "adds a chat room with a page of its own"),
         ("falconws test", "runs the tests of the project"),
-        (f"falconws connect {echo or '/chat'}", "talks to a WebSocket from the terminal"),
+        (f"falconws connect {address}", "talks to a WebSocket from the terminal"),
     )
     items = [el("li", el("code", command), el("br"), el("small", what)) for command, what in commands]
     return el("section", el("h3", "Go on"), el("ol", *items))
@@ -133,6 +141,7 @@ def route_view(key: str, path: str, document: _Document | None, channel_name: st
             path,
             _typed_handshake(key, number, path, channel, document),
             [call.form(f"{key}-{number}") for call in calls],
+            conversation=channel_name,
             subprotocol=channel.get("x-subprotocol"),
         )
         for number in (1, 2)
@@ -179,6 +188,7 @@ def _pane(
     handshake: list[Tree],
     messages: Sequence[Tree] = (),
     *,
+    conversation: str | None = None,
     subprotocol: str | None = None,
 ) -> Tree:
     """Return a connection: the form of its handshake, a form for each message, and what was said."""
@@ -200,6 +210,7 @@ def _pane(
             class_="connect",
             autocomplete="off",
             data_path=_FIELD.sub(r"{\1}", path),
+            data_conversation=conversation,
             data_subprotocol=subprotocol,
         ),
         el(

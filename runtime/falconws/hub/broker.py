@@ -172,6 +172,12 @@ class Sink(Protocol):
         The broker has restored everything that was lost with the connection, above all its subscriptions.
         """
 
+    def refused(self, room: str, reason: str) -> None:
+        """Called when a room that was subscribed is no longer, because the server refuses it now; *reason* is one line.
+
+        The other rooms are untouched.
+        """
+
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Called when *member* is present in *room* and was not before."""
 

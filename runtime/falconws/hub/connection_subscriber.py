@@ -20,6 +20,7 @@ import falcon
 from falconws.closecodes import CloseCode
 
 from .broadcast import Encode, EncodedEvent
+from .broker import BrokerRefused
 from .policy import Policy
 from .subscriber import Subscriber, SubscriberHost
 
@@ -108,6 +109,10 @@ class ConnectionSubscriber(Subscriber):
         """The address and port of the peer."""
         client: str = getattr(self._ws, "client", "unknown")
         return client
+
+    @property
+    def _replay_bytes(self) -> int | None:
+        return self._host.limits.replay_bytes
 
     def open(self, on_end: Callable[[], object] | None) -> None:
         """Begin; nothing is sent before ``start()``, which the first use of the connection calls too.
@@ -275,7 +280,7 @@ class ConnectionSubscriber(Subscriber):
             raise
         stats.delivered += encoded.is_message
 
-    def _evict(self, reason: str) -> None:
+    def _evict(self, reason: str, error: BrokerRefused | None = None) -> None:
         self._host.spawn(self._ws.close(CloseCode.TRY_AGAIN_LATER, reason))
         self._report_end()
 

@@ -14,7 +14,7 @@ from typing import Any
 from falconws.log_throttle import LogThrottle
 
 from .broadcast import Encoder
-from .broker import Broker, BrokerUnavailable, EphemeralPublication, Health, History, Publication
+from .broker import Broker, BrokerRefused, BrokerUnavailable, EphemeralPublication, Health, History, Publication
 from .checks import check_name
 from .codec import Media
 from .concurrency import SingleFlight
@@ -340,6 +340,16 @@ class Dispatcher:
         self.presence.check_now()
         for room in self.rooms.values():
             room.recover()
+
+    def refused(self, room: str, reason: str) -> None:
+        """End the subscriptions of *room*, which the broker no longer delivers."""
+        local = self.rooms.get(room)
+        if local is None or not local.followers:
+            return
+        _logger.warning("Room %r is refused by the broker from now on; its subscribers are told: %s", room, reason)
+        error = BrokerRefused(reason, room=room)
+        for follower in list(local.followers):
+            follower.refuse(error)
 
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Announce the member to the followers of *room*."""

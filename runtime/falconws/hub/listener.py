@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from .broadcast import AS_EVENT
-from .broker import Broker, BrokerUnavailable
+from .broker import Broker, BrokerRefused, BrokerUnavailable
 from .concurrency import backoff
 from .events import Gap, Message
 from .policy import Policy
@@ -26,12 +26,13 @@ class ListenerTooSlow(Exception):
 class _QueueSubscriber(Subscriber):
     """A subscriber whose backlog is read by a loop."""
 
-    __slots__ = ("_too_slow", "_waiter")
+    __slots__ = ("_refusal", "_too_slow", "_waiter")
 
     def __init__(self, host: SubscriberHost, policy: Policy) -> None:
         super().__init__(host, policy, AS_EVENT)
         self._waiter: asyncio.Future[None] | None = None
         self._too_slow = False
+        self._refusal: BrokerRefused | None = None
 
     @property
     def client(self) -> str:
@@ -41,6 +42,8 @@ class _QueueSubscriber(Subscriber):
     async def next(self) -> Message | Gap | None:
         """Wait for the next message or gap and return it; None at the end."""
         while True:
+            if self._refusal is not None:
+                raise self._refusal
             if self._too_slow:
                 raise ListenerTooSlow(
                     f"The loop does not keep up: policy {self._policy.name}, {self.dropped.total()} messages lost."
@@ -70,8 +73,9 @@ class _QueueSubscriber(Subscriber):
         if self._backlog and not self._joining:
             self._wake()
 
-    def _evict(self, reason: str) -> None:
-        self._too_slow = True
+    def _evict(self, reason: str, error: BrokerRefused | None = None) -> None:
+        self._refusal = error
+        self._too_slow = error is None
         self._wake()
 
     def _wake(self) -> None:
@@ -137,6 +141,7 @@ class Listener(SubscriberView):
 
         Raises:
             ListenerTooSlow: The policy is ``disconnect``, and the loop does not keep up.
+            BrokerRefused: The broker refuses a room, now or from now on.
             BrokerUnavailable: The broker cannot be reached.
         """
         # A generator, so that a loop that ends by `break` or an error stops listening.

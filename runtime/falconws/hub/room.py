@@ -26,7 +26,7 @@ from typing import Protocol
 from falconws.log_throttle import definition_of
 
 from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
-from .broker import History, Publication
+from .broker import BrokerRefused, History, Publication
 from .events import Ephemeral, Event, Gap, Message
 from .position import Position
 from .smallset import SmallSet
@@ -57,6 +57,9 @@ class Follower(Protocol):
 
     def miss(self, room: Room, *, notified: bool) -> None:
         """Called when messages of *room* after its position are lost; *notified*: the client is sent the ``Gap``."""
+
+    def refuse(self, error: BrokerRefused) -> None:
+        """End the subscription because the broker refuses a room of it."""
 
     def end(self) -> None:
         """End the subscription because the hub stops or the subscriber has failed."""

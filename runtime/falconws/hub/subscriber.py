@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .backlog import Backlog, make_backlog
 from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
-from .broker import Publication
+from .broker import BrokerRefused, Publication
 from .events import Gap
 from .limits import HubLimits
 from .policy import Policy
@@ -29,6 +29,7 @@ __all__ = ("Subscriber", "SubscriberHost", "SubscriberView", "since_by_room")
 
 _TOO_SLOW = "client too slow"
 _MISSING = "messages are missing"
+_REFUSED = "the room is refused"
 """Why a subscriber is disconnected; the reason in the close frame."""
 
 _logger = logging.getLogger("falconws.hub")
@@ -225,8 +226,8 @@ class Subscriber:
             self._replay(room, self._within_limit(list(recent.select(kept))))
 
     def _within_limit(self, publications: list[Publication]) -> list[Publication]:
-        """Return the newest of *publications* that ``HubLimits.replay_bytes`` allows."""
-        limit = self._host.limits.replay_bytes
+        """Return the newest of *publications* that may be replayed."""
+        limit = self._replay_bytes
         if limit is None:
             return publications
         for index in range(len(publications) - 1, -1, -1):
@@ -282,6 +283,11 @@ class Subscriber:
     def client(self) -> str:
         """The name of the client in logs."""
         raise NotImplementedError
+
+    @property
+    def _replay_bytes(self) -> int | None:
+        """How many bytes of a room's history are replayed at most; None: all."""
+        return None
 
     def offer(self, encoded: EncodedEvent, *, recovered: bool = False) -> None:
         """Take an event that could not be sent at once: keep it as the policy allows."""
@@ -375,6 +381,11 @@ class Subscriber:
             self._host.stats.dropped += count
             self._host.note_drop(Dropped(self.client, room, count, self._policy.name))
 
+    def refuse(self, error: BrokerRefused) -> None:
+        """End the subscriber because the broker refuses a room of it."""
+        self.detach()
+        self._evict(_REFUSED, error)
+
     def end(self) -> None:
         """End the subscriber because the hub stops, or because it has failed."""
         self.detach()
@@ -383,8 +394,8 @@ class Subscriber:
         """Begin to send what waits, unless that is in progress."""
         raise NotImplementedError
 
-    def _evict(self, reason: str) -> None:
-        """Tell the consumer why the subscription has ended; it is detached already."""
+    def _evict(self, reason: str, error: BrokerRefused | None = None) -> None:
+        """Tell the consumer why the subscription has ended, perhaps because of *error*; it is detached already."""
         raise NotImplementedError
 
 

@@ -62,6 +62,9 @@ class Recorder:
     def restored(self) -> None:
         self._changed.set()
 
+    def refused(self, room: str, reason: str) -> None:
+        self._changed.set()
+
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         self.presence.append(("joined", room, member, info.decode(), devices))
         self._changed.set()

@@ -120,7 +120,7 @@ class Codec:
             raise TypeError(
                 f"{type(message).__name__} is not a message of this direction, which has {names}."
             ) from None
-        return encoder(message)
+        return encoder(message).decode()
 
     def explain(self, payload: Payload, error: Exception) -> InvalidMessageError:
         """Return what is wrong with *payload*, of which ``decode`` has raised *error*."""

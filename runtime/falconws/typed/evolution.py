@@ -31,6 +31,7 @@ def _compare(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: the channel is gone"
             continue
         yield from _compare_channels(name, channel, changed)
+        yield from _compare_security(name, *(_schemes(document, name) for document in (old, new)))
         before, after = (_Side(document, name) for document in (old, new))
         for tag, schema in before.received.items():
             yield from _received(f"{name}: {tag}", schema, after.received.get(tag), before, after)
@@ -47,6 +48,25 @@ def _compare_channels(name: str, old: dict[str, Any], new: dict[str, Any]) -> It
     queries = [channel["bindings"]["ws"].get("query", {}) for channel in (old, new)]
     for member in _new_required(*queries):
         yield f"{name}: clients have to send the query parameter {member}"
+
+
+def _schemes(document: dict[str, Any], channel: str) -> set[str]:
+    """Return the names of the security schemes of a channel, one of which is enough; none lets everybody in."""
+    reference = {"$ref": f"#/channels/{channel}"}
+    return {
+        each["$ref"].rpartition("/")[2]
+        for operation in document["operations"].values()
+        if operation["channel"] == reference
+        for each in operation.get("security", ())
+    }
+
+
+def _compare_security(name: str, old: set[str], new: set[str]) -> Iterator[str]:
+    if new and not old:
+        yield f"{name}: clients have to authenticate now ({' or '.join(sorted(new))})"
+    elif new:
+        for scheme in sorted(old - new):
+            yield f"{name}: clients can no longer authenticate with {scheme}"
 
 
 class _Side:

@@ -30,8 +30,8 @@ class MessageKind(Protocol):
     def decoder(self, message_type: type) -> Callable[[Payload], Any]:
         """Return a function from a JSON payload to an instance; it raises one of DECODE_ERRORS."""
 
-    def encoder(self, message_type: type) -> Callable[[Any], str]:
-        """Return a function from an instance to its JSON text."""
+    def encoder(self, message_type: type) -> Callable[[Any], bytes]:
+        """Return a function from an instance to its JSON."""
 
     def convert(self, value: Mapping[str, Any], message_type: type) -> Any:
         """Return an instance made of *value*, whose members may be texts; raise one of DECODE_ERRORS."""
@@ -59,9 +59,8 @@ class _MsgspecKind:
         decode: Callable[[Payload], Any] = msgspec.json.Decoder(message_type).decode
         return decode
 
-    def encoder(self, message_type: type) -> Callable[[Any], str]:
-        encode = self._encoder.encode
-        return lambda message: encode(message).decode()
+    def encoder(self, message_type: type) -> Callable[[Any], bytes]:
+        return self._encoder.encode
 
     def convert(self, value: Mapping[str, Any], message_type: type) -> Any:
         return msgspec.convert(value, message_type, strict=False)

@@ -23,8 +23,8 @@ class _PydanticKind:
     def decoder(self, message_type: type[BaseModel]) -> Callable[[Payload], Any]:
         return message_type.model_validate_json
 
-    def encoder(self, message_type: type[BaseModel]) -> Callable[[Any], str]:
-        return message_type.model_dump_json
+    def encoder(self, message_type: type[BaseModel]) -> Callable[[Any], bytes]:
+        return lambda message: message_type.model_dump_json(message).encode()
 
     def convert(self, value: Mapping[str, Any], message_type: type[BaseModel]) -> Any:
         return message_type.model_validate(value)

@@ -98,8 +98,8 @@ def test_the_end_of_a_connection_is_explained(console: Console, text: str, code:
 
 def test_a_path_that_is_in_no_list_can_be_typed(console: Console) -> None:
     one = connect(pane(console.open("path")), Path="/echo?add=%C3%A9")
-    send(one, "Text", "caf")
-    lines(one, "open/echo?add=%C3%A9", "sentcaf", "receivedcafé")
+    send(one, "Text", "ol")
+    lines(one, "open/echo?add=%C3%A9", "sentol", "receivedolé")
     one.get_by_role("button", name="Disconnect").click()
     expect(log(one).last).to_contain_text("closed1000 the conversation is over")
 
@@ -267,6 +267,17 @@ def test_a_conversation_can_be_copied(console: Console, tmp_path: Path) -> None:
     assert 'assert await ws.receive_text() == "hello!"' in test
     one.get_by_role("button", name="Clear").click()
     expect(log(one)).to_have_count(0)
+
+
+def test_a_typed_conversation_is_copied_for_the_generated_client(console: Console) -> None:
+    page = console.open(ROOM)
+    one = connect(pane(page), room="den 2", name="ada")
+    send(one, "text", "hello")
+    expect(log(one).last).to_contain_text("hello")
+    text = copied(page, one, "TypeScript")
+    assert "connectChat({" in text
+    assert 'params: {"room": "den 2"}' in text
+    assert 'client.send({"type": "say", "text": "hello"});' in text
 
 
 # Restarts

@@ -112,7 +112,8 @@ def test_a_new_project_greets_a_browser_until_it_has_a_page_of_its_own(browser: 
         page.get_by_label("A message to /echo").fill("<i>hello</i>")
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_text("“<i>hello</i>” came back in")).to_be_visible()
-        for text in ("falconws add-resource chat --pattern room", "falconws test", "falconws connect /echo"):
+        connect_command = f"falconws connect {url.replace('http', 'ws')}/echo"
+        for text in ("falconws add-resource chat --pattern room", "falconws test", connect_command):
             expect(page.get_by_text(text)).to_be_visible()
         routes = page.locator("section", has=page.get_by_role("heading", name="Routes"))
         expect(routes.get_by_role("listitem")).to_have_text(["/echo WebSocket", "/echo GET", "/healthz GET"])

@@ -116,6 +116,19 @@ class Peer:
         await writer.drain()
         return reader, writer
 
+    async def early_answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        """Return the payload of the first frame behind the response to a handshake, and hang up."""
+        try:
+            async with asyncio.timeout(self.patience_s):
+                if (status := (await _read_response(reader)).status) != 101:
+                    raise AssertionError(f"the handshake was answered with {status}")
+                _, size = await reader.readexactly(2)
+                return await reader.readexactly(size)
+        except TimeoutError:
+            raise MissingError(f"the first message got no answer in {self.patience_s} s") from None
+        finally:
+            writer.transport.abort()
+
     # The journal
 
     async def saw(self, event: str, **data: Any) -> Note:
@@ -230,6 +243,12 @@ def hang_up(connection: ClientConnection) -> None:
 
 def _close_frame(payload: bytes) -> bytes:
     return bytes((0x88, 0x80 | len(payload), 0, 0, 0, 0)) + payload
+
+
+def early_message(text: str) -> bytes:
+    """Return a masked TEXT frame of less than 126 bytes."""
+    payload = text.encode()
+    return bytes((0x81, 0x80 | len(payload), 0, 0, 0, 0)) + payload
 
 
 def handshake(path: str, *headers: str, host: str = "127.0.0.1") -> bytes:

@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "payload-type-error": "The wrong payload type is a `TypeError`, and the connection stays usable",
         "undecodable-media": "An undecodable payload is a `ValueError`, and the connection stays usable",
         "ping": "Pings are answered while the responder waits",
+        "early-messages": "Messages that a client sends before the accept arrive at once",
     },
     "Receiving and sending": {
         "iteration": "`async for`, `iter_text()` and `iter_data()` end when the client disconnects",
@@ -69,6 +70,13 @@ SECTIONS: dict[str, dict[str, str]] = {
         "task-scope": "`task_scope()` cancels all tasks when one ends or fails, or the client disconnects",
         "send-cancelled": "A cancelled send leaves no partial message",
         "concurrent-sends": "1,000 concurrent sends arrive completely and in order",
+    },
+    "Typed conversations": {
+        "typed-calls": "Messages are decoded, and calls are answered under their `id`",
+        "typed-errors": "An invalid message is answered with an error, and the next message is received",
+        "typed-too-many-errors": "A client that sends only invalid messages is closed with 1007",
+        "typed-refusal": "A query or a subprotocol that does not fit is a 400 that says why",
+        "typed-rooms": "A client of a room resumes at its position",
     },
     "The end of a connection": {
         "close-code-to-client": "The client sees the app's close code (1000, 3000 to 4999)",
@@ -147,6 +155,15 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
         "uvicorn logs a traceback.",
         shows="'Traceback'",
     ),
+    ("uvicorn-wsproto", "early-messages"): Limit(
+        "wsproto forgets them. `falconws serve --engine wsproto` keeps them for it.",
+        shows="the first message got no answer",
+        never_comes=True,
+    ),
+    ("hypercorn", "early-messages"): Limit(
+        "hypercorn refuses the handshake if a message comes before it is answered.",
+        shows="the handshake was answered with",
+    ),
     ("uvicorn-wsproto", "invalid-utf8"): Limit(
         "uvicorn drops the connection without a close frame: the client sees 1006.",
         shows="1006.* == 1007",
@@ -204,6 +221,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
             "unknown-route",
             "base-exception-before-accept",
             "deny",
+            "typed-refusal",
         )
     },
     ("daphne", "empty-messages"): Limit(
@@ -219,6 +237,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("daphne", "application-fault"): _DAPHNE_CODES,
     ("daphne", "base-exception"): _DAPHNE_CODES,
     ("daphne", "undecodable-unhandled"): _DAPHNE_CODES,
+    ("daphne", "typed-too-many-errors"): _DAPHNE_CODES,
     ("daphne", "inexpressible-media"): _DAPHNE_CODES,
     ("daphne", "rate-limit"): _DAPHNE_CODES,
     ("daphne", "payload-type-unhandled"): _DAPHNE_CODES,

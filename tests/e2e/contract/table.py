@@ -22,6 +22,26 @@ The first column is uvicorn with the WebSocket engine of falconws, which `falcon
 (`--ws websockets-sansio`, `--ws wsproto` and `--ws websockets`).
 """
 
+_TAIL = """
+## What only `falconws serve` does
+
+The rows above need only an ASGI server. With any other server, plain uvicorn with our WebSocket engine included
+(`uvicorn --ws falconws.server:WebSocketProtocol`), that server reads HTTP, and the following is left to it:
+
+- the limits and timeouts of requests, responses and request heads (`HttpSettings`), and the timeout for the request
+- an `Upgrade` to something other than WebSocket, pipelined handshakes, and messages in the same packet as the handshake
+- `/readyz`, `--limit-connections`, `--only`, `--allowed-host`, and the networks of IPv6 clients
+- the `Forwarded` header, `X-Forwarded-Host` and `-Port`; uvicorn reads `X-Forwarded-For` and `-Proto`
+- the order of a drain: all WebSockets are closed with 1012 at the same time
+- `sys.exit()` in a task of `asyncio.create_task()` or in a callback ends the server
+- log lines: control characters, long lines and tokens in URLs are left as they are
+
+With uvicorn's own engines the limits of a connection are uvicorn's too: `max_message_bytes` and the keepalive are set,
+and the rest of `ConnectionSettings` is not, neither for `uvicorn` nor for `falconws serve --engine wsproto`. Client
+certificates are in the scope (`scope["extensions"]["tls"]`) for HTTP requests on each engine of `falconws serve`, and
+for WebSockets on our engine only.
+"""
+
 
 def render() -> str:
     """Return the page."""
@@ -46,7 +66,7 @@ def render() -> str:
         lines.append("")
     lines += ["## Notes", ""]
     lines += [f"{number}. {note}" for number, note in enumerate(notes, 1)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _TAIL
 
 
 if __name__ == "__main__":

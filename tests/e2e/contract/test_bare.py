@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from .client import INVALID_UTF8, Peer, handshake, hang_up, leave_without_status, reset
+from .client import INVALID_UTF8, Peer, early_message, handshake, hang_up, leave_without_status, reset
 from .promises import EXCEPTIONS
 from .test_end import leaving
 from .test_faults import ERRORS
@@ -140,6 +140,15 @@ async def test_quiet_client_fault(peer: Peer) -> None:
     connection.transport.write(INVALID_UTF8)
     await peer.left()
     assert ERRORS.findall(peer.server.output[written:]) == []
+
+
+@pytest.mark.promise("early-messages")
+async def test_early_messages(peer: Peer) -> None:
+    reader, writer = await peer.raw(handshake(f"/bare-echo-late/{peer.run}"))
+    await peer.saw("waiting")
+    writer.write(early_message("hello"))
+    await peer.open_gate("accept")
+    assert await peer.early_answer(reader, writer) == b"hello"
 
 
 DERIVED = {

@@ -7,7 +7,7 @@ import json
 import msgpack
 import pytest
 
-from .client import Peer
+from .client import Peer, early_message, handshake
 
 TEXTS = ["x", "ü€😀\U0010ffff", "nul \x00 inside", "\ufeffBOM", "line\r\nbreak", " " * 3]
 
@@ -134,3 +134,12 @@ async def test_an_undecodable_payload_is_a_value_error_and_the_conversation_goes
     assert await peer.receive(connection) == answer
     await connection.send("[1]")
     assert await peer.receive(connection) == "fine"
+
+
+@pytest.mark.promise("early-messages")
+async def test_a_message_that_comes_before_the_accept_arrives(peer: Peer) -> None:
+    reader, writer = await peer.raw(handshake(f"/accept-late-and-echo/{peer.run}"))
+    await peer.saw("waiting")
+    writer.write(early_message("hello"))
+    await peer.open_gate("accept")
+    assert await peer.early_answer(reader, writer) == b"hello"

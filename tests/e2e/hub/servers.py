@@ -168,9 +168,17 @@ class Nats(BrokerServer):
     def command(self) -> list[str]:
         if not self.persistent:
             shutil.rmtree(self.folder / "jetstream", ignore_errors=True)
+        self._configure()
+        return [str(Path(sys.executable).with_name("nats-server")), "-c", str(self.folder / "nats.conf")]
+
+    def _configure(self) -> None:
         settings = {"listen": f"127.0.0.1:{self.port}", "jetstream": {"store_dir": str(self.folder)}, **self.settings}
         (self.folder / "nats.conf").write_text(json.dumps(settings))
-        return [str(Path(sys.executable).with_name("nats-server")), "-c", str(self.folder / "nats.conf")]
+
+    def reload(self) -> None:
+        """Have the server read ``settings`` again, without a restart."""
+        self._configure()
+        os.kill(self.pid, signal.SIGHUP)
 
     def is_ready(self, answer: bytes) -> bool:
         return answer.startswith(b"INFO")

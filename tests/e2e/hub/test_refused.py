@@ -11,8 +11,9 @@ import pytest
 
 from falconws.hub import BrokerRefused, BrokerUnavailable
 from tests.e2e.hub.proxy import Proxy
-from tests.e2e.hub.recorder import SLACK_S, WAIT_S, following, make_hub
+from tests.e2e.hub.recorder import SLACK_S, WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats, Valkey
+from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 Start = Callable[..., Any]
 TIMEOUT_S = 20.0
@@ -54,17 +55,71 @@ async def test_a_room_without_permission_is_refused_and_others_go_on_over_redis(
         assert int(clients.partition("total_connections_received:")[2].split()[0]) < 15
 
 
-async def test_a_room_that_loses_its_permission_is_named_by_health_over_redis(valkey_with_rights: Valkey) -> None:
-    url = f"redis://app:pass@127.0.0.1:{valkey_with_rights.port}"
-    async with make_hub(url) as hub, following(hub, "open") as follower, following(hub, "open 2"):
-        rules = ["resetchannels", "&falconws:{open}*", "&falconws:{%*", "&falconws:{?control*"]
-        await asyncio.to_thread(valkey_with_rights.say, "ACL", "SETUSER", "app", *rules)
-        await asyncio.to_thread(valkey_with_rights.say, "CLIENT", "KILL", "USER", "app")
+async def expect_loss(hub: Any, lose: Callable[[], None]) -> None:
+    """*lose* takes away the permission for "open 2", but not for "open"."""
+    client = ScriptedSocket(ScriptedConnection())
+    async with (
+        following(hub, "open") as follower,
+        hub.subscribe(client, "open 2") as subscription,
+        hub.listen("open 2") as listener,
+    ):
+        await subscription.start()
+        await hub.publish("open 2", "1")
+        assert (await anext(aiter(listener))).payload == "1"
+        await asyncio.to_thread(lose)
+        with pytest.raises(BrokerRefused, match=r"(?i)permission|NOPERM") as refused:
+            async with asyncio.timeout(WAIT_S):
+                await anext(aiter(listener))
+        assert refused.value.room == "open 2"
         async with asyncio.timeout(WAIT_S):
-            while "'open 2' is refused" not in (await hub.health()).detail:
-                await asyncio.sleep(0.1)
+            while client.close_code is None:
+                await asyncio.sleep(0.01)
+        assert (client.close_code, client.close_reason) == (1013, "the room is refused")
+        assert "'open 2' is refused" in (await until_health(hub, True)).detail
+        await expect_refusal(follow(hub, "open 2"), room="open 2", match=r"(?i)permission|NOPERM")
         await hub.publish("open", "1")
         await follower.until(lambda: follower.payloads[-1:] == ["1"], "a message of another room comes")
+
+
+async def test_subscribers_of_a_room_that_loses_its_permission_are_told_over_redis(valkey_with_rights: Valkey) -> None:
+    def lose() -> None:
+        rules = ["resetchannels", "&falconws:{open}*", "&falconws:{%*", "&falconws:{?control*"]
+        valkey_with_rights.say("ACL", "SETUSER", "app", *rules)
+        valkey_with_rights.say("CLIENT", "KILL", "USER", "app")
+
+    async with make_hub(f"redis://app:pass@127.0.0.1:{valkey_with_rights.port}", timeout_s=TIMEOUT_S) as hub:
+        await expect_loss(hub, lose)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_subscribers_of_a_room_that_loses_its_permission_are_told_over_nats(
+    restarted: bool, nats_with_rights: Nats
+) -> None:
+    """The server reads its configuration again; or it comes back with another one."""
+
+    def lose() -> None:
+        denied = {"deny": ["falconws.live.*.open%202.*"]}
+        user = {"user": "app", "password": "pass", "permissions": {"subscribe": denied}}
+        nats_with_rights.settings["authorization"] = {"users": [user]}
+        if restarted:
+            nats_with_rights.restart()
+        else:
+            nats_with_rights.reload()
+
+    async with make_hub(f"nats://app:pass@127.0.0.1:{nats_with_rights.port}", timeout_s=TIMEOUT_S) as hub:
+        await expect_loss(hub, lose)
+
+
+async def test_health_tells_that_members_cannot_be_present_over_nats(start_broker: Start) -> None:
+    permissions = {"publish": {"deny": ["falconws.process.*"]}}
+    users = [{"user": "app", "password": "pass", "permissions": permissions}]
+    server: Nats = start_broker("nats", settings={"authorization": {"users": users}})
+    async with make_hub(f"nats://app:pass@127.0.0.1:{server.port}", timeout_s=TIMEOUT_S) as hub:
+        await hub.publish("room", "x")
+        health = await until_health(hub, False)
+        assert "falconws.process." in health.detail
+        subscribing = hub.subscribe(ScriptedSocket(), "room", member="ada").__aenter__()
+        await expect_refusal(subscribing, room=None, match="falconws.process.")
 
 
 async def test_a_full_server_is_told_at_once_over_redis(start_broker: Start) -> None:

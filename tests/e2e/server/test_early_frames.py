@@ -2,7 +2,8 @@
 
 Looked at: with the handshake in one write, between the handshake and the accept, and both; more of them than may wait;
 a close frame, a violation, half a frame; a handshake that comes whole, in pieces and behind another request, over TCP,
-TLS and a Unix socket; a denial, which the client has to be able to read though it is sending.
+TLS and a Unix socket; a denial, which the client has to be able to read though it is sending; uvicorn's own engines
+behind our entrance (the contract suite asks the other servers).
 """
 
 import socket
@@ -80,6 +81,17 @@ def test_frames_with_the_handshake_and_before_the_accept_are_served(server, dial
         (2, b"third"),
         (10, b"ping"),
     ]
+
+
+@PATHS
+@pytest.mark.parametrize("engine", ["websockets-sansio", "websockets", "wsproto"])
+def test_the_other_engines_serve_them_too(serve_module, dial, route, engine):
+    client = dial(serve_module(APP, engine=engine).wait_until_ready().port)
+    send(client, "/", route, client.frame(1, b"first"))
+    assert b" 101 " in client.read_head()
+    assert client.read_frame() == (1, b"first")
+    client.send(client.frame(1, b"second"))
+    assert client.read_frame() == (1, b"second")
 
 
 @PATHS

@@ -23,6 +23,7 @@ from tests.runtime.typed.conversations import (
     Price,
     PriceFeed,
     Reverse,
+    Reversed,
     Said,
     Say,
     Who,
@@ -187,16 +188,76 @@ async def test_a_declared_close_code_is_final(served: Callable[[], LiveServer]) 
             assert not await ada.send(Say("too late"))
 
 
-async def test_a_call_fails_when_the_line_does(served: Callable[[], LiveServer]) -> None:
-    with served() as server:
+class Silent:
+    """Speaks words, and answers with what a test gives."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = answers
+        self.received: list[str] = []
+
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+        await ws.accept()
+        async for text in ws:
+            self.received.append(text)
+            for answer in self.answers:
+                await ws.send_text(answer)
+
+    def served(self) -> LiveServer:
+        app = falconws.App()
+        app.add_route("/", self)
+        return LiveServer(app)
+
+
+async def test_a_call_that_was_sent_fails_with_its_connection_and_the_next_waits_for_one() -> None:
+    silent = Silent()
+    with silent.served() as server:
         async with (
             Cut(server.port).running() as line,
-            connect(Words, f"ws://127.0.0.1:{line.port}/words", first_delay_s=0.01) as words,
+            connect(Words, f"ws://127.0.0.1:{line.port}/", first_delay_s=0.01) as words,
         ):
+            sent = asyncio.create_task(words.call(CountWords(text="x"), timeout_s=WAIT_S))
+            while not silent.received:
+                await asyncio.sleep(0.001)
             line.cut()
             with pytest.raises(CallError) as lost:
-                await words.call(CountWords(text="x"))
+                await sent
             assert lost.value.code == "disconnected"
+            assert words.status != "open"
+            silent.answers = ('{"type": "word_count", "words": 1, "id": 2}',)
+            assert await words.call(CountWords(text="y"), timeout_s=WAIT_S) == WordCount(words=1, id=2)
+        with pytest.raises(CallError, match="closed"):
+            await words.call(CountWords(text="z"))
+
+
+async def test_only_a_reply_answers_a_call() -> None:
+    answers = ('{"type": "reversed", "text": "another", "id": 1}', '{"type": "word_count", "words": 1, "id": 1}')
+    with Silent(*answers).served() as server:
+        async with connect(Words, server.ws_url) as words:
+            assert await words.call(CountWords(text="x"), timeout_s=WAIT_S) == WordCount(words=1, id=1)
+            assert await anext(words) == Reversed(text="another", id=1)
+
+
+async def test_the_delay_grows_while_the_server_drops_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dropping:
+        async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+            await ws.accept()
+            await ws.close(1013)
+
+    bounds: list[float] = []
+
+    def uniform(low: float, high: float) -> float:
+        bounds.append(high)
+        return 0.0
+
+    monkeypatch.setattr("falconws.client.random.uniform", uniform)
+    app = falconws.App()
+    app.add_route("/", Dropping())
+    with LiveServer(app) as server:
+        async with connect(Words, server.ws_url, first_delay_s=1, max_delay_s=8):
+            async with asyncio.timeout(WAIT_S):
+                while len(bounds) < 5:
+                    await asyncio.sleep(0.001)
+    assert bounds[:5] == [1, 2, 4, 8, 8]
 
 
 async def test_unknown_messages_of_a_newer_server_are_skipped() -> None:

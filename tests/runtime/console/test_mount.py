@@ -135,6 +135,20 @@ async def test_the_start_lists_all_routes() -> None:
         assert link in attributes_of(start, "href")
 
 
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        ({"port": 8000}, "/echo"),
+        ({"port": 8001}, "ws://localhost:8001/echo"),
+        ({"port": 8443, "protocol": "https", "root_path": "/api"}, "wss://localhost:8443/api/echo"),
+    ],
+)
+async def test_the_command_of_the_start_reaches_this_server(options: dict[str, Any], address: str) -> None:
+    async with Client(console_around(served.app)) as client:
+        found = (await client.get("/_falconws/app", host="localhost", **options)).json
+    assert f"falconws connect {address} " in text_of(found["views"][0]["view"])
+
+
 async def test_an_application_of_falcons_own_is_shown_too() -> None:
     class Resource:
         async def on_websocket(self, req: Any, ws: Any) -> None: ...

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 import falconws
-from falconws.console.snippets import snippet
+from falconws.console.snippets import Spoken, snippet, spoken
 from falconws.testing import Client
+from falconws.typed.asyncapi import asyncapi
 from tests.e2e.console.served import app
+from tests.e2e.typed.generated_client import generate
 from tests.node import node_packages
 
 URL = "ws://127.0.0.1:8000/echo?add=!"
@@ -136,3 +138,82 @@ def test_copied_typescript_is_what_node_can_run(events: list[dict[str, Any]], tm
     assert [json.loads(each) if str(each).startswith("{") else each for each in sent] == [
         json.loads(each) if str(each).startswith("{") else each for each in expected
     ]
+
+
+# TypeScript of typed conversations
+
+DOCUMENT = asyncapi(app)
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "params", "query"),
+    [
+        ("/rooms/{room}", "/rooms/a%20b%2Fc?name=1&since=x%3A1", {"room": "a b/c"}, {"name": "1", "since": "x:1"}),
+        ("/rooms/{room}", "/elsewhere", {}, {}),
+        ("/files/{rest}", "/files/a/b", {"rest": "a/b"}, {}),
+        ("/words", "/words", {}, {}),
+    ],
+)
+def test_the_parameters_are_read_from_the_address(
+    path: str, target: str, params: dict[str, str], query: dict[str, Any]
+) -> None:
+    assert spoken(DOCUMENT, "Chat", path, target) == Spoken("Chat", path, params, query)
+
+
+def test_a_number_in_the_query_is_one() -> None:
+    schema = {"properties": {"count": {"type": "integer"}, "other": {"type": "integer"}}}
+    document = {"channels": {"C": {"bindings": {"ws": {"query": schema}}}}}
+    assert spoken(document, "C", "/c", "/c?count=3&other=many").query == {"count": 3, "other": "many"}
+
+
+def typed(name: str, path: str, target: str, *events: dict[str, Any]) -> str:
+    conversation = spoken(DOCUMENT, name, path, target)
+    return snippet("typescript", f"wss://example.com/api{target}", target, [], events, conversation)
+
+
+CHAT = typed(
+    "Chat",
+    "/rooms/{room}",
+    "/rooms/lobby?name=ada&since=a%3A1",
+    {"received": '{"type":"welcome","position":"a:0","present":[]}'},
+    {"sent": '{"type":"say","text":"it\'s \\"here\\""}'},
+    {"sent": "no message"},
+)
+WORDS = typed("Words", "/words", "/words", {"sent": '{"type":"count_words","id":1,"text":"two words","at_most":5}'})
+
+
+def test_copied_typescript_uses_the_generated_client() -> None:
+    assert CHAT == (
+        "// falconws generate-client ts --output falconws\n"
+        'import { connectChat } from "./falconws";\n'
+        "\n"
+        "const client = connectChat({\n"
+        '  url: "https://example.com/api",\n'
+        '  params: {"room": "lobby"},\n'
+        '  query: {"name": "ada"},\n'
+        "});\n"
+        'client.on("*", (message) => console.log(message));\n'
+        "client.onStatus(async (status) => {\n"
+        '  if (status !== "open") return;\n'
+        '  client.send({"type": "say", "text": "it\'s \\"here\\""});\n'
+        "});"
+    )
+    assert 'await client.call("count_words", {"text": "two words", "at_most": 5})' in WORDS
+
+
+@pytest.mark.timeout(600)
+def test_the_compiler_accepts_copied_typescript(tmp_path: Path) -> None:
+    packages = node_packages("typescript")
+    (tmp_path / "asyncapi.json").write_text(json.dumps(DOCUMENT))
+    generate(tmp_path, "ts", "--from", "asyncapi.json", "--output", "falconws")
+    untyped = copy("typescript", {"sent": '{"a": 1}'}, {"sentHex": "00ff"}, subprotocols=["v1"])
+    for name, source in {"chat": CHAT, "words": WORDS, "untyped": f"{untyped}\nexport {{}};"}.items():
+        (tmp_path / f"{name}.ts").write_text(source)
+    options = ["--strict", "--noEmit", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"]
+    command = ["node", str(packages / "node_modules/typescript/bin/tsc"), *options, "--lib", "es2022,dom,dom.iterable"]
+    files = ["chat.ts", "words.ts", "untyped.ts"]
+    done = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
+    (tmp_path / "chat.ts").write_text(CHAT.replace('"say"', '"shout"'))
+    done = subprocess.run([*command, *files], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert "shout" in done.stdout

@@ -1211,3 +1211,15 @@ async def test_the_broker_is_asked_for_its_health_once_a_second() -> None:
         hub._dispatcher._last_health = None
         await hub.health()
         assert broker.asked == 2
+
+
+async def test_the_rooms_of_this_process_are_those_that_are_followed() -> None:
+    hub = Hub(name="alerts")
+    assert (hub.name, hub.local_rooms) == ("alerts", [])
+    async with hub:
+        await hub.publish("unheard", "a")
+        first = hub.subscribe(ScriptedSocket(ScriptedConnection()), "b", "a")
+        async with first, hub.subscribe(ScriptedSocket(ScriptedConnection()), "b"):
+            assert hub.local_rooms == ["a", "b"]
+        assert hub.local_rooms == []
+    assert hub.local_rooms == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Never
+from typing import Annotated, Any, ClassVar, Literal, Never
 
 import pytest
 from msgspec import Meta, Struct
@@ -147,3 +147,32 @@ def test_replies_are_messages_to_the_client() -> None:
 def test_a_document_breaks_nothing_of_itself() -> None:
     examples = asyncapi(make_app(falconws.Hub()))
     assert breaking_changes(examples, examples) == []
+
+
+def secured(*names: str) -> dict[str, Any]:
+    """Return the document of an app whose middleware takes these security schemes."""
+
+    class Auth:
+        security_schemes: ClassVar = {name: {"type": "http", "scheme": name} for name in names}
+
+        async def process_request_ws(self, req: falconws.Request, ws: falconws.WebSocket) -> None: ...
+
+    app = make_app(falconws.Hub())
+    app.add_middleware(Auth())
+    return asyncapi(app)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ((), ("bearer",), "clients have to authenticate now (bearer)"),
+        (("bearer",), ("basic",), "clients can no longer authenticate with bearer"),
+        (("bearer",), ("basic", "bearer"), None),
+        (("bearer",), (), None),
+        (("bearer",), ("bearer",), None),
+    ],
+)
+def test_who_was_let_in_is_let_in(old: tuple[str, ...], new: tuple[str, ...], change: str | None) -> None:
+    channels = ("Chat", "PriceFeed", "Words", "Mixed")
+    expected = [f"{channel}: {change}" for channel in channels] if change else []
+    assert breaking_changes(secured(*old), secured(*new)) == expected

@@ -15,11 +15,11 @@ import falcon.asgi
 
 from falconws import Request, log_throttle
 
-from . import bare, ending, faults, handshake, headers, messages, tasks, wrapped
+from . import bare, ending, faults, handshake, headers, messages, tasks, typed, wrapped
 from .apps import app_for, main, with_hosts
 from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe, run_of_client
 
-RESPONDERS = (handshake, headers, messages, tasks, ending, faults, wrapped)
+RESPONDERS = (handshake, headers, messages, tasks, ending, faults, typed, wrapped)
 """Importing them has added their routes."""
 
 
@@ -38,9 +38,6 @@ main.add_route("/token", TokenResource())
 async def dispatch(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """The ASGI callable: picks the app by the first segment of the path, and keeps the run's books."""
     if scope["type"] != "websocket":
-        if scope.get("path", "").startswith("/bare-line-break/"):
-            await bare.line_break(send)
-            return
         app = with_hosts if scope.get("path", "").startswith("/hosts/") else main
         await app(scope, receive, send)
         return

@@ -77,11 +77,12 @@ async def close(scope: Scope, receive: Receive, send: Send, run: Run) -> None:
     await send({"type": "websocket.close", "code": int(query["code"][0]), "reason": "bare"})
 
 
-async def line_break(send: Send) -> None:
-    """Answer an HTTP request with a header that would end a line."""
-    headers = [(b"x-a", b"a\r\nX-Injected: yes"), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body"})
+async def echo_late(scope: Scope, receive: Receive, send: Send, run: Run) -> None:
+    run.note("waiting")
+    await run.gate("accept")
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event["text"]})
 
 
 RESPONDERS: dict[str, Callable[[Scope, Receive, Send, Run], Awaitable[None]]] = {
@@ -94,6 +95,7 @@ RESPONDERS: dict[str, Callable[[Scope, Receive, Send, Run], Awaitable[None]]] = 
     "bare-deny": deny,
     "bare-send-empty": send_empty,
     "bare-close": close,
+    "bare-echo-late": echo_late,
 }
 
 

@@ -25,6 +25,15 @@ async def echo(req: Request, ws: WebSocket, run: Run) -> None:
             return
 
 
+@websocket("accept-late-and-echo")
+async def accept_late_and_echo(req: Request, ws: WebSocket, run: Run) -> None:
+    run.note("waiting")
+    await run.gate("accept")
+    await ws.accept()
+    async for text in ws.iter_text():
+        await ws.send_text(text)
+
+
 @websocket("echo-data")
 async def echo_data(req: Request, ws: WebSocket, run: Run) -> None:
     await ws.accept()

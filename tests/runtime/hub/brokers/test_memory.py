@@ -65,6 +65,9 @@ class Recorder:
     def restored(self) -> None:
         raise AssertionError
 
+    def refused(self, room: str, reason: str) -> None:
+        raise AssertionError(reason)
+
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None: ...
 
     def updated(self, room: str, member: str, info: bytes, devices: int) -> None: ...

@@ -133,7 +133,7 @@ class NatsBroker:
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
         for room, reason in self._rooms.refused.items():
-            return Health(True, f"{name}; room {room!r} is refused: {reason}")
+            return Health(True, f"room {room!r} is refused: {reason}")
         return Health(True, name)
 
     # Messages
@@ -179,6 +179,7 @@ class NatsBroker:
             streams.session.confirm(self._rooms.live_subject(token))
             position = await streams.position(token)
             cursor.advance_to(streams.epoch, position)
+            self._rooms.refused.pop(room, None)
             return Position(streams.epoch, position.offset)
 
         try:
@@ -335,6 +336,7 @@ class NatsBroker:
             self._url,
             self._timeout_s,
             lambda: self._deliveries_missed("the client library dropped messages, this process was too slow"),
+            self._room_refused,
         )
         streams = HubStreams(session, self._url, self._history, self._room_ttl_s, self._identity)
 
@@ -352,13 +354,21 @@ class NatsBroker:
                 raise BrokerRefused(describe(error)) from error
             await session.subscribe(streams.rooms.elections, on_election)
             await session.subscribe(streams.presence.elections, on_presence_election)
-            await self._rooms.subscribe_all(streams)
+            refused = await self._rooms.subscribe_all(streams)
             self._streams = streams
             ready()
+            for subject, reason in refused.items():
+                await self._room_refused(subject, reason)
             return await session.wait(lambda: self._check_streams(streams))
         finally:
             self._streams = None
             await session.close()
+
+    async def _room_refused(self, subject: str, reason: str) -> None:
+        """Called when the server refuses to deliver a room that it has delivered before."""
+        room = await self._rooms.refuse(subject, f"{self._url.name}: {reason}")
+        if room is not None and self._sink is not None:
+            self._sink.refused(room, self._rooms.refused[room])
 
     def _leader_changed(self, streams: HubStreams) -> None:
         # The new leader does not republish what the old one had stored and not republished yet.

@@ -49,7 +49,7 @@ def token_of(name: str) -> str:
 
 def name_of(token: str) -> str:
     """Return the name of which ``token_of()`` made *token*."""
-    return unquote(token)
+    return unquote(token) if "%" in token else token
 
 
 def encode(payload: Payload, key: str | None, exclude: str | None = None) -> tuple[bytes, dict[str, str]]:

@@ -166,15 +166,8 @@ class HubStreams:
 
     async def probe(self) -> None:
         """Raise what is wrong, if messages cannot be published, or members cannot be present."""
-        await self.rooms.leadership()
-        # The leader refuses it, and stores nothing.
-        await self.rooms.reach_leader(self.subject("%probe"))
-        state = self.rooms.state
-        for limit, used in (("max_bytes", "bytes"), ("max_msgs", "messages")):
-            most = self.rooms.config.get(limit, -1)
-            if self.rooms.config.get("discard") == "new" and 0 < most <= state.get(used, 0):
-                raise ConnectionError(f"the stream {self.rooms.name} is full: {limit} is {most}")
-        await self.presence.read_clock()
+        await self.rooms.probe(self.subject("%probe"))
+        await self.presence.probe()
 
     def limits_for(self, room: str) -> HistoryLimits:
         """Return the limits of one room; the stream may keep more."""

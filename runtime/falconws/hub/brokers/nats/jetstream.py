@@ -25,7 +25,9 @@ from .session import ApiError, NatsSession
 
 __all__ = ("Conflict", "NatsStream", "Stored")
 
-_BATCH = 1_000
+_BATCH = 5_000
+_BATCH_BYTES = 8 * 1024 * 1024
+"""What is requested at once. The server keeps it in memory, and disconnects a client for which too much waits."""
 _NOT_FOUND = 404
 _NAME_IN_USE = 10058
 _ANOTHER_STREAM = 10060
@@ -162,6 +164,16 @@ class NatsStream:
             )
         return cluster.get("leader"), cluster.get("leader_since")
 
+    async def probe(self, *subjects: str) -> None:
+        """Raise what is wrong, if the stream cannot store messages on *subjects*; store none."""
+        await self.leadership()
+        for subject in subjects:
+            await self.reach_leader(subject)
+        for limit, used in (("max_bytes", "bytes"), ("max_msgs", "messages")):
+            most = self.config.get(limit, -1)
+            if self.config.get("discard") == "new" and 0 < most <= self.state.get(used, 0):
+                raise ConnectionError(f"the stream {self.name} is full: {limit} is {most}")
+
     async def append(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
         """Publish to the stream and return the sequence number.
 
@@ -229,14 +241,12 @@ class NatsStream:
         found: list[Stored] = []
         more = True
         while more:
-            body = {"seq": max(sequence, 1), "next_by_subj": subject, "batch": _BATCH}
-            messages, more = await self._session.batch(f"DIRECT.GET.{self.name}", body)
-            for message in messages:
-                headers = message.headers
+            first = max(sequence, 1)
+            body = {"seq": first, "next_by_subj": subject, "batch": _BATCH, "max_bytes": _BATCH_BYTES}
+            answers, more = await self._session.batch(f"DIRECT.GET.{self.name}", body)
+            for headers, data in answers:
                 sequence = int(headers["Nats-Sequence"])
-                found.append(
-                    Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], headers, message.data)
-                )
+                found.append(Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], headers, data))
             sequence += 1
         return found
 

@@ -27,11 +27,15 @@ __all__ = (
     "make_client",
     "on_reader_end",
     "parse_refusal",
+    "subscribe_answers",
 )
+
+OnAnswer = Callable[[str, bytes, dict[str, str]], None]
 
 _CLOSE_S = 0.5
 _TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded"
 _REFUSED_SUBJECT = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE)
+_UNUSUAL = re.compile(r":  | \r|[\t\v\f\x1c-\x1f]")
 _TASKS = ("_reading_task", "_flusher_task", "_ping_interval_task", "_reconnection_task")
 
 
@@ -82,6 +86,9 @@ def _client_class() -> Any:
         """nats-py's client, which would send credentials in the clear to a server that does not ask for TLS."""
 
         encrypted = False
+        answers_sid = 0
+        """The subscription whose messages go to ``on_answer`` at once."""
+        on_answer: OnAnswer
 
         def _connect_command(self) -> bytes:
             # Called after the server's INFO, before anything is sent.
@@ -102,13 +109,29 @@ def _client_class() -> Any:
         def _parse_header_lines(raw: bytes) -> dict[str, str]:
             # PERF: nats-py tests every character of every name for white space, which takes half of the time in which
             # a message is received.
+            text = raw.decode("utf-8", "replace")
+            lines = text.split("\r\n")
+            headers = dict([line.split(": ", 1) for line in lines if ": " in line])
+            # What the server writes needs no more; other programs may write anything.
+            if len(headers) == len(lines) - 2 and text.isascii() and not _UNUSUAL.search(text):
+                names = "".join(headers).replace("-", "")
+                if names.isalnum():
+                    return headers
             headers = {}
-            for line in raw.decode("utf-8", "replace").split("\r\n"):
+            for line in lines:
                 name, colon, value = line.partition(":")
                 name = name.strip()
                 if colon and name.isascii() and (name.isidentifier() or len(name.split()) < 2):
                     headers[name] = value.strip()
             return headers
+
+        async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+            # PERF: a queue, and a task that reads it, take a third of the time in which a message is received. Answers
+            # need neither: only a future waits for each.
+            if sid != self.answers_sid:
+                await super()._process_msg(sid, subject, reply, data, headers)
+                return
+            self.on_answer(subject.decode(), data, await self._process_headers(headers) or {})
 
     return Client
 
@@ -118,6 +141,14 @@ def make_client(*, encrypted: bool) -> Any:
     client = _client_class()()
     client.encrypted = encrypted
     return client
+
+
+async def subscribe_answers(client: Any, subject: str, on_answer: OnAnswer) -> Any:
+    """Call *on_answer* with subject, payload and headers of each message on *subject*; return the subscription."""
+    client.on_answer = on_answer
+    subscription = await client.subscribe(subject)
+    client.answers_sid = subscription._id
+    return subscription
 
 
 class Refusal(NamedTuple):

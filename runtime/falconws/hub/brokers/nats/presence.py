@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -117,6 +118,10 @@ class NatsPresence:
     async def read_clock(self) -> None:
         """Read the server's time."""
         await self._stream.leadership()
+
+    async def probe(self) -> None:
+        """Raise what is wrong, if members cannot be present."""
+        await self._stream.probe(self._subject("%probe", "%probe"), self._process_subject("%probe"))
 
     # The lease
 
@@ -267,22 +272,23 @@ class NatsPresence:
     async def members(self, room: str) -> dict[str, Member]:
         records = await self._stream.read(self._subject(token_of(room), "*"))
         live, _ = await self._processes()
-        found = ((name_of(stored.subject.split(".")[3]), _member(_Record(stored), live)) for stored in records)
-        return {name: member for name, member in found if member is not None}
+        found = ((stored.subject.rpartition(".")[2], _member(stored.data, live)) for stored in records)
+        return {name_of(token): member for token, member in found if member is not None}
 
     async def count_members(self, rooms: Sequence[str]) -> list[int]:
-        counts: dict[str, int] = {}
+        records: dict[str, list[Stored]] = {}
 
-        async def count(room: str) -> None:
-            counts[room] = len(await self.members(room))
+        async def read(room: str) -> None:
+            records[room] = await self._stream.read(self._subject(token_of(room), "*"))
 
-        await gather_limited(count, rooms, limit=_AT_A_TIME)
-        return [counts[room] for room in rooms]
+        await gather_limited(read, rooms, limit=_AT_A_TIME)
+        live, _ = await self._processes()
+        return [sum(bool(_devices_of(stored.data, live)) for stored in records[room]) for room in rooms]
 
     async def rooms_of(self, member: str) -> list[str]:
         records = await self._stream.read(self._subject("*", token_of(member)))
         live, _ = await self._processes()
-        return [name_of(stored.subject.split(".")[2]) for stored in records if _member(_Record(stored), live)]
+        return [name_of(stored.subject.split(".")[2]) for stored in records if _devices_of(stored.data, live)]
 
     # Records
 
@@ -329,9 +335,22 @@ def read_event(headers: Headers, data: bytes) -> MemberEvent | None:
     return MemberEvent(kind, devices[-1].info if devices else b"", len(devices))
 
 
-def _member(record: _Record, live: Iterable[str]) -> Member | None:
-    infos = [device.info for device in record.devices.values() if device.process in live]
-    return Member(infos[-1], len(infos)) if infos else None
+def _devices_of(data: bytes, live: Container[str]) -> list[str]:
+    """Return the infos, in base64, of the devices of a record whose processes are alive."""
+    # PERF: a room may have ten thousand records, of which only these are needed.
+    try:
+        return [info for process, info in json.loads(data)["devices"].values() if process in live]
+    except _UNREADABLE:
+        return []
+
+
+def _member(data: bytes, live: Container[str]) -> Member | None:
+    infos = _devices_of(data, live)
+    if not infos:
+        return None
+    with suppress(*_UNREADABLE):
+        return Member(binascii.a2b_base64(infos[-1], strict_mode=True), len(infos))
+    return None
 
 
 def _device_name(process: str, device: str) -> str:

@@ -40,7 +40,7 @@ class FollowedRooms:
         self._cursors: dict[str, RoomCursor] = {}
         self._unchecked: list[str] = []
         self.refused: dict[str, str] = {}
-        """The rooms that the server has refused to deliver in this session, each with the reason."""
+        """The rooms that have lost their permission since the last session, each with the reason."""
 
     def get(self, token: str) -> RoomCursor | None:
         return self._cursors.get(token)
@@ -73,9 +73,10 @@ class FollowedRooms:
         """Return the subject on which everything of a room is delivered."""
         return f"{self._prefix}.live.*.{token}.*"
 
-    async def subscribe_all(self, streams: HubStreams) -> None:
-        """Subscribe all rooms in a new session; one that the server refuses does not hold up the others."""
+    async def subscribe_all(self, streams: HubStreams) -> dict[str, str]:
+        """Subscribe all rooms in a new session; return the subjects that the server refuses, each with the reason."""
         self.refused.clear()
+        refused: dict[str, str] = {}
         while waiting := [item for item in self._cursors.items() if item[1].streams is not streams]:
             for token, cursor in waiting:
                 await self.subscribe(streams, token, cursor)
@@ -83,18 +84,28 @@ class FollowedRooms:
                 with suppress(RefusedError):
                     await streams.rooms.reach_leader(streams.subject(token))
                     break
-            for token, cursor in waiting:
+            for token, _ in waiting:
                 try:
                     streams.session.confirm(self.live_subject(token))
                 except RefusedError as error:
-                    self.refused[cursor.name] = str(error)
+                    refused[self.live_subject(token)] = str(error)
+        return refused
 
     async def remove(self, token: str) -> None:
         """Forget a room, and end its subscription."""
         cursor = self._cursors.pop(token, None)
         if cursor is not None:
-            self.refused.pop(cursor.name, None)
             await self._unsubscribe(cursor)
+
+    async def refuse(self, subject: str, reason: str) -> str | None:
+        """Forget the room that is delivered on *subject*, because the server refuses it; return its name, if any."""
+        token = subject.split(".")[-2]
+        cursor = self._cursors.get(token)
+        if cursor is None or subject != self.live_subject(token):
+            return None
+        self.refused[cursor.name] = reason
+        await self.remove(token)
+        return cursor.name
 
     async def _unsubscribe(self, cursor: RoomCursor) -> None:
         subscription, cursor.subscription = cursor.subscription, None

@@ -22,6 +22,7 @@ from .library import (
     make_client,
     on_reader_end,
     parse_refusal,
+    subscribe_answers,
 )
 from .url import NatsUrl
 
@@ -53,11 +54,17 @@ class ApiError(Exception):
         return self.code in _FINAL
 
 
+class Answer(NamedTuple):
+    """A message that answers a request."""
+
+    headers: Mapping[str, str]
+    data: bytes
+
+
 class Batch(NamedTuple):
     """The answers to one batch request."""
 
-    messages: list[Any]
-    """Messages of the client library."""
+    messages: list[Answer]
     more: bool
     """Whether the stream has more than was requested."""
 
@@ -77,13 +84,21 @@ class NatsSession:
         url: Where to connect.
         timeout_s: Bounds connecting and each request; also the interval between pings.
         on_missed: Called when the client library had to drop messages.
+        on_refused: Called with a subject, and the reason, when the server refuses one that was confirmed before.
     """
 
-    def __init__(self, url: NatsUrl, timeout_s: float, on_missed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: NatsUrl,
+        timeout_s: float,
+        on_missed: Callable[[], None],
+        on_refused: Callable[[str, str], Awaitable[None]],
+    ) -> None:
         self._errors = load_nats().errors
         self._url = url
         self._timeout_s = timeout_s
         self._on_missed = on_missed
+        self._on_refused = on_refused
         self._client: Any = make_client(encrypted=url.tls)
         self._ended = asyncio.Event()
         self._reason = "the connection was closed"
@@ -116,9 +131,7 @@ class NatsSession:
         if (version.major, version.minor) < _MIN_VERSION:
             raise ConnectionError(f"NATS 2.11 or newer is needed; this server is {version.major}.{version.minor}")
         self._inbox = self._client.new_inbox()
-        # Unlimited: every message here was requested, and no answer of a batch may be dropped.
-        unlimited = {"pending_msgs_limit": 0, "pending_bytes_limit": 0}
-        self._subscriptions.add(await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply, **unlimited))
+        self._subscriptions.add(await subscribe_answers(self._client, f"{self._inbox}.*", self._on_reply))
 
     async def wait(self, check: Callable[[], Awaitable[str | None]]) -> str:
         """Return the reason when the session has ended.
@@ -174,6 +187,9 @@ class NatsSession:
         else:
             subjects = self._unconfirmed if refusal.subject is None else {refusal.subject}
             self._refused.update(dict.fromkeys(subjects, reason))
+            if refusal.subject is not None and refusal.subject not in self._unconfirmed:
+                # The permission was taken away.
+                await self._on_refused(refusal.subject, reason)
 
     async def _on_closed(self) -> None:
         self._connection_ended()
@@ -268,10 +284,10 @@ class NatsSession:
         finally:
             del self._replies[token]
 
-    async def _on_reply(self, message: Any) -> None:
-        replies = self._replies.get(message.subject.rpartition(".")[2])
+    def _on_reply(self, subject: str, data: bytes, headers: Mapping[str, str]) -> None:
+        replies = self._replies.get(subject.rpartition(".")[2])
         if replies is not None and not replies.done.done():
-            replies.add(message)
+            replies.add(Answer(headers, data))
 
 
 class _Reply:
@@ -281,13 +297,13 @@ class _Reply:
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    def add(self, message: Any) -> None:
-        if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+    def add(self, answer: Answer) -> None:
+        if answer.headers.get("Status") == _NO_RESPONDERS:
             self.done.set_exception(ConnectionError("JetStream does not respond"))
         else:
-            self.done.set_result(message)
+            self.done.set_result(answer)
 
 
 class _Replies:
@@ -297,16 +313,16 @@ class _Replies:
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
-        self.messages: list[Any] = []
+        self.messages: list[Answer] = []
         self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         """True if there are more."""
 
-    def add(self, message: Any) -> None:
-        headers: Mapping[str, str] = message.headers or {}
+    def add(self, answer: Answer) -> None:
+        headers = answer.headers
         status = headers.get("Status")
         # A message of the stream may have a header of that name as well.
         if "Nats-Sequence" in headers:
-            self.messages.append(message)
+            self.messages.append(answer)
         elif status == _END_OF_BATCH:
             self.done.set_result(headers.get("Nats-Num-Pending", "0") != "0")
         elif status == _NOT_FOUND:

@@ -108,6 +108,8 @@ class RedisBroker:
         self._silent: set[bytes] = set()
         """Those of them to which nobody has published, as far as this process knows."""
         self._session: RedisSession | None = None
+        self._refused: dict[str, str] = {}
+        """The rooms that have lost their permission since the last session, each with the reason."""
         self._has_warned = False
         self._author = ""
         """Made in ``start()``: a process that is forked later has another."""
@@ -135,8 +137,7 @@ class RedisBroker:
 
     async def health(self) -> Health:
         name = self._url.name
-        session = self._session
-        if session is None or not self._reconnect.connected:
+        if self._session is None or not self._reconnect.connected:
             return Health(False, f"{name}: {self._reconnect.problem or 'no session'}")
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -150,8 +151,8 @@ class RedisBroker:
             return Health(False, str(error))
         except Exception as error:
             return Health(False, f"{name}: {describe(error)}")
-        for channel, reason in session.refused.items():
-            return Health(True, f"{name}; room {self._rooms.get(channel, '?')!r} is refused: {reason}")
+        for room, reason in self._refused.items():
+            return Health(True, f"room {room!r} is refused: {reason}")
         return Health(True, name)
 
     # Messages
@@ -197,6 +198,7 @@ class RedisBroker:
                 arguments = self._room_arguments(room)
                 epoch, offset = await self._client.run(scripts.TOP, self._keys(room), arguments, room=room)
                 if session is self._session:
+                    self._refused.pop(room, None)
                     if not int(offset):
                         self._silent.add(channel)
                     return Position(epoch.decode(), int(offset))
@@ -288,11 +290,22 @@ class RedisBroker:
                 session.unsubscribe(channel)
             self._session = session
             ready()
+            self._tell_refused(session)
             return await session.wait()
         finally:
             self._session = None
             renewing.cancel()
             await session.close()
+
+    def _tell_refused(self, session: RedisSession) -> None:
+        """Forget the rooms that were delivered before and are refused in this session."""
+        self._refused = {}
+        for channel, reason in list(session.refused.items()):
+            room = self._rooms.get(channel)
+            self._forget(channel)
+            if room is not None and self._sink is not None:
+                self._refused[room] = f"{self._url.name}: {reason}"
+                self._sink.refused(room, self._refused[room])
 
     async def _follow(self, channel: bytes) -> RedisSession:
         """Return the session that delivers the messages of *channel*, once it does."""
