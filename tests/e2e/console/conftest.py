@@ -23,8 +23,9 @@ STOP_S = 60.0
 expect.set_options(timeout=LOAD_MS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser for the tests of a module: Playwright's event loop runs until it is closed, and allows no other."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
     with sync_playwright() as playwright:
