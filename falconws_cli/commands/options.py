@@ -1,4 +1,4 @@
-"""Options that commands share: numbers with a unit, and those of commands that write, with the command line recorded."""
+"""Options that commands share: numbers with a unit, and those of commands that write, with their command line."""
 
 import functools
 from collections.abc import Callable, Iterable
