@@ -47,7 +47,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"(pathlib\.(Pure)?(Posix)?Path|Path|JsonValue)"),
     (
         r"py:class",
-        r"(_asyncio\.Task|falconws\.tasks\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
+        r"(_asyncio\.Task|falconws\.(tasks|websocket)\._T|falconws\.(hub\.connection_subscriber\.Socket|extension\.ConnectionExtension))",
     ),
     # Type variables have no page.
     (r"py:class", r"(falconws\.(client|(typed|testing)\.\w+)\.)?(A|B|C|In|M|Out|P|Q|R|S|Client|Headers|_Document)"),

@@ -18,7 +18,7 @@ from falconws_cli.suggestions import listed
 
 Schema = Mapping[str, Any]
 
-_MAX_PENDING_CALLS = 1000
+_MAX_PENDING_CALLS = 1024
 
 
 class Catalog:

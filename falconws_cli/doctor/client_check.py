@@ -39,4 +39,4 @@ def check_clients(project: Project) -> Iterator[Finding]:
         if out_of_date:
             yield Finding(_TOPIC, Level.WARNING, f"{name} is out of date", f"run `{operation.command}`")
         else:
-            yield Finding(_TOPIC, Level.OK, f"{name} is as the conversations of the app are")
+            yield Finding(_TOPIC, Level.OK, f"{name} is up to date")

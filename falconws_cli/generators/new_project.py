@@ -10,6 +10,7 @@ from falconws_cli.change.plan import Plan, PlannedFile, Recipe
 from falconws_cli.change.record import FOLDER
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators import plan
+from falconws_cli.generators.installation import find_source, install_command
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
 from falconws_cli.names import Name, parse_name, refuse_as_package
 from falconws_cli.project import Project
@@ -67,6 +68,9 @@ def plan_project(
         chosen["package"] = package.module
     if options.src:
         chosen["src"] = True
+    source = find_source(root)
+    if source:
+        chosen["source"] = source
     recipe = Recipe("project", name.kebab, chosen)
     files = render_project(recipe)
     # What a new repository starts with stays as it is.
@@ -115,6 +119,7 @@ def render_project(
     package = parse_name(str(recipe.options.get("package", recipe.name)))
     src = bool(recipe.options.get("src", False))
     minimal = bool(recipe.options.get("minimal", False))
+    source = str(recipe.options.get("source", ""))
     recorded = recipe.options.get("with", [])
     assert isinstance(recorded, list)
     parts = parse_parts(str(part) for part in recorded)
@@ -127,6 +132,8 @@ def render_project(
         "env": package.constant,
         "app": f"{package.module}.{'app:create_app' if minimal else 'asgi:app'}",
         "falconws_version": VERSION,
+        "source": source,
+        "install": install_command(source),
         "next_breaking_version": _next_breaking(VERSION),
         "minimal": minimal,
         "broker": broker,

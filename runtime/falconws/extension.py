@@ -64,8 +64,9 @@ class ConnectionExtension(Protocol):
     def try_send_prepared(self, prepared: Any) -> bool:
         """Send what `prepare` has returned if that needs no waiting; see `try_send_text`.
 
-        A connection with compression compresses it for itself. When several small messages are prepared in one
-        iteration of the event loop, a connection may write them together when it ends, in the order of the calls.
+        It is compressed once for all connections that have agreed on the same parameters. When several small messages
+        are prepared in one iteration of the event loop, a connection may write them together when it ends, in the order
+        of the calls.
         """
 
     def broadcast(self, connections: Iterable[Any], prepared: Any) -> Sequence[Any]:
@@ -85,7 +86,8 @@ class ConnectionExtension(Protocol):
         """Keep no more than about *max_bytes* of what was sent in this process, and as much in the kernel.
 
         For data that becomes stale: the `try_` methods refuse messages sooner, and what the client receives is recent.
-        It costs more system calls. The kernel's part needs Linux or macOS.
+        On Linux, pings tell how far the client has read, and messages are refused while an answer is late. It costs
+        more system calls. The kernel's part needs Linux or macOS.
         """
 
     def add_writable_callback(self, callback: Callable[[], object]) -> None:

@@ -23,11 +23,25 @@ class Figure:
 
 
 FIGURES = (
-    Figure("echo 32 B, 16 in flight, against Falcon", "echo-32-16", "cpu_us", "falconws", "falcon", 1 / 3),
+    Figure("echo 32 B, 1 in flight, against Node ws", "echo-32-1", "cpu_us", "falconws", "node", 1.0),
+    Figure("echo 32 B, 1 in flight, against socketify", "echo-32-1", "cpu_us", "falconws", "socketify", 1.0),
+    Figure("echo 32 B, 1 in flight, against Bun", "echo-32-1", "cpu_us", "falconws", "bun", 1.6),
     Figure("echo 32 B, 1 in flight, against Falcon", "echo-32-1", "cpu_us", "falconws", "falcon", 0.4),
+    Figure("echo 32 B, 16 in flight, against Bun", "echo-32-16", "cpu_us", "falconws", "bun", 3.0),
+    Figure("echo 32 B, 16 in flight, against Falcon", "echo-32-16", "cpu_us", "falconws", "falcon", 1 / 3),
     Figure("echo 32 B, 16 in flight, against bare ASGI on uvicorn", "echo-32-16", "cpu_us", "falconws", "bare", 0.55),
     Figure("echo 32 B, 16 in flight, against picows' async API", "echo-32-16", "cpu_us", "falconws", "picows", 1.3),
     Figure("echo 32 B, 16 in flight, against Node ws", "echo-32-16", "cpu_us", "falconws", "node", 0.95),
+    Figure("echo 4 kB, 16 in flight, against picows' async API", "echo-4k-16", "cpu_us", "falconws", "picows", 1.0),
+    Figure(
+        "echo 64 kB, 16 in flight, against bare ASGI on our engine",
+        "echo-64k-16",
+        "cpu_us",
+        "falconws",
+        "bare-engine",
+        1.05,
+    ),
+    Figure("connect and disconnect, against Node ws", "connections", "cpu_us", "falconws", "node", 1.0),
     Figure(
         "connects and disconnects a CPU second, against Falcon",
         "connections",
@@ -39,7 +53,8 @@ FIGURES = (
         unit=" x",
         other_over_own=True,
     ),
-    Figure("idle connection, a responder waiting", "memory", "kb", "falconws", None, 17.0, unit=" kB"),
+    Figure("idle connection, a responder waiting", "memory", "kb", "falconws", None, 11.0, unit=" kB"),
+    Figure("start-up to the first handshake", "start-up", "start_up_s", "falconws", None, 0.12, unit=" s"),
     Figure("echo 64 kB, 16 in flight, against Falcon", "echo-64k-16", "cpu_us", "falconws", "falcon", 0.8),
     Figure("p99 latency at half of Falcon's top rate, against Falcon", "latency", "p99_us", "falconws", "falcon", 0.7),
     Figure(

@@ -4,7 +4,8 @@
    load paced PORT PATH CONNECTIONS RATE      WARM_UP_S SECONDS PIDS PAYLOAD_FILE   open loop, RATE messages a second
    load churn PORT PATH PARALLEL    0         WARM_UP_S SECONDS PIDS PAYLOAD_FILE   connect, close, again
 
-   PIDS: the processes of the server, separated by commas. Their CPU clocks are read at the start and the end.
+   PIDS: the processes of the server, separated by commas. Their CPU clocks are read at the start and the end; /proc
+   tells, in hundredths of a second, which part of that was the kernel's.
    The payload is sent as TEXT. The server answers each message with one message, always of one length.
    Prints one JSON object. An error is one line on stderr and exit code 1. */
 #define _GNU_SOURCE
@@ -44,7 +45,8 @@ static long frame_bytes, batch_bytes, reply_bytes;
 static char request[1024];
 static int request_bytes, port, epoll_fd;
 static clockid_t clocks[MAX_PIDS];
-static int clock_count;
+static int pids[MAX_PIDS], clock_count;
+static double ticks_at_start[2];
 
 static void die(const char *format, ...) {
     va_list arguments;
@@ -69,9 +71,29 @@ static double server_cpu(void) {
     return sum;
 }
 
+/* The ticks that the server's processes have spent in user mode and in the kernel. */
+static void server_ticks(double *ticks) {
+    ticks[0] = ticks[1] = 0;
+    for (int i = 0; i < clock_count; i++) {
+        char name[64], stat[2048];
+        unsigned long user, system;
+        snprintf(name, sizeof name, "/proc/%d/stat", pids[i]);
+        FILE *f = fopen(name, "r");
+        if (!f) continue;
+        stat[fread(stat, 1, sizeof stat - 1, f)] = 0;
+        fclose(f);
+        char *after_name = strrchr(stat, ')');
+        if (after_name && sscanf(after_name + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) == 2) {
+            ticks[0] += user;
+            ticks[1] += system;
+        }
+    }
+}
+
 static void read_pids(char *list) {
     for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
         if (clock_count == MAX_PIDS) die("more than %d server processes", MAX_PIDS);
+        pids[clock_count] = atoi(item);
         if (clock_getcpuclockid(atoi(item), &clocks[clock_count++])) die("no process %s", item);
     }
 }
@@ -196,8 +218,12 @@ static struct connection *open_all(int count) {
 
 static void report(const char *unit, long count, double elapsed, double cpu) {
     if (!count) die("no %s within %.2f s", unit, elapsed);
-    printf("{\"%s\": %ld, \"seconds\": %.6f, \"rate\": %.2f, \"cpu_us\": %.4f, \"busy\": %.4f", unit, count, elapsed,
-           count / elapsed, cpu / count * 1e6, cpu / elapsed);
+    double ticks[2];
+    server_ticks(ticks);
+    double user = ticks[0] - ticks_at_start[0], system = ticks[1] - ticks_at_start[1];
+    double cpu_us = cpu / count * 1e6, system_us = user + system > 0 ? cpu_us * system / (user + system) : 0;
+    printf("{\"%s\": %ld, \"seconds\": %.6f, \"rate\": %.2f, \"cpu_us\": %.4f, \"user_us\": %.4f, \"system_us\": %.4f, "
+           "\"busy\": %.4f", unit, count, elapsed, count / elapsed, cpu_us, cpu_us - system_us, system_us, cpu / elapsed);
 }
 
 static void run_echo(int count, int in_flight, double warm_up, double seconds) {
@@ -209,7 +235,7 @@ static void run_echo(int count, int in_flight, double warm_up, double seconds) {
     for (int i = 0; i < count; i++) { all[i].owed = in_flight * frame_bytes; flush(all, i); }
     for (;;) {
         t = now();
-        if (!warm && t - begin >= warm_up) { warm = 1; start = t; messages = 0; cpu = server_cpu(); }
+        if (!warm && t - begin >= warm_up) { warm = 1; start = t; messages = 0; cpu = server_cpu(); server_ticks(ticks_at_start); }
         if (warm && t - start >= seconds) break;
         if (t - progress > STALL_S) die("no answer for %.0f s", STALL_S);
         int n = epoll_wait(epoll_fd, events, MAX_EVENTS, 200);
@@ -243,7 +269,7 @@ static void run_paced(int count, double rate, double warm_up, double seconds) {
     for (int i = 0; i < count; i++) { all[i].capacity = 1 << 12; all[i].due = malloc(all[i].capacity * sizeof(double)); }
     for (;;) {
         t = now();
-        if (!warm && t >= start) { warm = 1; start = t; end = t + seconds; messages = 0; cpu = server_cpu(); }
+        if (!warm && t >= start) { warm = 1; start = t; end = t + seconds; messages = 0; cpu = server_cpu(); server_ticks(ticks_at_start); }
         if (warm && t >= end) break;
         for (; begin + sent / rate <= t; sent++) {
             struct connection *c = &all[sent % count];
@@ -294,7 +320,7 @@ static void run_churn(int count, double warm_up, double seconds) {
     for (int i = 0; i < count; i++) start_one(all, i);
     for (;;) {
         t = now();
-        if (!warm && t - begin >= warm_up) { warm = 1; start = t; connections = 0; cpu = server_cpu(); }
+        if (!warm && t - begin >= warm_up) { warm = 1; start = t; connections = 0; cpu = server_cpu(); server_ticks(ticks_at_start); }
         if (warm && t - start >= seconds) break;
         if (t - progress > STALL_S) die("no connection ended for %.0f s", STALL_S);
         int n = epoll_wait(epoll_fd, events, MAX_EVENTS, 200);

@@ -103,6 +103,7 @@ def _figures_section(results: Results) -> str:
 
 def _scenario_section(scenario: Scenario, results: Results, contenders: Sequence[Contender]) -> str:
     own = results.values(scenario.key, "falconws", scenario.metric)
+    is_split = any(_halves(scenario, results, contender)[0] for contender in contenders)
     rows = []
     for contender in contenders:
         values = results.values(scenario.key, contender.key, scenario.metric)
@@ -111,10 +112,21 @@ def _scenario_section(scenario: Scenario, results: Results, contenders: Sequence
         pairs = list(zip(values, own, strict=False))
         ratio = f"{statistics.median(theirs / ours for theirs, ours in pairs):.2f}" if pairs else ""
         spread = f"{shown(min(values))} to {shown(max(values))}"
-        rows.append(f"| {contender.title} | {shown(statistics.median(values))} | {spread} | {ratio} |")
-    head = f"| | {scenario.unit} | rounds | times falconws |\n|---|--:|--:|--:|\n"
+        halves = "".join(f" {cell} |" for cell in _halves(scenario, results, contender)) if is_split else ""
+        rows.append(f"| {contender.title} | {shown(statistics.median(values))} |{halves} {spread} | {ratio} |")
+    split_head, split_line = (" user | system |", "--:|--:|") if is_split else ("", "")
+    head = f"| | {scenario.unit} |{split_head} rounds | times falconws |\n|---|--:|{split_line}--:|--:|\n"
     picture = f"![{scenario.title}]({scenario.key}.svg)\n\n"
     return f"## {scenario.title}\n\n{picture}{head}{_lines(rows)}"
+
+
+def _halves(scenario: Scenario, results: Results, contender: Contender) -> tuple[str, str]:
+    """Return the CPU time in user mode and in the kernel, or two empty strings where it was not measured."""
+    if scenario.metric != "cpu_us":
+        return "", ""
+    samples = results.samples.get(scenario.key, {}).get(contender.key, [])
+    user, system = ([sample[key] for sample in samples if key in sample] for key in ("user_us", "system_us"))
+    return (shown(statistics.median(user)), shown(statistics.median(system))) if user else ("", "")
 
 
 def _rates_section(scenarios: Sequence[Scenario], results: Results, contenders: Sequence[Contender]) -> str:

@@ -1,8 +1,8 @@
 """How old prices are that a slow client receives: `python -m tests.benchmarks.staleness`.
 
-Prices of 20 symbols come at 55 kB/s; the client reads 11 kB/s, and its receive buffer is small, as on a slow link. The
-command plots the age of each price at the client over time, for each server with `Policy.conflate()`, and writes
-docs/performance/staleness.svg.
+Prices of 20 symbols come at 55 kB/s; the client reads 11 kB/s, and answers the pings that it reads. Its receive buffer
+is that of the kernel, or a small one, as on a slow link. The command plots the age of each price at the client over
+time, for each server with `Policy.conflate()`, and writes docs/performance/staleness.svg.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ from falconws import Hub, Policy
 from falconws.testing import LiveServer
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "performance" / "staleness.svg"
-SERVERS = {
-    "falconws serve": "falconws.server:WebSocketProtocol",
-    "uvicorn, websockets-sansio": "websockets-sansio",
-    "uvicorn, wsproto": "wsproto",
+RECEIVE_BUFFER_BYTES = 4096
+SERVERS: dict[str, tuple[str, int | None]] = {
+    "falconws serve": ("falconws.server:WebSocketProtocol", None),
+    "falconws serve, small buffer": ("falconws.server:WebSocketProtocol", RECEIVE_BUFFER_BYTES),
+    "wsproto, small buffer": ("wsproto", RECEIVE_BUFFER_BYTES),
 }
+"""Each server's protocol, and the client's receive buffer; None: as the kernel has it."""
 SYMBOLS = 20
 MESSAGE_BYTES = 110
 PUBLISHED_BYTES_S = 55_000
 READ_BYTES_S = 11_000
-RECEIVE_BUFFER_BYTES = 4096
+_PING = 0x9
 _STEP_S = 0.05
 _COLORS = ("#0b7285", "#e8590c", "#adb5bd")
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 760, 300, 56, 60, 40
@@ -53,7 +55,7 @@ class Prices:
             await ws.wait_disconnected()
 
 
-def measure(engine: str, seconds: float) -> Ages:
+def measure(engine: str, receive_buffer: int | None, seconds: float) -> Ages:
     """Return the ages of the prices that a slow client of *engine* reads."""
     hub = Hub()
     app = falconws.App(middleware=[hub])
@@ -68,12 +70,16 @@ def measure(engine: str, seconds: float) -> Ages:
                 hub.publish_threadsafe("prices", text, key=str(number))
 
     with LiveServer(app, ws=engine, ws_per_message_deflate=False) as server, socket.socket() as tcp:
-        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        if receive_buffer is not None:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         tcp.connect(("127.0.0.1", server.port))
         tcp.sendall(
             b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += tcp.recv(1)
         publisher = threading.Thread(target=publish)
         publisher.start()
         began = time.monotonic()
@@ -81,12 +87,29 @@ def measure(engine: str, seconds: float) -> Ages:
         received = b""
         while (now := time.monotonic()) < began + seconds:
             received += tcp.recv(int(READ_BYTES_S * _STEP_S))
-            ages += [(now - began, now - float(match[1])) for match in re.finditer(rb"\[(\d+\.\d+)\]", received)]
-            received = received[received.rfind(b"[") :] if received.rfind(b"[") > received.rfind(b"]") else b""
+            while (frame := _first_frame(received)) is not None:
+                opcode, payload, size = frame
+                received = received[size:]
+                if opcode == _PING:
+                    # With a mask of zeros.
+                    tcp.sendall(bytes([0x8A, 0x80 | len(payload)]) + bytes(4) + payload)
+                elif match := re.match(rb"\[(\d+\.\d+)\]", payload):
+                    ages.append((now - began, now - float(match[1])))
             time.sleep(_STEP_S)
         stopped.set()
         publisher.join()
     return ages
+
+
+def _first_frame(data: bytes) -> tuple[int, bytes, int] | None:
+    """Return opcode, payload and size of the frame at the beginning of *data*; None if it is not complete."""
+    if len(data) < 2:
+        return None
+    start, length = 2, data[1]
+    if length == 126:
+        start, length = 4, int.from_bytes(data[2:4], "big")
+    end = start + length
+    return (data[0] & 0xF, data[start:end], end) if len(data) >= end else None
 
 
 def plot(series: Sequence[tuple[str, Ages]], seconds: float) -> str:
@@ -128,7 +151,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args(words)
-    series = [(name, measure(engine, options.seconds)) for name, engine in SERVERS.items()]
+    series = [(name, measure(*server, options.seconds)) for name, server in SERVERS.items()]
     options.output.write_text(plot(series, options.seconds))
     for name, ages in series:
         print(f"{name}: {max(age for _, age in ages):.2f} s")

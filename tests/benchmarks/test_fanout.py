@@ -36,7 +36,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def part(*rows: Row) -> Part:
-    return Part("the command", "2026-01-31", "the machine", 1, 0.2, list(rows))
+    return Part("the command", "2026-01-31", "the machine", 1, 0.2, list(rows), "A note.")
 
 
 def worker(cpu_us: float, **what: int) -> Row:
@@ -123,6 +123,7 @@ def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path
     )
     page = (tmp_path / "fan-out.md").read_text()
     assert page.count("Measured on 2026-01-31 with `the command`") == 7
+    assert page.count("the machine. A note.") == 7
     assert "| 5 | 4 | falconws.Hub | 9.50 (9.50 to 9.50) | 1.50 | 8.00 |" in page
     assert "| 300 | 59 | 60 | 0.20 | 0.25 | 1.0 | 16.00 | 15.00: missed | 20.0 |" in page
     assert "| redis:// | 1,000 | 900 | 99 | 2.0 | 0.010 |" in page
@@ -188,7 +189,7 @@ def test_bad_options_are_one_clear_line(words: list[str], problem: str, capsys: 
 
 
 def test_the_age_of_prices_is_measured_and_plotted(tmp_path: Path) -> None:
-    ages = staleness.measure(staleness.SERVERS["falconws serve"], 0.5)
+    ages = staleness.measure(*staleness.SERVERS["falconws serve"], 2.0)
     assert ages
     assert all(age >= 0 for _, age in ages)
-    ET.fromstring(staleness.plot([("falconws serve", ages)], 0.5))
+    ET.fromstring(staleness.plot([("falconws serve", ages)], 2.0))

@@ -35,3 +35,9 @@ def demo(tmp_path: Path, run: Run) -> Path:
     result = run("new", "demo")
     assert result.exit_code == 0, result.output
     return tmp_path / "demo"
+
+
+@pytest.fixture(autouse=True)
+def falconws_of_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    """falconws comes from a package index: no generated text has the path of this checkout in it."""
+    monkeypatch.setattr("falconws_cli.generators.new_project.find_source", lambda root: "")

@@ -12,10 +12,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+
 import falconws
 import falconws.server
 from falconws.hub.broker import HistoryLimits
 from falconws.hub.limits import HubLimits
+from falconws.server import admission
+from falconws.server.http import framing, guard, shutdown
+from falconws.server.websocket import assembler, protocol, time_slice
 from falconws_cli.commands.serve import command as serve
 from falconws_cli.errors import ExitCode
 
@@ -112,10 +117,27 @@ def settings_classes() -> list[str]:
     return [name for name in falconws.server.__all__ if name.endswith("Settings") and name not in NOT_LIMITS]
 
 
+def fixed_limits() -> list[str]:
+    """Return the limits of the server that no option changes, with their values in the source."""
+    rows = [
+        (f"{assembler.MAX_FRAGMENTS:,}", "fragments of a message; more end the connection with 1009"),
+        (f"{time_slice._SLICE_MESSAGES}", "messages that a connection hands out before others have their turn"),
+        (f"{time_slice._SLICE_S * 1000:g} ms", "after which others have their turn before that many messages"),
+        (f"{protocol._MAX_EARLY_BYTES:,}", "bytes that may come before the accept; then reading pauses"),
+        (f"{framing._MAX_CHUNK_LINE_BYTES:,}", "bytes of a line with the size of a chunk; a longer one is a 400"),
+        (f"{HIGH_WATER_LIMIT:,}", "bytes of a body that wait for the application; then reading pauses"),
+        (f"{admission._MAX_PROBES}", "probes of health and readiness at a time; more are answered with 503"),
+        (f"{guard._REFUSAL_CLOSE_S:g} s", "for a client to read why its request was refused"),
+        (f"{shutdown._UPLOAD_CLOSE_S:g} s", "for a client that was answered before it had sent its whole body to stop"),
+    ]
+    return table(("Limit", "Of what"), rows)
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
     "comparison": comparison,
     "differences": differences,
     "exit-codes": exit_codes,
+    "fixed-limits": fixed_limits,
     "limits": limits,
 }
 """Every generated table, by the name that pages use."""

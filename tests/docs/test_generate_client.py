@@ -57,7 +57,7 @@ def test_the_typescript_snippets_work(shell: Shell, snippet: Load) -> None:
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": COMPILER_OPTIONS, "include": sources}))
     run(folder, "tsc", "-p", ".")
     with LiveServer(snippet("typed_chat").app) as server:
-        run(folder, "vitest", "run", "--root", ".", SERVER_URL=server.url)
+        run(folder, "vitest", "run", "--root", ".", "--testTimeout=60000", SERVER_URL=server.url)
 
 
 def run(folder: Path, program: str, *words: str, **environ: str) -> None:

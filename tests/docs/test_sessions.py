@@ -63,6 +63,12 @@ def test_connecting_to_a_server_and_inspecting_an_app(tmp_path: Path) -> None:
     shell.play(session("doctor"))
 
 
+def test_generating_a_typed_resource(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.play(session("new"))
+    shell.play(session("add-typed"))
+
+
 def test_sending_messages_to_a_room(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.play(session("new"))

@@ -1,5 +1,6 @@
 """The snippets of the page on typed messages work as the page tells."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
-from falconws.testing import LiveServer
+from falconws.testing import Client, HandshakeDenied, LiveServer, check_conversations
 from tests.docs.shell import Shell
 
 SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
@@ -64,3 +65,80 @@ async def test_the_tests_of_the_page_pass(snippet: Load, monkeypatch: pytest.Mon
     await module.test_what_is_said_is_heard()
     await module.test_words_are_counted()
     module.test_the_contract_holds()
+
+
+async def test_calls_are_answered_as_soon_as_they_are_done(snippet: Load) -> None:
+    module = snippet("typed_calls")
+    async with Client(module.app) as client, client.websocket("/dictionary") as ws:
+        for number, word in enumerate(("dog", "cat", "bird", "?")):
+            await ws.send_media({"type": "translate", "word": word, "id": number})
+        answers = {answer["id"]: answer for answer in [await ws.receive_media() for _ in range(4)]}
+        # The one that takes longer comes last.
+        assert list(answers)[-1] == 0
+    assert [answers[number].get("text") for number in (0, 1)] == ["Hund", "Katze"]
+    assert answers[2]["similar"] == ["cat", "dog"]
+    assert answers[3]["code"] == "unavailable"
+
+
+async def test_each_client_gets_the_version_that_it_offers(snippet: Load) -> None:
+    app = snippet("typed_versions").app
+    async with Client(app) as client:
+        for offered, call in {"sum.v1": {"a": 1, "b": 2}, "sum.v2": {"numbers": [1, 2]}}.items():
+            async with client.websocket("/sum", subprotocols=[offered]) as ws:
+                assert ws.subprotocol == offered
+                await ws.send_media({"type": "add", **call})
+                assert await ws.receive_media() == {"type": "sum", "value": 3.0}
+        with pytest.raises(HandshakeDenied, match=r"sum\.v2, sum\.v1"):
+            async with client.websocket("/sum"):
+                pass
+
+
+async def test_pydantic_models_are_validated_as_a_whole(snippet: Load) -> None:
+    app = snippet("typed_pydantic").app
+    async with Client(app) as client, client.websocket("/booking") as ws:
+        book = {"type": "book", "id": 1, "room": "Turing", "first_hour": 9, "last_hour": 8}
+        await ws.send_media(book)
+        error = await ws.receive_media()
+        assert (error["code"], error["id"]) == ("invalid_message", 1)
+        assert "the last hour is before the first one" in error["message"]
+        await ws.send_media(book | {"last_hour": 10})
+        assert await ws.receive_media() == {"type": "booked", "id": 1, "room": "Turing"}
+
+
+@pytest.mark.parametrize("name", ["typed_calls", "typed_versions", "typed_pydantic"])
+def test_what_the_pages_declare_holds(snippet: Load, name: str) -> None:
+    check_conversations(snippet(name).app)
+
+
+async def test_a_client_that_knows_the_wire_format_resumes(snippet: Load) -> None:
+    """It is a client in another language, as far as the server can see."""
+    chat, wire = snippet("typed_chat"), snippet("clients/wire_client")
+    heard: list[str] = []
+    with LiveServer(chat.app) as server:
+
+        async def restart_and_end() -> None:
+            async with connect(f"{server.ws_url}/rooms/1?name=ben") as ben:
+                for text in ("one", "two", "three"):
+                    await ben.send(json.dumps({"type": "say", "text": text}))
+                    while json.loads(await ben.recv())["type"] != "said":
+                        pass
+
+        def handle(message: dict[str, Any]) -> None:
+            if message["type"] == "welcome" and not heard:
+                heard.append("welcome")
+                tasks.append(asyncio.ensure_future(restart_and_end()))
+            if message["type"] == "said":
+                heard.append(message["text"])
+                if message["text"] == "three":
+                    raise EndError
+                raise OSError("the line is cut")
+
+        tasks: list[asyncio.Future[None]] = []
+        with pytest.raises(EndError):
+            await wire.follow(f"{server.ws_url}/rooms/1", "ada", handle)
+        await asyncio.gather(*tasks)
+    assert heard == ["welcome", "one", "two", "three"]
+
+
+class EndError(Exception):
+    """The client has heard enough."""

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 import tomllib
 import urllib.error
@@ -415,18 +414,8 @@ def test_the_workflow_and_the_hooks_pass_and_notice_what_is_wrong(tmp_path: Path
     pyproject = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     tested = re.findall(r"Python :: (3\.\d+)", "\n".join(pyproject["project"]["classifiers"]))
     assert job["jobs"]["check"]["strategy"]["matrix"]["python"] == tested
-    venv = tmp_path / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", str(venv), cwd=tmp_path)
-    # All that the project needs is installed; pip has to find out that it is enough, and to build the project.
-    index = tmp_path / "index"
-    index.mkdir()
-    wheelhouse.pack(["editables", "hatchling"], index)
-    (packages,) = venv.glob("lib/python*/site-packages")
-    installed = sysconfig.get_path("purelib")
-    (packages / "installed.pth").write_text(f"import site; site.addsitedir({installed!r})\n")
     env = {
-        **wheelhouse.pip_environment(index),
-        "PATH": os.pathsep.join([str(venv / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        **wheelhouse.environment_with_everything(tmp_path / "venv"),
         "HOME": str(tmp_path),
         "MYPY_CACHE_DIR": mypy_cache(),
         "PRE_COMMIT_HOME": str(tmp_path / "pre-commit"),
@@ -434,7 +423,7 @@ def test_the_workflow_and_the_hooks_pass_and_notice_what_is_wrong(tmp_path: Path
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
     }
-    agents = (root / "AGENTS.md").read_text()
+    agents = rendered(False, (Part.GITHUB_CI, Part.AGENTS_MD))["AGENTS.md"]
     for step in steps[2:]:
         run("bash", "-e", "-c", step["run"], cwd=root, env=env)
         assert f"| `{step['run'].removeprefix('python -m ').replace(' --check', '')}` |" in agents

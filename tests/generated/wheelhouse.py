@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Iterable
 from importlib.metadata import Distribution, PathDistribution, distribution
@@ -46,6 +47,25 @@ def pip_environment(wheelhouse: Path) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_CACHE_DIR": "1",
     }
+
+
+def environment_with_everything(venv: Path) -> dict[str, str]:
+    """Create a virtual environment that has all that is installed here; return the variables to use it with pip.
+
+    pip has to find out that what it is asked for is enough, and can build projects, without a network.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
+    index = venv / "index"
+    index.mkdir()
+    pack(["editables", "hatchling"], index)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    installed = sysconfig.get_path("purelib")
+    (packages / "installed.pth").write_text(f"import site; site.addsitedir({installed!r})\n")
+    pip = venv / "bin" / "pip"
+    pip.write_text(f'#!/bin/sh\nexec {venv}/bin/python -m pip "$@"\n')
+    pip.chmod(0o755)
+    path = os.pathsep.join([str(venv / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**pip_environment(index), "PATH": path}
 
 
 def _needed(requirements: Iterable[str]) -> set[str]:

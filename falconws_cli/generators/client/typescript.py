@@ -103,7 +103,7 @@ class TypeScript:
         for each in self._document.conversations:
             options = f"options: {each.name}Options{'' if _needs_options(each) else ' = {}'}"
             hooks.append(
-                f"/** Speak {each.name} while the component is mounted. */\n"
+                f"/** Return a client of {each.name} that is connected while the component is mounted. */\n"
                 f"{_signature(f'use{each.name}', options, f'{each.name}Client')} {{\n"
                 f"  return useClient(create{each.name}, options);\n}}"
             )
@@ -184,13 +184,13 @@ class TypeScript:
     def _functions(self, conversation: ConversationSpec) -> Iterator[str]:
         name = conversation.name
         options = f"options: {name}Options{'' if _needs_options(conversation) else ' = {}'}"
-        about = conversation.summary or f"Speak {name} at {conversation.path}."
+        about = conversation.summary or f"Connect to {conversation.path}."
         yield (
             f"{comment(about, 0)}{_signature(f'connect{name}', options, f'{name}Client')} {{\n"
             f"  return create{name}(options).open();\n}}"
         )
         yield (
-            f"/** Return a client that `open()` connects. */\n"
+            f"/** Return a client that connects when `open()` is called. */\n"
             f"{_signature(f'create{name}', options, f'{name}Client')} {{\n  return new Client(route, options);\n}}"
         )
 

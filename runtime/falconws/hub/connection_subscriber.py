@@ -110,6 +110,10 @@ class ConnectionSubscriber(Subscriber):
         client: str = getattr(self._ws, "client", "unknown")
         return client
 
+    @property
+    def _replay_bytes(self) -> int | None:
+        return self._host.limits.replay_bytes
+
     def open(self, on_end: Callable[[], object] | None) -> None:
         """Begin; nothing is sent before ``start()``, which the first use of the connection calls too.
 

@@ -226,8 +226,8 @@ class Subscriber:
             self._replay(room, self._within_limit(list(recent.select(kept))))
 
     def _within_limit(self, publications: list[Publication]) -> list[Publication]:
-        """Return the newest of *publications* that ``HubLimits.replay_bytes`` allows."""
-        limit = self._host.limits.replay_bytes
+        """Return the newest of *publications* that may be replayed."""
+        limit = self._replay_bytes
         if limit is None:
             return publications
         for index in range(len(publications) - 1, -1, -1):
@@ -283,6 +283,11 @@ class Subscriber:
     def client(self) -> str:
         """The name of the client in logs."""
         raise NotImplementedError
+
+    @property
+    def _replay_bytes(self) -> int | None:
+        """How many bytes of a room's history are replayed at most; None: all."""
+        return None
 
     def offer(self, encoded: EncodedEvent, *, recovered: bool = False) -> None:
         """Take an event that could not be sent at once: keep it as the policy allows."""

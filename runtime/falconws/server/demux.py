@@ -14,6 +14,7 @@ from falconws.server.http.guard import answer_timeout
 from falconws.server.http.shutdown import tighten_deadline
 from falconws.server.http_settings import HttpSettings
 from falconws.server.request_head import RequestError
+from falconws.server.timeouts import Timeout, start_timeout
 
 
 def demux_class(http_class: Any) -> type[asyncio.Protocol]:
@@ -44,7 +45,7 @@ class Demux(asyncio.Protocol):
         self._server_state = server_state
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle | Timeout | None = None
         self._draining = False
         self.transport: Any = None
 
@@ -53,7 +54,7 @@ class Demux(asyncio.Protocol):
         self._server_state.connections.add(self)
         seconds = self._config.connection_settings.handshake_timeout_s
         if seconds is not None:
-            self._deadline = self._loop.call_later(seconds, self._timed_out)
+            self._deadline = start_timeout(self._loop, seconds, self._timed_out)
         if self._config.going_away:
             self.shutdown()
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .brokers import BROKER_CHECKS, check_broker
     from .client import Client, ClientWebSocket, HandshakeDenied
-    from .conversation import TypedWebSocket, check_conversations
+    from .conversation import TypedWebSocket
+    from .conversation_checks import check_conversations
     from .lifespan import LifespanError
     from .live import LiveServer
 
@@ -36,7 +37,7 @@ _MODULES = {
     "LifespanError": "lifespan",
     "LiveServer": "live",
     "TypedWebSocket": "conversation",
-    "check_conversations": "conversation",
+    "check_conversations": "conversation_checks",
 }
 
 

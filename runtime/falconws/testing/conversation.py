@@ -1,4 +1,4 @@
-"""Tests of typed conversations: the client's end of one, typed by its class, and checks of all that an app declares.
+"""Tests of typed conversations: the client's end of one, typed by its class.
 
 Imported only by tests that use it: it needs the extra ``falconws[typed]``.
 """
@@ -12,16 +12,14 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from falconws.typed.asyncapi import MessageSchemas, asyncapi, typed_routes, types_of
 from falconws.typed.conversation import Conversation
 from falconws.typed.errors import CallError
-from falconws.typed.examples import example_value
 from falconws.typed.kinds import DECODE_ERRORS
 from falconws.typed.messages import Call, Error
 
 from .websocket import ClientWebSocket
 
-__all__ = ("TypedWebSocket", "check_conversations", "query_of")
+__all__ = ("TypedWebSocket", "query_of")
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -104,36 +102,3 @@ def query_of(query: object) -> str:
     members: dict[str, Any] = msgspec.to_builtins(query)
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in members.items()}
     return urlencode({name: value for name, value in texts.items() if value is not None}, doseq=True)
-
-
-def check_conversations(app: Any) -> None:
-    """Check what the typed routes of *app* declare; one line in a project's tests.
-
-    Each message has an example that its own decoder accepts and that survives being encoded, the reply to each call is
-    declared, and the AsyncAPI document can be made.
-
-    Raises:
-        AssertionError: The app has no typed route.
-        TypeError: A reply is not declared, or two messages have the same name.
-        ExceptionGroup: With one error for each message that does not hold.
-    """
-    routes = typed_routes(app)
-    assert routes, "the application has no route with @speaks(...)"
-    failures: list[Exception] = []
-    asyncapi(app)
-    schemas = MessageSchemas(each for _, conversation in routes for each in types_of(conversation))
-    for _, conversation in routes:
-        for codec in (conversation.received, conversation.sent):
-            for message_type in codec.by_tag.values():
-                payload = json.dumps(example_value(schemas[message_type], schemas.components))
-                try:
-                    message = codec.decode(payload)
-                    again = codec.decode(codec.encode(message))
-                    if again != message:
-                        raise AssertionError(f"{message!r} becomes {again!r}")
-                except (*DECODE_ERRORS, AssertionError, TypeError) as error:
-                    error.add_note(f"in the example {payload} of {conversation.__name__}'s {message_type.__name__}")
-                    error.add_note("Where the example is at fault, give the field one: Meta(examples=[...]).")
-                    failures.append(error)
-    if failures:
-        raise ExceptionGroup("messages that do not hold", failures)

@@ -87,7 +87,7 @@ def main(words: Sequence[str]) -> int:
                 return 1
             command = _command(parser, options, name)
             date = datetime.now(UTC).date().isoformat()
-            parts[name] = Part(command, date, machine(), options.rounds, options.seconds, rows)
+            parts[name] = Part(command, date, machine(), options.rounds, options.seconds, rows, options.note)
             # Save after each part, so that a later part that fails does not discard it.
             save(data, parts)
             write(options.output, parts)
@@ -114,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement (default: 5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds of each measurement (default: 1)")
+
+    parser.add_argument("--note", default="", help="a sentence on the circumstances, for the page")
 
     def add_counts(name: str, default: list[int], about: str) -> None:
         shown = " ".join(map(str, default))

@@ -47,6 +47,8 @@ def section(name: str, part: Part) -> str:
         "" if name in ("rooms", "members") else f", medians of {part.rounds} interleaved rounds of {part.seconds:g} s"
     )
     lines = [*made.lines, "", f"Measured on {part.date} with `{part.command}`{rounds}. {part.machine}."]
+    if part.note:
+        lines[-1] += f" {part.note}"
     for chart in made.charts:
         lines += ["", f"![{chart.title}]({chart.file})"]
     return "\n".join([*lines, ""])

@@ -41,6 +41,8 @@ class Part:
     rounds: int
     seconds: float
     rows: list[Row]
+    note: str = ""
+    """What readers have to know of the circumstances."""
 
 
 def read(path: Path) -> dict[str, Part]:

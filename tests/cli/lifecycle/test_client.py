@@ -7,9 +7,11 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from falconws.typed.asyncapi import asyncapi
 from falconws_cli.doctor.client_check import check_clients
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.errors import ExitCode
@@ -45,17 +47,22 @@ app.add_route("/chat", ChatResource())
 {news}
 '''
 NEWS = 'app.add_route("/news", NewsResource())'
-TS = ("generate-client", "ts", "--output", "web/client")
+TS = ("generate-client", "ts", "--from", "asyncapi.json", "--output", "web/client")
+FROM_APP = ("generate-client", "ts", "--output", "web/client")
 
 Write = Callable[..., None]
 
 
 @pytest.fixture
 def write_app(tmp_path: Path) -> Write:
-    """Write the project's app, perhaps with another member, or without the news."""
+    """Write the project's app and its document, perhaps with another member, or without the news."""
 
     def write(more: str = "", news: str = NEWS) -> None:
-        (tmp_path / "demo" / "served.py").write_text(APP.format(more=more, news=news))
+        source = APP.format(more=more, news=news)
+        served: dict[str, Any] = {"__name__": "served"}
+        exec(source, served)
+        (tmp_path / "demo" / "served.py").write_text(source)
+        (tmp_path / "demo" / "asyncapi.json").write_text(json.dumps(asyncapi(served["app"], title="served")))
 
     return write
 
@@ -74,6 +81,13 @@ def findings(demo: Path) -> list[Finding]:
     return list(check_clients(Project(demo, "served:app")))
 
 
+def test_the_app_of_the_project_is_asked(run: Run, demo: Path) -> None:
+    (demo / "asyncapi.json").unlink()
+    do(run, *FROM_APP)
+    assert "from the conversations of served" in (demo / "web" / "client" / "chat.ts").read_text()
+    assert do(run, *FROM_APP, "--check") == "web/client is up to date.\n"
+
+
 def test_it_is_written_once_and_known_to_all_commands(run: Run, demo: Path) -> None:
     before = snapshot(demo)
     output = do(run, *TS)
@@ -85,7 +99,7 @@ def test_it_is_written_once_and_known_to_all_commands(run: Run, demo: Path) -> N
     assert "identical  web/client/chat.ts" in do(run, *TS)
     assert snapshot(demo) == written
     status = do(run, "status")
-    assert "falconws generate-client ts --output web/client (falconws" in status
+    assert "falconws generate-client ts --output web/client --from asyncapi.json (falconws" in status
     assert "5 generated files: 5 intact" in status
     assert "up to date" in do(run, "upgrade", "--check")
     do(run, "undo")
@@ -94,11 +108,12 @@ def test_it_is_written_once_and_known_to_all_commands(run: Run, demo: Path) -> N
 
 def test_check_fails_with_one_line_when_the_conversations_have_changed(run: Run, demo: Path, write_app: Write) -> None:
     assert one_line_error(run(*TS, "--check", cwd="demo")) == (
-        "Error: web/client is out of date; run `falconws generate-client ts --output web/client`.\n"
+        "Error: web/client is out of date; "
+        "run `falconws generate-client ts --output web/client --from asyncapi.json`.\n"
     )
     do(run, *TS)
     assert do(run, *TS, "--check") == "web/client is up to date.\n"
-    assert findings(demo) == [Finding("client", Level.OK, "web/client is as the conversations of the app are")]
+    assert findings(demo) == [Finding("client", Level.OK, "web/client is up to date")]
     write_app(more="\n    to: str = ''")
     before = snapshot(demo)
     assert "is out of date" in do(run, *TS, "--check", code=ExitCode.FAILURE)
@@ -106,7 +121,7 @@ def test_check_fails_with_one_line_when_the_conversations_have_changed(run: Run,
         "client",
         Level.WARNING,
         "web/client is out of date",
-        "run `falconws generate-client ts --output web/client`",
+        "run `falconws generate-client ts --output web/client --from asyncapi.json`",
     )
     assert "An upgrade" in do(run, "upgrade", "--check", code=ExitCode.UPGRADE_AVAILABLE)
     assert snapshot(demo) == before
@@ -176,16 +191,15 @@ def test_options_are_part_of_the_recipe(run: Run, demo: Path) -> None:
 
 
 def test_an_app_that_does_not_load_leaves_the_client_as_it_was(run: Run, demo: Path) -> None:
-    do(run, *TS)
+    do(run, *FROM_APP)
     (demo / "served.py").write_text("raise RuntimeError('no database')")
-    assert "no database" in do(run, *TS, code=ExitCode.FAILURE)
+    assert "no database" in do(run, *FROM_APP, code=ExitCode.FAILURE)
     output = do(run, "upgrade", code=ExitCode.LEFT_TO_DO)
     assert "What `falconws generate-client ts --output web/client` made is left as it was: " in output
     assert findings(demo)[0].detail.startswith("web/client cannot be checked (")
 
 
 def test_another_repository_takes_the_document(run: Run, demo: Path, tmp_path: Path) -> None:
-    do(run, "asyncapi", "--output", "asyncapi.json")
     web = tmp_path / "web"
     web.mkdir()
     words = ("generate-client", "ts", "--from", "../demo/asyncapi.json", "--output", "src/client")
@@ -238,7 +252,6 @@ HOSTILE = '"; import("fs") //\n*/ """ \\ ${x} {y} \u2028'
 
 @pytest.mark.parametrize("place", ["title", "summary", "tag", "description", "code", "error", "member", "value"])
 def test_nothing_in_a_document_becomes_code(run: Run, demo: Path, place: str) -> None:
-    do(run, "asyncapi", "--output", "asyncapi.json")
     document = json.loads((demo / "asyncapi.json").read_text())
     channel, schema = document["channels"]["Chat"], document["components"]["schemas"]["Say"]
     match place:
@@ -275,7 +288,6 @@ def test_nothing_in_a_document_becomes_code(run: Run, demo: Path, place: str) ->
     ("name", "address"), [(HOSTILE, "/chat"), ("Chat", HOSTILE), ("Chat", "/{a b}"), ("Chat", "/*/")]
 )
 def test_a_channel_that_is_no_conversation_is_refused(run: Run, demo: Path, name: str, address: str) -> None:
-    do(run, "asyncapi", "--output", "asyncapi.json")
     document = json.loads((demo / "asyncapi.json").read_text())
     document["channels"] = {name: {**document["channels"]["Chat"], "address": address}}
     (demo / "asyncapi.json").write_text(json.dumps(document))
@@ -284,7 +296,6 @@ def test_a_channel_that_is_no_conversation_is_refused(run: Run, demo: Path, name
 
 
 def test_a_schema_whose_name_is_none_is_refused(run: Run, demo: Path) -> None:
-    do(run, "asyncapi", "--output", "asyncapi.json")
     document = json.loads((demo / "asyncapi.json").read_text())
     document["components"]["schemas"][HOSTILE] = {"type": "object", "properties": {}}
     (demo / "asyncapi.json").write_text(json.dumps(document))

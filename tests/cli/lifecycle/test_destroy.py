@@ -279,7 +279,7 @@ def test_the_resource_that_a_project_starts_with_goes_like_any_other(run: Run, d
     before = without_record(demo)
     output = do(run, "destroy", "resource", "EchoResource", code=ExitCode.LEFT_TO_DO)
     assert "remove  the route /echo from demo/routes.py" in output
-    assert "README.md:16 still mentions /echo, which is gone: edit it by hand.\n" in output
+    assert "README.md:17 still mentions /echo, which is gone: edit it by hand.\n" in output
     after = without_record(demo)
     assert before.keys() - after.keys() == {"demo/resources/echo.py", "tests/resources/test_echo.py"}
     assert [path for path, data in after.items() if b"echo" in data.lower()] == ["README.md"]

@@ -71,6 +71,13 @@ SECTIONS: dict[str, dict[str, str]] = {
         "send-cancelled": "A cancelled send leaves no partial message",
         "concurrent-sends": "1,000 concurrent sends arrive completely and in order",
     },
+    "Typed conversations": {
+        "typed-calls": "Messages are decoded, and calls are answered under their `id`",
+        "typed-errors": "An invalid message is answered with an error, and the next message is received",
+        "typed-too-many-errors": "A client that sends only invalid messages is closed with 1007",
+        "typed-refusal": "A query or a subprotocol that does not fit is a 400 that says why",
+        "typed-rooms": "A client of a room resumes at its position",
+    },
     "The end of a connection": {
         "close-code-to-client": "The client sees the app's close code (1000, 3000 to 4999)",
         "protocol-code-to-client": "The client sees the app's close code of the protocol (1001 to 1014)",
@@ -214,6 +221,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
             "unknown-route",
             "base-exception-before-accept",
             "deny",
+            "typed-refusal",
         )
     },
     ("daphne", "empty-messages"): Limit(
@@ -229,6 +237,7 @@ EXCEPTIONS: dict[tuple[str, str], Limit] = {
     ("daphne", "application-fault"): _DAPHNE_CODES,
     ("daphne", "base-exception"): _DAPHNE_CODES,
     ("daphne", "undecodable-unhandled"): _DAPHNE_CODES,
+    ("daphne", "typed-too-many-errors"): _DAPHNE_CODES,
     ("daphne", "inexpressible-media"): _DAPHNE_CODES,
     ("daphne", "rate-limit"): _DAPHNE_CODES,
     ("daphne", "payload-type-unhandled"): _DAPHNE_CODES,

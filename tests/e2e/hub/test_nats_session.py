@@ -13,10 +13,14 @@ from tests.e2e.hub.recorder import SLACK_S
 from tests.e2e.hub.servers import Nats
 
 
+async def never_refused(subject: str, reason: str) -> None:
+    raise AssertionError((subject, reason))
+
+
 async def test_requests_in_flight_end_with_the_connection(nats: Nats) -> None:
     """Also before the session is ready, when nobody watches the connection yet."""
     async with Proxy(nats.port) as proxy:
-        session = NatsSession(NatsUrl(f"nats://127.0.0.1:{proxy.port}"), 60.0, lambda: None)
+        session = NatsSession(NatsUrl(f"nats://127.0.0.1:{proxy.port}"), 60.0, lambda: None, never_refused)
         await session.open()
         proxy.hold()
         request = asyncio.create_task(session.api("INFO"))

@@ -134,12 +134,12 @@ SAID = 4 * (MIB + 10)
 
 @pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
 def test_close_waits_for_a_slow_client_that_makes_progress(serve, dial, loop):
-    # 4 MiB take five seconds; after one second without progress it would be disconnected.
-    server = serve(APP, prelude=loop, connection=ConnectionSettings(close_timeout_s=1.0, ping_interval_s=None))
+    # 4 MiB take seven seconds; after two seconds without progress it would be disconnected.
+    server = serve(APP, prelude=loop, connection=ConnectionSettings(close_timeout_s=2.0, ping_interval_s=None))
     client = dial(server.port, receive_buffer=65536)
     client.handshake("/says-4")
     client._unread = b""
-    read_slowly(client, SAID - len(client._unread) - 4096, 800_000)
+    read_slowly(client, SAID - len(client._unread) - 4096, 600_000)
     assert client.read_close() == (4000, "")
     client.send_frame(8, b"\x0f\xa0")
     assert client.at_end()

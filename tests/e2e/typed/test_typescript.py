@@ -58,8 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("compiler", ["typescript", "typescript5"])
-@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
+@pytest.mark.parametrize(
+    ("compiler", "resolution"), [("typescript", "bundler"), ("typescript5", "bundler"), ("typescript", "nodenext")]
+)
 def test_the_compiler_accepts_what_is_right_and_refuses_what_is_wrong(
     folder: Path, compiler: str, resolution: str
 ) -> None:
@@ -98,4 +99,5 @@ def test_a_bundle_with_one_conversation_is_small(folder: Path) -> None:
 
 @pytest.mark.parametrize("file", ["scripted.test.ts", "served.test.ts", "react.test.tsx"])
 def test_vitest(folder: Path, file: str) -> None:
-    run(folder, ".bin/vitest", "run", "--root", ".", file)
+    patience = ["--testTimeout=60000", "--hookTimeout=60000"]
+    run(folder, ".bin/vitest", "run", "--root", ".", *patience, file)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Never
 
+import falcon
 import pytest
 from msgspec import Meta, Struct
 
 import falconws
 from falconws.testing import Client, check_conversations
-from falconws.typed import CallError, Conversation, Error, Reply, Welcome, speaks
+from falconws.typed import Call, CallError, Conversation, Error, Reply, Welcome, speaks
 from tests.runtime.typed.conversations import (
     Chat,
     CountWords,
@@ -129,3 +132,73 @@ class TestCheckConversations:
             check_conversations(app_that_speaks(Odds, Words))
         (failure,) = failures.value.exceptions
         assert failure.__notes__[0] == 'in the example {"type": "odd", "text": "x"} of Odds\'s Odd'
+
+
+class Answer(Reply, tag="answer"):
+    value: int
+
+
+class Ask(Call[Answer], tag="ask"):
+    question: str
+
+
+class Other(Reply, tag="other"):
+    value: int
+
+
+class Asking(Conversation[Ask, Answer | Other]):
+    subprotocol = "asking"
+    query = Who
+
+
+def app_that_answers(answer: Callable[[Any, Ask], Awaitable[None]]) -> falconws.App:
+    class Resource:
+        @speaks(Asking)
+        async def on_websocket(self, req: falconws.Request, asking: Asking, **fields: object) -> None:
+            if req.get_header("Authorization") == "none":
+                raise falcon.HTTPUnauthorized
+            await asking.accept()
+            async for ask in asking:
+                await answer(asking, ask)
+
+    app = falconws.App()
+    app.add_route("/{name}/{number:int}/{when:dt}", Resource())
+    return app
+
+
+class TestCallsAreSent:
+    async def test_a_call_is_answered_also_behind_other_messages(self) -> None:
+        async def answer(asking: Asking, ask: Ask) -> None:
+            await asking.send(Other(value=1))
+            await asking.reply(ask, Answer(value=2))
+
+        # A test may be in an event loop itself.
+        check_conversations(app_that_answers(answer))
+
+    def test_an_error_is_an_answer(self) -> None:
+        check_conversations(app_that_answers(lambda asking, ask: asking.reject(ask, "busy")))
+
+    @pytest.mark.parametrize(
+        ("answer", "problem"),
+        [
+            (lambda asking, ask: asking.reply(ask, Other(value=1)), "Expected one of its replies, received Other"),
+            (lambda asking, ask: asyncio.sleep(0), "no message came within"),
+            (lambda asking, ask: asking.close(4000), "4000"),
+        ],
+        ids=["another", "nothing", "closed"],
+    )
+    def test_what_is_no_answer_is_told(self, answer: Callable[[Any, Ask], Awaitable[None]], problem: str) -> None:
+        with pytest.raises(ExceptionGroup) as failures:
+            check_conversations(app_that_answers(answer), timeout=0.2)
+        (failure,) = failures.value.exceptions
+        assert problem in str(failure)
+        assert failure.__notes__ == [
+            "after the call {'type': 'ask', 'question': 'x'} on /example/1/2030-01-31T12:00:00Z?name=ada"
+        ]
+        check_conversations(app_that_answers(answer), send_calls=False)
+
+    def test_a_route_that_denies_is_sent_nothing(self) -> None:
+        async def fail(asking: Asking, ask: Ask) -> None:
+            raise AssertionError
+
+        check_conversations(app_that_answers(fail), headers={"Authorization": "none"})

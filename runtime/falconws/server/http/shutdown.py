@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from falconws.server.lingering_close import abort_when_flushed, lingering_close
+from falconws.server.timeouts import Timeout
 
 _UPLOAD_CLOSE_S = 10.0
 """The time for a client to notice that it was answered before it had sent the whole body."""
@@ -167,7 +168,7 @@ class _EarlyResponseTransport:
 
 
 def tighten_deadline(
-    deadline: asyncio.TimerHandle | None,
+    deadline: asyncio.TimerHandle | Timeout | None,
     timeout_s: float,
     loop: asyncio.AbstractEventLoop,
     action: Callable[[], object],

@@ -58,6 +58,7 @@ from falconws.server.websocket.frames import (
 )
 from falconws.server.websocket.keepalive import Keepalive, MessageTimeout, PausedReading
 from falconws.server.websocket.prepared import MAX_HEADER_BYTES, PreparedMessage, coalesce
+from falconws.server.websocket.read_probe import ReadProbe
 from falconws.server.websocket.settings import ConnectionSettings
 from falconws.server.websocket.time_slice import give_way, grant
 
@@ -121,12 +122,14 @@ class Connection(WSListener):
         "_held_back",
         "_inbox",
         "_inbox_bytes",
+        "_is_held",
         "_keepalive",
         "_loop",
         "_message_timeout",
         "_notable_bytes",
         "_on_lost",
         "_paused_reading",
+        "_read_probe",
         "_receiver",
         "_settings",
         "_slice_start_s",
@@ -185,6 +188,9 @@ class Connection(WSListener):
         self._can_send = False
         """Whether it is OPEN and nothing waits to be sent before the next message: `_flow` is None."""
         self._flow: FlowControl | None = None
+        self._read_probe: ReadProbe | None = None
+        self._is_held = False
+        """Whether messages are held back until the client has read those before."""
         self._corked: list[bytes] | None = None
         self._writable_callbacks: list[Callable[[], object]] | None = None
 
@@ -346,7 +352,7 @@ class Connection(WSListener):
                 return True
             self._uncork()
         if self._deflate is not None:
-            return self._try_send_large(prepared.opcode, prepared.payload)
+            return self._try_send_compressed(prepared, self._deflate)
         buffer = prepared.buffer
         if buffer is not None:
             self._ws_transport.send_reuse_external_bytearray(prepared.opcode, buffer, MAX_HEADER_BYTES)
@@ -388,12 +394,14 @@ class Connection(WSListener):
             if _TCP_NOTSENT_LOWAT is not None and sock is not None:
                 with contextlib.suppress(OSError):  # A Unix socket.
                     sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, max_bytes)
+            if self._read_probe is None:
+                self._read_probe = ReadProbe(self._loop, self)
 
     def add_writable_callback(self, callback: Callable[[], object]) -> None:
         if self._writable_callbacks is None:
             self._writable_callbacks = []
         self._writable_callbacks.append(callback)
-        if self._flow is None:
+        if self._flow is None and not self._is_held:
             self._loop.call_soon(self._notify_writable)
 
     def remove_writable_callback(self, callback: Callable[[], object]) -> None:
@@ -401,7 +409,7 @@ class Connection(WSListener):
             self._writable_callbacks.remove(callback)
 
     def _notify_writable(self) -> None:
-        if self._writable_callbacks is not None and self._flow is None:
+        if self._writable_callbacks is not None and self._flow is None and not self._is_held:
             callbacks, self._writable_callbacks = self._writable_callbacks, None
             for callback in callbacks:
                 callback()
@@ -565,6 +573,8 @@ class Connection(WSListener):
         elif opcode == PONG:
             if self._keepalive is not None:
                 self._keepalive.pong(frame.get_payload_as_bytes())
+            if self._read_probe is not None:
+                self._read_probe.pong(frame.get_payload_as_bytes())
         else:
             try:
                 code, reason = parse_close_payload(frame.get_payload_as_bytes())
@@ -729,6 +739,16 @@ class Connection(WSListener):
         self.write_frame(first_byte | FIN, payload)
         return True
 
+    def _try_send_compressed(self, prepared: PreparedMessage, deflate: PerMessageDeflate) -> bool:
+        if not self._has_capacity(len(prepared.payload)):
+            return False
+        if len(prepared.payload) < deflate.min_bytes:
+            self._transport.write(prepared.frame)
+        else:
+            deflate.forget_context()
+            self._transport.write(prepared.compressed_frame(deflate.shared_parameters))
+        return True
+
     def _has_capacity(self, size: int) -> bool:
         waiting: int = self._transport.get_write_buffer_size()
         return waiting + size <= self._settings.max_buffered_bytes
@@ -747,10 +767,21 @@ class Connection(WSListener):
     def end_flow_control(self) -> None:
         """Let new messages pass again; called when none waits any more."""
         self._flow = None
-        self._can_send = self._state == OPEN
+        self._can_send = self._state == OPEN and not self._is_held
         if self._writable_callbacks is not None:
             # Not at once: this may be called while the transport reports that it is writable.
             self._loop.call_soon(self._notify_writable)
+
+    def hold(self) -> None:
+        """Refuse messages until `release`; what the application awaits, such as `send`, is not held back."""
+        self._is_held = True
+        self._can_send = False
+
+    def release(self) -> None:
+        """Take messages again."""
+        self._is_held = False
+        self._can_send = self._state == OPEN and self._flow is None
+        self._notify_writable()
 
     def pause_writing(self) -> None:
         if self._state == OPEN:
@@ -805,6 +836,10 @@ class Connection(WSListener):
 
     def delivered_bytes(self) -> int:
         return delivered_bytes(self._transport)
+
+    def sent_bytes(self) -> int:
+        """Return how many bytes were sent; always 0 where the operating system does not tell."""
+        return delivered_bytes(self._transport) + undelivered_bytes(self._transport)
 
     def received_bytes(self) -> int | None:
         return received_bytes(self._transport)
@@ -966,6 +1001,9 @@ class Connection(WSListener):
         if self._keepalive is not None:
             self._keepalive.stop()
             self._keepalive = None
+        if self._read_probe is not None:
+            self._read_probe.stop()
+            self._read_probe = None
         if self._close_grace is not None:
             self._close_grace.cancel()
             self._close_grace = None

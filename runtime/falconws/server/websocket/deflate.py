@@ -22,6 +22,10 @@ _MIN_BITS = 9
 """zlib cannot make a raw stream with a window of 8 bits; it would silently use 9."""
 
 
+SharedParameters = tuple[int, int, int]
+"""Window bits, level and memory level."""
+
+
 @dataclass(frozen=True)
 class DeflateSettings:
     """How the server compresses messages, and what it agrees to in a handshake.
@@ -32,7 +36,8 @@ class DeflateSettings:
         memory_level: zlib's memLevel, 1 to 9.
         level: zlib's compression level, 0 to 9; -1 leaves it to zlib.
         context_takeover: Keep the window from one message to the next. Small messages that resemble each other
-            compress far better; the connection holds the memory above all the time.
+            compress far better; the connection holds the memory above all the time. Broadcasts do without: each is
+            compressed once for all connections with the same parameters.
         min_bytes: Messages smaller than this are sent uncompressed.
     """
 
@@ -163,8 +168,19 @@ class PerMessageDeflate:
             )
             if self._agreement.server_takeover:
                 self._deflater = deflater
-        compressed = deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
-        return compressed[:-4]
+        return _compress(deflater, payload)
+
+    @property
+    def shared_parameters(self) -> SharedParameters:
+        """What the compressed form of a message depends on when it refers to no message before it."""
+        return self._agreement.server_bits, self._settings.level, self._settings.memory_level
+
+    def forget_context(self) -> None:
+        """Refer to no earlier message any more: called when one is sent that was not compressed here.
+
+        It is in the client's window, but not in ours, so that distances would be wrong.
+        """
+        self._deflater = None
 
     def inflate(self, opcode: int, payload: bytes, max_message_bytes: int) -> str | bytes:
         """Return the message that *payload* inflates to (section 7.2.2).
@@ -216,6 +232,17 @@ class PerMessageDeflate:
                 else:
                     unread = inflater.unconsumed_tail
         return bytes(collected), inflater
+
+
+def compress_alone(payload: bytes, parameters: SharedParameters) -> bytes:
+    """Return the payload of a compressed message that refers to no message before it, for any number of connections."""
+    window_bits, level, memory_level = parameters
+    return _compress(zlib.compressobj(level, zlib.DEFLATED, -window_bits, memory_level), payload)
+
+
+def _compress(deflater: zlib._Compress, payload: bytes) -> bytes:
+    compressed = deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    return compressed[:-4]
 
 
 def _steps(payload: bytes) -> Iterator[bytes | memoryview]:

@@ -10,11 +10,13 @@ from typing import Protocol
 
 from falconws.closecodes import CloseCode
 from falconws.server.minimum_rate import MinimumRate, Pace
+from falconws.server.timeouts import start_timeout
 from falconws.server.websocket.settings import ConnectionSettings
 
 _LOOK_INTERVAL_S = 1.0
 _LOOKS_PER_PROBE = 5
-_CHECKS_PER_TIMEOUT = 3
+_CHECKS_PER_TIMEOUT = 10
+"""A message times out late by at most a fifth of its timeout: its beginning is noticed at the first check."""
 
 
 class WatchedConnection(Protocol):
@@ -52,33 +54,39 @@ class Keepalive:
         "_connection",
         "_delivered",
         "_interval_s",
+        "_loop",
         "_min_bytes",
+        "_number",
         "_payload",
         "_ping_at",
         "_received",
-        "_timer",
+        "_settings",
+        "_timeout",
     )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, connection: WatchedConnection
     ) -> None:
         assert settings.ping_interval_s is not None
+        self._loop = loop
+        self._settings = settings
         self._connection = connection
+        self._number = 0
         self._payload: bytes | None = None
         self._delivered = 0
         self._ping_at: int | None = None
         self._received: int | None = None
-        self._timer = loop.call_later(settings.ping_interval_s, self._ping, loop, settings, 1)
+        self._timeout = start_timeout(loop, settings.ping_interval_s, self._ping)
 
-    def _ping(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, number: int) -> None:
-        connection = self._connection
-        interval_s, timeout_s = settings.ping_interval_s, settings.ping_timeout_s
-        assert interval_s is not None
-        self._payload = number.to_bytes(4, "big")
-        if timeout_s is None:
-            self._timer = loop.call_later(interval_s, self._ping, loop, settings, number + 1)
+    def _ping(self) -> None:
+        connection, settings = self._connection, self._settings
+        assert settings.ping_interval_s is not None
+        self._number += 1
+        self._payload = self._number.to_bytes(4, "big")
+        if settings.ping_timeout_s is None:
+            self._timeout = start_timeout(self._loop, settings.ping_interval_s, self._ping)
         else:
-            self._timer = loop.call_later(timeout_s, self._check, loop, settings, number)
+            self._timeout = start_timeout(self._loop, settings.ping_timeout_s, self._check)
             waiting = connection.undelivered_bytes()
             self._delivered = connection.delivered_bytes()
             self._ping_at = self._delivered + waiting if waiting else None
@@ -86,14 +94,14 @@ class Keepalive:
         if not connection.send_ping(self._payload):
             self._payload = None
 
-    def _check(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, number: int) -> None:
-        interval_s, timeout_s = settings.ping_interval_s, settings.ping_timeout_s
+    def _check(self) -> None:
+        interval_s, timeout_s = self._settings.ping_interval_s, self._settings.ping_timeout_s
         assert interval_s is not None
         assert timeout_s is not None
         if self._payload is None or self._is_acknowledged():
-            self._timer = loop.call_later(max(0.0, interval_s - timeout_s), self._ping, loop, settings, number + 1)
-        elif self._makes_progress(settings.min_bytes_per_s * timeout_s):
-            self._timer = loop.call_later(timeout_s, self._check, loop, settings, number)
+            self._timeout = start_timeout(self._loop, max(0.0, interval_s - timeout_s), self._ping)
+        elif self._makes_progress(self._settings.min_bytes_per_s * timeout_s):
+            self._timeout = start_timeout(self._loop, timeout_s, self._check)
         else:
             self._connection.evict(f"no answer to a ping within {timeout_s:g} s")
 
@@ -127,7 +135,7 @@ class Keepalive:
 
     def stop(self) -> None:
         """Send no more pings."""
-        self._timer.cancel()
+        self._timeout.cancel()
 
 
 class PausedReading:

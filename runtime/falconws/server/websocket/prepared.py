@@ -11,7 +11,8 @@ import logging
 import threading
 from typing import Protocol
 
-from falconws.server.websocket.frames import BINARY, FIN, TEXT, frame_header
+from falconws.server.websocket.deflate import SharedParameters, compress_alone
+from falconws.server.websocket.frames import BINARY, FIN, RSV1, TEXT, frame_header
 
 MAX_HEADER_BYTES = 14
 """picows writes the header of a frame in front of its payload, and needs this many bytes there."""
@@ -28,10 +29,11 @@ class PreparedMessage:
         payload: The message, encoded.
         buffer: The payload behind space for a header, for a small message; None for a large one.
         frame: The whole frame, for a connection without compression.
+        compressed_frames: The whole frame, for connections with compression, by what they have agreed on.
         coalescer: Writes it when the iteration of the event loop ends; None when it is to be written at once.
     """
 
-    __slots__ = ("buffer", "coalescer", "frame", "opcode", "payload")
+    __slots__ = ("buffer", "coalescer", "compressed_frames", "frame", "opcode", "payload")
 
     def __init__(self, message: str | bytes) -> None:
         self.opcode = TEXT if isinstance(message, str) else BINARY
@@ -39,7 +41,19 @@ class PreparedMessage:
         small = len(self.payload) <= _SMALL_BYTES
         self.buffer = bytearray(MAX_HEADER_BYTES) + self.payload if small else None
         self.frame = frame_header(self.opcode | FIN, len(self.payload)) + self.payload
+        self.compressed_frames: dict[SharedParameters, bytes] | None = None
         self.coalescer: WriteCoalescer | None = None
+
+    def compressed_frame(self, parameters: SharedParameters) -> bytes:
+        """Return the whole frame, compressed with *parameters*, once for all connections that have these."""
+        if self.compressed_frames is None:
+            self.compressed_frames = {}
+        frame = self.compressed_frames.get(parameters)
+        if frame is None:
+            payload = compress_alone(self.payload, parameters)
+            frame = frame_header(self.opcode | FIN | RSV1, len(payload)) + payload
+            self.compressed_frames[parameters] = frame
+        return frame
 
 
 _SINGLE_ITERATIONS = 4

@@ -26,6 +26,7 @@ from falconws.server.handshake import (
 )
 from falconws.server.lingering_close import lingering_close
 from falconws.server.request_head import RequestError
+from falconws.server.timeouts import Timeout, start_timeout
 from falconws.server.tls import tls_extension
 from falconws.server.websocket.connection import Connection
 from falconws.server.websocket.deflate import Agreement, PerMessageDeflate, negotiate
@@ -76,7 +77,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._agreement: Agreement | None = None
         self._denial: list[bytes] | None = None
         self._early = bytearray()
-        self._accept_timer: asyncio.TimerHandle | None = None
+        self._accept_timer: asyncio.TimerHandle | Timeout | None = None
         self._task: asyncio.Task[None] | None = None
 
     # asyncio, until the accept.
@@ -158,7 +159,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if (tls := tls_extension(self._transport)) is not None:
             scope["extensions"]["tls"] = tls
         if self._settings.handshake_timeout_s is not None:
-            self._accept_timer = self._loop.call_later(self._settings.handshake_timeout_s, self._accept_timed_out)
+            self._accept_timer = start_timeout(self._loop, self._settings.handshake_timeout_s, self._accept_timed_out)
         # Not create_task(): a task factory may run the application at once, but uvicorn sets this protocol on the
         # transport only after it has passed the handshake, and would undo an accept.
         self._task = asyncio.Task(self._run(connection, scope), loop=self._loop, context=self._make_context())

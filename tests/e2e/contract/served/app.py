@@ -15,11 +15,11 @@ import falcon.asgi
 
 from falconws import Request, log_throttle
 
-from . import bare, ending, faults, handshake, headers, messages, tasks, wrapped
+from . import bare, ending, faults, handshake, headers, messages, tasks, typed, wrapped
 from .apps import app_for, main, with_hosts
 from .journal import RUNS, GateResource, JournalResource, LogToJournal, current_run, describe, run_of_client
 
-RESPONDERS = (handshake, headers, messages, tasks, ending, faults, wrapped)
+RESPONDERS = (handshake, headers, messages, tasks, ending, faults, typed, wrapped)
 """Importing them has added their routes."""
 
 

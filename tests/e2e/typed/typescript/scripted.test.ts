@@ -108,7 +108,7 @@ describe("connecting", () => {
   test("an attempt that hangs is given up", async () => {
     const hangs = new Promise<never>(() => {});
     let asked = 0;
-    const chat = chatOf({ connectTimeoutMs: 20, query: () => (asked++ ? { name: "ada" } : hangs) });
+    const chat = chatOf({ connectTimeoutMs: 300, query: () => (asked++ ? { name: "ada" } : hangs) });
     await becomes(chat, "waiting");
     expect(chat.lastClose).toEqual({ code: 1006, reason: "timeout" });
     await becomes(chat, "open");
@@ -122,6 +122,15 @@ describe("connecting", () => {
     await server.accept();
     await becomes(other, "open");
     expect(server.urls).toEqual(["/rooms/a%20b/chat?name=bob"]);
+  });
+
+  test("a close code that is not allowed is an error, and the connection stays", async () => {
+    const chat = chatOf();
+    await server.accept();
+    await becomes(chat, "open");
+    expect(() => chat.close(999)).toThrow();
+    expect(chat.status).toBe("open");
+    expect(chat.send({ type: "typing" })).toBe(true);
   });
 
   test("a closed client can be opened again, and resumes", async () => {
@@ -254,7 +263,7 @@ describe("messages", () => {
       const heard = hear(chat, (message) => message.type === "said");
       (await server.accept()).send(said("hello"));
       await heard;
-      await vi.waitUntil(() => thrown.length > 0);
+      await vi.waitUntil(() => thrown.length > 0, { timeout: 20_000 });
       expect(String(thrown[0])).toBe("Error: mine");
     } finally {
       process.removeAllListeners("uncaughtException");
@@ -335,6 +344,16 @@ describe("calls", () => {
     await server.accept();
     expect(await code(words.call("reverse", { text: "" }))).toBe("timeout");
     expect(await code(wordsOf().call("reverse", { text: "" }, { timeoutMs: 10 }))).toBe("timeout");
+  });
+
+  test("no deadline", async () => {
+    const words = wordsOf();
+    const call = words.call("reverse", { text: "x" }, { timeoutMs: Infinity });
+    const peer = await server.accept();
+    const { id } = await peer.receive();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    peer.send({ type: "reversed", text: "x", id });
+    expect(await call).toMatchObject({ text: "x" });
   });
 
   test("a signal", async () => {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,12 +12,9 @@ import falconws
 from falconws.typed import Call, Conversation, Reply, speaks
 from tests.runtime.typed.conversations import make_app
 
-TOKEN_LIFETIME_S = 0.5
-
 
 class Token(Struct):
-    token: str
-    """The time at which it was issued, in seconds since 1970."""
+    token: int
 
 
 class Pong(Reply, tag="pong"):
@@ -32,10 +28,12 @@ class Ping(Call[Pong], tag="ping"):
 class Sleep(Call[Pong], tag="sleep"):
     """Ask, and get no reply."""
 
-    ms: float = 0
+
+class Expire(Call[Pong], tag="expire"):
+    """Let the token expire with which this connection has come, and all before it."""
 
 
-class Guarded(Conversation[Ping | Sleep, Pong]):
+class Guarded(Conversation[Ping | Sleep | Expire, Pong]):
     """A conversation for which a token is needed."""
 
     query = Token
@@ -43,19 +41,26 @@ class Guarded(Conversation[Ping | Sleep, Pong]):
 
 
 class GuardedResource:
-    """Tokens expire before the handshake (401), and during the conversation (3401)."""
+    """Refuses tokens that have expired: in the handshake (401), and during the conversation (3401)."""
+
+    def __init__(self) -> None:
+        self._first_valid = 1
 
     @speaks(Guarded)
     async def on_websocket(self, req: falconws.Request, guarded: Guarded) -> None:
         token = guarded.read_query(Token).token
-        if float(token) < time.time() - TOKEN_LIFETIME_S:
+        if token < self._first_valid:
             raise falcon.HTTPUnauthorized
         await guarded.accept()
         async for message in guarded:
+            if token < self._first_valid:
+                await guarded.close(3401)
+                return
             match message:
                 case Ping():
-                    if float(token) < time.time() - TOKEN_LIFETIME_S:
-                        await guarded.close(3401)
+                    await guarded.reply(message, Pong())
+                case Expire():
+                    self._first_valid = token + 1
                     await guarded.reply(message, Pong())
                 case Sleep():
                     pass

@@ -61,7 +61,7 @@ export async function usage(signal: AbortSignal): Promise<void> {
   const { text } = await words.call("reverse", { text: "abc" });
   text satisfies string;
   try {
-    await connectGuarded({ query: { token: "t" } }).call("ping");
+    await connectGuarded({ query: { token: 1 } }).call("ping");
   } catch (error) {
     if (error instanceof CallError && error.code === "timeout") error.answer?.path;
   }

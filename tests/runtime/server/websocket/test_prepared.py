@@ -1,11 +1,13 @@
 """What the extension promises to those who tell many connections the same thing."""
 
 import asyncio
+import zlib
 
 import pytest
 
+from falconws.server.websocket import prepared as prepared_module
 from falconws.server.websocket.connection import Connection
-from falconws.server.websocket.deflate import DeflateSettings, PerMessageDeflate, negotiate
+from falconws.server.websocket.deflate import DeflateSettings, PerMessageDeflate, compress_alone, negotiate
 from falconws.server.websocket.settings import ConnectionSettings
 
 SETTINGS = ConnectionSettings(send_timeout_s=None, ping_interval_s=None)
@@ -50,21 +52,40 @@ async def test_a_buffer_may_change_once_it_is_prepared(conversation):
     subject.end()
 
 
-async def test_a_connection_with_compression_compresses_for_itself(conversation):
-    text = "again and again " * 50
-    prepared = Connection.prepare(text)
-    agreement = negotiate("permessage-deflate", DeflateSettings())
-    assert agreement is not None
-    written = []
-    for _ in range(2):
-        subject = conversation(SETTINGS, PerMessageDeflate(agreement, DeflateSettings()))
-        for _ in range(2):
-            assert subject.connection.try_send_prepared(prepared)
-        written.append(bytes(subject.transport.written))
+async def test_a_message_is_compressed_once_for_all_with_the_same_parameters(conversation, monkeypatch):
+    compressions = []
+
+    def counted(payload, parameters):
+        compressions.append(parameters)
+        return compress_alone(payload, parameters)
+
+    monkeypatch.setattr(prepared_module, "compress_alone", counted)
+    offers = ["permessage-deflate"] * 3 + ["permessage-deflate; server_max_window_bits=9"] * 2
+    settings = DeflateSettings()
+    subjects = [conversation(SETTINGS, PerMessageDeflate(negotiate(offer, settings), settings)) for offer in offers]
+    inflaters = [zlib.decompressobj(-15) for _ in subjects]
+    # The message between two broadcasts refers to what the connection has sent itself, and to nothing else.
+    for number in range(3):
+        prepared = Connection.prepare(f"broadcast {number} " * 40)
+        assert Connection.broadcast([subject.connection for subject in subjects], prepared) == []
+        for index, subject in enumerate(subjects):
+            for text in (f"own {index} " * 40, f"own {index} again " * 40):
+                assert subject.connection.try_send_text(text)
+    assert len(compressions) == 3 * 2
+    for index, (subject, inflater) in enumerate(zip(subjects, inflaters, strict=True)):
+        written = bytes(subject.transport.written)
+        told = []
+        while written:
+            assert written[0] == 0xC1
+            start, size = (2, written[1]) if written[1] < 126 else (4, int.from_bytes(written[2:4], "big"))
+            told.append((inflater.decompress(written[start : start + size] + b"\0\0\xff\xff")).decode())
+            written = written[start + size :]
+        assert told == [
+            text
+            for number in range(3)
+            for text in (f"broadcast {number} " * 40, f"own {index} " * 40, f"own {index} again " * 40)
+        ]
         subject.end()
-    assert written[0] == written[1]
-    assert written[0][0] == 0xC1
-    assert len(written[0]) < len(text)
 
 
 @pytest.mark.parametrize("message", ["small", "x" * 9000])

@@ -1,0 +1,20 @@
+"""The benchmark of typed messages measures every echo. What it measures is not judged here."""
+
+import sys
+
+import pytest
+
+from tests.benchmarks.typed.__main__ import PATHS, echo_us, verdict
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
+
+
+def test_every_echo_is_measured() -> None:
+    found = echo_us(rounds=1, seconds=0.3)
+    assert list(found) == list(PATHS)
+    assert all(value > 0 for value in found.values())
+
+
+def test_a_goal_that_is_missed_is_told() -> None:
+    assert verdict("a to b", 0.5, 0.6) == "ok      a to b: 0.50 (goal: at most 0.6)"
+    assert verdict("import", 41, 40.0, " ms") == "missed  import: 41.00 ms (goal: at most 40 ms)"

@@ -1,0 +1,73 @@
+"""Typed conversations: calls with replies, and a room."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+import falconws
+from falconws.typed import Call, Conversation, Gap, Reply, RoomMessage, Welcome, speaks
+
+from .apps import main
+
+
+class WordCount(Reply, tag="word_count"):
+    words: int
+
+
+class CountWords(Call[WordCount], tag="count_words"):
+    text: Annotated[str, Meta(max_length=20)]
+
+
+class Who(Struct):
+    name: Annotated[str, Meta(min_length=1)] = "ada"
+
+
+class Words(Conversation[CountWords, WordCount]):
+    subprotocol = "words"
+    query = Who
+    max_invalid = 3
+
+
+class WordsResource:
+    @speaks(Words)
+    async def on_websocket(self, req: falconws.Request, words: Words, run: str) -> None:
+        await words.accept()
+        async for call in words:
+            await words.reply(call, WordCount(words=len(call.text.split())))
+
+
+class Say(Struct, tag="say"):
+    text: str
+
+
+class Said(RoomMessage, tag="said"):
+    text: str
+
+
+class Room(Conversation[Say, Welcome | Said | Gap]):
+    pass
+
+
+class RoomResource:
+    def __init__(self) -> None:
+        # Not the app's: some servers run no lifespan.
+        self._hub = falconws.Hub()
+        self._running = False
+
+    @speaks(Room)
+    async def on_websocket(self, req: falconws.Request, room: Room, run: str) -> None:
+        if not self._running:
+            self._running = True
+            await self._hub.__aenter__()
+        subscription = room.subscribe(self._hub, run)
+        await room.accept()
+        async with subscription:
+            await room.send(Welcome(str(subscription.position), []))
+            async for message in room:
+                await Room.publish(self._hub, run, Said(text=message.text))
+
+
+main.add_route("/words/{run}", WordsResource())
+main.add_route("/typed-room/{run}", RoomResource())
