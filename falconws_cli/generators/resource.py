@@ -1,7 +1,8 @@
 """`falconws add-resource`: a resource, its tests and its route."""
 
+import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 
 from falconws_cli.change.plan import NOTHING, Generated, Recipe, Requirements
@@ -86,7 +87,11 @@ class ResourceGenerator:
         if options.get("typed"):
             _check_typed(pattern, parsed)
             chosen["typed"] = True
-        return Recipe("resource", parsed.kebab, chosen)
+        recipe = Recipe("resource", parsed.kebab, chosen)
+        fields = [field.name for field in template.fields]
+        if fields:
+            _refuse_used_names(fields, self.make(project, recipe))
+        return recipe
 
     def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return the resource, its tests, and its route."""
@@ -128,6 +133,25 @@ class ResourceGenerator:
 
 def _class_name(name: Name) -> str:
     return f"{name.class_prefix}Resource"
+
+
+def _refuse_used_names(fields: Collection[str], generated: Generated) -> None:
+    """Refuse fields of the route that a generated responder has another use for: it is passed each by its name."""
+    for file in generated.files:
+        if file.path.suffix != ".py":
+            continue
+        for function in ast.walk(ast.parse(file.data)):
+            if not isinstance(function, ast.AsyncFunctionDef) or not function.name.startswith("on_"):
+                continue
+            parameters = {argument.arg for argument in function.args.args}
+            nodes = [node for statement in function.body for node in ast.walk(statement)]
+            used = {node.id for node in nodes if isinstance(node, ast.Name)}
+            for name in fields:
+                if name in parameters and name in used:
+                    raise RefusedError(
+                        f'The field "{name}" of the route is a name that the generated {function.name}() uses; choose '
+                        "another name for it."
+                    )
 
 
 def _check_typed(pattern: Pattern, name: Name) -> None:

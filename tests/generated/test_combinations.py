@@ -281,6 +281,35 @@ def test_the_longest_names_and_routes_are_still_formatted(tmp_path: Path) -> Non
     assert_formatted_and_linted(root)
 
 
+ODD_NAMES = {
+    "http": ["--pattern", "duplex"],
+    "test": ["--pattern", "feed"],
+    "tests": ["--pattern", "http"],
+    "conftest": ["--pattern", "echo"],
+    "json": ["--pattern", "room"],
+    "asyncio": ["--pattern", "duplex", "--typed"],
+    "falcon": ["--pattern", "request-response"],
+    "falconws": ["--pattern", "room", "--typed"],
+    "settings": ["--pattern", "blank"],
+    "HTTP API": ["--pattern", "http", "--route", "/api/{version:int}/{path:path}"],
+    "routes": ["--pattern", "room", "--route", "/a/{x:int}/b/{y:uuid}/{z:dt}/{w:float}"],
+    "message": ["--pattern", "duplex", "--route", "/m/{x}/b/{y}.json"],
+}
+
+
+def test_names_that_mean_something_else_to_python_or_pytest_are_clean_and_tested(tmp_path: Path) -> None:
+    root = new_project(tmp_path)
+    for name, options in ODD_NAMES.items():
+        falconws(root, "add-resource", name, *options)
+    for name in ("json", "logging", "test"):
+        falconws(root, "add-middleware", name, "--kind", "logging")
+    falconws(root, "add-middleware", "settings", "--kind", "token-auth")
+    assert_formatted_and_linted(root)
+    assert_typed(root)
+    # A warning of pytest would be among what is counted.
+    assert_tests_pass(root, expected=11 + 40)
+
+
 def test_every_template_is_among_the_combinations() -> None:
     root = find_root()
     resources = {path.name for path in (root / "resource").iterdir()}

@@ -112,3 +112,22 @@ def test_typed_messages_require_the_extra_once(project: Project) -> None:
     pyproject = project.root / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace('"falconws>', '"falconws[redis, Typed]>', 1))
     assert not generators.plan(project, "resource", "chat", {"pattern": "room", "typed": True}).added
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        ({"pattern": "room", "route": "/rooms/{hub}"}, '"hub".*on_'),
+        ({"pattern": "room", "route": "/rooms/{room_id}/{falcon}"}, '"falcon".*on_'),
+        ({"pattern": "echo", "route": "/{text:int}"}, '"text".*on_websocket'),
+    ],
+)
+def test_a_field_that_the_responder_has_another_use_for_is_refused(
+    project: Project, options: dict[str, JsonValue], used: str
+) -> None:
+    with pytest.raises(RefusedError, match=used):
+        generators.plan(project, "resource", "chat", options)
+    options["route"] = (
+        str(options["route"]).replace("{hub}", "{room_id}").replace("{falcon}", "{x}").replace("text", "x")
+    )
+    generators.plan(project, "resource", "chat", options)
