@@ -22,6 +22,8 @@ from tests.ports import free_port
 BYTES = 64
 _WARM_UP_S = 0.5
 _TIMEOUT_S = 60.0
+_CONNECT_S = 0.01
+"""Time for each connection, on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Bench:
             [str(self.programs / program), *map(str, words)],
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_S + self.seconds,
+            timeout=_TIMEOUT_S + self.seconds + int(words[1]) * _CONNECT_S,
             preexec_fn=lambda: os.sched_setaffinity(0, {LOAD_CORE}),
         )
         if done.returncode:

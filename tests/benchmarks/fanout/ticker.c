@@ -63,6 +63,14 @@ int main(int count, char **words) {
             double arrived = last = now();
             size += partial[i].size;
             while (at + 2 <= size && at + 2 + data[at + 1] <= size) {
+                if (data[at] == 0x89) {
+                    /* A ping: answer it, with a mask of zeros. */
+                    unsigned char pong[6 + 125] = {0x8a, 0x80 | data[at + 1]};
+                    memcpy(pong + 6, data + at + 2, data[at + 1]);
+                    if (send(fds[i], pong, 6 + data[at + 1], 0) < 0) fail("cannot answer a ping");
+                    at += 2 + data[at + 1];
+                    continue;
+                }
                 double due = strtod((char *)data + at + 2 + 5, NULL) / 1e9;
                 if (due >= start && measured < most) ages[measured++] = (arrived - due) * 1e3;
                 at += 2 + data[at + 1];

@@ -15,8 +15,9 @@ import asyncio
 from typing import Protocol
 
 _LOOK_S = 0.15
+_LOOK_AT_LITTLE_S = 0.4
 _LOOK_IN_LOCKSTEP_S = 0.02
-"""How often the connection is looked at."""
+"""How often the connection is looked at; less often while little is sent."""
 _UNPROBED_BYTES = 4096
 """Sent to a prompt client without a ping."""
 _PROMPT_S = 0.1
@@ -40,6 +41,7 @@ class ReadProbe:
         "_asked_bytes",
         "_connection",
         "_held",
+        "_little",
         "_lockstep",
         "_loop",
         "_payload",
@@ -56,6 +58,8 @@ class ReadProbe:
         self._asked_at: float | None = None
         self._asked_bytes = 0
         self._held = False
+        self._little = False
+        """Whether little was sent since the last ping."""
         self._lockstep = False
         self._timer: asyncio.TimerHandle | None = None
         # Nothing waits yet: the answer tells how far away the client is.
@@ -63,7 +67,9 @@ class ReadProbe:
         self._look_later()
 
     def _look_later(self) -> None:
-        delay_s = _LOOK_IN_LOCKSTEP_S if self._lockstep and not self._held else _LOOK_S
+        delay_s = _LOOK_AT_LITTLE_S if self._little else _LOOK_S
+        if self._lockstep and not self._held:
+            delay_s = _LOOK_IN_LOCKSTEP_S
         if self._asked_at is not None and not self._held:
             delay_s = min(delay_s, self._late_s)
         self._timer = self._loop.call_later(delay_s, self._look)
@@ -75,6 +81,7 @@ class ReadProbe:
     def _look(self) -> None:
         if self._asked_at is None:
             unprobed = self._connection.sent_bytes() - self._asked_bytes
+            self._little = unprobed < _UNPROBED_BYTES // 4
             if unprobed >= (1 if self._lockstep else _UNPROBED_BYTES):
                 self._ask()
                 if self._lockstep:
