@@ -2,7 +2,6 @@
 
 import codecs
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -93,6 +92,8 @@ def find_project(start: Path) -> Project | None:
     Raises:
         CommandError: A pyproject.toml in it or above is not valid, or its [tool.falconws] is not.
     """
+    import tomllib
+
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if not file.is_file():

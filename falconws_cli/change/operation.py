@@ -3,6 +3,8 @@
 Everything inside of an operation is sorted, and a text is a list of its lines, so that people can read the file.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import re
@@ -14,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from falconws_cli.change.paths import check_path
 from falconws_cli.change.plan import NOTHING, Recipe, Requirements
 from falconws_cli.errors import CommandError
-from falconws_cli.source.registration import JsonValue
 
 if TYPE_CHECKING:
-    from falconws_cli.source.registration import RegistrationSpec
+    from falconws_cli.source.registration import JsonValue, RegistrationSpec
 
 ID = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}", re.ASCII)
 FORMAT = 1
@@ -70,13 +71,13 @@ class RecordedRegistration:
     """The imports that were added for it, as "module:name"."""
 
     @property
-    def spec(self) -> "RegistrationSpec":
+    def spec(self) -> RegistrationSpec:
         """What removes the registration, or makes it again."""
         from falconws_cli.source.registration import RegistrationSpec
 
         return RegistrationSpec(self.kind, PurePosixPath(self.path), self.package, self.arguments)
 
-    def is_same(self, other: "RecordedRegistration") -> bool:
+    def is_same(self, other: RecordedRegistration) -> bool:
         """Return whether both register the same thing in the same file."""
         return (self.kind, self.path, self.arguments) == (other.kind, other.path, other.arguments)
 
@@ -108,7 +109,7 @@ class Operation:
     """Only files that were edited since are left of it."""
     upgraded: str = ""
     """The time of the last `falconws upgrade` that changed it."""
-    destroyed: "tuple[Operation, ...]" = ()
+    destroyed: tuple[Operation, ...] = ()
     """Of a `destroy`, the operations that it removed."""
     moves: Mapping[str, str] = field(default_factory=dict)
     """Of a `falconws moved`, what earlier operations made, from its old place to the new one."""

@@ -4,6 +4,8 @@ A project that was cloned is input. Its recorded paths, template names and links
 `.git`.
 """
 
+import os
+import stat
 import unicodedata
 from pathlib import Path, PurePosixPath
 
@@ -31,16 +33,22 @@ def resolve_inside(root: Path, path: PurePosixPath) -> Path:
         CommandError: It leads out of the project or into `.git`, or is a device, a pipe or a socket.
     """
     check_path(path)
-    real_root = root.resolve()
-    place = (root / path).parent.resolve() / path.name
-    for real in (place.parent, place.resolve()):
-        inside = real == real_root or real_root in real.parents
-        if not inside or any(_is_git(part) for part in real.relative_to(real_root).parts):
+    real_root = os.path.realpath(root)
+    real_parent = os.path.realpath(root / path.parent)
+    place = Path(real_parent, path.name)
+    for real in (real_parent, os.path.realpath(place)):
+        inside = real == real_root or real.startswith(os.path.join(real_root, ""))
+        if not inside or any(_is_git(part) for part in real[len(real_root) :].split(os.sep)):
             raise CommandError(
                 f"{path} leads through a link to {real}, which falconws does not change. Nothing was written."
             )
     place = root / place.relative_to(real_root)
-    if place.exists() and not (place.is_file() or place.is_dir()):
+    try:
+        mode = place.stat().st_mode
+    except OSError:
+        # There is no such file, or a link that leads nowhere.
+        return place
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise CommandError(f"{path} is neither a file nor a folder. Nothing was written.")
     return place
 
@@ -48,5 +56,7 @@ def resolve_inside(root: Path, path: PurePosixPath) -> Path:
 def _is_git(part: str) -> bool:
     # As git itself compares: file systems ignore case, trailing dots and spaces, or invisible characters, or have short
     # names and streams (CVE-2014-9390, CVE-2019-1352).
-    visible = "".join(character for character in part if unicodedata.category(character) != "Cf")
+    visible = part
+    if not part.isascii():
+        visible = "".join(character for character in part if unicodedata.category(character) != "Cf")
     return visible.partition(":")[0].rstrip(". ").lower() in (".git", "git~1")

@@ -1,15 +1,15 @@
 """What a generating command will do, as data. Pure: no file is read or written here."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from falconws_cli.source.registration import JsonValue
-
 if TYPE_CHECKING:
     from falconws_cli.source.register import RegisterResult, UnregisterResult
-    from falconws_cli.source.registration import RegistrationSpec
+    from falconws_cli.source.registration import JsonValue, RegistrationSpec
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Recipe:
     package: str = ""
     """The package that the generator came with, filled in by falconws; empty for its own generators."""
 
-    def is_same_thing(self, other: "Recipe") -> bool:
+    def is_same_thing(self, other: Recipe) -> bool:
         """Return whether both recipes generate the same thing, perhaps with other options."""
         return (self.generator, self.name) == (other.generator, other.name)
 
@@ -70,7 +70,7 @@ class Generated:
     """What a generator makes of a recipe: complete new files, and edits of the project's own files."""
 
     files: tuple[PlannedFile, ...]
-    registrations: "tuple[RegistrationSpec, ...]" = ()
+    registrations: tuple[RegistrationSpec, ...] = ()
     requirements: Requirements = NOTHING
     notes: tuple[str, ...] = ()
 
@@ -80,8 +80,8 @@ class PlannedRegistration:
     """A registration or its removal, the file it is in, and how to repeat or revert it."""
 
     path: PurePosixPath
-    registration: "RegisterResult | UnregisterResult"
-    spec: "RegistrationSpec | None" = None
+    registration: RegisterResult | UnregisterResult
+    spec: RegistrationSpec | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ record is a list of planned files, which writer.py writes in one transaction wit
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +41,8 @@ class Record:
     @cached_property
     def folders(self) -> Mapping[str, PurePosixPath]:
         """Where the project has its packages, if not in the root or in src/."""
+        import tomllib
+
         try:
             return package_folders(tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8")))
         except (OSError, ValueError):

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from falconws_cli.commands.options import quantity
+
 _STEPS = {"sends": "send", "expects": "expect"}
 
 
@@ -50,23 +52,16 @@ class _InOrder(click.Command):
 @click.option("--binary", "payload", flag_value="binary", help="Send the text in BINARY messages.")
 @click.option("--hex", "payload", flag_value="hex", help="Send BINARY messages, typed in hexadecimal.")
 @click.option("--msgpack", "payload", flag_value="msgpack", help="Send MessagePack, typed as JSON.")
-@click.option(
+@quantity(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time limit of the handshake and of each --expect.",
+    click.FloatRange(0, min_open=True),
+    10.0,
+    "SECONDS",
+    "Time limit of the handshake and of each --expect.",
 )
-@click.option(
-    "--wait",
-    "wait_s",
-    type=click.FloatRange(0),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time to wait for replies when there is no --expect.",
+@quantity(
+    "--wait", "wait_s", click.FloatRange(0), 1.0, "SECONDS", "Time to wait for replies when there is no --expect."
 )
 @click.option("--insecure", is_flag=True, help="Trust any TLS certificate.")
 @click.option("--cafile", metavar="FILE", help="Trust the certificate authorities in FILE (PEM).")

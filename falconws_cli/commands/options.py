@@ -1,4 +1,4 @@
-"""The options that all commands that write to a project share, and the command line as it is recorded."""
+"""Options that commands share: numbers with a unit, and those of commands that write, with their command line."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -10,6 +10,39 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 _POLICIES = ("force", "skip", "merge")
+
+
+def quantity(
+    flag: str,
+    name: str,
+    allowed: click.ParamType[Any],
+    default: float,
+    unit: str,
+    what: str,
+    *,
+    zero_is_none: bool = False,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return an option for a number with a unit, whose help shows both and the default.
+
+    Args:
+        flag: As it is typed.
+        name: The parameter of the command.
+        allowed: The range of the number.
+        default: The number without the option.
+        unit: What the number counts.
+        what: The help.
+        zero_is_none: Whether the command gets None for 0.
+    """
+    return click.option(
+        flag,
+        name,
+        type=allowed,
+        default=default,
+        show_default=True,
+        metavar=unit,
+        callback=(lambda _context, _parameter, value: value or None) if zero_is_none else None,
+        help=what,
+    )
 
 
 def generating(*, unrecorded: Iterable[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from falconws_cli.commands.options import quantity
 from falconws_cli.suggestions import Choice
 
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
@@ -15,16 +16,7 @@ _ENGINES = ("auto", "picows", "websockets-sansio", "websockets", "wsproto")
 
 def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return an option for a time in seconds; 0 on the command line is None for the server."""
-    return click.option(
-        flag,
-        name,
-        type=click.FloatRange(0),
-        default=default,
-        show_default=True,
-        metavar="SECONDS",
-        callback=lambda _context, _parameter, value: value or None,
-        help=f"{what}; 0 turns it off.",
-    )
+    return quantity(flag, name, click.FloatRange(0), default, "SECONDS", f"{what}; 0 turns it off.", zero_is_none=True)
 
 
 class OctalMode(click.ParamType[int]):
@@ -173,42 +165,33 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @click.option(
     "--only", type=Choice(("http", "ws")), help="Serve this kind of traffic only, and answer the other with 421."
 )
-@click.option(
+@quantity(
     "--drain",
     "drain_s",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time over which connections are closed after Ctrl+C or SIGTERM.",
+    click.FloatRange(0),
+    10.0,
+    "SECONDS",
+    "Time over which connections are closed after Ctrl+C or SIGTERM.",
 )
-@click.option(
+@quantity(
     "--drain-accept",
     "drain_accept_s",
-    type=click.FloatRange(0),
-    default=0.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time before that in which clients are still accepted, while the readiness path answers 503.",
+    click.FloatRange(0),
+    0.0,
+    "SECONDS",
+    "Time before that in which clients are still accepted, while the readiness path answers 503.",
 )
-@click.option(
-    "--ws-max-size",
-    "max_message_bytes",
-    type=click.IntRange(1),
-    default=1024 * 1024,
-    show_default=True,
-    metavar="BYTES",
-    help="Largest message from a client.",
+@quantity(
+    "--ws-max-size", "max_message_bytes", click.IntRange(1), 1024 * 1024, "BYTES", "Largest message from a client."
 )
-@click.option(
+@quantity(
     "--limit-unread",
     "max_total_unread_bytes",
-    type=click.IntRange(0),
-    default=256 * 1024 * 1024,
-    show_default=True,
-    metavar="BYTES",
-    callback=lambda _context, _parameter, value: value or None,
-    help="What all clients of a process may have sent that the app has not received; 0 turns it off.",
+    click.IntRange(0),
+    256 * 1024 * 1024,
+    "BYTES",
+    "What all clients of a process may have sent that the app has not received; 0 turns it off.",
+    zero_is_none=True,
 )
 @_seconds("--ws-ping-interval", "ping_interval_s", 20.0, "Time between keepalive pings")
 @_seconds("--ws-ping-timeout", "ping_timeout_s", 20.0, "Time for a client to answer a ping")
@@ -216,61 +199,50 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     "--ws-send-timeout", "send_timeout_s", 10.0, "Time for which a client may read nothing while data waits for it"
 )
 @_seconds("--handshake-timeout", "handshake_timeout_s", 10.0, "Time for a request to arrive, and to be accepted")
-@click.option(
-    "--limit-body",
-    "max_body_bytes",
-    type=click.IntRange(0),
-    default=16 * 1024 * 1024,
-    show_default=True,
-    metavar="BYTES",
-    help="Largest body of an HTTP request.",
+@quantity(
+    "--limit-body", "max_body_bytes", click.IntRange(0), 16 * 1024 * 1024, "BYTES", "Largest body of an HTTP request."
 )
-@click.option(
+@quantity(
     "--limit-headers",
     "max_header_lines",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    metavar="NUMBER",
-    help="Largest number of header lines of a request.",
+    click.IntRange(1),
+    100,
+    "NUMBER",
+    "Largest number of header lines of a request.",
 )
-@click.option(
+@quantity(
     "--limit-header",
     "max_header_bytes",
-    type=click.IntRange(1),
-    default=8192,
-    show_default=True,
-    metavar="BYTES",
-    help="Largest request line, and largest header of a request.",
+    click.IntRange(1),
+    8192,
+    "BYTES",
+    "Largest request line, and largest header of a request.",
 )
-@click.option(
+@quantity(
     "--limit-head",
     "max_head_bytes",
-    type=click.IntRange(1),
-    default=32_768,
-    show_default=True,
-    metavar="BYTES",
-    help="Largest head of a request: its request line and all headers.",
+    click.IntRange(1),
+    32_768,
+    "BYTES",
+    "Largest head of a request: its request line and all headers.",
 )
 @_seconds("--timeout-body", "body_timeout_s", 30.0, "Time for which the body of a request may make no progress")
 @_seconds("--timeout-response", "response_timeout_s", 30.0, "Time for which a client may take nothing of a response")
-@click.option(
+@quantity(
     "--min-transfer-rate",
     "min_transfer_bytes_per_s",
-    type=click.IntRange(0),
-    default=512,
-    show_default=True,
-    metavar="BYTES",
-    help="What a client has to send of a body, or take of a response, each second on average.",
+    click.IntRange(0),
+    512,
+    "BYTES",
+    "What a client has to send of a body, or take of a response, each second on average.",
 )
-@click.option(
+@quantity(
     "--timeout-keep-alive",
     "keep_alive_timeout_s",
-    type=click.FloatRange(0, min_open=True),
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time for which an HTTP connection stays open without a request.",
+    click.FloatRange(0, min_open=True),
+    5.0,
+    "SECONDS",
+    "Time for which an HTTP connection stays open without a request.",
 )
 @click.option("--deflate", is_flag=True, help="Compress messages (permessage-deflate).")
 @click.option(

@@ -3,6 +3,7 @@
 import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from falconws_cli import VERSION
@@ -91,11 +92,19 @@ class _PlannedProject(Project):
 
     files: Mapping[PurePosixPath, bytes] = field(default_factory=dict)
 
+    @cached_property
+    def _paths(self) -> set[str]:
+        """The paths of all files, and of the folders that they are in."""
+        paths = [str(path) for path in self.files]
+        return {
+            "/".join(parts[:length]) for parts in (p.split("/") for p in paths) for length in range(1, len(parts) + 1)
+        }
+
     def read(self, path: PurePosixPath) -> bytes | None:
         return self.files.get(path)
 
     def exists(self, path: PurePosixPath) -> bool:
-        return any(path == file or path in file.parents for file in self.files)
+        return str(path) in self._paths
 
 
 def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:

@@ -3,15 +3,18 @@
 Knows which function of the register package does the work. Must not know how that edits.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from falconws_cli.source import register
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import RegisterResult, UnregisterResult
-from falconws_cli.source.register.hunks import hunks_between
+
+if TYPE_CHECKING:
+    from falconws_cli.source.register import RegisterResult, UnregisterResult
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
@@ -92,6 +95,8 @@ def functions(
 
 def lines(path: PurePosixPath, *, what: str, old: str, new: str) -> RegistrationSpec:
     """Return the registration of the lines that lead from *old* to *new*, in a file of any kind."""
+    from falconws_cli.source.register.hunks import hunks_between
+
     hunks: list[JsonValue] = []
     for hunk in hunks_between(old, new):
         entry: dict[str, JsonValue] = {name: [*found] for name, found in hunk.items()}

@@ -6,6 +6,7 @@ nothing of what templates mean.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -89,13 +90,11 @@ def read_templates(folders: Iterable[Path], trees: Iterable[str], root: Path | N
 
 def _files(folder: Path) -> list[Path]:
     # Names with a leading dot or a trailing ~ belong to editors and systems; templates write a leading dot as `dot_`.
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and "__pycache__" not in path.parts
-        and not any(part.startswith(".") or part.endswith("~") for part in path.relative_to(folder).parts)
-    ]
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        found += [os.path.join(parent, name) for name in names if not name.startswith(".") and not name.endswith("~")]
+    return [Path(file) for file in sorted(found)]
 
 
 def _read(file: Path) -> bytes:

@@ -69,17 +69,18 @@ class WebSocket(falcon.asgi.WebSocket):
         "_binary",
         "_binary_decoded",
         "_bypass",
+        "_client",
         "_denial",
         "_direct",
         "_going_away",
         "_media",
+        "_on_lost",
         "_options",
         "_phase",
         "_spec_version",
         "_stream",
         "_text",
         "_text_decoded",
-        "client",
         "undecodable",
     )
 
@@ -94,8 +95,7 @@ class WebSocket(falcon.asgi.WebSocket):
         cancellable: bool,
     ) -> None:
         self.subprotocols = tuple(scope.get("subprotocols") or ())
-        self.client = _describe_client(scope.get("client"))
-        """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
+        self._client = scope.get("client")
         self.undecodable: Exception | None = None
         """The error of the last payload that ``receive_media()`` could not decode, or None."""
         self._media: Any = None
@@ -108,6 +108,7 @@ class WebSocket(falcon.asgi.WebSocket):
         self._accepted_subprotocol: str | None = None
         self._spec_version = spec_version
         extensions = scope.get("extensions") or {}
+        self._on_lost: Callable[[], object] | None = None
         self._denial = "websocket.http.response" in extensions
         self._going_away: asyncio.Event | None = extensions.get(GOING_AWAY_KEY)
         connection: ConnectionExtension | None = extensions.get(CONNECTION_KEY)
@@ -137,6 +138,11 @@ class WebSocket(falcon.asgi.WebSocket):
         self._binary = cast("BinaryBaseHandlerWS", options.media_handlers[WebSocketPayloadType.BINARY])
 
     # State
+
+    @property
+    def client(self) -> str:
+        """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
+        return _describe_client(self._client)
 
     @property
     def unaccepted(self) -> bool:
@@ -422,13 +428,14 @@ class WebSocket(falcon.asgi.WebSocket):
     def when_lost(self, callback: Callable[[], object]) -> None:
         """Call *callback* once the peer is known to be gone, but not when this side closes. ``App`` calls it."""
 
-        def on_closed() -> None:
-            if self._phase is not _CLOSED:
-                callback()
-
-        self._stream.on_closed = on_closed
+        self._on_lost = callback
+        self._stream.on_closed = self._closed
         if self._stream.closed is not None:
-            on_closed()
+            self._closed()
+
+    def _closed(self) -> None:
+        if self._phase is not _CLOSED and self._on_lost is not None:
+            self._on_lost()
 
     def when_first_used(self, callback: Callable[[], object]) -> None:
         """Call *callback* when the next send has returned, or before the next receive or wait. The hub calls it."""
@@ -449,7 +456,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
         self._stream.stop()
         # The WebSocket and its stream would otherwise refer to each other until the garbage collector runs.
-        self._stream.on_closed = None
+        self._stream.on_closed = self._on_lost = None
 
     # Sending
 

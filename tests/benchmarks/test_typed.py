@@ -1,14 +1,10 @@
 """The benchmark of typed messages measures every echo. What it measures is not judged here."""
 
-import sys
-
-import pytest
-
+from tests.benchmarks.test_smoke import needs_two_cores
 from tests.benchmarks.typed.__main__ import PATHS, echo_us, verdict
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
-
+@needs_two_cores
 def test_every_echo_is_measured() -> None:
     found = echo_us(rounds=1, seconds=0.3)
     assert list(found) == list(PATHS)

@@ -122,7 +122,11 @@ def fixed_limits() -> list[str]:
     rows = [
         (f"{assembler.MAX_FRAGMENTS:,}", "fragments of a message; more end the connection with 1009"),
         (f"{time_slice._SLICE_MESSAGES}", "messages that a connection hands out before others have their turn"),
-        (f"{time_slice._SLICE_S * 1000:g} ms", "after which others have their turn before that many messages"),
+        (
+            f"{time_slice._SLICE_S * 1000:g} ms",
+            "after which others have their turn before that many messages; "
+            f"{time_slice._CONTENDED_SLICE_S * 1000:g} ms while others wait",
+        ),
         (f"{protocol._MAX_EARLY_BYTES:,}", "bytes that may come before the accept; then reading pauses"),
         (f"{framing._MAX_CHUNK_LINE_BYTES:,}", "bytes of a line with the size of a chunk; a longer one is a 400"),
         (f"{HIGH_WATER_LIMIT:,}", "bytes of a body that wait for the application; then reading pauses"),

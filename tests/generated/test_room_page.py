@@ -248,6 +248,28 @@ def test_a_path_with_the_rooms_name_is_shown_as_it_can_be(
         page.close()
 
 
+def test_a_room_is_chosen_from_a_list(browser: Browser, html: str) -> None:
+    page = window(browser)
+    ScriptedServer(page, html, welcome("ada"))
+    rooms = page.get_by_role("navigation", name="Rooms")
+    expect(rooms.get_by_role("link")).to_have_text(["lobby", "help", "random", "den"])
+    expect(rooms.locator("[aria-current]")).to_have_text("den")
+    rooms.get_by_role("link", name="help").click()
+    expect(page.locator("#room")).to_have_text("help")
+    expect(page.get_by_label("Your name")).to_have_value("ada")
+    give_name(page, "ada")
+    expect(page.locator("#status")).to_have_text("connected")
+
+
+def test_a_member_that_has_to_leave_does_not_come_back(browser: Browser, html: str) -> None:
+    page = window(browser)
+    server = ScriptedServer(page, html, welcome("ada"))
+    server.connections[-1].close(code=4403, reason="left on another device")
+    expect(page.locator("#status")).to_have_text("left on another device")
+    expect(page.get_by_label("Your name")).to_be_visible()
+    assert len(server.connections) == 1
+
+
 def test_typing_is_shown_until_the_message_comes_or_for_a_moment(browser: Browser, html: str) -> None:
     page = window(browser)
     server = ScriptedServer(page, html, welcome("ada", "ben", "cyd"))

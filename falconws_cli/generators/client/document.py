@@ -41,7 +41,7 @@ class ConversationSpec:
     sends: Mapping[str, str]
     """The messages of the client: the type of each tag."""
     receives: Mapping[str, str]
-    """The messages of the server but for the errors, with the replies."""
+    """The messages of the server except the errors, with the replies."""
     replies: Mapping[str, tuple[str, ...]]
     """The tags of the replies to each call, by its tag."""
 

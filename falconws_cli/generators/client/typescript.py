@@ -31,7 +31,7 @@ _RESERVED = {*_RUNTIME_TYPES, *_RUNTIME_CLASSES, "Omit", "Record", "Route", "Err
 
 
 class TypeScript:
-    """The files of a document but for the runtime.
+    """The files of a document except the runtime.
 
     Args:
         document: The document.

@@ -4,27 +4,34 @@ Every function is idempotent. When it is not certain where the statement belongs
 returns the lines to add by hand. Each has a counterpart that removes the registration, with the same arguments and
 byte for byte: pass the `RegisterResult.imports` of the registration as *added*, so that an unused import that was
 there before stays. Pure; must not know the file system or the generators.
+
+A command needs few of the kinds: their modules are loaded on first use.
 """
 
-from falconws_cli.source.register.functions import append_functions, remove_functions
-from falconws_cli.source.register.hunks import apply_hunks, revert_hunks
-from falconws_cli.source.register.media_handlers import (
-    media_handler_in,
-    register_media_handler,
-    unregister_media_handler,
-)
-from falconws_cli.source.register.middleware import register_middleware, unregister_middleware
-from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
-from falconws_cli.source.register.route_reader import routes_in
-from falconws_cli.source.register.routes import register_route, unregister_route
-from falconws_cli.source.register.settings import (
-    register_row,
-    register_setting,
-    register_variable,
-    unregister_row,
-    unregister_setting,
-    unregister_variable,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from falconws_cli.source.register.functions import append_functions, remove_functions
+    from falconws_cli.source.register.hunks import apply_hunks, revert_hunks
+    from falconws_cli.source.register.media_handlers import (
+        media_handler_in,
+        register_media_handler,
+        unregister_media_handler,
+    )
+    from falconws_cli.source.register.middleware import register_middleware, unregister_middleware
+    from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
+    from falconws_cli.source.register.route_reader import routes_in
+    from falconws_cli.source.register.routes import register_route, unregister_route
+    from falconws_cli.source.register.settings import (
+        register_row,
+        register_setting,
+        register_variable,
+        unregister_row,
+        unregister_setting,
+        unregister_variable,
+    )
 
 __all__ = [
     "RegisterOutcome",
@@ -50,3 +57,39 @@ __all__ = [
     "unregister_setting",
     "unregister_variable",
 ]
+
+_MODULES = {
+    "append_functions": "functions",
+    "remove_functions": "functions",
+    "apply_hunks": "hunks",
+    "revert_hunks": "hunks",
+    "media_handler_in": "media_handlers",
+    "register_media_handler": "media_handlers",
+    "unregister_media_handler": "media_handlers",
+    "register_middleware": "middleware",
+    "unregister_middleware": "middleware",
+    "RegisterOutcome": "result",
+    "RegisterResult": "result",
+    "UnregisterOutcome": "result",
+    "UnregisterResult": "result",
+    "routes_in": "route_reader",
+    "register_route": "routes",
+    "unregister_route": "routes",
+    "register_row": "settings",
+    "register_setting": "settings",
+    "register_variable": "settings",
+    "unregister_row": "settings",
+    "unregister_setting": "settings",
+    "unregister_variable": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

@@ -4,7 +4,6 @@ A hunk has the lines before, those that go, those that come, and the lines after
 fewer of them have to fit; where that leaves no place, or several, nothing is changed.
 """
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,6 +35,8 @@ class Hunk:
 
 def hunks_between(old: str, new: str) -> list[dict[str, list[str]]]:
     """Return the hunks that lead from one text to another, as data for `apply_hunks`."""
+    import difflib
+
     one, other = old.splitlines(), new.splitlines()
     found = []
     for kind, i, j, k, m in difflib.SequenceMatcher(a=one, b=other, autojunk=False).get_opcodes():

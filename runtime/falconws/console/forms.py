@@ -36,7 +36,7 @@ def field(
         id_: Unique in the page.
         name: The member of the message, or the parameter of the handshake.
         kind: How the page reads it: "text" is a string, "json" anything else. An empty field is left out of the
-            message, but for a text that is *required*.
+            message, except for a text that is *required*.
         choices: The values to choose from.
         required: Whether the schema requires it.
         hint: For people.
@@ -72,7 +72,7 @@ def field(
 
 
 def fields_of(schema: _Document, schemas: _Document, prefix: str, *, place: str | None = None) -> list[Tree]:
-    """Return a field for each member of an object's *schema*, but for those that the page itself fills in.
+    """Return a field for each member of an object's *schema*, except those that the page itself fills in.
 
     Args:
         schema: The schema of a message, or of a query.

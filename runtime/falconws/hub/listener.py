@@ -14,7 +14,8 @@ from .concurrency import backoff
 from .events import Gap, Message
 from .policy import Policy
 from .position import Position
-from .subscriber import Subscriber, SubscriberHost, SubscriberView, since_by_room
+from .subscriber import Subscriber, SubscriberHost
+from .subscriber_view import SubscriberView, since_by_room
 
 __all__ = ("Listener", "ListenerTooSlow")
 

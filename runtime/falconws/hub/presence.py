@@ -24,6 +24,7 @@ __all__ = ("Membership", "Presence", "Roster", "decode_info", "encode_info")
 _LONGEST_STEP_S = 1.0
 """After a server has lost its memory, members are missing for about this long."""
 _AT_A_TIME = 250
+_NO_INFO = b"null"
 _RELEASE_S = 0.6
 """How long a process that stops removes its devices; other processes remove the rest."""
 
@@ -273,12 +274,13 @@ class Presence:
 
 def encode_info(info: object) -> bytes:
     """Return *info* as JSON; raise TypeError or ValueError if JSON cannot express it."""
-    return json.dumps(info, ensure_ascii=False, allow_nan=False).encode()
+    # Most subscriptions have none, and there may be many.
+    return _NO_INFO if info is None else json.dumps(info, ensure_ascii=False, allow_nan=False).encode()
 
 
 def decode_info(room: str, member: str, info: bytes) -> Any:
     """Return the *info* of a member; None, with a log line, if another program has written something but JSON."""
-    if info == b"null":
+    if info == _NO_INFO:
         return None
     try:
         return json.loads(info)

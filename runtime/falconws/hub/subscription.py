@@ -22,7 +22,7 @@ from .policy import Policy
 from .position import Position, check_position
 from .presence import Membership, Presence, encode_info
 from .replay import Recent
-from .subscriber import SubscriberView, since_by_room
+from .subscriber_view import SubscriberView, since_by_room
 
 __all__ = ("Subscription",)
 

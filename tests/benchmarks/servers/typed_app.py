@@ -9,29 +9,23 @@ import falconws
 from falconws.typed import Conversation, speaks
 
 
-class Move(Struct, tag="move"):
-    player: str
-    x: float
-    y: int
-    items: list[int]
-    ok: bool
+class Said(Struct, tag="said"):
+    name: str
+    text: str
 
 
-class PydanticMove(BaseModel):
-    type: Literal["move"] = "move"
-    player: str
-    x: float
-    y: int
-    items: list[int]
-    ok: bool
+class PydanticSaid(BaseModel):
+    type: Literal["said"] = "said"
+    name: str
+    text: str
 
 
-class Game(Conversation[Move, Move]):
-    """A move is echoed."""
+class Chat(Conversation[Said, Said]):
+    """A message is echoed."""
 
 
-class PydanticGame(Conversation[PydanticMove, PydanticMove]):
-    """A move is echoed."""
+class PydanticChat(Conversation[PydanticSaid, PydanticSaid]):
+    """A message is echoed."""
 
 
 class TextResource:
@@ -49,19 +43,19 @@ class MediaResource:
 
 
 class TypedResource:
-    @speaks(Game)
-    async def on_websocket(self, req: falconws.Request, game: Game) -> None:
-        await game.accept()
-        async for move in game:
-            await game.send(move)
+    @speaks(Chat)
+    async def on_websocket(self, req: falconws.Request, chat: Chat) -> None:
+        await chat.accept()
+        async for said in chat:
+            await chat.send(said)
 
 
 class PydanticResource:
-    @speaks(PydanticGame)
-    async def on_websocket(self, req: falconws.Request, game: PydanticGame) -> None:
-        await game.accept()
-        async for move in game:
-            await game.send(move)
+    @speaks(PydanticChat)
+    async def on_websocket(self, req: falconws.Request, chat: PydanticChat) -> None:
+        await chat.accept()
+        async for said in chat:
+            await chat.send(said)
 
 
 app = falconws.App()

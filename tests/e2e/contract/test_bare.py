@@ -160,6 +160,7 @@ DERIVED = {
     "fault-before-accept": "deny",
     "unknown-route": "deny",
     "base-exception-before-accept": "deny",
+    "typed-refusal": "deny",
     # ... and where it refuses a close code
     "application-fault": "protocol-code-to-client",
     "undecodable-unhandled": "protocol-code-to-client",
@@ -167,6 +168,7 @@ DERIVED = {
     "base-exception": "protocol-code-to-client",
     "inexpressible-media": "protocol-code-to-client",
     "rate-limit": "protocol-code-to-client",
+    "typed-too-many-errors": "protocol-code-to-client",
 }
 
 

@@ -121,7 +121,7 @@ async def test_text_and_keys_that_are_no_utf8_are_delivered_as_what_they_can_be(
     room = "foreign-utf8"
     async with make_hub(valkey.url, timeout_s=WAIT_S) as hub, following(hub, room) as follower:
         await hub.publish(room, "before")
-        # As an older hub, or one in another language, might: by the rules, but for the bytes.
+        # As an older hub, or one in another language, might: by the rules, except for the bytes.
         script = """
             local top = redis.call('HGET', KEYS[1], 'o')
             local epoch = redis.call('HGET', KEYS[1], 'e')

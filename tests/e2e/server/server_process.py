@@ -82,7 +82,8 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        return self.wait_for_line(r"serves (\S+) ").group(1)
+        """The scheme and address that are served, without a root path."""
+        return self.wait_for_line(r"serves (\w+://[^/\s]+)").group(1)
 
     @property
     def ws_url(self) -> str:

@@ -277,13 +277,13 @@ def test_a_client_that_sends_no_request_does_not_delay_the_end(serve, dial, befo
     assert server.wait() == 0
 
 
-PATIENT = "import falconws.server.http.shutdown as shutdown; shutdown._RECENT_RESPONSE_S = 15; "
+RECENT_FOR_15_S = "import falconws.server.http.shutdown as shutdown; shutdown._RECENT_RESPONSE_S = 15; "
 
 
 @parsers
 def test_a_client_that_was_just_answered_can_send_another_request(serve, dial, prelude):
     """The next request of a busy connection has mostly been sent already."""
-    server = serve(APP, prelude=prelude + PATIENT, drain_s=150).wait_until_ready()
+    server = serve(APP, prelude=prelude + RECENT_FOR_15_S, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(GET)
     assert client.read_head().startswith(b"HTTP/1.1 404")
@@ -300,7 +300,7 @@ def test_a_client_that_was_just_answered_can_send_another_request(serve, dial, p
 @parsers
 def test_a_client_that_is_being_answered_can_send_another_request(serve, dial, prelude):
     """The head of that response was sent, and could not say that it is the last one."""
-    server = serve(APP, prelude=prelude + PATIENT, drain_s=150).wait_until_ready()
+    server = serve(APP, prelude=prelude + RECENT_FOR_15_S, drain_s=150).wait_until_ready()
     client = dial(server.port)
     client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
     assert b"connection: close" not in client.read_head().lower()

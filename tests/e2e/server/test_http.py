@@ -695,6 +695,17 @@ def test_a_slow_head_is_not_cut_off_by_the_time_between_requests(serve, dial, st
 # Over TLS, a Unix socket, and several workers.
 
 
+REFUSED = {
+    GET.replace(b"Host: a\r\n", b""): 400,
+    GET.replace(b"Host: a", b"Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked"): 400,
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nnocolon\r\n\r\n": 400,
+    GET.replace(b"Host: a", b"Host: a\r\nTransfer-Encoding: xchunked"): 501,
+    GET.replace(b"/first", b"ftp://a/first"): 400,
+    head_of(9000): 431,
+    b"GET /\r\n": 400,
+}
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_requests_have_the_same_answers_over_tls(serve, dial, tls, stack, way):
     certificate, context = tls
@@ -714,9 +725,8 @@ def test_requests_have_the_same_answers_over_tls(serve, dial, tls, stack, way):
     assert answer(client)["path"] == "/first"
     assert status(client) == 101
     assert client.read_frame() == (1, b"early")
-    assert status(ask(GET.replace(b"Host: a\r\n", b""))) == 400
-    assert status(ask(head_of(9000))) == 431
-    assert status(ask(b"GET /\r\n")) == 400
+    for data, expected in REFUSED.items():
+        assert status(ask(data)) == expected
 
 
 @pytest.mark.parametrize("kind", ["unix", "workers"])
@@ -734,6 +744,11 @@ def test_requests_have_the_same_answers_over_a_unix_socket_and_on_workers(serve,
         assert answer(client)["path"] == "/first"
         assert status(client) == 101
         assert client.read_frame() == (1, b"early")
+        for data, expected in REFUSED.items():
+            client = dial(where)
+            deliver(client, data, way)
+            assert status(client) == expected
+            assert client.at_end()
 
 
 def test_a_body_of_tiny_chunks_does_not_hold_others_up(server, dial):

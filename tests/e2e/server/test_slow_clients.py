@@ -138,8 +138,9 @@ def test_close_waits_for_a_slow_client_that_makes_progress(serve, dial, loop):
     server = serve(APP, prelude=loop, connection=ConnectionSettings(close_timeout_s=2.0, ping_interval_s=None))
     client = dial(server.port, receive_buffer=65536)
     client.handshake("/says-4")
-    client._unread = b""
-    read_slowly(client, SAID - len(client._unread) - 4096, 600_000)
+    # The head may have come with the beginning of the messages.
+    early, client._unread = len(client._unread), b""
+    read_slowly(client, SAID - early - 4096, 600_000)
     assert client.read_close() == (4000, "")
     client.send_frame(8, b"\x0f\xa0")
     assert client.at_end()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 from typing import Any
 
 import falcon
@@ -18,6 +20,7 @@ from falconws.hosts import LOCAL_HOSTS
 from falconws.testing import Client, HandshakeDenied
 from falconws.typed import Conversation, speaks
 from tests.e2e.console import served
+from tests.runtime.typed.conversations import make_app
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 HOST = {"Host": "localhost"}
@@ -93,6 +96,37 @@ async def test_ids_are_unique() -> None:
     views = (await views_of(served.app))["all"]["views"]
     ids = [id_ for view in views for id_ in attributes_of(view["view"], "id")]
     assert len(ids) == len(set(ids))
+
+
+async def test_messages_of_any_library_have_forms() -> None:
+    views = await views_of(make_app(falconws.Hub()))
+    assert set(attributes_of(views["/mixed"]["view"], "data-message")) == {"move", "rename", "say", "Text", "Binary"}
+    assert {"x", "y", "name", "tags", "text"} <= set(attributes_of(views["/mixed"]["view"], "name"))
+    # A client of this one only listens.
+    assert set(attributes_of(views["/prices"]["view"], "data-message")) == {"Text", "Binary"}
+
+
+def test_the_console_does_not_need_what_typed_conversations_need() -> None:
+    code = """
+import asyncio, sys
+sys.modules["msgspec"] = None
+import falconws
+from falconws.console.mount import Console
+from falconws.testing import Client
+
+class Echo:
+    async def on_websocket(self, req, ws): ...
+
+async def main():
+    app = falconws.App()
+    app.add_route("/echo", Echo())
+    async with Client(Console(app, "app", ["localhost"])) as client:
+        print([view["name"] for view in (await client.get("/_falconws/app", host="localhost")).json["views"]])
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "['', '/echo', '/_falconws/lobby', 'path', 'rooms']\n"
 
 
 async def test_versions_of_a_conversation_are_views_of_their_own() -> None:

@@ -59,9 +59,16 @@ class PreparedMessage:
 _SINGLE_ITERATIONS = 4
 """After this many iterations with one message each, the first message of an iteration is written at once again."""
 
-_TRIED_ITERATIONS = 32
+_TRIED_ITERATIONS = 8
 """One of so many of these coalesces nevertheless: a broadcast to many connections takes so long that its publisher
 gives way before it takes the next message, and there would never be two in one iteration."""
+
+_MAX_MESSAGES = 64
+"""Coalesced at most, if they come one by one."""
+
+_IDLE_ITERATIONS = 3
+"""Messages that come one by one are written after so many iterations without another one. A publisher that gives way
+goes on in the second one."""
 
 _logger = logging.getLogger("falconws.server")
 
@@ -80,17 +87,20 @@ class CorkedConnection(Protocol):
 
 
 class WriteCoalescer:
-    """Writes the messages of one iteration of one event loop together.
+    """Writes the messages of one iteration of one event loop together; of several, if they come one by one.
 
     Attributes:
         connections: Those that have corked a frame. They may have written it meanwhile.
     """
 
-    __slots__ = ("_messages", "_single_iterations", "connections", "loop")
+    __slots__ = ("_idle_iterations", "_messages", "_seen", "_single_iterations", "connections", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._messages: list[PreparedMessage] = []
+        self._seen = 0
+        """How many of them came in earlier iterations."""
+        self._idle_iterations = 0
         self._single_iterations = _SINGLE_ITERATIONS
         self.connections: list[CorkedConnection] = []
 
@@ -104,6 +114,15 @@ class WriteCoalescer:
         self._messages.append(message)
 
     def _end_iteration(self) -> None:
+        new = len(self._messages) - self._seen
+        self._idle_iterations = 0 if new else self._idle_iterations + 1
+        is_pausing = new <= 1 and self._idle_iterations < _IDLE_ITERATIONS and self._seen + new < _MAX_MESSAGES
+        if is_pausing and self._messages[-1].coalescer is not None:
+            # Its publisher may have given way, and go on soon.
+            self._seen += new
+            self.loop.call_soon(self._end_iteration)
+            return
+        self._seen = self._idle_iterations = 0
         messages, self._messages = self._messages, []
         connections, self.connections = self.connections, []
         self._single_iterations = 0 if len(messages) > 1 else self._single_iterations + 1

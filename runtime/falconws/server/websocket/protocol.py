@@ -34,6 +34,8 @@ from falconws.server.websocket.picows_adapter import feed, switch_protocols
 from falconws.server.websocket.settings import settings_of
 
 _MAX_EARLY_BYTES = 65_536
+_NO_SCOPE: dict[str, Any] = {}
+"""After an accept, when nothing is denied any more and nothing writes to it."""
 
 _logger = logging.getLogger("uvicorn.error")
 
@@ -76,7 +78,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._peer = ""
         self._agreement: Agreement | None = None
         self._denial: list[bytes] | None = None
-        self._early = bytearray()
+        self._early = b""
+        """What has come behind the handshake, before it is answered."""
         self._accept_timer: asyncio.TimerHandle | Timeout | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -272,9 +275,9 @@ class WebSocketProtocol(asyncio.Protocol):
             deflate = PerMessageDeflate(agreement, self._settings.deflate)
         connection.opened(self._transport, deflate, self._lost)
         switch_protocols(self._transport, connection, response, self._settings.max_message_bytes)
-        early, self._early = self._early, bytearray()
+        early, self._early = self._early, b""
         # What these hold belongs to the application now; it may let go of it.
-        self._scope = {}
+        self._scope = _NO_SCOPE
         self._request = self._agreement = None
         if early:
             feed(self._transport.get_protocol(), early)

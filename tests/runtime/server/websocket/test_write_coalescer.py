@@ -23,6 +23,12 @@ def send(subjects, *texts):
             assert subject.connection.try_send_prepared(prepared)
 
 
+async def pause():
+    """Let so many iterations of the event loop pass that nobody goes on with what was begun."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
 def writes_of(subject):
     """Return the list that every write of the transport is added to from now on."""
     writes, write = [], subject.transport.write
@@ -37,7 +43,7 @@ def writes_of(subject):
 
 async def test_a_message_that_comes_alone_leaves_at_once(conversation):
     subject = conversation(SETTINGS)
-    for number in range(10):
+    for number in range(4):
         subject.transport.written.clear()
         send([subject], str(number))
         assert bytes(subject.transport.written) == frame(str(number))
@@ -65,11 +71,32 @@ async def test_after_a_few_turns_with_one_message_each_it_leaves_at_once_again(c
     send([subject], "a", "b")
     left_at_once = []
     for _ in range(6):
-        await asyncio.sleep(0)
+        await pause()
         subject.transport.written.clear()
         send([subject], "x")
         left_at_once.append(bool(subject.transport.written))
     assert left_at_once == [False] * 4 + [True] * 2
+    subject.end()
+
+
+async def test_messages_that_come_one_by_one_without_a_pause_leave_together(conversation):
+    """As from a publisher that gives way after each."""
+    subject = conversation(SETTINGS)
+    send([subject], "a", "b")
+    await asyncio.sleep(0)
+    writes = writes_of(subject)
+    for number in range(5):
+        send([subject], str(number))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert writes == []
+    await pause()
+    assert writes == [b"".join(frame(str(number)) for number in range(5))]
+    for _ in range(70):
+        send([subject], "x")
+        await asyncio.sleep(0)
+    # Not without end.
+    assert writes[1:] == [frame("x") * 64]
     subject.end()
 
 
@@ -198,7 +225,7 @@ async def test_whatever_is_sent_and_whenever_iterations_end_every_connection_kee
                 expected[index] += frame(text)
             case "iteration":
                 await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await pause()
     assert [bytes(subject.transport.written) for subject in subjects] == expected
     for subject in subjects:
         subject.end()
