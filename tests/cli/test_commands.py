@@ -208,7 +208,7 @@ def test_without_a_conftest_the_tests_token_is_left_to_the_user(run: Run, demo: 
     conftest.unlink()
     result = run("add-middleware", "auth", "--kind", "token-auth", cwd="demo")
     assert result.exit_code == ExitCode.LEFT_TO_DO
-    assert 'Cannot register a token for the tests in tests/conftest.py: it has no "pytest".' in result.output
+    assert "Cannot register a token for the tests in tests/conftest.py: there is no such file." in result.output
     assert "    def client_headers() -> dict[str, str]:" in result.output
     assert (demo / "demo" / "middleware" / "auth.py").is_file()
     assert not conftest.exists()
@@ -242,7 +242,7 @@ def test_outside_of_a_project_one_line_says_so(run: Run, command: tuple[str, ...
         ("[tool.falconws]\n", 'app = "'),
         ('[tool.falconws]\napp = "demo"\n', 'app = "'),
         ('[tool]\nfalconws = "x"\n', 'app = "'),
-        ('[tool.falconws]\napp = "gone.app:create_app"\n', "no package gone"),
+        ('[tool.falconws]\napp = "gone.app:create_app"\n', "has no folder gone"),
     ],
 )
 def test_a_broken_project_is_one_line(run: Run, tmp_path: Path, pyproject: str, problem: str) -> None:
