@@ -1,8 +1,10 @@
-"""The clients of the page on reconnecting resume where they stopped."""
+"""The clients of the pages work: those on reconnecting resume where they stopped, those of all languages take part."""
 
 import asyncio
 import importlib.util
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -102,3 +104,26 @@ async def test_a_python_client_does_not_retry_a_refusal(snippet: Load) -> None:
     with LiveServer(snippet("authenticate").app) as server, pytest.raises(InvalidStatus):
         async with asyncio.timeout(TIMEOUT_S):
             await load_client().follow(f"{server.ws_url}/chat", handle)
+
+
+PROGRAMS = {
+    "Java": ["java", "Chat.java"],
+    # Node.js 20 has it behind an option, newer versions without.
+    "JavaScript": ["node", "--experimental-websocket", "chat.mjs"],
+    "Python": [sys.executable, "chat_client.py"],
+}
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_a_client_in_any_language_takes_part_in_a_typed_room(snippet: Load, language: str) -> None:
+    program, *arguments = PROGRAMS[language]
+    if shutil.which(program) is None:
+        pytest.skip("Node.js and npm are not installed" if program == "node" else f"{program} is not installed")
+    with LiveServer(snippet("typed_chat").app) as server:
+        command = [program, *arguments, f"{server.ws_url}/rooms/lobby?name=ada"]
+        done = subprocess.run(command, cwd=CLIENTS, capture_output=True, text=True, timeout=100, check=True)
+    lines = done.stdout.splitlines()
+    assert '"type":"welcome"' in lines[0]
+    assert any('"said"' in line and f"hello from {language}" in line for line in lines)
+    if language != "Python":
+        assert lines[-1] == "closed with 1000"
