@@ -67,6 +67,9 @@ class Shell:
             # curl ends a body without a line break as it is.
             end = "\n" if printed and not printed.endswith("\n") else ""
             assert_shows(want, printed + end, command)
+            # "..." would match it.
+            if re.search(r"\b[1-9]\d* (failed|errors?)\b", printed) and "failed" not in want:
+                raise AssertionError(f"$ {command}\n{printed}")
 
     def run(self, command: str) -> str:
         """Run *command* and return its output. `cd` and `$?` work as in a terminal."""

@@ -98,6 +98,8 @@ def add_setting(reader: Reader, name: str, page: str) -> None:
     settings = "demo/settings.py"
     reader.edit(settings, "\n    @classmethod\n", f"\n{field}\n    @classmethod\n", page)
     reader.edit(settings, '\n    "log_level":', f'\n{reads}    "log_level":', page)
+    (row,) = re.findall(rf"^\| `DEMO_{name.upper()}` .*\n", (PAGES / page).read_text(), re.MULTILINE)
+    reader.edit("README.md", "| `DEMO_LOG_LEVEL`", f"{row}| `DEMO_LOG_LEVEL`", page)
 
 
 def take_bids(reader: Reader) -> None:

@@ -121,7 +121,8 @@ class TrustedProxies:
 
 
 def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",")] if text.strip() else []
+    """Return the elements of a list; empty ones do not count (RFC 9110 section 5.6.1.2)."""
+    return [stripped for item in text.split(",") if (stripped := item.strip())]
 
 
 def _parse_node(text: str) -> tuple[str, int] | None:

@@ -59,7 +59,7 @@ FOR, PROTO, HOST, PORT = "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Ho
         ([(PORT, "65536")], "127.0.0.1", "http", "inner:8000"),
         ([(HOST, "user@evil")], "127.0.0.1", "http", "inner:8000"),
         ([(FOR, "fe80::1%eth0")], "127.0.0.1", "http", "inner:8000"),
-        ([(FOR, "1.2.3.4,,")], "127.0.0.1", "http", "inner:8000"),
+        ([(FOR, "1.2.3.4, ,")], "1.2.3.4", "http", "inner:8000"),
         ([(FOR, '"1.2.3.4"')], "127.0.0.1", "http", "inner:8000"),
         ([("Forwarded", "for=1.2.3.4;proto=https;host=example.com")], "1.2.3.4", "https", "example.com"),
         ([("Forwarded", 'For="[2001:db8::1]:99";Proto=HTTPS')], "2001:db8::1", "https", "inner:8000"),
