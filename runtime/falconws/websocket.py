@@ -142,7 +142,7 @@ class WebSocket(falcon.asgi.WebSocket):
     @property
     def client(self) -> str:
         """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
-        return _describe_client(self._client)
+        return describe_client(self._client)
 
     @property
     def unaccepted(self) -> bool:
@@ -750,7 +750,7 @@ def _can_serialize(handler: TextBaseHandlerWS | BinaryBaseHandlerWS, media: obje
     return True
 
 
-def _describe_client(client: Any) -> str:
+def describe_client(client: Any) -> str:
     # A Unix socket has no peer address. A proxy's header may have set the address to any text.
     return f"{escape_for_log(client[0], 64)}:{client[1]}" if client else "unknown"
 
