@@ -1,4 +1,7 @@
-"""`falconws destroy` and `falconws undo`, from the record to the transaction."""
+"""`falconws destroy` and `falconws undo`, from the record to the transaction.
+
+Must not know how a removal is planned.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
