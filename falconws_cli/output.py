@@ -20,7 +20,7 @@ class Matters(Enum):
     """Whether a command fails when its output cannot be written."""
 
     AT_THE_END = auto()
-    """Output is its purpose: the exit code is 1 if some is lost. Nothing is lost to a reader that leaves."""
+    """Output is its purpose: the exit code is 1 if some is lost. A reader that leaves loses nothing."""
     AT_ONCE = auto()
     """The same, but it fails at the first loss: otherwise it would run for as long as its connections."""
     NEVER = auto()

@@ -303,7 +303,7 @@ class Subscriber:
             self._count_dropped([replaced])
         self._flush()
         if backlog.is_over_limit and not self._judging:
-            # Not now: a burst of messages makes no client slow. First, what waits is sent as far as it can be.
+            # Not now: a burst of messages alone makes no client slow. What waits is sent first, as far as possible.
             self._judging = True
             self._host.loop.call_soon(self._judge)
 

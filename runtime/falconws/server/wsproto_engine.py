@@ -1,4 +1,4 @@
-"""uvicorn's wsproto engine, which loses nothing of what comes before the accept.
+"""uvicorn's wsproto engine, made to keep what comes before the accept.
 
 wsproto forgets frames that it is given before its answer to the handshake. Imported by uvicorn, by name, when this
 engine is chosen.

@@ -41,7 +41,7 @@ class HistoryLog:
         self.offset = offset
         """The offset of the newest publication."""
         self._complete_since = offset
-        # Most of many rooms are quiet, and an empty deque takes 0.7 kB.
+        # Where there are many rooms, most are quiet, and an empty deque takes 0.7 kB.
         self._kept: deque[tuple[float, Publication]] | None = None
 
     def append(self, publication: Publication, now: float, limits: HistoryLimits) -> None:

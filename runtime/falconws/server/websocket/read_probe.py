@@ -5,7 +5,7 @@ client answers a ping when it has read everything before it (RFC 6455 section 5.
 and while its answer is late, nothing more is sent: it would be stale when the client reads it. A client that is known
 to be late gets what is new in lockstep: one burst, one ping, and the next burst after the answer.
 
-A client that has never answered is not held back: it is keepalive that disconnects it. Messages that a browser has
+Nothing is held back for a client that has never answered: keepalive disconnects it. Messages that a browser has
 read, and its page has not processed, cannot be seen from here. Knows a connection by the port below.
 """
 

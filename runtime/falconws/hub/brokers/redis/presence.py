@@ -24,7 +24,7 @@ _CLAIM_S = 30.0
 """How long one process may take to remove the devices of a dead one before another takes over."""
 _OWN_CLAIM_S = 3.0
 _FIRST_LEASE_S = 10.0
-"""Of a process that joins before it has renewed."""
+"""The lease of a process that joins before its first renewal."""
 
 
 class RedisPresence:
