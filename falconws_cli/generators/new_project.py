@@ -1,4 +1,7 @@
-"""`falconws new`: a whole project."""
+"""`falconws new`: a whole project.
+
+Plans its files, which another module writes, and makes the first commit.
+"""
 
 import importlib.util
 from collections.abc import Iterable, Mapping

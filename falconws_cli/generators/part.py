@@ -1,7 +1,7 @@
 """`falconws add-part`: an optional part of a project, added after the project was created.
 
 A part is the difference between the project's templates with it and without it: whole files that are new, and lines in
-files that are there. A project that falconws has not created gets only the files.
+files that are there. A project that falconws has not created gets only the files. Must not write.
 """
 
 import re

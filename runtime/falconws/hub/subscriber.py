@@ -1,6 +1,7 @@
 """What all subscribers have in common: their rooms, their progress in each, and a backlog.
 
-What consumes the backlog is a subclass: a connection (``connection_subscriber.py``) or a loop (``listener.py``).
+Subclasses consume the backlog: for a connection (``connection_subscriber.py``) or a loop (``listener.py``). This module
+must not know either.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""``memory://``: the default broker, for a single process. Nothing leaves the process, and nothing outlives it."""
+"""``memory://``: the default broker, for a single process. Nothing leaves the process, and nothing outlives it.
+
+Knows nothing of subscriptions: it delivers the rooms that the process follows to the hub.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 ``PREFIX.process.PROCESS`` says until when the lease of a process lasts. ``PREFIX.who.ROOM.MEMBER`` has the devices of a
 member, each with its process and info; the stream republishes it to those who follow the room. All times are those of
-the server's clock. Records that another program has written and cannot be read count as empty.
+the server's clock. Records of other programs that cannot be read count as empty. Knows nothing of a room's messages.
 """
 
 from __future__ import annotations

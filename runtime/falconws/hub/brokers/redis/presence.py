@@ -2,6 +2,7 @@
 
 A device is recorded twice: in its room, and with its process, so that the process that notices its death finds them.
 It is recorded with its process first, so that it is never in a room only. The keys and scripts are in ``scripts``.
+Knows nothing of messages and their history.
 """
 
 from __future__ import annotations
