@@ -1,7 +1,7 @@
-"""Where generated code is now: what was moved or renamed since, by a recorded `falconws moved` or as it is found.
+"""Finds generated code that was moved or renamed since: by a recorded `falconws moved`, or by looking for it.
 
-A missing file is found again by the class that is registered from it, then by its content. The result is a record whose
-paths, modules and classes are those of today. Reads the project, and never writes.
+A missing file is found again by the class that is registered from it, then by its content. The result is a record with
+the present paths, modules and classes. Reads the project, and never writes.
 """
 
 import re

@@ -271,7 +271,7 @@ class _Removal:
             new[last.id] = left
         heir = next((other for other in self._others if common(other.requirements, needed)), None)
         if heir is not None:
-            # A dependency that others need too goes with the last of them.
+            # A dependency that other generated code needs too is removed with the last of it.
             shared = common(heir.requirements, needed)
             new[heir.id] = replace(heir, added=union((heir.added, shared)))
         self._hand_over_registrations(new)

@@ -82,7 +82,7 @@ class ClientUpdate:
 
 
 def plan_client(project: Project, record: Record, recipe: Recipe) -> ClientUpdate:
-    """Return the plan that writes the client of *recipe*. A file that somebody has edited is a conflict.
+    """Return the plan that writes the client of *recipe*. An edited file is a conflict.
 
     Raises:
         UnavailableError: The app does not load, or the document cannot be read.

@@ -30,7 +30,7 @@ __all__ = ("AppResource", "LiveResource", "PageResource", "RefusalResource", "Sn
 _HTTP_ERRORS = range(400, 600)
 _DEFAULT_BASES = ("ws://127.0.0.1:8000", "ws://localhost:8000")
 _LOOK_S = 1.0
-"""How often rooms are looked at while a page shows them."""
+"""The interval between two looks at the rooms while a page shows them."""
 
 
 class PageResource:

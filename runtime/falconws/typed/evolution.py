@@ -16,7 +16,7 @@ _Schema = dict[str, Any]
 
 
 def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a line for each change from *old* to *new* that breaks somebody who has the old document.
+    """Return a line for each change from *old* to *new* that breaks a user of the old document.
 
     Each line names the channel, the message, the member, and which side breaks: clients of the old version that talk
     to the new server.

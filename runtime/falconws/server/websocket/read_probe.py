@@ -17,9 +17,9 @@ from typing import Protocol
 _LOOK_S = 0.15
 _LOOK_AT_LITTLE_S = 0.4
 _LOOK_IN_LOCKSTEP_S = 0.02
-"""How often the connection is looked at; less often while little is sent."""
+"""The interval between two looks at the connection: in general, while little is sent, and in lockstep."""
 _UNPROBED_BYTES = 4096
-"""Sent to a prompt client without a ping."""
+"""Up to this size, what is sent to a prompt client is not followed by a ping."""
 _PROMPT_S = 0.1
 """An answer is late if it takes so much longer than twice the shortest round trip."""
 

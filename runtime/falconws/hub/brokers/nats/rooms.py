@@ -19,7 +19,7 @@ from .session import RefusedError
 __all__ = ("FollowedRooms",)
 
 _ROOMS_PER_CHECK = 50
-"""The cost of so many requests every ``timeout_s`` is negligible."""
+"""The number of rooms that are checked every ``timeout_s``; each costs one request."""
 
 _ANCHORS_AT_A_TIME = 16
 
