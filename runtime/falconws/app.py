@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from falcon.routing import CompiledRouter
     from typing_extensions import TypeVar
 
-    # With defaults, so that `falconws.App` needs no arguments where the usual types are meant.
+    # With defaults, so that annotations can say `falconws.App` without type arguments.
     _ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True, default=Request)
     _RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True, default=falcon.asgi.Response)
 else:
@@ -104,7 +104,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
             self.set_error_serializer(serialize_error)
-            # With Falcon's own, a few kilobytes of brackets are a 500 and a traceback.
+            # Falcon's own handler turns a few kilobytes of nested brackets into a 500 and a traceback.
             self.req_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(loads=loads_body)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
@@ -130,7 +130,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         resolves to this server. Health checks of a load balancer often name an address: list it too.
 
         Raises:
-            ValueError: An entry is not a name of a host; the message has it.
+            ValueError: An entry is not the name of a host; the message contains it.
         """
         return None if self._host_policy is None else self._host_policy.setting
 
