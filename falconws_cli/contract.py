@@ -76,7 +76,7 @@ def check(document: dict[str, Any], path: Path, *, breaking: bool) -> None:
 
 
 def find_document(start: Path) -> dict[str, Any] | None:
-    """Return the document of the project around *start*: of its app, or else its file asyncapi.json; None for none."""
+    """Return the document of the project around *start*: the app's, else its file asyncapi.json; None for neither."""
     with contextlib.suppress(CommandError):
         return load_document(None, start)
     project = find_project(start)

@@ -1,6 +1,7 @@
 """What the extra falconws[cli] brings, and the error of a command that needs it and does not have it.
 
-The base installation has what production needs: the runtime, and the commands that serve, publish and inspect.
+The base installation has what production needs: the runtime, and the commands that serve, publish and inspect. Must not
+import a module of the extra.
 """
 
 from importlib.util import find_spec

@@ -13,7 +13,7 @@ from falconws_cli.source.register.apps import creations
 
 
 def app_module(project: Project) -> PurePosixPath:
-    """Return the module that creates the app; when none of the usual ones does, the one that the app is named after."""
+    """Return the module that creates the app; if none of the usual ones does, the one in the app's import path."""
     package = project.package_path
     named = project.path_of(project.app.partition(":")[0])
     candidates = [
@@ -24,7 +24,7 @@ def app_module(project: Project) -> PurePosixPath:
         package / "__init__.py",
     ]
     there = _existing(project, candidates)
-    # What is not there is named, to be looked for.
+    # Without any of them, return a path for error messages to name.
     of_its_name = next((path for path in candidates[:2] if path in there), candidates[0])
     return next((path for path in there if _creates_app(project, path)), of_its_name)
 

@@ -20,11 +20,11 @@ class Matters(Enum):
     """Whether a command fails when its output cannot be written."""
 
     AT_THE_END = auto()
-    """Its output is what it is for: the exit code is 1. A reader that leaves has read enough."""
+    """Output is its purpose: the exit code is 1 if some is lost. A reader that leaves loses nothing."""
     AT_ONCE = auto()
-    """The same, and there is no end: it would run for as long as its connections."""
+    """The same, but it fails at the first loss: otherwise it would run for as long as its connections."""
     NEVER = auto()
-    """Its work is what it is for."""
+    """Its purpose is something else, which is done nevertheless."""
 
 
 _STREAMS = ("stdin", "stdout", "stderr")
@@ -102,7 +102,7 @@ def _open_closed() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # It gets the lowest number that is free.
+            # The null device gets the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(descriptor, "w" if descriptor else "r", encoding="utf-8", closefd=False))
 
@@ -122,7 +122,7 @@ def _protect(name: str) -> Output | None:
         io.TextIOWrapper(
             io.BufferedWriter(output),
             encoding=stream.encoding,
-            # A character that the terminal or the log does not have must not be what the work fails for.
+            # A character that the terminal or the log cannot encode must not make the command fail.
             errors="replace",
             line_buffering=stream.line_buffering or buffer is raw,
         ),
@@ -133,7 +133,9 @@ def _protect(name: str) -> Output | None:
 def wants_color(environ: Mapping[str, str]) -> bool | None:
     """Return whether output has colors whatever it goes to; None if a terminal decides.
 
-    NO_COLOR and FORCE_COLOR as https://no-color.org and https://force-color.org have them: set and not empty.
+    NO_COLOR and FORCE_COLOR count if they are set and not empty.
+
+    Source: https://no-color.org and https://force-color.org.
     """
     if environ.get("NO_COLOR"):
         return False

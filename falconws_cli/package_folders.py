@@ -1,6 +1,6 @@
 """Where a project keeps its packages, as its pyproject.toml tells the build backend. Pure.
 
-Without a word on it, a package is in the root or in src/.
+By default, a package is in the root or in src/.
 """
 
 from collections.abc import Iterator, Mapping

@@ -72,7 +72,7 @@ class LoadGenerator:
                 client.abort()
 
     async def _close_all(self) -> None:
-        """Close every connection properly: a dropped one can make the responder log an error."""
+        """Close every connection with a closing handshake: a dropped one can make the responder log an error."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await asyncio.gather(*(client.close() for client in self._clients))
@@ -198,7 +198,7 @@ class _Clocks:
 
 
 def _handshake_failure(error: picows.WSError, settings: Settings) -> str:
-    """Return the line for a handshake that the server has denied, or has answered with something else."""
+    """Return the error line for a handshake that the server denied, or answered with another response."""
     response = getattr(error, "response", None)
     if isinstance(error, picows.WSInvalidStatusError) and response is not None:
         body = bytes(response.body or error.raw_body or b"")[:_SHOWN_BODY_BYTES].decode(errors="replace")

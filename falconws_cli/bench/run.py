@@ -1,4 +1,7 @@
-"""Runs a load test: serves the app or finds the server, starts the load generator, and shows its measurements."""
+"""Runs a load test: serves the app or finds the server, starts the load generator, and shows its measurements.
+
+Must not know how the load is generated, nor how measurements are laid out.
+"""
 
 import contextlib
 import json

@@ -89,7 +89,7 @@ class Operation:
     id: str
     """The time and a random token, "20260131T120000.000000Z-1f2e3d4c": the order of operations."""
     command: str
-    """As it would be typed again."""
+    """The command line that repeats it."""
     version: str
     """The falconws whose templates made the files."""
     recipe: Recipe | None = None
@@ -104,15 +104,15 @@ class Operation:
     requirements: Requirements = NOTHING
     """What the files need in pyproject.toml."""
     added: Requirements = NOTHING
-    """What of it was not there before."""
+    """The part of *requirements* that pyproject.toml did not have before."""
     partly_removed: bool = False
-    """Only files that were edited since are left of it."""
+    """Whether an earlier removal left only files that were edited since."""
     upgraded: str = ""
     """The time of the last `falconws upgrade` that changed it."""
     destroyed: tuple[Operation, ...] = ()
-    """Of a `destroy`, the operations that it removed."""
+    """The operations that a `destroy` removed."""
     moves: Mapping[str, str] = field(default_factory=dict)
-    """Of a `falconws moved`, what earlier operations made, from its old place to the new one."""
+    """For `falconws moved`: the old path of generated code, and its new one."""
 
     @property
     def time(self) -> str:

@@ -1,6 +1,6 @@
 """Where a path of a project may lead: the one place that decides what commands may read, write and delete.
 
-A project that was cloned is input. Its recorded paths, template names and links must not lead out of it, nor into its
+A cloned project is untrusted input: its recorded paths, template names and links must not lead out of it, nor into its
 `.git`.
 """
 
@@ -13,7 +13,7 @@ from falconws_cli.errors import CommandError
 
 
 def check_path(path: PurePosixPath) -> None:
-    """Refuse a path that cannot be that of a project's file, whatever is on the disk.
+    """Refuse a path that can never be a file of a project, whatever is on the disk.
 
     Raises:
         CommandError: It is absolute, has `..` in it, or leads into `.git`.
@@ -25,7 +25,7 @@ def check_path(path: PurePosixPath) -> None:
 
 
 def resolve_inside(root: Path, path: PurePosixPath) -> Path:
-    """Return the place of *path* below *root*, with the links among its folders followed; call it just before use.
+    """Return the location of *path* below *root*, with links in its folders resolved; call it just before use.
 
     A link at the end of the path is left as it is, and what it points to must be inside of the project too.
 
@@ -54,8 +54,8 @@ def resolve_inside(root: Path, path: PurePosixPath) -> Path:
 
 
 def _is_git(part: str) -> bool:
-    # As git itself compares: file systems ignore case, trailing dots and spaces, or invisible characters, or have short
-    # names and streams (CVE-2014-9390, CVE-2019-1352).
+    # Compare as git does: some file systems ignore case, trailing dots and spaces, or invisible characters; others have
+    # short names and streams (CVE-2014-9390, CVE-2019-1352).
     visible = part
     if not part.isascii():
         visible = "".join(character for character in part if unicodedata.category(character) != "Cf")

@@ -1,4 +1,4 @@
-"""`.falconws/operations/` in a project: one file for each operation. Reads it, and plans changes of it.
+"""`.falconws/operations/` in a project: one file for each operation. Reads it, and plans changes of it; must not write.
 
 No file is shared by two commands, so that git merges the records of two branches without a conflict. A change of the
 record is a list of planned files, which writer.py writes in one transaction with the files that they are about.

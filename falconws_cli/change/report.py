@@ -1,4 +1,7 @@
-"""The output of a writing command: a line for each path and registration, and what is left to do; or JSON."""
+"""The output of a writing command: a line for each path and registration, and what is left to do; or JSON.
+
+Must not write to the project.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,10 +42,10 @@ class Report:
     record: Status = Status.IDENTICAL
     """The change of `.falconws/`, shown as one line."""
     left_to_do: Sequence[str] = ()
-    """More that the user has to do."""
+    """What else the user has to do."""
 
     code: ExitCode | None = None
-    """The exit code, if the command knows more than the changes tell."""
+    """The exit code, if it does not follow from the changes."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -57,7 +60,7 @@ class Report:
         return ExitCode.LEFT_TO_DO if by_hand or self._needing_user() or self.left_to_do else ExitCode.OK
 
     def show(self, options: WriteOptions) -> None:
-        """Print it."""
+        """Print the report."""
         if options.json:
             self._print_json(options)
             return

@@ -1,4 +1,7 @@
-"""A writing command from plan to disk in one transaction: preview, conflicts, record, commit, report."""
+"""A writing command from plan to disk in one transaction: preview, conflicts, record, commit, report.
+
+Must not know what the files are for, nor which command writes them.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

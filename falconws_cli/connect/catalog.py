@@ -114,7 +114,7 @@ class Catalog:
     # Calls
 
     def sent(self, text: str) -> None:
-        """Note a message that was sent: a call waits for its reply from now on."""
+        """Record a message that was sent; if it is a call, a reply is expected from now on."""
         message = _object(text)
         if message.get("type") in self._calls and _is_id(message.get("id")):
             self._pending[json.dumps(message["id"])] = str(message["type"]), self._clock()

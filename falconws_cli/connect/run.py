@@ -1,4 +1,7 @@
-"""Runs `falconws connect`: opens the connection, starts the script or the terminal, and returns the exit code."""
+"""Runs `falconws connect`: opens the connection, starts the script or the terminal, and returns the exit code.
+
+Must not know frames, nor how messages are shown while the user types.
+"""
 
 import asyncio
 import contextlib

@@ -1,4 +1,7 @@
-"""Checks of the app, which a process of its own imports, since the import may fail, block or end the process."""
+"""Checks of the app.
+
+Must not import the app: the import may fail, block or end the process, so a process of its own does it.
+"""
 
 import contextlib
 import json

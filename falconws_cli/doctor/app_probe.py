@@ -85,7 +85,7 @@ def _contract(app: Any, root: Path, target: str) -> dict[str, Any] | None:
 
 
 def _is_outdated(path: Path, document: dict[str, Any]) -> bool:
-    """Return whether the project has a document that says something else; only its servers are its own."""
+    """Return whether the project has a document that differs from the app's in anything but its servers."""
     try:
         committed = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,7 @@
-"""Checks whether generated clients are as the app's conversations are now. Another process imports the app."""
+"""Checks whether generated clients match the present conversations of the app.
+
+Must not import the app: another process does.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def check_clients(project: Project) -> Iterator[Finding]:
     except CommandError:
         # The check of generated files has found it.
         return
-    # Of several operations on one client, the last one has the options of today.
+    # If there are several operations on one client, the last one has its present options.
     clients = {
         one.recipe.name: one for one in record.generated if one.recipe is not None and one.recipe.generator == KIND
     }

@@ -1,4 +1,7 @@
-"""Runs all checks, shows their findings, and returns the exit code."""
+"""Runs all checks, shows their findings, and returns the exit code.
+
+Must not know what a check looks at.
+"""
 
 import json
 from collections.abc import Iterator

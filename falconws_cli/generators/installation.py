@@ -29,9 +29,9 @@ def find_source(root: Path) -> str:
     try:
         relative = Path(os.path.relpath(path, root.resolve())).as_posix()
     except ValueError:
-        # Another drive of Windows.
+        # On Windows, the source may be on another drive.
         return path.as_posix()
-    # pip takes a word without a slash for a name.
+    # pip takes a path without a slash for the name of a package.
     return relative if "/" in relative or relative.startswith(".") else f"./{relative}"
 
 

@@ -1,4 +1,7 @@
-"""`falconws add-media-handler`: a media handler, its tests, its dependency and its registration."""
+"""`falconws add-media-handler`: a media handler, its tests, its dependency and its registration.
+
+Reads the project; must not write.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

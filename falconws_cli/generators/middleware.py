@@ -1,4 +1,7 @@
-"""`falconws add-middleware`: a middleware, its tests and its registration."""
+"""`falconws add-middleware`: a middleware, its tests and its registration.
+
+Reads the project; must not write.
+"""
 
 from collections.abc import Mapping
 from enum import Enum

@@ -1,4 +1,7 @@
-"""`falconws new`: a whole project."""
+"""`falconws new`: a whole project.
+
+Plans its files, which another module writes, and makes the first commit.
+"""
 
 import importlib.util
 from collections.abc import Iterable, Mapping
@@ -33,7 +36,7 @@ def plan_project(
         text: The project's name, as typed.
         parent: The folder that its folder goes into.
         options: Its layout and its optional parts.
-        among_files: Whether the folder may have files already, for somebody has said what becomes of them.
+        among_files: Whether the folder may have files already: the user has chosen a conflict policy.
 
     Raises:
         RefusedError: The name cannot be a package's, the folder is in use, or the parts do not go together.
@@ -74,7 +77,7 @@ def plan_project(
         chosen["source"] = source
     recipe = Recipe("project", name.kebab, chosen)
     files = render_project(recipe)
-    # What a new repository starts with stays as it is.
+    # Files that a new repository starts with are kept as they are.
     files = tuple(replace(file, keep_existing=_belongs_to_a_repository(str(file.path))) for file in files)
     notes = tuple(
         f"{package.constant}_HUB_URL is {BROKER_URLS[part.value]} unless you set it; "

@@ -1,7 +1,7 @@
 """`falconws add-part`: an optional part of a project, added after the project was created.
 
 A part is the difference between the project's templates with it and without it: whole files that are new, and lines in
-files that are there. A project that falconws has not created gets the files alone.
+files that are there. A project that falconws has not created gets only the files. Must not write.
 """
 
 import re
@@ -23,13 +23,16 @@ from falconws_cli.source.registration import hub as hub_in
 
 _HEALTH = "/healthz"
 _NO_HUB, _MEMORY_HUB, _OTHER_HUB = "none", "memory", "other"
-"""What hub an app has before a broker is added: the one of `add-resource --pattern room`, or one of the user's."""
+"""The app's hub before a broker is added: none, that of `add-resource --pattern room`, or one of the user's."""
 _MEMORY_LINE = "    app.add_middleware(falconws.Hub())"
 _SETTINGS_LINE = "    app.add_middleware(falconws.Hub(settings.hub_url))"
 
 
 class PartGenerator:
-    """Generates parts. Options: those of the project's own recipe, and its parts; none for a project of others."""
+    """Generates parts.
+
+    Options: those of the project's own recipe, and its parts; none for a project that falconws has not created.
+    """
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
         """Return the recipe of a part.
@@ -90,7 +93,7 @@ class PartGenerator:
             if recipe.options["hub"] == _OTHER_HUB:
                 notes.append(f"{app} has a hub already: let it be `falconws.Hub(settings.hub_url)`.")
             else:
-                # Resources that need a hub have the same registration: it goes with the last one.
+                # Resources that need a hub share this registration: it is removed with the last of them.
                 specs.append(hub_in(app, project.package))
             notes.append(
                 f"Run `{install_command(project)}`, and `docker compose up -d {part.value}` for a broker here."

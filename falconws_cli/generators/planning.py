@@ -58,7 +58,7 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
 
 
 def _unreadable(project: Project, path: PurePosixPath, texts: Container[PurePosixPath]) -> str:
-    """Return why nothing can be registered in a file, as far as its content does not tell; "" otherwise."""
+    """Return why a file cannot be read for a registration; "" if it can."""
     if path in texts or read_text(project, path) is not None:
         return ""
     return "it is not UTF-8" if project.exists(path) else "there is no such file"

@@ -1,4 +1,7 @@
-"""`falconws add-resource`: a resource, its tests and its route."""
+"""`falconws add-resource`: a resource, its tests and its route.
+
+Reads the project; must not write.
+"""
 
 import ast
 import re

@@ -1,4 +1,7 @@
-"""Loads an app and shows its parts."""
+"""Loads an app and shows its parts.
+
+Must not know how a survey is laid out.
+"""
 
 import contextlib
 import json

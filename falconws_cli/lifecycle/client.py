@@ -1,4 +1,7 @@
-"""`falconws generate-client`, from the recipe to the transaction; in a project, or in any other folder."""
+"""`falconws generate-client`, from the recipe to the transaction; in a project, or in any other folder.
+
+Must not know what the files of a client contain.
+"""
 
 from __future__ import annotations
 

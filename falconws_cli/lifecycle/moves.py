@@ -1,7 +1,7 @@
-"""Where generated code is now: what was moved or renamed since, by a recorded `falconws moved` or as it is found.
+"""Finds generated code that was moved or renamed since: by a recorded `falconws moved`, or by looking for it.
 
-A missing file is found again by the class that is registered from it, then by its content. The result is a record whose
-paths, modules and classes are those of today. Reads the project, and never writes.
+A missing file is found again by the class that is registered from it, then by its content. The result is a record with
+the present paths, modules and classes. Reads the project, and never writes.
 """
 
 import re
@@ -27,7 +27,7 @@ class NotFoundError(CommandError):
 
 
 _ALIKE = 0.6
-"""From this ratio on, a file of the same name is an edited form of another, and does not only have the same pattern."""
+"""The similarity from which a file of the same name counts as an edited copy: files of one pattern are alike anyway."""
 _ALMOST = 0.85
 """The same for a file of another name."""
 _MAX_COMPARED_BYTES = 100_000
@@ -187,7 +187,7 @@ def _recorded_moves(record: Record, name: str) -> Moves:
     places: dict[str, str] = {}
     for operation in record.operations:
         if operation.id > name and operation.moves:
-            # What was moved before may have moved on.
+            # What was moved once may have been moved again.
             later = Moves(operation.moves)
             places = {old: later.path(new) for old, new in places.items()} | dict(operation.moves)
     return Moves(places, record.folders)
@@ -294,7 +294,7 @@ def _registered_classes(record: Record) -> dict[str, str]:
 
 
 def _with_folders(found: Mapping[str, str]) -> dict[str, str]:
-    """Return the moves with those of whole folders: where nothing but the beginning of a path is another."""
+    """Return the moves with those of whole folders, where paths differ only in their beginning."""
     folders: dict[str, set[str]] = {}
     for old, new in found.items():
         before, after = list(PurePosixPath(old).parts), list(PurePosixPath(new).parts)

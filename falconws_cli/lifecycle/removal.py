@@ -31,7 +31,7 @@ from falconws_cli.lifecycle.usages import importers, still_used
 
 _EDITED = "edited since; --force removes it too"
 _SHARED = ("hub",)
-"""The kinds of registrations that several things have in common."""
+"""The kinds of registrations that several generated things can share."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class RemovalPlan:
     operations: Sequence[Operation]
     """What is recorded afterwards."""
     restored: Sequence[Operation] = ()
-    """What is recorded again besides, as it was written before."""
+    """Operations that are recorded again, as they were written before."""
     files: list[PlannedFile] = field(default_factory=list)
     kept: list[FileChange] = field(default_factory=list)
     registrations: list[PlannedRegistration] = field(default_factory=list)
@@ -173,7 +173,7 @@ class _Removal:
         return needed, without(added, needed)
 
     def _restore_edits(self, *, kept_requirements: bool) -> None:
-        """Give each file that is as the one operation left it the text from before, byte for byte."""
+        """Restore the earlier text, byte for byte, of each file that was not edited since its operation."""
         (operation,) = self._operations
         kept = {made.path for made in operation.registrations if self._is_shared(made)}
         if kept_requirements:
@@ -189,7 +189,7 @@ class _Removal:
     def _unregister(self) -> None:
         seen: list[RecordedRegistration] = []
         for made in (made for operation in self._operations for made in operation.registrations):
-            # What was registered before the command stays registered, and so does what others share.
+            # What was registered before the command stays registered, and so does what other generated code shares.
             was_there = made.outcome == "already registered" and (made.kind in _SHARED or not self._destroys)
             if any(made.is_same(other) for other in seen) or was_there or self._is_shared(made):
                 continue
@@ -209,7 +209,7 @@ class _Removal:
             was = spec.unregister(files.decoded(self._before[made.path] or b""), added)
             removal = UnregisterResult(was.what, UnregisterOutcome.REMOVED, files.decoded(current))
         else:
-            # What was there before the command, or was added by hand, may have brought its import along.
+            # A registration from before the command, or one made by hand, may have an import of its own.
             known = added if made.outcome == REGISTERED else None
             removal = spec.unregister(files.decoded(current), known)
             self._after[made.path] = files.encoded(removal.text)
@@ -271,7 +271,7 @@ class _Removal:
             new[last.id] = left
         heir = next((other for other in self._others if common(other.requirements, needed)), None)
         if heir is not None:
-            # A dependency that others need too goes with the last of them.
+            # A dependency that other generated code needs too is removed with the last of it.
             shared = common(heir.requirements, needed)
             new[heir.id] = replace(heir, added=union((heir.added, shared)))
         self._hand_over_registrations(new)
@@ -283,7 +283,7 @@ class _Removal:
         return after
 
     def _hand_over_registrations(self, new: dict[str, Operation]) -> None:
-        """Make shared registrations those of the next operation that needs them."""
+        """Transfer shared registrations to the next operation that needs them."""
         for made in (made for operation in self._operations for made in operation.registrations):
             if made.outcome != REGISTERED or not self._is_shared(made):
                 continue
@@ -295,7 +295,7 @@ class _Removal:
                     break
 
     def _hand_over_packages(self, new: dict[str, Operation]) -> None:
-        """Make packages that were added those of the next operation that has files in them."""
+        """Transfer added packages to the next operation that has files in them."""
         for path in (path for operation in self._operations for path in operation.packages):
             folder = PurePosixPath(path).parent
             for other in self._others if self._after.get(path) is not None else ():

@@ -1,4 +1,7 @@
-"""`falconws destroy` and `falconws undo`, from the record to the transaction."""
+"""`falconws destroy` and `falconws undo`, from the record to the transaction.
+
+Must not know how a removal is planned.
+"""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -106,7 +109,7 @@ def _last(record: Record, *, force: bool) -> tuple[Operation, str]:
     Raises:
         RefusedError: No operation can be undone.
     """
-    # What an earlier undo has left, because it was edited, goes with --force only.
+    # Edited files that an earlier undo has left are removed with --force only.
     candidates = [operation for operation in record.operations if force or not operation.partly_removed]
     undoable = [op for op in candidates if op.recipe is None or op.recipe.generator != "project"]
     if not undoable:

@@ -1,4 +1,4 @@
-"""What the project's code still uses of what will be removed. Reads its files and never writes."""
+"""Finds what the project's code still uses of the code that will be removed. Reads files and never writes."""
 
 import ast
 import os
@@ -131,7 +131,7 @@ def _is_imported(root: Path, modules: Collection[str], going: Collection[Path]) 
 
 
 def project_files(root: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    """Yield the project's files whose names end so, without those of environments, builds and caches."""
+    """Yield the project's files with one of *suffixes*, except those of environments, builds and caches."""
     for folder, folders, names in os.walk(root):
         folders[:] = [
             name

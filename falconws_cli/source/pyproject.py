@@ -21,7 +21,7 @@ _How = ParamSpec("_How")
 
 
 def _keeping_line_ends(edit: Callable[Concatenate[str, _How], str]) -> Callable[Concatenate[str, _How], str]:
-    """Let *edit*, which writes line feeds, see only those, where all lines of its text end with CRLF."""
+    """Return *edit*, which writes line feeds, made to keep CRLF in a text whose lines all end with it."""
 
     @functools.wraps(edit)
     def edit_lines(text: str, /, *arguments: _How.args, **keywords: _How.kwargs) -> str:
@@ -123,7 +123,7 @@ def remove_from_pyproject(
 
 
 def _without(text: str, kind: str, value: str) -> str:
-    """Return *text* without one addition, which was one run of characters wherever it went."""
+    """Return *text* without one addition, which is one contiguous piece of the text."""
     try:
         wanted = _documents_without(tomllib.loads(text), kind, value)
     except tomllib.TOMLDecodeError as error:
@@ -131,7 +131,7 @@ def _without(text: str, kind: str, value: str) -> str:
     candidates = [text[:start] + text[end:] for start, end in _spans(text, value)]
     documents = [(candidate, _loads(candidate)) for candidate in candidates]
     found = [[candidate for candidate, document in documents if document == meant] for meant in wanted]
-    # Of several that would have become this text, the one without loose ends is the likeliest.
+    # If several texts would have become this one, the tidiest is the likeliest.
     tidiest = [sorted(set(alike), key=lambda one: (not one.endswith("\n"), len(one), one)) for alike in found]
     for candidate in (candidate for alike in tidiest for candidate in alike):
         if edit_pyproject(candidate, **{kind: [value]}) == text:
@@ -142,7 +142,7 @@ def _without(text: str, kind: str, value: str) -> str:
 def _documents_without(document: dict[str, Any], kind: str, value: str) -> list[dict[str, Any]]:
     """Return what the document may say without the value, the likeliest first.
 
-    An empty table was hardly there before; an empty list of the project's dependencies may have been.
+    It is unlikely that an empty table was there before. An empty list of the project's dependencies may have been.
     """
     keys, item = {
         "dependencies": (("project", "dependencies"), value),

@@ -54,7 +54,7 @@ def render_trees(
 
 
 def _announce(trees: Sequence[str]) -> None:
-    """Say, once in a command, that the project's own templates are used for *trees*."""
+    """Print once, for each command, that the project's own templates are used for *trees*."""
     context = click.get_current_context(silent=True)
     announced = context.meta.setdefault("falconws.own_templates", set()) if context else set()
     if new := [tree for tree in trees if tree not in announced]:

@@ -32,7 +32,7 @@ from .media import loads_body
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
-from .websocket import WebSocket, supports_reason
+from .websocket import WebSocket, describe_client, supports_reason
 
 __all__ = ("App",)
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from falcon.routing import CompiledRouter
     from typing_extensions import TypeVar
 
-    # With defaults, so that `falconws.App` needs no arguments where the usual types are meant.
+    # With defaults, so that annotations can say `falconws.App` without type arguments.
     _ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True, default=Request)
     _RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True, default=falcon.asgi.Response)
 else:
@@ -104,7 +104,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             super().__init__(*bound.args[1:], **bound.kwargs)
             self.ws_options = WebSocketOptions()
             self.set_error_serializer(serialize_error)
-            # With Falcon's own, a few kilobytes of brackets are a 500 and a traceback.
+            # Falcon's own handler turns a few kilobytes of nested brackets into a 500 and a traceback.
             self.req_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(loads=loads_body)
 
     def add_route(self, uri_template: str, resource: object, **kwargs: Any) -> None:
@@ -130,7 +130,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         resolves to this server. Health checks of a load balancer often name an address: list it too.
 
         Raises:
-            ValueError: An entry is not a name of a host; the message has it.
+            ValueError: An entry is not the name of a host; the message contains it.
         """
         return None if self._host_policy is None else self._host_policy.setting
 
@@ -152,48 +152,46 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         if scope["type"] == "http" and not self._host_allowed(scope):
             await _send_text(send, 421, b"Host not allowed")
             return
-        try:
-            if scope["type"] == "http":
-                await self._serve_http(scope, receive, send)
-            else:
-                await super().__call__(scope, receive, send)
-        except Exception:
-            raise
-        except BaseException as error:
-            if scope["type"] != "http" or _ends_the_task(error):
-                raise
-            # As a SystemExit it would end the server, too.
-            raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from error
+        if scope["type"] == "http":
+            await self._serve_http(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     async def _serve_http(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        """Serve a request; answer with a 500 in place of a response that has a malformed header.
+        """Serve a request; answer with a 500 if a responder raises what is no Exception, or a header is malformed.
 
-        Some servers would let a line break in it end the header, and others send no response at all.
+        As a SystemExit, it would end the server. Some servers would let a line break in a header end the header, and
+        others send no response at all.
         """
         malformed: ValueError | None = None
+        started = False
 
         async def checking_send(event: dict[str, Any]) -> None:
-            nonlocal malformed
+            nonlocal malformed, started
             if event["type"] == "http.response.start":
                 try:
                     check_headers(event.get("headers") or ())
                 except ValueError as error:
                     malformed = error
                     raise
+                started = True
             await send(event)
 
         try:
             await super().__call__(scope, receive, checking_send)
-        except ValueError as error:
-            if error is not malformed:
+        except BaseException as error:
+            if (isinstance(error, Exception) and error is not malformed) or _ends_the_task(error):
                 raise
             self.ws_options.log_throttle.log_repeated(
                 logging.ERROR,
-                "%s %s: the response is not sent",
+                "%s - %s %s: the response is not sent",
+                describe_client(scope.get("client")),
                 scope["method"],
                 escape_for_log(scope["path"]),
                 error=error,
             )
+            if started:
+                raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from None
             await _send_text(send, 500, b"Internal Server Error")
 
     async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:

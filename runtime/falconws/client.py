@@ -45,7 +45,7 @@ _MAX_UNREAD = 1024
 
 
 class HandshakeDenied(ConnectionError):
-    """The server refuses the handshake, and would do so again.
+    """The server refuses the handshake, and a retry would not help.
 
     Attributes:
         status: The HTTP status.
@@ -113,8 +113,8 @@ class Client(Generic[In, Out]):
         """Connect.
 
         Raises:
-            HandshakeDenied: The server refuses the handshake. Other failures are tried again, without end: put
-                ``asyncio.timeout()`` around the block's entry.
+            HandshakeDenied: The server refuses the handshake. After other failures the client tries again without a
+                limit: put ``asyncio.timeout()`` around the entry of the block.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(self._ready))
@@ -162,7 +162,7 @@ class Client(Generic[In, Out]):
         lost before the reply, nobody knows whether the server has carried it out.
 
         Raises:
-            CallError: It was answered with an error, not in time, or the connection is lost or closed.
+            CallError: The reply is an error or did not come in time, or the connection is lost or closed.
         """
         call.id = call_id = next(self._ids)
         reply: asyncio.Future[R] = asyncio.get_running_loop().create_future()
@@ -188,7 +188,7 @@ class Client(Generic[In, Out]):
     async def __anext__(self) -> Out:
         message = await self._unread.get()
         if message is None:
-            # For everybody else who iterates.
+            # Wakes any other task that iterates.
             self._unread.put_nowait(None)
             raise StopAsyncIteration
         return message
@@ -320,10 +320,10 @@ def connect(
         url: Starts with ``ws://`` or ``wss://``.
         query: The query of the handshake: a message object or a mapping, or a function that returns one.
         headers: Headers of the handshake, or a function that returns them; both kinds of function may be coroutines.
-        since: The position after which the client resumes; it keeps it up to date by itself.
+        since: The position after which the client resumes; the client keeps it up to date by itself.
         first_delay_s: The longest delay before the first attempt to reconnect; it doubles with each attempt. The delay
             itself is random.
-        max_delay_s: The longest delay of all.
+        max_delay_s: The upper limit of the delay.
         reconnect: Called with the close code and reason; says whether to reconnect. By default the codes of RFC 6455
             and of the conversation decide: see the page on close codes.
         on_status: Called with each new status.
@@ -365,7 +365,7 @@ def _text(value: Any) -> Any:
 
 
 def _retry_after_s(error: InvalidStatus) -> float | None:
-    """Return the seconds of Retry-After, or None; raise HandshakeDenied for a status that does not pass."""
+    """Return the seconds of Retry-After, or None; raise HandshakeDenied for a status that is not temporary."""
     status = error.response.status_code
     if status not in TEMPORARY_STATUS_CODES and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         raise HandshakeDenied(status, bytes(error.response.body or b"")) from error

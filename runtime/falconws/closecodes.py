@@ -117,7 +117,7 @@ FINAL_CODES = frozenset(
 """Codes of RFC 6455 after which a client does not reconnect: the same thing would happen again."""
 
 TEMPORARY_STATUS_CODES = frozenset({429, 503})
-"""HTTP statuses that pass: after 3000 + one of them a client reconnects, after the other codes of 3000 to 3999 not."""
+"""Temporary HTTP statuses: a client reconnects after 3000 + one of them, but not after other codes of 3000 to 3999."""
 
 
 def is_final(code: int, declared: Container[int] = ()) -> bool:
@@ -152,7 +152,7 @@ _MEANINGS = {
 
 
 def meaning_of(code: int, declared: Mapping[int, str] = {}) -> str:
-    """Return in a few words, for people, what a close *code* means; "" for one that means nothing in particular.
+    """Return in a few words, for people, what a close *code* means; "" for a code without a known meaning.
 
     Args:
         code: The close code that an endpoint has received; 1005 and 1006 included.
@@ -160,7 +160,7 @@ def meaning_of(code: int, declared: Mapping[int, str] = {}) -> str:
     """
     found = declared.get(code) or _MEANINGS.get(code)
     if found is None and 3000 <= code < 4000:
-        # Not at the top: most of those who import this module never ask.
+        # Not at the top: most users of this module never call this function.
         from http import HTTPStatus
 
         try:

@@ -1,8 +1,9 @@
 """One connection's messages, and how it was closed: on servers that offer the extension "falconws.connection".
 
 Such a server passes the connection itself. It reports a disconnect at once, even behind unread messages. It takes and
-returns messages without awaiting when it can. So no task watches, and no event is built. Stands in for
-``stream.AsgiStream``, which serves everywhere else, and knows as little of media, handshakes and the application.
+returns messages without awaiting when it can. So neither a task that watches the connection nor event dicts are needed.
+Stands in for ``stream.AsgiStream``, which serves everywhere else, and knows as little of media, handshakes and the
+application.
 
 Source: docs/reference/asgi-extension.md.
 """

@@ -1,4 +1,4 @@
-"""What the body of an HTTP error is: JSON, a small HTML page for a browser, or what else the client asks for.
+"""Writes the body of an HTTP error: JSON, a small HTML page for a browser, or another type that the client asks for.
 
 Falcon's own serializer sends XML to a browser, whose Accept header lists XML, but not JSON. Knows a request and a
 response by Falcon's public interface only.

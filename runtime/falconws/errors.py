@@ -21,7 +21,7 @@ application's fault: a 500 before ``accept()``, 1011 afterwards (``ws_options.er
 SystemExit, KeyboardInterrupt, and a CancelledError that the application itself raises: they end one connection, not the
 server. An ExceptionGroup of nothing but WebSocketDisconnected counts as one, and one with a single other error like it.
 
-Owns no handling: that is ``app.py``'s.
+Handles no error: ``app.py`` does.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class HostPolicy:
             ``"*.example.com"`` for all subdomains.
 
     Raises:
-        ValueError: An entry is not a name; the message has it.
+        ValueError: An entry is not a name; the message contains it.
     """
 
     __slots__ = ("_exact", "_suffixes", "setting")
@@ -71,7 +71,7 @@ def host_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
 
 
 def own_name(host: str) -> list[str]:
-    """Return *host*, an address or a name to listen on, as a browser names it; nothing for all addresses."""
+    """Return *host*, an address or a name to listen on, as a browser names it; an empty list for all addresses."""
     if host in ("0.0.0.0", "::", ""):
         return []
     return [f"[{host}]" if ":" in host else host]

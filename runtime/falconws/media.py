@@ -58,10 +58,10 @@ def _loads(payload: str) -> Any:
     try:
         media = _decode(payload)
         if _SURROGATE.search(payload) is not None:
-            # No other handler, no database and no UTF-8 takes one without its other half (RFC 8259 section 8.2).
+            # A surrogate without its other half cannot be encoded in UTF-8, nor passed on (RFC 8259 section 8.2).
             _encode(media).encode()
     except RecursionError:
-        # A few kilobytes of brackets are enough for it.
+        # A few kilobytes of nested brackets are enough to cause it.
         raise json.JSONDecodeError("Nested too deeply", payload, 0) from None
     except UnicodeEncodeError:
         raise json.JSONDecodeError("Lone surrogate", payload, 0) from None

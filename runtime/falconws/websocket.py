@@ -142,7 +142,7 @@ class WebSocket(falcon.asgi.WebSocket):
     @property
     def client(self) -> str:
         """The peer's address and port as one string, for logs; ``"unknown"`` on a Unix socket."""
-        return _describe_client(self._client)
+        return describe_client(self._client)
 
     @property
     def unaccepted(self) -> bool:
@@ -603,9 +603,9 @@ class WebSocket(falcon.asgi.WebSocket):
         return media
 
     def inexpressible(self, error: BaseException) -> bool:
-        """Return whether *error* is of a media handler that was given what the client has sent, and cannot express it.
+        """Return whether *error* comes from a media handler that cannot express what the client has sent.
 
-        Such as bytes in MessagePack, which JSON does not have. ``App`` asks for an error that nobody has handled.
+        For example, MessagePack has bytes, and JSON does not. ``App`` calls this for an error that nobody has handled.
         """
         traceback = error.__traceback__
         while traceback is not None:
@@ -648,9 +648,9 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Args:
             decode: Called with a payload.
-            refuse: Awaited with a payload that *decode* has raised an error for, and with any BINARY payload; with the
-                error, and the number of such payloads in a row. What it raises ends the iteration, as an error or, if
-                it is WebSocketDisconnected, without one.
+            refuse: Awaited for a payload that *decode* has raised an error for, and for any BINARY payload. Its
+                arguments are the payload, the error, and the number of such payloads in a row. What it raises ends the
+                iteration, as an error or, if it is WebSocketDisconnected, without one.
         """
         return _Messages(self, decode, refuse=refuse)  # type: ignore[arg-type]
 
@@ -750,7 +750,7 @@ def _can_serialize(handler: TextBaseHandlerWS | BinaryBaseHandlerWS, media: obje
     return True
 
 
-def _describe_client(client: Any) -> str:
+def describe_client(client: Any) -> str:
     # A Unix socket has no peer address. A proxy's header may have set the address to any text.
     return f"{escape_for_log(client[0], 64)}:{client[1]}" if client else "unknown"
 

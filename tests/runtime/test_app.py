@@ -400,3 +400,18 @@ async def test_a_response_with_a_malformed_header_is_a_500_and_a_traceback(
     (record,) = [record for record in caplog.records if "the response is not sent" in record.getMessage()]
     assert record.exc_info is not None
     assert "header" in str(record.exc_info[1])
+
+
+async def test_base_exceptions_over_http_are_500_and_their_log_is_throttled(caplog: pytest.LogCaptureFixture) -> None:
+    class Resource:
+        async def on_get(self, req: falconws.Request, resp: object) -> None:
+            raise SystemExit
+
+    app = falconws.App()
+    app.add_route("/exit", Resource())
+    async with Client(app) as client:
+        statuses = {(await client.simulate_get("/exit")).status_code for _ in range(40)}
+    assert statuses == {500}
+    lines = [record.getMessage() for record in caplog.records if "the response is not sent" in record.getMessage()]
+    assert 0 < len(lines) <= 10
+    assert "GET /exit" in lines[0]

@@ -1,4 +1,4 @@
-"""What a client needs of an AsyncAPI document that falconws has written: its conversations, and their types. Pure."""
+"""Reads the conversations and their types from an AsyncAPI document that falconws has written. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATH = re.compile(r"(?:[A-Za-z0-9_./~%!$&'()+,;=:@-]|\{\w+\})+", re.ASCII)
 
 
 class UnknownDocumentError(Exception):
-    """It is not the document of falconws; the message says what is missing."""
+    """The document was not written by falconws; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ConversationSpec:
     sends: Mapping[str, str]
     """The messages of the client: the type of each tag."""
     receives: Mapping[str, str]
-    """The messages of the server except the errors, with the replies."""
+    """The messages of the server: replies included, errors excluded."""
     replies: Mapping[str, tuple[str, ...]]
     """The tags of the replies to each call, by its tag."""
 
@@ -102,7 +102,7 @@ class _Reader:
         self._operations = list(document["operations"].values())
 
     def read(self, name: str, channel: Mapping[str, Any]) -> ConversationSpec:
-        # They become part of code.
+        # Name and path become part of the generated code.
         if not _NAME.fullmatch(name) or not _PATH.fullmatch(channel["address"]):
             raise ValueError(f"{name!r} at {channel['address']!r} is no conversation of falconws")
         sends: dict[str, str] = {}

@@ -1,4 +1,7 @@
-"""`falconws generate-client`: the files of a client, and the plan that writes them again when they have changed."""
+"""`falconws generate-client`: the files of a client, and the plan that updates them.
+
+Reads the client's files, and never writes.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ def _typescript(project: Project, contract: ContractDocument, options: Mapping[s
 
 @dataclass(frozen=True)
 class ClientUpdate:
-    """What has to be written so that a client is as its recipe makes it now."""
+    """The changes that bring a client up to date with its recipe."""
 
     plan: Plan
     earlier: tuple[Operation, ...]
@@ -79,7 +82,7 @@ class ClientUpdate:
 
 
 def plan_client(project: Project, record: Record, recipe: Recipe) -> ClientUpdate:
-    """Return the plan that writes the client of *recipe*. A file that somebody has edited is a conflict.
+    """Return the plan that writes the client of *recipe*. An edited file is a conflict.
 
     Raises:
         UnavailableError: The app does not load, or the document cannot be read.
@@ -96,14 +99,14 @@ def plan_client(project: Project, record: Record, recipe: Recipe) -> ClientUpdat
             recipe=recipe,
             generated=frozenset(file.path for file in files),
         ),
-        # An upgrade makes each of them again, with the options of today.
+        # An upgrade renders each of them again, with the present options.
         tuple(replace(_without(one, gone), recipe=recipe) for one in operations),
         out_of_date,
     )
 
 
 def _based(project: Project, record: Record, file: PlannedFile) -> PlannedFile:
-    """Return *file* as an update of the one on the disk, if that is as it was generated."""
+    """Return *file* as an update of the one on the disk, unless somebody has edited that."""
     current, base = project.read(file.path), record.base(file.path)
     untouched = current is not None and base is not None and unix(current) == unix(base)
     return replace(file, before=current) if untouched else file
@@ -116,7 +119,7 @@ def _differs(project: Project, record: Record, file: PlannedFile) -> bool:
 
 
 def _deleted(project: Project, record: Record, gone: Sequence[str]) -> list[PlannedFile]:
-    """Return the deletion of each file of *gone*; one that was edited stays, and is the user's own from now on."""
+    """Return the deletions of the files in *gone*; an edited file stays, and belongs to the user from now on."""
     files = []
     for path in map(PurePosixPath, gone):
         current, base = project.read(path), record.base(path)

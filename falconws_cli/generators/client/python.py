@@ -1,4 +1,4 @@
-"""A conversation as Python: the classes that its server has, as far as clients see them. Pure."""
+"""Renders conversations as Python: the classes of the server, as far as clients use them. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PythonClient:
 
     Args:
         document: The document.
-        header: The docstring's end of each module.
+        header: The end of each module's docstring.
     """
 
     def __init__(self, document: ContractDocument, header: str) -> None:
@@ -126,14 +126,14 @@ class PythonClient:
         return self._document.types_of(conversation)
 
     def _declarations(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield the classes, replies before their calls, and then what is only a name for another type."""
+        """Yield the classes, with replies before their calls, and then the type aliases."""
         names = list(names)
         classes = [name for name in names if "properties" in self._document.schemas[name]]
         for name in sorted(classes, key=lambda name: name in self._replies):
             schema = self._document.schemas[name]
             yield self._struct(self._names[name], schema, schema.get("description", ""), name)
         aliases = [name for name in names if name not in classes]
-        # A name may stand for others that stand further up.
+        # An alias may refer to other aliases, which have to come first.
         for name in sorted(aliases, key=lambda name: len(self._document_closure(name))):
             kind = self._type(self._document.schemas[name], self._names[name])
             yield (self._take_choices() or [f"{self._names[name]}: TypeAlias = {kind}"])[0]
@@ -243,7 +243,7 @@ class PythonClient:
         return owner
 
     def _take_choices(self) -> list[str]:
-        """Return the declarations of the long choices that were met since the last time."""
+        """Return the declarations of the long choices that were found since the last call."""
         lines = [f"{name}: TypeAlias = {choice}" for name, choice in self._choices.items()]
         self._choices.clear()
         return lines
@@ -342,11 +342,11 @@ def _default(schema: Schema, kind: str) -> tuple[str, str]:
 
 
 def _identifier(name: str) -> str:
-    """Return *name*, or what is like it and can be the name of a member."""
+    """Return *name*, or a similar name if *name* cannot be that of a member."""
     found = re.sub(r"\W", "_", name)
     if not found.isidentifier() or found.startswith("__"):
         found = f"member_{found.strip('_')}"
-    # The annotations of a class look into the class first.
+    # A member of such a name would hide the type of that name in the annotations of its class.
     return f"{found}_" if keyword.iskeyword(found) or found in _IN_ANNOTATIONS else found
 
 

@@ -1,4 +1,7 @@
-"""Where the description of a client's conversations comes from: the app, or a file with its AsyncAPI document."""
+"""Where the description of a client's conversations comes from: the app, or a file with its AsyncAPI document.
+
+Must not import the app, nor know the language of the client.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A conversation as TypeScript, laid out as prettier does it. Pure."""
+"""Renders conversations as TypeScript, formatted as prettier does. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TypeScript:
     Args:
         document: The document.
         header: The comment at the top of each file.
-        extension: What imports of other files end with: "", ".js" or ".ts".
+        extension: The suffix of imported files: "", ".js" or ".ts".
     """
 
     def __init__(self, document: ContractDocument, header: str, extension: str) -> None:
@@ -218,7 +218,7 @@ def _route(conversation: ConversationSpec) -> str:
 
 
 def _type_names(document: ContractDocument) -> dict[str, str]:
-    """Return the TypeScript name of each schema; those that mean something else already get another one."""
+    """Return the TypeScript name of each schema; a name that is already taken is changed."""
     taken = set(_RESERVED)
     for each in document.conversations:
         taken |= {f"{each.name}{suffix}" for suffix in ("Client", "ClientMessage", "ServerMessage", "ErrorCode")}
@@ -237,7 +237,7 @@ def _type_names(document: ContractDocument) -> dict[str, str]:
 
 
 def _file_name(conversation: str) -> str:
-    """Return the name of a conversation as that of a file: "price-feed" for PriceFeed."""
+    """Return the file name for a conversation: "price-feed" for PriceFeed."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", conversation)
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
@@ -247,7 +247,7 @@ def _joined(*parts: str) -> str:
 
 
 def _list(name: str, values: Sequence[str], indent: int) -> str:
-    """Return a member with a list of texts."""
+    """Return a member whose value is a list of strings."""
     pad = " " * indent
     flat = f"{pad}{name}: [{', '.join(map(literal, values))}],"
     if len(flat) <= WIDTH:

@@ -1,4 +1,4 @@
-"""TypeScript types from JSON Schema: on one line where they fit, else broken as prettier does it. Pure."""
+"""TypeScript types from JSON Schema: on one line where they fit, else broken into lines as prettier does. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SIMPLE = {"string": "string", "integer": "number", "number": "number", "boolean
 
 @dataclass(frozen=True)
 class Text:
-    """A type that is not broken."""
+    """A type that is never broken into lines."""
 
     text: str
 

@@ -29,7 +29,7 @@ class Hunk:
     after: tuple[str, ...]
 
     def reversed(self) -> "Hunk":
-        """Return the hunk that takes this one back."""
+        """Return the hunk that reverts this one."""
         return Hunk(self.before, self.new, self.old, self.after)
 
 
@@ -71,7 +71,7 @@ def apply_hunks(text: str, package: str, *, what: str, hunks: Iterable[Mapping[s
 def revert_hunks(
     text: str, package: str, *, what: str, hunks: Iterable[Mapping[str, Any]], added: Collection[Import] | None = None
 ) -> UnregisterResult:
-    """Take all hunks back that `apply_hunks` has applied, or none; see there."""
+    """Revert all hunks that `apply_hunks` has applied, or none; see there."""
     wanted = _parsed(hunks)
     changed = _changed(text, [hunk.reversed() for hunk in wanted])
     if changed is not None:
@@ -124,5 +124,5 @@ def _place(lines: Sequence[str], hunk: Hunk, start: int) -> int | None:
             return found[0]
         if len(found) > 1:
             return None
-    # What stood at the end of the file still does.
+    # Lines that were added at the end of a file have their place there, whatever is before them.
     return len(lines) if not hunk.old and not hunk.after else None

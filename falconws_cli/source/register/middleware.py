@@ -22,7 +22,7 @@ def register_middleware(
         package: The package of the module.
         middleware: The middleware's class.
         factory: Class method that makes the instance; the class itself when empty.
-        argument: What the instance is made of, such as "settings.tokens".
+        argument: The argument of the class or class method, such as "settings.tokens".
     """
     return register(text, package, _MiddlewareKind(middleware, factory, argument))
 

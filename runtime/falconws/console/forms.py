@@ -1,6 +1,6 @@
 """The forms of the page: a field for each member of a message, from its JSON Schema. Pure.
 
-A form checks nothing: what is wrong with a value is for the server to say.
+A form validates nothing: the server reports what is wrong with a value.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def field(
             message, except for a text that is *required*.
         choices: The values to choose from.
         required: Whether the schema requires it.
-        hint: For people.
+        hint: A note for the developer.
         value: What is in the field at first.
-        lines: How many lines a larger text has; 0 for a single line.
+        lines: The height of a multi-line input; 0 makes a single-line one.
         place: Where in the handshake it goes: "path", "rest" (of the path), "query", "search", "subprotocols"
             or "whole" (path and query).
-        label: What people see; None for *name*.
+        label: The visible label; None shows *name*.
     """
     attributes: dict[str, Any] = {
         "id": id_,
@@ -141,7 +141,7 @@ def _without_null(schema: _Document) -> _Document:
 
 
 def _example(schema: _Document, kind: str, schemas: _Document) -> str:
-    """Return what the application gives as an example; without one, the smallest value for all but texts."""
+    """Return the example that the schema gives; without one, the smallest value that fits, but nothing for a text."""
     from ..typed.examples import example_value
 
     resolved = _resolved(schema, schemas)

@@ -1,4 +1,7 @@
-"""The room that the console itself has, for applications without a hub: so that there is one to try."""
+"""The console's own room, so that an application without a hub has one to try.
+
+Must not know the application.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _HISTORY = 10
 
 
 class Lobby:
-    """A resource: clients that have a name hear each other. Its hub starts with the first of them."""
+    """A resource that broadcasts what each client says to all clients. Its hub starts with the first client."""
 
     def __init__(self) -> None:
         self.hub = Hub()

@@ -1,4 +1,4 @@
-"""Puts the console around an application: plain ASGI, of which the application need not know.
+"""Wraps an application in the console, as plain ASGI middleware. The application need not know of it.
 
 An application that has routes below the console's path keeps them, and there is no console then.
 """
@@ -34,7 +34,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Console:
     """An ASGI app: the console at its path, and *app* everywhere else.
 
-    A browser that asks for ``/``, of which *app* knows nothing, is sent to the console.
+    A browser that asks for ``/`` is redirected to the console where *app* would respond with a 404.
 
     Args:
         app: The application.

@@ -1,6 +1,7 @@
 """The page: one HTML document with its style and script in it, and the policy that allows nothing else.
 
 The three are files of their own in this folder. Indentation and comments are left out of what is sent.
+Must not know the application.
 """
 
 from __future__ import annotations

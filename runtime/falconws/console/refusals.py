@@ -1,6 +1,6 @@
 """Remembers handshakes that the application has refused: a browser does not tell a page why one failed.
 
-Plain ASGI. What the server itself refuses, before the application is called, is not here.
+Plain ASGI. What the server itself refuses, before the application is called, is not here. Must not know the page.
 """
 
 from __future__ import annotations

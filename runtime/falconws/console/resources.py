@@ -1,4 +1,7 @@
-"""The resources behind the page: itself, what it shows of the application, and what it asks while it is open."""
+"""The resources of the console: the page, what it shows of the application, and what it requests while it is open.
+
+Must not know how the page looks: ``views.py`` does.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ __all__ = ("AppResource", "LiveResource", "PageResource", "RefusalResource", "Sn
 _HTTP_ERRORS = range(400, 600)
 _DEFAULT_BASES = ("ws://127.0.0.1:8000", "ws://localhost:8000")
 _LOOK_S = 1.0
-"""How often rooms are looked at while a page shows them."""
+"""The interval between two looks at the rooms while a page shows them."""
 
 
 class PageResource:
-    """The page, which is the same for all applications."""
+    """The HTML page, which is the same for all applications."""
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """Respond with the page."""
@@ -64,7 +67,7 @@ class AppResource:
         self._demo = demo
 
     async def on_get(self, req: Request, resp: Response) -> None:
-        """Respond with all that the page needs at first."""
+        """Respond with everything that the page needs to start."""
         routes = routes_of(self._app)
         document, problem = self.document()
         views = [
@@ -159,7 +162,7 @@ class SnippetResource:
 
 
 class LiveResource:
-    """The connection that the page keeps open: its end says that the server restarts. Sends rooms when asked to."""
+    """The connection that the page keeps open: its end tells that the server restarts. Sends rooms on request."""
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms

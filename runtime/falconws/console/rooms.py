@@ -1,6 +1,6 @@
 """The rooms of the application's hubs, as the page shows them: who is present, and the last messages.
 
-Asks the hubs by the methods that applications use. A room is found when this process follows it.
+Uses only the public methods of hubs. A room is found once this process follows it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an application serves: its paths, and which of them are WebSockets. For Falcon's apps, and Starlette's.
 
-Reads by public interfaces only. Knows nothing of messages.
+Uses public interfaces only. Knows nothing of messages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def inner_app(app: Any) -> Any:
 
 
 def routes_of(app: Any) -> list[Route]:
-    """Return the routes of *app*, those that were added first in front; none for an app of an unknown kind."""
+    """Return the routes of *app*, in the order in which they were added; none for an app of an unknown kind."""
     app = inner_app(app)
     if isinstance(app, falcon.asgi.App):
         return _falcon_routes(app)

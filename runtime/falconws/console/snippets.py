@@ -1,4 +1,4 @@
-"""A conversation of the console as something to keep: a command line, TypeScript, or a test. Pure."""
+"""Renders a conversation of the console as code: a command line, TypeScript, or a test. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ("KINDS", "Spoken", "snippet", "spoken")
 
 KINDS = ("command", "typescript", "python")
 _VOLATILE = {"position", "id", "at"}
-"""Members of a message that are others the next time."""
+"""Members of a message whose values differ each time."""
 
 
 @dataclass(frozen=True)

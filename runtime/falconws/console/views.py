@@ -33,7 +33,7 @@ def start_view(title: str, routes: Sequence[Route], demo: str | None, problem: s
         routes: All of its routes.
         demo: The path of the console's own room, if it has one.
         problem: Why typed conversations cannot be shown; "" if they can.
-        base: What stands in front of a path for `falconws connect`; "" on the port that it tries by itself.
+        base: What `falconws connect` needs in front of a path; "" on the port that it uses by default.
     """
     echo = next(
         (route.path for route in routes if route.is_websocket and re.fullmatch(r"[^{}]*/echo", route.path)), None
@@ -191,7 +191,7 @@ def _pane(
     conversation: str | None = None,
     subprotocol: str | None = None,
 ) -> Tree:
-    """Return a connection: the form of its handshake, a form for each message, and what was said."""
+    """Return a connection: the form of its handshake, a form for each message, and the log of messages."""
     prefix = f"{key}-{number}"
     plain = [
         _message("Text", "", [field(f"{prefix}-text", "text", lines=2, hint=_TEXT_HINT, label="Text")], kind="text"),

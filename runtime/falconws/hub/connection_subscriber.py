@@ -236,7 +236,7 @@ class ConnectionSubscriber(Subscriber):
         self._caught_up()
 
     def _caught_up(self) -> None:
-        """Nothing waits: broadcast directly again."""
+        """Send events directly again; called when nothing waits any more."""
         self._drop_backlog()
         if self._connection is not None and not self._progress.is_ahead:
             self._go_direct(self._connection)

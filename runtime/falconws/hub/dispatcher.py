@@ -1,4 +1,4 @@
-"""Dispatches the broker's publications to the rooms of this process, and owns all that runs while a hub runs.
+"""Dispatches the broker's publications to the rooms of this process, and owns everything that runs while a hub runs.
 
 There is one for each run of a hub. It is the broker's sink and the host of rooms and subscribers. Knows nothing of
 connections.
@@ -33,10 +33,10 @@ __all__ = ("Dispatcher",)
 
 _MAX_MESSAGES = 16
 _MAX_BYTES = 16 * 1024
-"""Published at most in one iteration of the event loop."""
+"""The most that is published in one iteration of the event loop."""
 
 _HEALTH_S = 1.0
-"""How long the broker's health is used: probes of many orchestrators and workers are one question."""
+"""How long a report of the broker's health is reused, so that many probes are one request to it."""
 
 _STOP_S = 2.0
 """Time for removing members from the broker at the end; the broker may be away."""
@@ -256,7 +256,7 @@ class Dispatcher:
         return room
 
     def use(self, name: str, *, refused: str = "published to") -> None:
-        """Note that the broker is asked to do something with a room, which makes it remember the room.
+        """Record that the broker is asked to do something with a room, which makes it remember the room.
 
         Args:
             name: The room.
@@ -388,5 +388,5 @@ def _settle(room: Room, error: BrokerUnavailable | None = None) -> None:
             settled.set_result(None)
         else:
             settled.set_exception(error)
-            # Marks the error as retrieved: perhaps nothing waits any more.
+            # Marks the error as retrieved, since perhaps no task waits for it any more.
             settled.exception()

@@ -1,6 +1,6 @@
 """The hub: the API with which applications broadcast messages to rooms.
 
-Owns the life from the application's start to its shutdown, and checks all arguments. What runs in between is the
+Owns the lifecycle from the application's start to its shutdown, and checks all arguments. What runs in between is the
 ``Dispatcher``; rooms, subscribers and policies have their own modules.
 """
 
@@ -123,7 +123,7 @@ class Hub:
         ttl_s = self._limits.room_ttl_s
         return make_broker(self._url, history=self._history, timeout_s=self._timeout_s, room_ttl_s=ttl_s)
 
-    # Life
+    # Lifecycle
 
     async def process_startup(self, scope: MutableMapping[str, Any], event: Mapping[str, Any]) -> None:
         """Start with the application (Falcon's middleware interface).
@@ -552,7 +552,7 @@ class Hub:
     ) -> int:
         """Close the connections of *member*, in all processes, and return how many there were.
 
-        Takes half a second: so long answers of other processes are waited for. The member may connect again unless your
+        Takes half a second, in which other processes answer. The member may connect again unless your
         responder refuses it.
 
         Args:

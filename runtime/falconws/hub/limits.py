@@ -57,10 +57,10 @@ class RoomQuota:
     def __init__(self, limits: HubLimits) -> None:
         self._limits = limits
         self._used: dict[str, float] = {}
-        """When each room was left or published to, the one that is unused for longest first."""
+        """When each room was left or published to, the least recently used one first."""
 
     def use(self, room: str, followed: int, now: float, *, refused: str) -> None:
-        """Note that *room* is used, which is none of those that are *followed*.
+        """Record that *room* is used, which is not one of the followed rooms.
 
         Args:
             room: Its name.
@@ -69,7 +69,7 @@ class RoomQuota:
             refused: What cannot be done with one room too many, for the error message.
 
         Raises:
-            HubLimitReached: It is one too many.
+            HubLimitReached: The process uses too many rooms.
         """
         if self._limits.rooms is None:
             return
@@ -84,11 +84,11 @@ class RoomQuota:
         self._used[room] = now
 
     def follow(self, room: str) -> None:
-        """Note that *room* is followed from now on, and so counted elsewhere."""
+        """Record that *room* is followed from now on, and so counted elsewhere."""
         self._used.pop(room, None)
 
     def leave(self, room: str, now: float) -> None:
-        """Note that *room* is no longer followed."""
+        """Record that *room* is no longer followed."""
         if self._limits.rooms is not None:
             self._used.pop(room, None)
             self._used[room] = now

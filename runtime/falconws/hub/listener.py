@@ -1,4 +1,7 @@
-"""A loop that follows rooms: ``async for message in hub.listen(...)``, for code without a connection."""
+"""A loop that follows rooms: ``async for message in hub.listen(...)``, for code without a connection.
+
+Must not know WebSockets, nor how a message gets into the backlog.
+"""
 
 from __future__ import annotations
 

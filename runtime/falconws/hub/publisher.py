@@ -1,6 +1,7 @@
 """Publishing from code without an event loop: scripts, cron jobs, Celery tasks, Django views.
 
 A thread with an event loop of its own runs a hub. A process that was forked starts its own thread when it publishes.
+Must not know applications and servers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What all subscribers have in common: their rooms, their progress in each, and a backlog.
 
-What consumes the backlog is a subclass: a connection (``connection_subscriber.py``) or a loop (``listener.py``).
+Subclasses consume the backlog: for a connection (``connection_subscriber.py``) or a loop (``listener.py``). This module
+must not know either.
 """
 
 from __future__ import annotations
@@ -303,7 +304,7 @@ class Subscriber:
             self._count_dropped([replaced])
         self._flush()
         if backlog.is_over_limit and not self._judging:
-            # Not now: a burst of messages makes no client slow. First, what waits is sent as far as it can be.
+            # Not now: a burst of messages alone makes no client slow. What waits is sent first, as far as possible.
             self._judging = True
             self._host.loop.call_soon(self._judge)
 

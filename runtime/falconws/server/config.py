@@ -62,7 +62,7 @@ class ServerConfig(uvicorn.Config):
         self.trust_unix_socket = trust_unix_socket
         self.console_hosts = console_hosts
         """Names in the Host header for which there is a console; None: there is none."""
-        # uvicorn would put it in front of each path.
+        # Not given to uvicorn, which would put it in front of each path.
         self.app_root_path = f"/{root_path.strip('/')}" if root_path.strip("/") else ""
         self.admission: Admission | None = None
         self._context: contextvars.Context | None = None
@@ -77,7 +77,7 @@ class ServerConfig(uvicorn.Config):
             proxy_headers=False,
             log_level=log_level,
             ws=engine.ws,
-            # What uvicorn's own engines can do of our limits.
+            # Those of our limits that uvicorn's own engines support.
             ws_max_size=connection.max_message_bytes,
             ws_ping_interval=connection.ping_interval_s,
             ws_ping_timeout=connection.ping_timeout_s,
@@ -136,11 +136,11 @@ class ServerConfig(uvicorn.Config):
         self._proxies = TrustedProxies(self.forwarded_allow_ips, trust_unix_socket=self.trust_unix_socket)
 
     def set_client(self, scope: dict[str, Any]) -> None:
-        """Set client, scheme and host of *scope* to those that a trusted proxy tells of."""
+        """Set client, scheme and host of *scope* to those that a trusted proxy reports."""
         self._proxies.apply(scope)
 
     def prepare_scope(self, scope: dict[str, Any]) -> None:
-        """Complete the scope of a request: what a trusted proxy tells of its client, and the path below the root path.
+        """Complete the scope of a request: the client that a trusted proxy reports, and the path below the root path.
 
         Falcon routes on the path without the root path, whether or not a proxy has stripped it.
         """

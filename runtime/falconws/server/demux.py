@@ -2,6 +2,7 @@
 
 A valid WebSocket handshake that arrives whole in the first read goes straight to the engine. Everything else (HTTP, a
 head in pieces, an invalid request) goes to the HTTP protocol. Answers only a client that sends nothing, with 408.
+Must not know the application.
 """
 
 from __future__ import annotations

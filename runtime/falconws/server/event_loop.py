@@ -1,7 +1,7 @@
 """Runs the server's event loop to its end, whatever tasks of the application raise.
 
 An event loop stops where a task or a callback raises SystemExit or KeyboardInterrupt: `asyncio.create_task()` with a
-`sys.exit()` in it would end the server without a drain. The loop is intact then, and can be run on. Knows no server.
+`sys.exit()` in it would end the server without a drain. The loop is intact then, and can be run again. Knows no server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The headers by which a trusted proxy tells of its client: X-Forwarded-*, and Forwarded (RFC 7239).
+"""The headers in which a trusted proxy reports its client: X-Forwarded-*, and Forwarded (RFC 7239).
 
 Every proxy adds its own client at the end of a list, so the list is read from its end, as far as the proxies in it are
 trusted: what stands before that may have been made up by the client. Knows nothing of sockets.
@@ -46,7 +46,7 @@ class TrustedProxies:
         self._is_trusted_host = lru_cache(maxsize=1024)(self._compute_trust)
 
     def apply(self, scope: dict[str, Any]) -> None:
-        """Set client, scheme and Host header of *scope* to those that a trusted proxy tells of."""
+        """Set client, scheme and Host header of *scope* to those that a trusted proxy reports."""
         client = scope.get("client")
         if not self._trusts(client[0] if client else None):
             return
@@ -115,7 +115,7 @@ class TrustedProxies:
         for index in range(len(nodes) - 1, -1, -1):
             node = nodes[index]
             if node is None or not self._trusts(node[0]):
-                # A node that cannot be read says nothing, nor does anything in front of it.
+                # A node that cannot be parsed tells nothing, and what is in front of it cannot be trusted.
                 return index if node is not None else (index + 1 if index + 1 < len(nodes) else None)
         return 0
 

@@ -20,7 +20,7 @@ class HttpSettings:
             disconnected. None waits forever.
         min_transfer_bytes_per_s: What a client has to send of a body, or to take of a response that waits for it, on
             average after the first `body_timeout_s` or `response_timeout_s`. One that is slower is treated like one
-            that makes no progress. 0 asks for no rate. Bytes a second.
+            that makes no progress. 0 requires no rate. Bytes a second.
         max_header_lines: Largest number of header lines; more are answered with 431.
         max_header_bytes: Largest request line, and largest header; the lines of one name count together. A larger one
             is answered with 431. Bytes.

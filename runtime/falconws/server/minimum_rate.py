@@ -1,4 +1,4 @@
-"""A minimum rate for a transfer: a peer that sends or takes next to nothing must not hold its place for ever.
+"""A minimum rate for a transfer: a peer that sends or takes next to nothing must not keep its connection.
 
 Pure: is told the time and a number of bytes, and knows no connection.
 """
@@ -9,13 +9,13 @@ from enum import Enum, auto
 
 
 class Pace(Enum):
-    """How a transfer goes on."""
+    """The progress of a transfer."""
 
     FINE = auto()
     STALLED = auto()
     """Nothing has passed for the whole timeout."""
     SLOW = auto()
-    """Something passes all the time, and too little on average."""
+    """Something has passed in time, but too little on average."""
 
 
 class MinimumRate:
@@ -26,7 +26,7 @@ class MinimumRate:
 
     Args:
         timeout_s: Seconds.
-        min_bytes_per_s: 0 asks for no rate.
+        min_bytes_per_s: 0 requires no rate.
         now: The present time.
         total: The number of bytes that have passed so far, from any starting point.
 
@@ -47,7 +47,7 @@ class MinimumRate:
         self.passed = 0
 
     def judge(self, now: float, total: int) -> Pace:
-        """Return how the transfer goes on; *total* is the number of bytes that have passed by *now*."""
+        """Return the progress of the transfer; *total* is the number of bytes that have passed by *now*."""
         since_s, self._looked = now - self._looked, now
         self.elapsed_s += since_s
         if total > self._last:
@@ -63,7 +63,7 @@ class MinimumRate:
         return Pace.FINE
 
     def excuse(self, now: float, total: int) -> None:
-        """Do not count the time since the last look: the peer was not to blame."""
+        """Do not count the time since the last call: the peer was not to blame."""
         self._looked = now
         if total > self._last:
             self.passed += total - self._last

@@ -21,7 +21,7 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]*|\[[0-9A-Fa-f:.%A-Za-z]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE_FORM = re.compile(rb"(?:https?|wss?)://([^/?]*)([^#]*)", re.IGNORECASE)
 _PARTIAL_LINE_BYTES = 512
-"""A request line that has come in part is read again with every piece up to this size."""
+"""The size up to which an incomplete request line is parsed again with every piece."""
 
 # All connections share these objects: a connection keeps its headers as long as it lives.
 _COMMON_NAMES = {

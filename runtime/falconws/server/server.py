@@ -1,4 +1,7 @@
-"""uvicorn's Server with a graceful shutdown that always ends: it drains, within a bounded time."""
+"""uvicorn's Server with a graceful shutdown that always ends: it drains, within a bounded time.
+
+Must not know requests or frames.
+"""
 
 from __future__ import annotations
 

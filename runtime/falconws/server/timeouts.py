@@ -1,8 +1,8 @@
 """Timeouts that every connection has: one timer of the event loop serves all of the same length.
 
 Timeouts of one length expire in the order in which they began, so they wait in a queue, and only the first one needs a
-timer. A timer of uvloop for each connection would take 0.5 kB, and a connection begins and stops three. Timeouts that
-few connections have are timers of the event loop. Knows no connection.
+timer. A timer of uvloop for each connection would take 0.5 kB, and each connection starts and stops three. Timeouts
+that few connections have are timers of the event loop. Knows no connection.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 
 class Timeout:
-    """Calls a function once, after the time for which its queue is, unless it is cancelled before."""
+    """Calls a function once, after the length that its queue has, unless it is cancelled first."""
 
     __slots__ = ("_callback", "_due_s", "_queue")
 

@@ -2,9 +2,9 @@
 
 Theory of operation. Each connection has limits of its own, and ten thousand of them together could still fill the
 machine. So a connection that holds more than a few kilobytes reports it, again after every further 16 KiB. When half of
-the budget is taken, one that reports more than its equal share of this half is not read any more, and TCP holds up its
-client. Connections that hold less go on, so the other half is for those. All are read again when three eighths are
-taken, or as soon as the application has received everything that the connection holds.
+the budget is taken, one that reports more than its equal share of this half is not read any more, and TCP slows its
+client down. Connections that hold less go on, so the other half is for those. A connection is read again when three
+eighths are taken, or as soon as the application has received everything that it holds.
 
 A connection whose message is incomplete cannot make progress while it is not read, and what it holds is of no use to
 anyone. It is closed with 1013 after the time in which a message has to come. Knows a connection by the port below.
@@ -20,7 +20,7 @@ from typing import Protocol
 from falconws.log_throttle import LogThrottle
 
 NOTABLE_BYTES = 4096
-"""Less than this is not reported: it is in the order of what any connection costs."""
+"""Less than this is not reported: any connection costs about as much."""
 STEP_BYTES = 16 * 1024
 _LOOK_INTERVAL_S = 1.0
 
@@ -52,7 +52,7 @@ class UnreadMemory(threading.local):
         return self._total
 
     def report(self, holder: Holder, held: int, limit_bytes: int | None) -> bool:
-        """Take note of the number of bytes that *holder* has; return whether it must not be read for now."""
+        """Record the number of bytes that *holder* has; return whether it must not be read for now."""
         self._total += held - self._held.get(holder, 0)
         if not held:
             self._held.pop(holder, None)
@@ -65,7 +65,7 @@ class UnreadMemory(threading.local):
     def paused(
         self, holder: Holder, loop: asyncio.AbstractEventLoop, limit_bytes: int, timeout_s: float | None
     ) -> None:
-        """Take note that *holder*, of which a report has asked it, is not read any more."""
+        """Record that *holder* is not read any more, because `report` has asked for that."""
         self._paused[holder] = loop.time()
         _throttle.log_repeated(
             logging.WARNING,
@@ -77,7 +77,7 @@ class UnreadMemory(threading.local):
             self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, limit_bytes, timeout_s)
 
     def resumed(self, holder: Holder) -> None:
-        """Take note that *holder* is read again, or has ended."""
+        """Record that *holder* is read again, or has ended."""
         self._paused.pop(holder, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop, limit_bytes: int, timeout_s: float | None) -> None:

@@ -1,7 +1,7 @@
-"""uvicorn's wsproto engine, which loses nothing of what comes before the accept.
+"""uvicorn's wsproto engine, made to keep what comes before the accept.
 
 wsproto forgets frames that it is given before its answer to the handshake. Imported by uvicorn, by name, when this
-engine is chosen.
+engine is chosen. Must not know our own engine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the checks of brokers are written with: brokers as nodes of one server, a sink that records, waits that end.
+"""Tools for the checks of brokers: brokers as nodes of one server, a sink that records, and waits with a time limit.
 
 Knows the broker port only, and none of the promises.
 """
@@ -32,7 +32,7 @@ BrokerFactory = Callable[[HistoryLimits], Broker]
 """Makes a broker that is not started. All brokers of one factory share one server."""
 
 _WAIT_S = 20.0
-"""No wait takes longer; most take milliseconds."""
+"""The time limit of each wait; most take milliseconds."""
 
 LIMITS = HistoryLimits(messages=100, age_s=60)
 
@@ -40,7 +40,7 @@ _names = itertools.count()
 
 
 class Recorder:
-    """A sink that writes everything down."""
+    """A sink that records everything."""
 
     def __init__(self) -> None:
         self.publications: list[Publication] = []

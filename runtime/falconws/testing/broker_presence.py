@@ -22,7 +22,7 @@ __all__ = ("PRESENCE_CHECKS",)
 _LEASE_S = 60.0
 _SHORT_LEASE_S = 1.0
 _LEASE_TO_RENEW_S = 3.0
-"""Longer than a renewal may take to come on a busy machine, and to be waited for."""
+"""Long enough for a renewal that is late on a busy machine, and short enough to wait for its end."""
 
 
 async def two_devices_are_one_member(factory: BrokerFactory) -> None:

@@ -1,6 +1,6 @@
 """The AsyncAPI document of an application: its typed routes, their messages, and who sends what.
 
-Version 3.0.0: the tools of the field stumble over 3.1, which adds nothing that is used here. Knows conversations and
+Version 3.0.0: not all tools read 3.1, which adds nothing that is used here. Knows conversations and
 message types; knows no server and no file.
 
 Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0
@@ -63,7 +63,7 @@ def asyncapi(
 
     Raises:
         TypeError: Two message types of different libraries have the same name, a conversation does not declare the
-            reply to one of its calls, or the ``security_schemes`` of a middleware are not what AsyncAPI calls so.
+            reply to one of its calls, or the ``security_schemes`` of a middleware are not Security Scheme Objects.
     """
     routes = typed_routes(app)
     security = security_schemes_of(app)
@@ -286,7 +286,7 @@ def _camel(tag: str) -> str:
 
 
 def to_draft_07(schema: Any) -> Any:
-    """Return a JSON Schema of draft 2020-12 in the words of draft 07, which AsyncAPI's own schemas are."""
+    """Return a JSON Schema of draft 2020-12 as one of draft 07, on which AsyncAPI's own schemas are based."""
     if isinstance(schema, list):
         return [to_draft_07(item) for item in schema]
     if not isinstance(schema, dict):

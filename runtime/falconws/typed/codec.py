@@ -1,6 +1,6 @@
 """The messages of one direction of a conversation, from payloads and back; decoders and encoders are made once.
 
-Asks the adapters in ``kinds.py`` four questions about a class, and no other. Knows nothing of connections.
+Uses the adapters in ``kinds.py`` for everything that depends on the kind of class. Knows nothing of connections.
 """
 
 from __future__ import annotations

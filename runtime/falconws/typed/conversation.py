@@ -43,7 +43,7 @@ Out = TypeVar("Out")
 Q = TypeVar("Q")
 
 _MAX_ERROR_BYTES = 500
-"""A client that sends garbage is sent no more than this for each message."""
+"""The largest ``Error`` for an invalid message, so that garbage is not answered with more garbage."""
 _MAX_TEXT = 120
 _MAX_PATH = 80
 _MAX_TYPE = 40
@@ -202,7 +202,7 @@ class Conversation(Generic[In, Out]):
             timeout: Seconds to wait at most for a payload; None waits for as long as it takes.
 
         Raises:
-            TimeoutError: None came in time.
+            TimeoutError: No payload came in time.
             WebSocketDisconnected: The connection is over.
         """
         while True:

@@ -16,7 +16,7 @@ _Schema = dict[str, Any]
 
 
 def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a line for each change from *old* to *new* that breaks somebody who has the old document.
+    """Return a line for each change from *old* to *new* that breaks a user of the old document.
 
     Each line names the channel, the message, the member, and which side breaks: clients of the old version that talk
     to the new server.
@@ -51,7 +51,7 @@ def _compare_channels(name: str, old: dict[str, Any], new: dict[str, Any]) -> It
 
 
 def _schemes(document: dict[str, Any], channel: str) -> set[str]:
-    """Return the names of the security schemes of a channel, one of which is enough; none lets everybody in."""
+    """Return the names of the security schemes of a channel, one of which is enough; without any, all are let in."""
     reference = {"$ref": f"#/channels/{channel}"}
     return {
         each["$ref"].rpartition("/")[2]
@@ -109,7 +109,7 @@ def _received(where: str, old: _Schema, new: _Schema | None, before: _Side, afte
 
 
 def _sent(where: str, old: _Schema, new: _Schema, before: _Side, after: _Side) -> Iterator[str]:
-    """Compare what clients are sent: they expect no more than the old document said."""
+    """Compare what clients are sent: it must be something that the old document allows."""
     for member, schema in old.get("properties", {}).items():
         changed = new.get("properties", {}).get(member)
         if changed is None:
@@ -130,10 +130,10 @@ _AT_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperti
 
 
 def _accepts(wide: _Schema, narrow: _Schema, wide_side: _Side, narrow_side: _Side, depth: int = 0) -> bool:
-    """Return whether *wide* surely accepts every value of *narrow*; where it is not known, say no."""
+    """Return whether *wide* is known to accept every value of *narrow*."""
     wide, narrow = wide_side.resolve(wide), narrow_side.resolve(narrow)
     if wide == narrow or depth > 20:
-        # Recursive types come back to where they were.
+        # The depth is limited for recursive types.
         return True
     alternatives = _alternatives(narrow)
     if alternatives is not None:

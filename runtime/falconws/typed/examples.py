@@ -1,6 +1,7 @@
 """An example of a message, made from its schema: for checks, consoles and documents.
 
 Takes what the schema itself says (``examples``, ``default``, ``const``), and otherwise the smallest value that fits.
+Must not know what the example is for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The libraries whose classes can be messages: the port, and its adapter for msgspec Structs and dataclasses.
 
-The adapter for pydantic stands in a module of its own, so that pydantic is imported only where it is used.
+The adapter for pydantic stands in a module of its own, so that pydantic is imported only where it is used. Must not
+know conversations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a client needs to be let in, as AsyncAPI's security schemes: from what the middleware of an app declares.
+"""What a client needs to authenticate, as AsyncAPI's security schemes: what the middleware of an app declares.
 
 A middleware declares it with an attribute ``security_schemes``, a mapping of Security Scheme Objects by name. One of
-the schemes of an application is enough to open a WebSocket.
+the schemes of an application is enough to open a WebSocket. Must not know conversations.
 
 Source: https://www.asyncapi.com/docs/reference/specification/v3.0.0#securitySchemeObject
 """

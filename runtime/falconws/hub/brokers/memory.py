@@ -1,4 +1,7 @@
-"""``memory://``: the default broker, for a single process. Nothing leaves the process, and nothing outlives it."""
+"""``memory://``: the default broker, for a single process. Nothing leaves the process, and nothing outlives it.
+
+Knows nothing of subscriptions: it delivers the rooms that the process follows to the hub.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class HistoryLog:
         self.offset = offset
         """The offset of the newest publication."""
         self._complete_since = offset
-        # Most of many rooms are quiet, and an empty deque takes 0.7 kB.
+        # Where there are many rooms, most are quiet, and an empty deque takes 0.7 kB.
         self._kept: deque[tuple[float, Publication]] | None = None
 
     def append(self, publication: Publication, now: float, limits: HistoryLimits) -> None:

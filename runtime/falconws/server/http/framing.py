@@ -1,4 +1,4 @@
-"""Cut the bytes of a connection into requests: heads, pieces of bodies, and where each request ends.
+"""Cuts the bytes of a connection into requests: heads, pieces of bodies, and the end of each request.
 
 The framer is the only reader of a connection's bytes. It reads on behind a request only when it is told to, so that
 what follows a request is never part of it, and a handshake behind a request waits for the response to that. Pure: knows

@@ -1,4 +1,4 @@
-"""The end of a connection that has begun to close: it comes in a bounded time, but not before the client's time is up.
+"""The end of a connection that has begun to close: it comes within a bounded time, but not before the client's timeout.
 
 Exists only while a connection closes. Knows its transport, and neither frames nor ASGI.
 """

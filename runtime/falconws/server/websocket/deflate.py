@@ -17,7 +17,7 @@ from falconws.server.websocket.frames import TEXT
 _TAIL = b"\x00\x00\xff\xff"
 _STEP_BYTES = 65_536
 _MAX_STREAMS = 16
-"""Each costs time, and a million fit into a message of 2 MiB."""
+"""The most DEFLATE streams in a message: each costs time, and a million fit into 2 MiB."""
 _MIN_BITS = 9
 """zlib cannot make a raw stream with a window of 8 bits; it would silently use 9."""
 
@@ -176,9 +176,9 @@ class PerMessageDeflate:
         return self._agreement.server_bits, self._settings.level, self._settings.memory_level
 
     def forget_context(self) -> None:
-        """Refer to no earlier message any more: called when one is sent that was not compressed here.
+        """Make later messages refer to no earlier one; called when a message is sent that was compressed elsewhere.
 
-        It is in the client's window, but not in ours, so that distances would be wrong.
+        That message is in the client's window, but not in ours, so that distances would be wrong.
         """
         self._deflater = None
 

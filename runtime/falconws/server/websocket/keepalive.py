@@ -141,7 +141,7 @@ class Keepalive:
 class PausedReading:
     """Notices that a client has left while its socket is not read; exists only while reading is paused.
 
-    A client that closes behind unread messages cannot tell so, since its end of stream waits behind these. So the
+    The end of stream of a client that has closed waits behind its unread messages, where nobody sees it. So the
     connection sends it something from time to time.
 
     Attributes:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _READ_BUFFER_BYTES = 2048
 _FIRST_BUFFER_BYTES = 1792
-"""What picows uses of a buffer of that size at first."""
+"""The part of a buffer of that size that picows fills at first."""
 _MAX_READ_BYTES = 65_536
 """picows doubles its buffer when a read fills it. Limiting a read limits the buffer, and the number of tiny messages
 that one read can bring."""
@@ -61,7 +61,7 @@ class _ParserLog:
 
 
 class _AnsweredError(Exception):
-    """Leaves picows before it sends a close frame after ours."""
+    """Raised to leave picows before it sends a close frame after ours."""
 
 
 class _SocketShim:
@@ -137,7 +137,7 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
             return view
         if free > self._buffer_bytes:
             self._buffer_bytes *= 2
-        # A buffer that is never filled to the last byte tells how much is in it.
+        # One byte stays free: picows doubles a full buffer, whose size would then no longer be known.
         return view[: free - 1 if free <= _MAX_READ_BYTES else _MAX_READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -198,7 +198,7 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
 
     def connection_lost(self, exc: Exception | None) -> None:
         _connection_lost(self, exc)
-        # It holds this object, and picows holds it: break the circle.
+        # It refers to this object, and picows refers to it: break the cycle.
         self.log.protocol = None
 
 

@@ -18,7 +18,7 @@ MAX_HEADER_BYTES = 14
 """picows writes the header of a frame in front of its payload, and needs this many bytes there."""
 
 _SMALL_BYTES = 8192
-"""Up to here the bytes that a slow client leaves behind are copied; a larger frame is shared by all connections."""
+"""Up to this size, bytes that a slow client has not taken are copied; a larger frame is shared by all connections."""
 
 
 class PreparedMessage:
@@ -60,15 +60,15 @@ _SINGLE_ITERATIONS = 4
 """After this many iterations with one message each, the first message of an iteration is written at once again."""
 
 _TRIED_ITERATIONS = 8
-"""One of so many of these coalesces nevertheless: a broadcast to many connections takes so long that its publisher
-gives way before it takes the next message, and there would never be two in one iteration."""
+"""One of this many iterations coalesces nevertheless: a broadcast to many connections takes so long that its publisher
+yields to the event loop before it takes the next message, and there would never be two in one iteration."""
 
 _MAX_MESSAGES = 64
-"""Coalesced at most, if they come one by one."""
+"""The most messages that are coalesced if they come one by one."""
 
 _IDLE_ITERATIONS = 3
-"""Messages that come one by one are written after so many iterations without another one. A publisher that gives way
-goes on in the second one."""
+"""Messages that come one by one are written after this many iterations without another one. A publisher that has
+yielded to the event loop goes on in the second one."""
 
 _logger = logging.getLogger("falconws.server")
 
@@ -118,7 +118,7 @@ class WriteCoalescer:
         self._idle_iterations = 0 if new else self._idle_iterations + 1
         is_pausing = new <= 1 and self._idle_iterations < _IDLE_ITERATIONS and self._seen + new < _MAX_MESSAGES
         if is_pausing and self._messages[-1].coalescer is not None:
-            # Its publisher may have given way, and go on soon.
+            # Its publisher may have yielded to the event loop, and go on soon.
             self._seen += new
             self.loop.call_soon(self._end_iteration)
             return

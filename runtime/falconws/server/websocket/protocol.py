@@ -276,7 +276,7 @@ class WebSocketProtocol(asyncio.Protocol):
         connection.opened(self._transport, deflate, self._lost)
         switch_protocols(self._transport, connection, response, self._settings.max_message_bytes)
         early, self._early = self._early, b""
-        # What these hold belongs to the application now; it may let go of it.
+        # What these refer to belongs to the application now, which may release it.
         self._scope = _NO_SCOPE
         self._request = self._agreement = None
         if early:
@@ -290,7 +290,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._server_state.total_requests += 1
 
     def _forget(self) -> None:
-        """Break the circle with the connection, so that neither waits for the garbage collector."""
+        """Break the cycle with the connection, so that neither waits for the garbage collector."""
         self._connection = None
         self._scope = {}
 

@@ -5,7 +5,7 @@ client answers a ping when it has read everything before it (RFC 6455 section 5.
 and while its answer is late, nothing more is sent: it would be stale when the client reads it. A client that is known
 to be late gets what is new in lockstep: one burst, one ping, and the next burst after the answer.
 
-A client that has never answered is not held back: it is keepalive that disconnects it. Messages that a browser has
+Nothing is held back for a client that has never answered: keepalive disconnects it. Messages that a browser has
 read, and its page has not processed, cannot be seen from here. Knows a connection by the port below.
 """
 
@@ -17,9 +17,9 @@ from typing import Protocol
 _LOOK_S = 0.15
 _LOOK_AT_LITTLE_S = 0.4
 _LOOK_IN_LOCKSTEP_S = 0.02
-"""How often the connection is looked at; less often while little is sent."""
+"""The interval between two looks at the connection: in general, while little is sent, and in lockstep."""
 _UNPROBED_BYTES = 4096
-"""Sent to a prompt client without a ping."""
+"""Up to this size, what is sent to a prompt client is not followed by a ping."""
 _PROMPT_S = 0.1
 """An answer is late if it takes so much longer than twice the shortest round trip."""
 

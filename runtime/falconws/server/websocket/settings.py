@@ -41,8 +41,8 @@ class ConnectionSettings:
             after `message_timeout_s`. What the application has received does not count. None sets no limit.
         message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
             complete, and after which it has to come at `min_bytes_per_s` on average; or the connection ends with 1008.
-            None waits for ever. A message in one frame is watched by pings instead, if they are answered: its client
-            cannot answer, and has to send `min_bytes_per_s`.
+            None waits forever. A message in one frame is watched by pings instead, if they are answered: its client
+            cannot answer meanwhile, and has to send `min_bytes_per_s`.
         high_water_bytes: Sending pauses while more than this waits for the client.
         low_water_bytes: Sending resumes when no more than this waits.
         max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
@@ -51,17 +51,17 @@ class ConnectionSettings:
         max_control_frames_per_s: A client that sends more pings, pongs and close frames than this in a second is
             disconnected with 1008; None takes any number.
         ping_interval_s: Seconds between keepalive pings; None sends none.
-        ping_timeout_s: Seconds in which a client has to answer a ping, or is disconnected; None waits for ever.
+        ping_timeout_s: Seconds in which a client has to answer a ping, or is disconnected; None waits forever.
         handshake_timeout_s: Seconds in which a client has to complete the TLS handshake, then again to send its
-            request, and then again the application to accept or deny it. None waits for ever, for TLS a minute.
+            request, and then again the application to accept or deny it. None waits forever, for TLS a minute.
         send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
-            disconnected; None waits for ever.
+            disconnected; None waits forever.
         min_bytes_per_s: What a client has to take, while something waits for it, or to send of a message that is not
             complete, to count as making progress. One that takes or sends less is disconnected after `send_timeout_s`,
             `ping_timeout_s`, `message_timeout_s` or `close_timeout_s`.
         close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
         deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
-        uncounted_bytes: What was read in no more bytes than this cannot exceed `max_queued_messages` or
+        uncounted_bytes: Messages that were read in no more bytes than this cannot exceed `max_queued_messages` or
             `max_queued_bytes`.
     """
 
@@ -102,7 +102,7 @@ class ConnectionSettings:
             raise ValueError("low_water_bytes must not exceed high_water_bytes, nor that half of max_buffered_bytes")
 
     def uncounted_beside(self, messages: int, size: int) -> int:
-        """Return how much may be read until *messages* of *size* bytes have to be counted again, with what was added.
+        """Return how many bytes may be read before an inbox with *messages* of *size* bytes has to be counted again.
 
         A message is read in 6 bytes or more, and counts at most 4 times as many and 64 more: so what is read in 1 KiB
         is a small part of `max_total_unread_bytes`, too.

@@ -5,8 +5,8 @@ the one before it on the same subject. So a room that is followed costs one core
 loss is seen at once. The history is read from the stream directly. The subject of a republished message contains the
 stream's epoch; a stream that is created again gets another.
 
-A loss shows itself in the next message. If messages are lost between the servers of a cluster and none follows, it has
-to be found otherwise: all rooms are checked when the stream has a new leader, and some of them every now and then.
+The next message reveals a loss. If messages are lost between the servers of a cluster and none follows, the loss has to
+be found in another way: all rooms are checked when the stream has a new leader, and some of them every now and then.
 
 The stream removes old messages; with a room's last one, it would lose the proof that none came after it. So a room in
 which nothing is published for long gets an *anchor*: a message that stands for the last one, and that no subscriber

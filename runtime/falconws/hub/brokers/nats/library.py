@@ -98,8 +98,8 @@ def _client_class() -> Any:
             return command
 
         async def _process_err(self, err_msg: str) -> None:
-            # nats-py closes the connection for every error but a missing permission. A subscription too many is refused
-            # by the server, and nothing else.
+            # nats-py closes the connection for every error but a missing permission. For one subscription too many,
+            # that is wrong: the server refuses only the subscription.
             if _TOO_MANY_SUBSCRIPTIONS in err_msg.lower():
                 await self._error_cb(load_nats().errors.Error(f"nats: {err_msg.strip(chr(39))}"))
             else:

@@ -2,7 +2,7 @@
 
 ``PREFIX.process.PROCESS`` says until when the lease of a process lasts. ``PREFIX.who.ROOM.MEMBER`` has the devices of a
 member, each with its process and info; the stream republishes it to those who follow the room. All times are those of
-the server's clock. Records that another program has written and cannot be read count as empty.
+the server's clock. Records of other programs that cannot be read count as empty. Knows nothing of a room's messages.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ("MemberEvent", "NatsPresence", "PresenceIdentity", "read_event")
 _EVENT_HEADER = "Falconws-Event"
 
 _KEPT_S = 3600
-"""How long an empty record is kept: an attempt to write that was lost must not come after it."""
+"""How long an empty record is kept: longer than an earlier write that was delayed can take to arrive."""
 _AT_A_TIME = 100
 _CLAIM_S = 30.0
 """How long one process may take to remove the devices of a dead one before another takes over."""
 _OWN_CLAIM_S = 3.0
 _FIRST_LEASE_S = 10.0
-"""Of a process that joins before it has renewed."""
+"""The lease of a process that joins before its first renewal."""
 
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 

@@ -1,6 +1,6 @@
 """The rooms that this process follows: their subscriptions, and checks that no delivery is missing.
 
-A loss shows itself in the next message. Where none comes, the rooms are compared with the stream now and then. A room
+The next message reveals a loss. Where none comes, the rooms are compared with the stream now and then. A room
 in which nothing is published for long gets an anchor (see ``broker``). Knows nothing of calls, retries or presence.
 """
 
@@ -19,7 +19,7 @@ from .session import RefusedError
 __all__ = ("FollowedRooms",)
 
 _ROOMS_PER_CHECK = 50
-"""The cost of so many requests every ``timeout_s`` is negligible."""
+"""The number of rooms that are checked every ``timeout_s``; each costs one request."""
 
 _ANCHORS_AT_A_TIME = 16
 

@@ -30,7 +30,8 @@ __all__ = ("ApiError", "Batch", "NatsSession", "RefusedError", "TooLargeError")
 
 _MIN_VERSION = (2, 11)
 _FINAL = {10023, 10028, 10039, 10047, 10054, 10076, 10077}
-"""Without resources, memory or storage left; JetStream is off, or for the account; too large; the stream is full."""
+"""Errors of JetStream that a retry does not change: no resources, memory or storage are left; JetStream is disabled,
+for the server or the account; the message is too large; the stream is full."""
 _END_OF_BATCH = "204"
 _NOT_FOUND = "404"
 _NO_RESPONDERS = "503"

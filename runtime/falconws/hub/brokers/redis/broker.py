@@ -6,8 +6,8 @@ and the reason why offsets are times, are in ``scripts``.
 
 Knows nothing of subscriptions: it delivers the rooms that a process follows to the hub.
 
-Beside this module: presence (``presence``); scripts and where they run (``scripts``, ``client``, ``slots``); deliveries
-(``session``, ``pubsub``); connections (``url``, ``connection``).
+Beside this module: presence (``presence``); scripts and where they run (``scripts``, ``redis_client``, ``slots``);
+deliveries (``session``, ``pubsub``); connections (``url``, ``resp``).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 A device is recorded twice: in its room, and with its process, so that the process that notices its death finds them.
 It is recorded with its process first, so that it is never in a room only. The keys and scripts are in ``scripts``.
+Knows nothing of messages and their history.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _CLAIM_S = 30.0
 """How long one process may take to remove the devices of a dead one before another takes over."""
 _OWN_CLAIM_S = 3.0
 _FIRST_LEASE_S = 10.0
-"""Of a process that joins before it has renewed."""
+"""The lease of a process that joins before its first renewal."""
 
 
 class RedisPresence:
