@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 import subprocess
 import sys
 from dataclasses import fields
@@ -159,3 +160,19 @@ def test_close_codes_of_the_explanation_are_registered() -> None:
     page = (DOCS / "explanation" / "errors-and-close-codes.md").read_text()
     codes = {int(code) for code in re.findall(r"\b10[01]\d\b", page)}
     assert codes <= {int(code) for code in falconws.CloseCode}
+
+
+def test_the_comparison_has_the_ratios_of_the_benchmark() -> None:
+    rows = json.loads((DOCS / "performance" / "fan-out.json").read_text())["load"]["rows"]
+
+    def ratio(server: str, in_flight: int) -> str:
+        costs = {
+            row["what"]["server"]: statistics.median(sample["cpu_us"] for sample in row["samples"])
+            for row in rows
+            if (row["what"]["subscribers"], row["what"]["in_flight"]) == (500, in_flight)
+        }
+        return f"{costs[server] / costs['falconws']:.1f}"
+
+    page = (DOCS / "explanation" / "comparison.md").read_text()
+    assert f"| 1 | {ratio('falcon', 1)} | {ratio('litestar', 1)} |" in page
+    assert f"Falcon needs {ratio('falcon', 16)} times as much, and Litestar {ratio('litestar', 16)} times." in page
