@@ -1,9 +1,12 @@
 """A service whose processes share the work of a room."""
 
 import asyncio
+import logging
 from typing import Any
 
 import falconws
+
+_logger = logging.getLogger(__name__)
 
 
 # start: worker
@@ -15,15 +18,26 @@ class Mailer:
         self.sent: list[Any] = []
 
     async def process_startup(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task = falconws.create_task(self._run())
 
     async def process_shutdown(self, scope: dict[str, Any], event: dict[str, Any]) -> None:
         self._task.cancel()
 
     async def _run(self) -> None:
-        async for event in self._hub.listen("orders", group="mailers"):
-            if isinstance(event, falconws.Message):
-                await self.send_mail(event.media)
+        while True:
+            try:
+                async for event in self._hub.listen("orders", group="mailers"):
+                    if isinstance(event, falconws.Message):
+                        await self._handle(event)
+            except falconws.BrokerUnavailable:
+                await asyncio.sleep(1)
+
+    async def _handle(self, order: falconws.Message) -> None:
+        try:
+            await self.send_mail(order.media)
+        except Exception:
+            # One order that cannot be handled must not end the loop.
+            _logger.exception("Order %s was not handled", order.position)
 
     async def send_mail(self, order: Any) -> None:
         self.sent.append(order)

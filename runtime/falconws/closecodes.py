@@ -112,6 +112,7 @@ FINAL_CODES = frozenset(
         CloseCode.POLICY_VIOLATION,
         CloseCode.MESSAGE_TOO_BIG,
         CloseCode.MANDATORY_EXTENSION,
+        FORBIDDEN,
     }
 )
 """Codes of RFC 6455 after which a client does not reconnect: the same thing would happen again."""

@@ -3,7 +3,7 @@
 // start: client
 class RoomClient {
   // Codes after which a reconnect would fail again.
-  static FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
+  static FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 4403]);
   static FIRST_DELAY_MS = 500;
   static MAX_DELAY_MS = 30_000;
 

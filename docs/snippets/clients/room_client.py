@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 # Codes after which a reconnect would fail again.
-FINAL = {1000, 1002, 1003, 1007, 1008, 1009}
+FINAL = {1000, 1002, 1003, 1007, 1008, 1009, 4403}
 FIRST_DELAY_S = 0.5
 MAX_DELAY_S = 30.0
 

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 DECLARED_CODES = {4001}
-FINAL_CODES = {1000, 1002, 1003, 1007, 1008, 1009, 1010, *range(3000, 4000), *DECLARED_CODES} - {3429, 3503}
+FINAL_CODES = {1000, 1002, 1003, 1007, 1008, 1009, 1010, 4403, *range(3000, 4000), *DECLARED_CODES} - {3429, 3503}
 
 
 # start: client

@@ -61,7 +61,9 @@ def _typescript(project: Project, contract: ContractDocument, options: Mapping[s
         "header": header,
         "extension": extension,
         "error_codes": ERROR_CODES,
-        "final_codes": [(int(code), CloseCode(code).name) for code in sorted(FINAL_CODES)],
+        "final_codes": [
+            (int(code), code.name if isinstance(code, CloseCode) else "FORBIDDEN") for code in sorted(FINAL_CODES)
+        ],
         "temporary_codes": [http_status_to_close_code(status) for status in sorted(TEMPORARY_STATUS_CODES)],
         "imports": source.react_imports(),
         "hooks": source.react_hooks(),

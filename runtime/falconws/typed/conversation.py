@@ -255,12 +255,19 @@ class Conversation(Generic[In, Out]):
     def subscribe(self, hub: Hub, *rooms: str, **options: Any) -> Subscription:
         """Follow rooms whose messages are of this conversation; *options* are those of ``Hub.subscribe()``.
 
-        A client that reconnects sends the last position that it has seen as the query parameter ``since``.
+        A client that reconnects sends the last position that it has seen as the query parameter ``since``. A position
+        is one of one room: with several rooms, pass ``since`` yourself, or None if clients do not resume.
 
         Raises:
             falcon.HTTPBadRequest: ``since`` is not a position.
+            TypeError: There are several rooms, and no ``since``.
         """
         if "since" not in options:
+            if len(rooms) != 1:
+                raise TypeError(
+                    f"{type(self).__name__}.subscribe(): a client resumes from a position of one room; "
+                    "with several rooms, pass since= yourself: None, or a position for each room."
+                )
             text = self._req.get_param("since")
             try:
                 options["since"] = None if text is None else Position.parse(text)

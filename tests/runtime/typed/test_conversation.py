@@ -14,9 +14,9 @@ from msgspec import Struct
 
 import falconws
 from falconws.testing import Client, ClientWebSocket, HandshakeDenied
-from falconws.typed import Conversation, speaks
+from falconws.typed import Conversation, Welcome, speaks
 from falconws.typed.conversation import _error_text
-from tests.runtime.typed.conversations import Chat, Mixed, Said, Say, Words, make_app
+from tests.runtime.typed.conversations import Chat, Mixed, Said, Say, Who, Words, make_app
 
 
 @pytest.fixture
@@ -305,3 +305,21 @@ class TestAnyPayload:
                 assert json.loads(text)["type"] == "error"
             else:
                 assert type(message) in codec.by_tag.values()
+
+
+async def test_several_rooms_need_a_position_of_the_application() -> None:
+    class Resource:
+        @speaks(Chat)
+        async def on_websocket(self, req: falconws.Request, chat: Chat) -> None:
+            hub = falconws.Hub()
+            with pytest.raises(TypeError, match="with several rooms, pass since= yourself"):
+                chat.subscribe(hub, "one", "two")
+            chat.subscribe(hub, "one", "two", since=None)
+            await chat.accept()
+            await chat.close()
+
+    app = falconws.App()
+    app.add_route("/", Resource())
+    async with Client(app) as client, client.converse(Chat, query=Who("ada")) as chat:
+        with pytest.raises(falconws.WebSocketDisconnected):
+            await chat.receive(Welcome)

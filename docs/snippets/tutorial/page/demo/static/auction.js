@@ -1,5 +1,5 @@
 // Codes after which a reconnect would fail again.
-const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009]);
+const FINAL = new Set([1000, 1002, 1003, 1007, 1008, 1009, 4403]);
 const element = (id) => document.getElementById(id);
 const say = (text) => { element("status").textContent = text; };
 
