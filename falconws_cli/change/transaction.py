@@ -39,7 +39,15 @@ def carry_out(
         return _recording(record, plans, changes, options.command, earlier)
 
     first = plans[0]
-    return transact(root, stacked(plans), options, recording, registrations=first.registrations, notes=first.notes)
+    return transact(
+        root,
+        stacked(plans),
+        options,
+        recording,
+        registrations=first.registrations,
+        notes=first.notes,
+        left_to_do=first.left_to_do,
+    )
 
 
 def transact(

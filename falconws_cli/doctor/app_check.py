@@ -85,7 +85,7 @@ def _check_contract(contract: dict[str, Any]) -> Iterator[Finding]:
 
 
 def require_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> str:
-    """Return why the app cannot be imported in this environment; "" if it can.
+    """Return a sentence on why generated code would not work with the app; "" if it would.
 
     Raises:
         RefusedError: The project's "app" is not the name of an ASGI app.
@@ -93,7 +93,11 @@ def require_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> str
     found = _probe(project, "import", timeout_s)
     if found.get("target"):
         raise RefusedError(found["app"])
-    return found["app"] or ""
+    if found["app"]:
+        return f"The app does not load in this environment: {found['app']}"
+    if found["is_plain"]:
+        return "Generated resources need falconws.App(): the app is one of Falcon's own; create it with that class."
+    return ""
 
 
 def _probe(project: Project, how: str, timeout_s: float) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def _probe(project: Project, how: str, timeout_s: float) -> dict[str, Any]:
         result = Path(folder) / "result.json"
         arguments = [how, str(project.import_root), str(project.root), project.app, str(result)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "falconws_cli.doctor.app_probe", *arguments],
+            [sys.executable, "-B", "-m", "falconws_cli.doctor.app_probe", *arguments],
             cwd=project.root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

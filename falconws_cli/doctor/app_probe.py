@@ -1,10 +1,11 @@
 """The process that imports the app: `python -m falconws_cli.doctor.app_probe HOW FOLDER ROOT TARGET RESULT`.
 
-With the HOW "import" it only imports the app, and RESULT has "app", and whether the "target" has to be corrected. With
-"examine" it writes its result to the file RESULT, as JSON: {"settings": their error, "" for none, null without settings;
-"app": null or an error, "routes": their number, "websockets": the number that accept WebSockets, "origins": whether
-origins are restricted, "contract": what typed routes declare, or null, "hubs": [[ok, detail], ...]}. Must not know how
-findings are shown.
+The HOW "import" only imports the app; "examine" asks everything. The result is written to the file RESULT, as JSON.
+Of an import: {"app": null or an error, "target": whether the target has to be corrected, "is_plain": whether the app is
+one of Falcon's own classes}. Of an examination:
+{"settings": their error, "" for none, null without settings; "app": null or an error, "routes": their number,
+"websockets": the number that accept WebSockets, "origins": whether origins are restricted, "contract": what typed
+routes declare, or null, "hubs": [[ok, detail], ...]}. Must not know how findings are shown.
 """
 
 import asyncio
@@ -49,12 +50,17 @@ def only_import(target: str) -> dict[str, Any]:
     from falconws.server.importer import load_application
 
     try:
-        load_application(target)
+        app = load_application(target)
     except StartError as error:
         return {"app": str(error), "target": isinstance(error, TargetError)}
     except SystemExit as error:
         return {"app": f"The import of the app called sys.exit({error.code})."}
-    return {"app": None}
+    import falcon.asgi
+
+    import falconws
+
+    # Another ASGI app may have one of falconws in it.
+    return {"app": None, "is_plain": isinstance(app, falcon.asgi.App) and not isinstance(app, falconws.App)}
 
 
 def _settings_problem(package: str) -> str | None:
