@@ -91,6 +91,8 @@ class Plan:
     files: tuple[PlannedFile, ...]
     registrations: tuple[PlannedRegistration, ...] = ()
     notes: tuple[str, ...] = ()
+    left_to_do: tuple[str, ...] = ()
+    """What the user has to do before all of it works."""
     recipe: Recipe | None = None
     """What to record; None for a command that generates nothing."""
     generated: frozenset[PurePosixPath] = frozenset()

@@ -42,7 +42,15 @@ def carry_out(
         return _recording(record, plans, changes, options.command, earlier)
 
     first = plans[0]
-    return transact(root, stacked(plans), options, recording, registrations=first.registrations, notes=first.notes)
+    return transact(
+        root,
+        stacked(plans),
+        options,
+        recording,
+        registrations=first.registrations,
+        notes=first.notes,
+        left_to_do=first.left_to_do,
+    )
 
 
 def transact(
@@ -119,6 +127,8 @@ def _recording(
         return []
     changed = {operation.id: operation for operation in earlier}
     operations = [changed.get(operation.id, operation) for operation in record.operations]
+    # What was replaced entirely has nothing left to be upgraded, undone or shown.
+    operations = [operation for operation in operations if operation.files or operation.id not in changed]
     for plan in plans:
         name = record.next_id(operations[-1].id if operations else "")
         operation = _operation(name, plan, changes, plan.command or command)

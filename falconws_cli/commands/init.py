@@ -21,6 +21,7 @@ def command(app_path: str | None, write_options: WriteOptions) -> None:
     """Use falconws in a project that it has not created: write [tool.falconws] into pyproject.toml.
 
     MODULE:ATTR names the Falcon app, or a factory of it; without it, the app is searched for in the current folder.
+    The app is imported, to check that it is one. Options of pytest that generated tests need are added.
 
     \b
     Examples:
@@ -29,8 +30,15 @@ def command(app_path: str | None, write_options: WriteOptions) -> None:
       falconws init --dry-run --diff
     """
     from falconws_cli.change.transaction import transact
+    from falconws_cli.doctor.app_check import require_app
     from falconws_cli.generators.existing_project import plan_init
 
     root = Path.cwd()
-    file, notes = plan_init(root, app_path)
-    sys.exit(transact(root, [file], write_options, lambda _record, _changes: [], notes=notes))
+    plan = plan_init(root, app_path)
+    problem = require_app(plan.project)
+    notes = [*plan.notes, *([problem] if problem else [])]
+    sys.exit(
+        transact(
+            root, [plan.file], write_options, lambda _record, _changes: [], notes=notes, left_to_do=plan.left_to_do
+        )
+    )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from falconws_cli.doctor.finding import Finding, Level
+from falconws_cli.errors import RefusedError
 from falconws_cli.project import Project
 
 IMPORT_TIMEOUT_S = 30.0
@@ -23,7 +24,7 @@ IMPORT_TIMEOUT_S = 30.0
 
 def check_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> Iterator[Finding]:
     """Yield the findings about settings, app, routes, origins and brokers."""
-    found = _examine(project, timeout_s)
+    found = _probe(project, "examine", timeout_s)
     problem = found.get("settings")
     if problem:
         yield Finding("settings", Level.PROBLEM, problem.rstrip("."), "correct the environment")
@@ -86,12 +87,28 @@ def _check_contract(contract: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _examine(project: Project, timeout_s: float) -> dict[str, Any]:
+def require_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> str:
+    """Return a sentence on why generated code would not work with the app; "" if it would.
+
+    Raises:
+        RefusedError: The project's "app" is not the name of an ASGI app.
+    """
+    found = _probe(project, "import", timeout_s)
+    if found.get("target"):
+        raise RefusedError(found["app"])
+    if found["app"]:
+        return f"The app does not load in this environment: {found['app']}"
+    if found["is_plain"]:
+        return "Generated resources need falconws.App(): the app is one of Falcon's own; create it with that class."
+    return ""
+
+
+def _probe(project: Project, how: str, timeout_s: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
-        arguments = [str(project.import_root), str(project.root), project.app, str(result)]
+        arguments = [how, str(project.import_root), str(project.root), project.app, str(result)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "falconws_cli.doctor.app_probe", *arguments],
+            [sys.executable, "-B", "-m", "falconws_cli.doctor.app_probe", *arguments],
             cwd=project.root,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,9 +1,11 @@
-"""The process that imports the app: `python -m falconws_cli.doctor.app_probe FOLDER ROOT TARGET RESULT`.
+"""The process that imports the app: `python -m falconws_cli.doctor.app_probe HOW FOLDER ROOT TARGET RESULT`.
 
-It writes its result to the file RESULT, as JSON: {"settings": their error, "" for none, null without settings;
-"app": null or an error, "routes": their number, "websockets": the number that accept WebSockets, "origins": whether
-origins are restricted, "contract": what typed routes declare, or null, "hubs": [[ok, detail], ...]}. Must not know how
-findings are shown.
+The HOW "import" only imports the app; "examine" asks everything. The result is written to the file RESULT, as JSON.
+Of an import: {"app": null or an error, "target": whether the target has to be corrected, "is_plain": whether the app is
+one of Falcon's own classes}. Of an examination:
+{"settings": their error, "" for none, null without settings; "app": null or an error, "routes": their number,
+"websockets": the number that accept WebSockets, "origins": whether origins are restricted, "contract": what typed
+routes declare, or null, "hubs": [[ok, detail], ...]}. Must not know how findings are shown.
 """
 
 import asyncio
@@ -39,6 +41,26 @@ def examine(root: Path, target: str) -> dict[str, Any]:
     found["contract"] = _contract(app, root, target)
     found["hubs"] = asyncio.run(_hubs(app))
     return found
+
+
+def only_import(target: str) -> dict[str, Any]:
+    """Import the app and return whether that works."""
+    from falconws.server import StartError
+    from falconws.server.errors import TargetError
+    from falconws.server.importer import load_application
+
+    try:
+        app = load_application(target)
+    except StartError as error:
+        return {"app": str(error), "target": isinstance(error, TargetError)}
+    except SystemExit as error:
+        return {"app": f"The import of the app called sys.exit({error.code})."}
+    import falcon.asgi
+
+    import falconws
+
+    # Another ASGI app may have one of falconws in it.
+    return {"app": None, "is_plain": isinstance(app, falcon.asgi.App) and not isinstance(app, falconws.App)}
 
 
 def _settings_problem(package: str) -> str | None:
@@ -114,9 +136,9 @@ async def _hubs(app: Any) -> list[tuple[bool, str]]:
 
 def main() -> None:
     """Check the app that the arguments name."""
-    folder, root, target, result = sys.argv[1:]
+    how, folder, root, target, result = sys.argv[1:]
     sys.path.insert(0, folder)
-    found = examine(Path(root), target)
+    found = only_import(target) if how == "import" else examine(Path(root), target)
     Path(result).write_text(json.dumps(found), encoding="utf-8")
     # Threads of the app must not keep the process alive.
     os._exit(0)

@@ -5,6 +5,7 @@ the project and never write; they know no command.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from falconws_cli.change.plan import Generated, Plan, PlannedFile, Recipe
@@ -80,10 +81,13 @@ def plan(project: Project, kind: str, name: str, options: Mapping[str, JsonValue
         CommandError: There is no such generator, or pyproject.toml cannot be edited.
     """
     from falconws_cli.generators.planning import plan_generated
+    from falconws_cli.generators.pytest_setup import missing_for_tests
 
     generator = find_generator(kind)
     recipe = generator.recipe(project, name, options)
-    return plan_generated(project, recipe, generator.make(project, recipe))
+    generated = generator.make(project, recipe)
+    planned = plan_generated(project, recipe, generated)
+    return replace(planned, left_to_do=missing_for_tests(project, generated.files))
 
 
 def render(project: Project, recipe: Recipe) -> tuple[PlannedFile, ...]:

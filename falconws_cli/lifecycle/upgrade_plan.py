@@ -51,7 +51,10 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     moves = {operation.id: located.since(operation.id) for operation in old}
     generated, left_out = _generate_again(project, old, moves)
     time = now()
-    new = [_upgraded(one, generated[one.id], time) if one.id in generated else one for one in old]
+    new = [
+        _upgraded(one, _own_part(one, old[index + 1 :], generated[one.id]), time) if one.id in generated else one
+        for index, one in enumerate(old)
+    ]
     before, after = (_version([moves[one.id].operation(one) for one in version]) for version in (old, new))
     labels = Labels("yours", f"falconws {_versions(old)}", f"falconws {VERSION}")
     modes = {
@@ -79,7 +82,8 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     kept = [one for one in record.operations if one.is_generated or not available]
     return Upgrade(
         changes=tuple(change for file in merged for change in file.changes) if available else (),
-        operations=[by_id.get(operation.id, operation) for operation in kept],
+        # A project that is up to date is not written to, not even for the version in its record.
+        operations=[by_id.get(operation.id, operation) for operation in kept] if available else record.operations,
         available=available,
         conflicts=sum(file.conflicts for file in merged),
         left_out=(*left_out, *record.damaged),
@@ -244,6 +248,13 @@ def _gone(path: PurePosixPath, base: bytes, ours: bytes | None) -> Iterator[File
 
 def _alike(base: bytes, ours: bytes) -> bool:
     return base.replace(b"\r\n", b"\n") == ours.replace(b"\r\n", b"\n")
+
+
+def _own_part(operation: Operation, later: Iterable[Operation], generated: Generated) -> Generated:
+    """Return what is made again for the operation: what it made before, where a later one has repeated its recipe."""
+    if all(one.recipe != operation.recipe for one in later):
+        return generated
+    return replace(generated, files=tuple(file for file in generated.files if str(file.path) in operation.files))
 
 
 def _upgraded(operation: Operation, generated: Generated, time: str) -> Operation:

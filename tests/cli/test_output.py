@@ -70,6 +70,7 @@ CASES = {
     "upgrade": Case(("upgrade",)),
     "eject": Case(("eject", "resource/echo")),
     "inspect": Case(("inspect", "--tree"), prints=True),
+    "generate-client": Case(("generate-client", "ts", "typed_chat:app", "--output", "web"), typed),
     "asyncapi": Case(("asyncapi", "typed_chat:app"), typed, prints=True),
     "doctor": Case(("doctor", "--port", str(free_port())), prints=True),
     "publish": Case(("publish", "room", "hello"), code=2),

@@ -2,6 +2,7 @@
 
 SystemExit
     StartError          the operator: the server cannot start
+    +-- TargetError     the operator: "module:attribute" names no ASGI app
 Exception
     ProtocolError       the client: the connection is failed with its close code
 OSError
@@ -18,6 +19,10 @@ class StartError(SystemExit):
 
     def __str__(self) -> str:
         return str(self.code)
+
+
+class TargetError(StartError):
+    """The target names no ASGI app, whatever the environment is: it has to be corrected."""
 
 
 class ProtocolError(Exception):

@@ -2,12 +2,13 @@
 
 import importlib
 import inspect
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from falconws.server.errors import StartError
+from falconws.server.errors import StartError, TargetError
 
 
 def load_application(target: str, *, factory: bool = False) -> Any:
@@ -16,16 +17,17 @@ def load_application(target: str, *, factory: bool = False) -> Any:
     A callable that needs no arguments is a factory even if *factory* is False: an ASGI app cannot be called that way.
 
     Raises:
-        StartError: The target is malformed, cannot be imported, or its factory failed.
+        TargetError: The target is malformed, does not exist, or is a WSGI app of Falcon.
+        StartError: It cannot be imported, or its factory failed.
     """
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
-        raise StartError(f'"{target}" does not name an app; write it as "module:attribute", as in "demo.app:app".')
+        raise TargetError(f'"{target}" does not name an app; write it as "module:attribute", as in "demo.app:app".')
     try:
         value: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
-            raise StartError(
+            raise TargetError(
                 f'Cannot find the module "{module_name}" of "{target}"; run from the folder that contains it.'
             ) from error
         raise StartError(_describe(f'Cannot import "{module_name}"', error)) from error
@@ -35,10 +37,23 @@ def load_application(target: str, *, factory: bool = False) -> Any:
         try:
             value = getattr(value, part)
         except AttributeError:
-            raise StartError(f'"{module_name}" has no attribute "{attribute}"; check the target "{target}".') from None
-    if not factory and not _needs_no_arguments(value):
-        return value
-    return _call_factory(value, target)
+            raise TargetError(f'"{module_name}" has no attribute "{attribute}"; check the target "{target}".') from None
+    if factory or _needs_no_arguments(value):
+        value = _call_factory(value, target)
+    if _is_wsgi(value):
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        raise TargetError(
+            f'"{target}" is a {kind}, not an ASGI app of Falcon: create it with falconws.App() or falcon.asgi.App(), '
+            "whose responders are async."
+        )
+    return value
+
+
+def _is_wsgi(value: object) -> bool:
+    """Return whether it is certainly a WSGI app of Falcon, whose ASGI apps are a subclass of that."""
+    # Whoever created one has imported these modules.
+    wsgi, asgi = sys.modules.get("falcon.app"), sys.modules.get("falcon.asgi.app")
+    return wsgi is not None and isinstance(value, wsgi.App) and not (asgi and isinstance(value, asgi.App))
 
 
 def _call_factory(factory: Callable[[], Any], target: str) -> Any:

@@ -228,10 +228,19 @@ def app() -> object:
 '''
 
 
+PYTEST = "[pytest]\nasyncio_mode = auto\n"
+
+
 def build(folder: Path, layout: Layout, variant: PyprojectVariant) -> Path:
     """Write a project of this layout into *folder*, and return its root."""
     root = folder / "project"
-    files = {**layout.files, "tests/conftest.py": CONFTEST, "README.md": "# Demo\n\nOurs.\n", **variant.files}
+    files = {
+        **layout.files,
+        "tests/conftest.py": CONFTEST,
+        "pytest.ini": PYTEST,
+        "README.md": "# Demo\n\nOurs.\n",
+        **variant.files,
+    }
     for path, text in files.items():
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)

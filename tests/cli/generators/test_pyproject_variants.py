@@ -37,6 +37,8 @@ def project(tmp_path: Path) -> Callable[[str], Path]:
         (tmp_path / "demo" / "demo").mkdir(parents=True)
         (tmp_path / "demo" / "demo" / "__init__.py").write_text("")
         (tmp_path / "demo" / "demo" / "app.py").write_text(APP)
+        (tmp_path / "demo" / "conftest.py").write_text("from demo.app import create_app as app\n")
+        (tmp_path / "demo" / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
         (tmp_path / "demo" / "pyproject.toml").write_bytes((text + TOOL).encode())
         return tmp_path / "demo"
 

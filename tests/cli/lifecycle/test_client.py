@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from falconws.typed.asyncapi import asyncapi
+from falconws_cli.change.record import read_record
 from falconws_cli.doctor.client_check import check_clients
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.errors import ExitCode
@@ -300,3 +303,80 @@ def test_a_schema_whose_name_is_none_is_refused(run: Run, demo: Path) -> None:
     document["components"]["schemas"][HOSTILE] = {"type": "object", "properties": {}}
     (demo / "asyncapi.json").write_text(json.dumps(document))
     do(run, "generate-client", "ts", "--from", "asyncapi.json", "--output", "ts", code=ExitCode.FAILURE)
+
+
+PYTHON = ("generate-client", "python", "--from", "asyncapi.json", "--output")
+
+
+def test_a_folder_has_one_language(run: Run, demo: Path) -> None:
+    do(run, *PYTHON, "client")
+    before = snapshot(demo)
+    for words in (["--output", "client"], ["--output", "client", "--check"], ["--output", "client", "--force"]):
+        output = do(run, "generate-client", "ts", "--from", "asyncapi.json", *words, code=ExitCode.USAGE)
+        assert "client has a Python client; choose another folder with --output, or delete client first." in output
+    assert snapshot(demo) == before
+    shutil.rmtree(demo / "client")
+    do(run, "generate-client", "ts", "--from", "asyncapi.json", "--output", "client")
+    assert len(list((demo / ".falconws" / "operations").iterdir())) == 1
+    assert "missing  " not in do(run, "status")
+
+
+@pytest.mark.parametrize(
+    ("language", "output", "says"),
+    [
+        (
+            "ts",
+            "web/client.ts",
+            "A client is a folder, and web/client.ts is the name of a file: use --output web/client",
+        ),
+        ("python", "client.py", "use --output client."),
+        ("ts", "shop/messages", "shop is a Python package, which is no place for a TypeScript client"),
+        ("ts", "shop", "shop is a Python package, which is no place for a TypeScript client"),
+    ],
+)
+def test_a_folder_that_is_a_mistake_is_refused(run: Run, demo: Path, language: str, output: str, says: str) -> None:
+    (demo / "shop").mkdir()
+    (demo / "shop" / "__init__.py").touch()
+    before = snapshot(demo)
+    words = ("generate-client", language, "--from", "asyncapi.json", "--output", output)
+    assert says in do(run, *words, code=ExitCode.USAGE)
+    assert snapshot(demo) == before
+
+
+def test_other_files_in_the_folder_are_named_and_stay(run: Run, demo: Path) -> None:
+    (demo / "web" / "client").mkdir(parents=True)
+    (demo / "web" / "client" / "mine.ts").write_text("export const MINE = 1;\n")
+    assert "web/client has other files too (mine.ts), which stay as they are." in do(run, *TS)
+    assert (demo / "web" / "client" / "mine.ts").read_text() == "export const MINE = 1;\n"
+    do(run, *PYTHON, "shop/messages")
+    assert "other files" not in do(run, *TS)
+
+
+def test_an_upgrade_of_what_is_up_to_date_writes_nothing_and_complains_of_nothing(
+    run: Run, demo: Path, write_app: Write
+) -> None:
+    do(run, *TS)
+    write_app(more="\n    to: str = ''")
+    do(run, *TS, "--react")
+    for words in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=u", "-c", "user.email=u@x.org", "commit", "-qm", "a"],
+    ):
+        subprocess.run(["git", *words], cwd=demo, check=True)
+    (demo / "pyproject.toml").write_text((demo / "pyproject.toml").read_text() + "# mine\n")
+    before = snapshot(demo)
+    assert "up to date" in do(run, "upgrade")
+    assert snapshot(demo) == before
+
+
+def test_an_upgrade_gives_new_files_to_the_last_operation_only(run: Run, demo: Path, write_app: Write) -> None:
+    write_app(news="")
+    do(run, *TS)
+    write_app(news="", more="\n    to: str = ''")
+    do(run, *TS)
+    write_app()
+    do(run, "upgrade")
+    files = [operation.files for operation in read_record(demo).generated]
+    assert ["web/client/news.ts" in made for made in files] == [False, True]
+    assert "up to date" in do(run, "upgrade", "--check")

@@ -150,6 +150,12 @@ def test_a_missing_attribute_is_one_line(serve):
     assert '"served" has no attribute "other"' in refuses(serve(ECHO, target="served:other"))
 
 
+@pytest.mark.parametrize("target", ["served:app", "served:create_app"])
+def test_a_wsgi_app_is_one_line(serve, target):
+    line = refuses(serve("import falcon\napp = falcon.App()\ndef create_app():\n    return app\n", target=target))
+    assert f'"{target}" is a falcon.app.App, not an ASGI app of Falcon' in line
+
+
 def test_an_error_in_the_users_module_names_its_line(serve):
     assert 'Cannot import "served": ZeroDivisionError: division by zero' in (line := refuses(serve("\n1 / 0\n")))
     assert line.endswith("served.py, line 2)")
