@@ -122,7 +122,10 @@ def test_production_serves_inspects_publishes_and_checks(python: Path, project: 
     assert "falconws[cli] lacks jinja2" in doctor
     assert "not compared, which needs" in doctor
     assert "No broker is configured" in run(python, project, "publish", "room", "hello", code=2)
-    assert 'run pip install "falconws[typed]"' in run(python, project, "asyncapi", code=1)
+    untyped = run(python, project, "asyncapi", code=1)
+    assert untyped.startswith("Error: demo.asgi:app has no typed route: ")
+    assert untyped.endswith('needs the extra "typed" of falconws: run `pip install "falconws[typed]"`.\n')
+    assert 'pip install "falconws[typed]"' in run(python, project, "asyncapi", "demo.typed:app", code=1)
     with served(project, python=python) as address:
         url = f"ws://{address}/echo"
         assert run(python, project, "connect", url, "--send", "hello", "--expect", "hello", code=0) == "hello\n"
