@@ -18,6 +18,8 @@ from falconws_cli.project import Project
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
+FIRST_RESOURCE = "falconws add-resource echo"
+"""The command that would add the resource that each full project begins with."""
 BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}
 """Where a broker is on a developer's machine."""
 
@@ -109,7 +111,7 @@ class _PlannedProject(Project):
 
 def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:
     project = _PlannedProject(root, f"{name.module}.app:create_app", files={file.path: file.data for file in files})
-    return replace(plan(project, "resource", "echo", {}), command="falconws add-resource echo")
+    return replace(plan(project, "resource", "echo", {}), command=FIRST_RESOURCE)
 
 
 def render_project(

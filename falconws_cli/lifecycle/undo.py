@@ -172,11 +172,15 @@ def _made_by(record: Record, operation: Operation) -> str:
 
 def _new_that_ran(record: Record, operation: Operation) -> str:
     """Return the `falconws new` that added its first resource with the operation; "" if the user typed the command."""
+    from falconws_cli.generators.new_project import FIRST_RESOURCE
+
+    if operation.command != FIRST_RESOURCE:
+        return ""
     index = [other.id for other in record.operations].index(operation.id)
     before = record.operations[index - 1] if index else None
-    if before is None or before.recipe is None or before.recipe.generator != "project" or operation.recipe is None:
+    if before is None or before.recipe is None or before.recipe.generator != "project":
         return ""
-    # Both are recorded at once.
+    # `falconws new` records both at once.
     return before.command if seconds_between(before, operation) < 1 else ""
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from falconws_cli.origin import find_source, install_command
+from falconws_cli.origin import extra_command, find_source, install_command
 from tests.generated import wheelhouse
 from tests.generated.workshop import START_S, environment, falconws, get, mypy_cache, new_project
 from tests.ports import free_port
@@ -185,4 +185,10 @@ def test_the_source_is_what_pip_takes(recorded: object, source: str, monkeypatch
     monkeypatch.setattr("falconws_cli.origin.distribution", lambda name: Installed(recorded))
     assert find_source(Path("/home/demo")) == source
     words = shlex.split(install_command(source))
+    extra = shlex.split(extra_command("cli"))
+    path = {"../../src/falconws": "/src/falconws", "../../src/my falconws": "/src/my falconws"}.get(source)
+    if path:
+        assert extra == ["pip", "install", *(["-e"] if path == "/src/falconws" else []), f"{path}[cli]"]
+    elif not source or "://" in source:
+        assert extra == ["pip", "install", f"falconws[cli] @ {source}" if source else "falconws[cli]"]
     assert words == ["pip", "install", *([source] if source else []), "-e", ".[dev]"]
