@@ -14,10 +14,12 @@ import click
 
 from falconws_cli.errors import CommandError
 from falconws_cli.inspect.run import load_app
+from falconws_cli.origin import extra_command
 from falconws_cli.project import find_project
 
 DOCUMENT = "asyncapi.json"
 """The file of a project where its document is usually committed."""
+_NO_TYPED_ROUTE = "{} has no typed route: put @speaks(...) on an on_websocket() responder."
 
 
 def load_document(app_path: str | None, start: Path, servers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -29,15 +31,25 @@ def load_document(app_path: str | None, start: Path, servers: dict[str, str] | N
     try:
         from falconws.typed.asyncapi import asyncapi, typed_routes
     except ImportError as error:
-        raise CommandError('Typed conversations need an extra; run pip install "falconws[typed]".') from error
+        raise CommandError(_missing_extra(app_path, start)) from error
     app, name, _ = load_app(app_path, start)
     if not hasattr(app, "websocket_routes") or not typed_routes(app):
-        raise CommandError(f"{name} has no typed route: put @speaks(...) on an on_websocket() responder.")
+        raise CommandError(_NO_TYPED_ROUTE.format(name))
     title = name.partition(":")[0].partition(".")[0]
     try:
         return asyncapi(app, title=title, servers=servers)
     except TypeError as error:
         raise CommandError(f"{error}") from error
+
+
+def _missing_extra(app_path: str | None, start: Path) -> str:
+    """Return why there is no document without the extra: an app that can be imported all the same declares nothing."""
+    install = f"run `{extra_command('typed')}`"
+    try:
+        _, name, _ = load_app(app_path, start)
+    except CommandError:
+        return f'Typed conversations need the extra "typed" of falconws, which is not installed: {install}.'
+    return f'{_NO_TYPED_ROUTE.format(name)} That needs the extra "typed" of falconws: {install}.'
 
 
 def text_of(document: dict[str, Any]) -> str:

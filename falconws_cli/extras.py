@@ -7,8 +7,8 @@ import a module of the extra.
 from importlib.util import find_spec
 
 from falconws_cli.errors import UnavailableError
+from falconws_cli.origin import extra_command
 
-INSTALL = 'pip install "falconws[cli]"'
 GENERATORS = ("jinja2", "tomlkit")
 TESTS = ("pytest", "pytest_asyncio")
 
@@ -29,4 +29,6 @@ def require_modules(what: str, *modules: str) -> None:
         UnavailableError: One is missing; the message says what to install.
     """
     if not has_modules(*modules):
-        raise UnavailableError(f'{what} needs the extra "cli" of falconws, which is not installed: run `{INSTALL}`.')
+        raise UnavailableError(
+            f'{what} needs the extra "cli" of falconws, which is not installed: run `{extra_command("cli")}`.'
+        )

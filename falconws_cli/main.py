@@ -30,7 +30,7 @@ _COMMANDS = {
     "remove-media-handler": "Remove a generated media handler.",
     "remove-part": "Remove a generated part.",
     "moved": "Record that generated code was moved or renamed.",
-    "forget": "Remove something from the record; its files stay.",
+    "forget": "Stop managing generated code; its files stay.",
     "upgrade": "Upgrade the project to the installed templates.",
     "eject": "Copy a template to customize it.",
     "serve": "Serve the project's app.",

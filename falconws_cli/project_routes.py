@@ -6,6 +6,7 @@ from falconws_cli.errors import CommandError
 from falconws_cli.layout import app_module, routes_module
 from falconws_cli.project import Project, find_project
 from falconws_cli.source.register import routes_in
+from falconws_cli.source.uritemplate import matches
 from falconws_cli.suggestions import did_you_mean
 
 
@@ -20,7 +21,10 @@ def written_routes(project: Project) -> list[str]:
 
 
 def suggest_route(path: str, start: Path) -> str:
-    """Return a hint for a *path* that the server does not know: a similar route of the project around *start*."""
+    """Return a hint for a *path* that is answered with 404.
+
+    It is the route of the project around *start* that has this path, else a similar route.
+    """
     plain = path.partition("?")[0]
     try:
         project = find_project(start)
@@ -28,4 +32,7 @@ def suggest_route(path: str, start: Path) -> str:
     except CommandError:
         # The project may have nothing to do with the server.
         routes = []
-    return (did_you_mean(plain, routes) if plain not in routes else "") or " Is the path right?"
+    for route in routes:
+        if matches(route, plain):
+            return f" The project has the route {route}: its responder, or a middleware, may have answered."
+    return did_you_mean(plain, routes) or " Is the path right?"

@@ -26,7 +26,7 @@ NEEDS = "0.3.0"
 """The first falconws that reads `FORMAT`."""
 MAX_TEXT_BYTES = 1_000_000
 """The largest text that is recorded."""
-_ABOUT = "Written by falconws, for `falconws status`, `undo`, `destroy` and `upgrade`. Commit this file."
+_ABOUT = "Written by falconws, for `falconws status`, `undo`, `upgrade` and the remove- commands. Commit this file."
 
 
 _ARGUMENTS = {

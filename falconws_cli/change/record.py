@@ -128,6 +128,12 @@ def now() -> str:
     return datetime.now(UTC).strftime(_TIME)
 
 
+def seconds_between(one: Operation, other: Operation) -> float:
+    """Return how long after *one* the operation *other* was recorded."""
+    earlier, later = (datetime.strptime(operation.time, _TIME) for operation in (one, other))
+    return (later - earlier).total_seconds()
+
+
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

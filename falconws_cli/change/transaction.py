@@ -8,6 +8,7 @@ from pathlib import Path
 
 from falconws_cli import VERSION
 from falconws_cli.change.changes import FileChange, preview
+from falconws_cli.change.missing import without_missing
 from falconws_cli.change.operation import MAX_TEXT_BYTES, Operation, RecordedEdit, RecordedRegistration
 from falconws_cli.change.plan import Plan, PlannedFile, PlannedRegistration, stacked
 from falconws_cli.change.record import Record, read_record, sha256
@@ -18,6 +19,8 @@ from falconws_cli.errors import CommandError, ExitCode
 
 Remember = Callable[[Record, Sequence[FileChange]], list[PlannedFile]]
 """Returns the planned files of the record for the changes that will be written."""
+Settle = Callable[[Sequence[FileChange]], tuple[Sequence[FileChange], Sequence[PlannedRegistration]]]
+"""Returns what is left of the changes and registrations, once each conflict is resolved."""
 
 
 def carry_out(
@@ -38,8 +41,14 @@ def carry_out(
         CommandError: The plan cannot be written; the disk is as it was.
     """
 
+    settled = list(plans)
+
+    def settle(changes: Sequence[FileChange]) -> tuple[Sequence[FileChange], Sequence[PlannedRegistration]]:
+        settled[:], changes, missing = without_missing(root, plans, changes)
+        return changes, [*settled[0].registrations, *(one for one in missing if one not in settled[0].registrations)]
+
     def recording(record: Record, changes: Sequence[FileChange]) -> list[PlannedFile]:
-        return _recording(record, plans, changes, options.command, earlier)
+        return _recording(record, settled, changes, options.command, earlier)
 
     first = plans[0]
     return transact(
@@ -47,6 +56,7 @@ def carry_out(
         stacked(plans),
         options,
         recording,
+        settle=settle,
         registrations=first.registrations,
         notes=first.notes,
         left_to_do=first.left_to_do,
@@ -60,6 +70,7 @@ def transact(
     recording: Remember,
     *,
     record: Record | None = None,
+    settle: Settle | None = None,
     kept: Sequence[FileChange] = (),
     registrations: Sequence[PlannedRegistration] = (),
     notes: Sequence[str] = (),
@@ -73,6 +84,7 @@ def transact(
         options: Whether to write, the form of the report, and the policy for conflicts.
         recording: Returns the changes of the record.
         record: The record, if the caller has read it already.
+        settle: Called when each conflict is resolved; returns the changes and registrations that are left.
         kept: Files that the caller keeps; for the report only.
         registrations: For the report only; their edits are among *files*.
         notes: Printed after writing.
@@ -88,6 +100,9 @@ def transact(
         changes = _resolved(
             root, changes, options, record, Report(changes, registrations, notes, left_to_do=left_to_do)
         )
+        if settle is not None:
+            settled, registrations = settle(changes)
+            changes = list(settled)
     recorded = preview(root, recording(record, changes))
     shown = sorted([*changes, *kept], key=lambda change: change.file.path)
     report = Report(shown, registrations, [*notes, *record.damaged], record_status(recorded), left_to_do)

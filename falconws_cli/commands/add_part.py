@@ -18,7 +18,7 @@ _PARTS = ("docker", "compose", "redis", "nats", "github-ci", "pre-commit", "agen
 
 
 @click.command("add-part", short_help="Add an optional part, such as a Dockerfile.")
-@click.argument("part", type=Choice(_PARTS))
+@click.argument("part", metavar="PART", type=Choice(_PARTS))
 @generating()
 def command(part: str, write_options: WriteOptions) -> None:
     """Add an optional part to a project: what `falconws new --with PART` would have made.

@@ -29,7 +29,7 @@ _PATTERNS = ("echo", "request-response", "feed", "duplex", "room", "blank", "htt
 )
 @click.option("--subprotocol", metavar="TOKEN", help="Accept only clients that offer this subprotocol.")
 @click.option("--http/--no-http", default=True, show_default=True, help="Also answer HTTP requests on the route.")
-@click.option("--page/--no-page", default=True, show_default=True, help="Serve a page to try a room.")
+@click.option("--page/--no-page", default=True, show_default=True, help="With --pattern room: serve a page to try it.")
 @click.option("--typed", is_flag=True, help="Declare the messages as types, which are validated and documented.")
 @generating()
 def command(

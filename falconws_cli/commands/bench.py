@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from falconws_cli.commands.options import FloatRange, IntRange
+
 
 def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     from falconws_cli.completions import route_paths
@@ -13,19 +15,17 @@ def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
 
 @click.command("bench", short_help="Put a WebSocket route under load.")
 @click.argument("where", metavar="[URL|PATH]", shell_complete=_routes, default="/echo")
-@click.option(
-    "--connections", type=click.IntRange(1, 20_000), default=32, show_default=True, help="Number of connections."
-)
+@click.option("--connections", type=IntRange(1, 20_000), default=32, show_default=True, help="Number of connections.")
 @click.option(
     "--in-flight",
-    type=click.IntRange(1, 1_000),
+    type=IntRange(1, 1_000),
     default=1,
     show_default=True,
     help="Messages of each connection that wait for a reply.",
 )
 @click.option(
     "--size",
-    type=click.IntRange(0, 16 * 1024 * 1024),
+    type=IntRange(0, 16 * 1024 * 1024),
     default=32,
     show_default=True,
     help="Size of a message in bytes.",
@@ -36,7 +36,7 @@ def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
 @click.option(
     "--seconds",
     "duration_s",
-    type=click.FloatRange(0.1, 3600),
+    type=FloatRange(0.1, 3600),
     default=10.0,
     show_default=True,
     help="Duration of the test.",
@@ -44,7 +44,7 @@ def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> 
 @click.option(
     "--warm-up",
     "warm_up_s",
-    type=click.FloatRange(0, 60),
+    type=FloatRange(0, 60),
     default=0.5,
     show_default=True,
     help="Seconds of load before the measurement.",

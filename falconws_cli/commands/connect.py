@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from falconws_cli.commands.options import quantity
+from falconws_cli.commands.options import FloatRange, IntRange, quantity
 
 _STEPS = {"sends": "send", "expects": "expect"}
 
@@ -32,7 +32,7 @@ class _InOrder(click.Command):
 @click.argument("where", metavar="URL|PATH", shell_complete=_routes)
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=IntRange(1, 65535),
     default=8000,
     show_default=True,
     help="Port of the local server, for a PATH.",
@@ -55,14 +55,12 @@ class _InOrder(click.Command):
 @quantity(
     "--timeout",
     "timeout_s",
-    click.FloatRange(0, min_open=True),
+    FloatRange(0, min_open=True),
     10.0,
     "SECONDS",
     "Time limit of the handshake and of each --expect.",
 )
-@quantity(
-    "--wait", "wait_s", click.FloatRange(0), 1.0, "SECONDS", "Time to wait for replies when there is no --expect."
-)
+@quantity("--wait", "wait_s", FloatRange(0), 1.0, "SECONDS", "Time to wait for replies when there is no --expect.")
 @click.option("--insecure", is_flag=True, help="Trust any TLS certificate.")
 @click.option("--cafile", metavar="FILE", help="Trust the certificate authorities in FILE (PEM).")
 @click.option(

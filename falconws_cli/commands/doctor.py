@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
+from falconws_cli.commands.options import IntRange
+
 
 @click.command("doctor", short_help="Check the installation and the project.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve the app on.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to serve the app on."
-)
+@click.option("--port", type=IntRange(1, 65535), default=8000, show_default=True, help="Port to serve the app on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def command(host: str, port: int, as_json: bool) -> None:
     """Check everything that serving the project needs. Each line is ok, a warning or a problem, and says what to do.

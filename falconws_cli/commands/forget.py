@@ -20,14 +20,14 @@ def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> l
     return recorded_names(ctx, parameter, incomplete)
 
 
-@click.command("forget", short_help="Remove something from the record; its files stay.")
+@click.command("forget", short_help="Stop managing generated code; its files stay.")
 @click.argument("name", shell_complete=_names)
 @recording()
 def command(name: str, write_options: WriteOptions) -> None:
-    """Remove NAME from the record of what was generated. No file of yours changes.
+    """Remove NAME from .falconws/, where falconws records the code that it has generated. No file of yours changes.
 
-    NAME is a resource, middleware or media handler, or the path of one generated file. Then `undo`, `destroy` and
-    `upgrade` leave it alone: it is yours.
+    NAME is a resource, middleware or media handler, or the path of one generated file. After that, `undo`, `upgrade`
+    and the remove- commands, such as `remove-resource`, leave it alone.
 
     \b
     Examples:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def command(old: str, new: str, write_options: WriteOptions) -> None:
     """Record that the generated file or folder OLD is at NEW now. Moves nothing.
 
-    `status`, `undo`, `destroy` and `upgrade` then find it there. Paths are relative to the project's root.
+    `status`, `undo`, `upgrade` and the remove- commands, such as `remove-resource`, then find it there. Paths are
+    relative to the project's root.
 
     \b
     Examples:

@@ -9,6 +9,19 @@ import click
 if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
+
+class IntRange(click.IntRange):
+    """A range of integers, whose errors and help call a value an integer."""
+
+    name = "integer"
+
+
+class FloatRange(click.FloatRange):
+    """A range of numbers, whose errors and help call a value a number."""
+
+    name = "number"
+
+
 _POLICIES = ("force", "skip", "merge")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from falconws_cli.commands.options import quantity
+from falconws_cli.commands.options import FloatRange, IntRange, quantity
 from falconws_cli.suggestions import Choice
 
 _LOG_LEVELS = ("critical", "error", "warning", "info", "debug", "trace")
@@ -16,7 +16,7 @@ _ENGINES = ("auto", "picows", "websockets-sansio", "websockets", "wsproto")
 
 def _seconds(flag: str, name: str, default: float, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return an option for a time in seconds; 0 on the command line is None for the server."""
-    return quantity(flag, name, click.FloatRange(0), default, "SECONDS", f"{what}; 0 turns it off.", zero_is_none=True)
+    return quantity(flag, name, FloatRange(0), default, "SECONDS", f"{what}; 0 turns it off.", zero_is_none=True)
 
 
 class OctalMode(click.ParamType[int]):
@@ -60,7 +60,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=IntRange(0, 65535),
     envvar="PORT",
     default=8000,
     show_default="PORT from the environment, else 8000",
@@ -74,7 +74,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     callback=_read_env_file,
     help="File of environment variables, NAME=VALUE; those that are set already stay.",
 )
-@click.option("--fd", type=click.IntRange(0), metavar="NUMBER", help="Open socket to listen on instead of a port.")
+@click.option("--fd", type=IntRange(0), metavar="NUMBER", help="Open socket to listen on instead of a port.")
 @click.option("--uds", metavar="PATH", help="Unix socket to listen on instead of a port.")
 @click.option(
     "--uds-mode",
@@ -100,7 +100,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     default=None,
     help="Serve the console at /_falconws/: a page on which you talk to each WebSocket.  [default: with --reload]",
 )
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of processes.")
+@click.option("--workers", type=IntRange(1), default=1, show_default=True, help="Number of processes.")
 @click.option("--log-level", type=Choice(_LOG_LEVELS), default="info", show_default=True)
 @click.option("--log-config", metavar="FILE", help="Logging configuration (.json, .yaml or .ini).")
 @click.option(
@@ -141,7 +141,12 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     show_default=True,
     help="on refuses to start an app without lifespan; off does not run the lifespan.",
 )
-@click.option("--root-path", metavar="PATH", default="", help="Prefix of all paths; a proxy may have stripped it.")
+@click.option(
+    "--root-path",
+    metavar="PATH",
+    default="",
+    help="Path below which a proxy serves the app, such as /api; it works whether or not the proxy removes it.",
+)
 @click.option(
     "--forwarded-allow-ips",
     metavar="ADDRESSES",
@@ -159,8 +164,8 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     "allowed_hosts",
     multiple=True,
     metavar="NAME",
-    help="Host name to answer, such as example.com or *.example.com; may be repeated. With --reload, localhost and "
-    "--host are answered; without it and without this option, every name is.",
+    help="Answer only requests for this host name, such as example.com or *.example.com; can be repeated.  "
+    "[default: every name; with --reload, localhost and the name of --host]",
 )
 @click.option(
     "--only", type=Choice(("http", "ws")), help="Serve this kind of traffic only, and answer the other with 421."
@@ -168,7 +173,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @quantity(
     "--drain",
     "drain_s",
-    click.FloatRange(0),
+    FloatRange(0),
     10.0,
     "SECONDS",
     "Time over which connections are closed after Ctrl+C or SIGTERM.",
@@ -176,21 +181,19 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @quantity(
     "--drain-accept",
     "drain_accept_s",
-    click.FloatRange(0),
+    FloatRange(0),
     0.0,
     "SECONDS",
     "Time before that in which clients are still accepted, while the readiness path answers 503.",
 )
-@quantity(
-    "--ws-max-size", "max_message_bytes", click.IntRange(1), 1024 * 1024, "BYTES", "Largest message from a client."
-)
+@quantity("--ws-max-size", "max_message_bytes", IntRange(1), 1024 * 1024, "BYTES", "Largest message from a client.")
 @quantity(
     "--limit-unread",
     "max_total_unread_bytes",
-    click.IntRange(0),
+    IntRange(0),
     256 * 1024 * 1024,
     "BYTES",
-    "What all clients of a process may have sent that the app has not received; 0 turns it off.",
+    "Largest sum of the messages that a process has read and the app has not received yet; 0 turns it off.",
     zero_is_none=True,
 )
 @_seconds("--ws-ping-interval", "ping_interval_s", 20.0, "Time between keepalive pings")
@@ -199,13 +202,11 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
     "--ws-send-timeout", "send_timeout_s", 10.0, "Time for which a client may read nothing while data waits for it"
 )
 @_seconds("--handshake-timeout", "handshake_timeout_s", 10.0, "Time for a request to arrive, and to be accepted")
-@quantity(
-    "--limit-body", "max_body_bytes", click.IntRange(0), 16 * 1024 * 1024, "BYTES", "Largest body of an HTTP request."
-)
+@quantity("--limit-body", "max_body_bytes", IntRange(0), 16 * 1024 * 1024, "BYTES", "Largest body of an HTTP request.")
 @quantity(
     "--limit-headers",
     "max_header_lines",
-    click.IntRange(1),
+    IntRange(1),
     100,
     "NUMBER",
     "Largest number of header lines of a request.",
@@ -213,7 +214,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @quantity(
     "--limit-header",
     "max_header_bytes",
-    click.IntRange(1),
+    IntRange(1),
     8192,
     "BYTES",
     "Largest request line, and largest header of a request.",
@@ -221,7 +222,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @quantity(
     "--limit-head",
     "max_head_bytes",
-    click.IntRange(1),
+    IntRange(1),
     32_768,
     "BYTES",
     "Largest head of a request: its request line and all headers.",
@@ -231,7 +232,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @quantity(
     "--min-transfer-rate",
     "min_transfer_bytes_per_s",
-    click.IntRange(0),
+    IntRange(0),
     512,
     "BYTES",
     "What a client has to send of a body, or take of a response, each second on average.",
@@ -239,7 +240,7 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @quantity(
     "--timeout-keep-alive",
     "keep_alive_timeout_s",
-    click.FloatRange(0, min_open=True),
+    FloatRange(0, min_open=True),
     5.0,
     "SECONDS",
     "Time for which an HTTP connection stays open without a request.",
@@ -247,19 +248,19 @@ def _read_env_file(ctx: click.Context, parameter: click.Parameter, value: str | 
 @click.option("--deflate", is_flag=True, help="Compress messages (permessage-deflate).")
 @click.option(
     "--limit-connections",
-    type=click.IntRange(1),
+    type=IntRange(1),
     metavar="NUMBER",
     help="Largest number of WebSockets and HTTP requests at a time in one process; more get 503.",
 )
 @click.option(
     "--limit-connections-per-ip",
-    type=click.IntRange(1),
+    type=IntRange(1),
     metavar="NUMBER",
     help="The same for one client address.",
 )
 @click.option(
     "--ipv6-prefix",
-    type=click.IntRange(1, 128),
+    type=IntRange(1, 128),
     default=64,
     show_default=True,
     metavar="BITS",

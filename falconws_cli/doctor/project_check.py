@@ -10,8 +10,9 @@ from falconws_cli.change.record import read_record
 from falconws_cli.doctor.finding import Finding, Level
 from falconws_cli.doctor.installation import parse_requirements, unmet
 from falconws_cli.errors import CommandError
-from falconws_cli.extras import GENERATORS, INSTALL, has_modules
+from falconws_cli.extras import GENERATORS, has_modules
 from falconws_cli.lifecycle.status import FileState, generated_files
+from falconws_cli.origin import extra_command
 from falconws_cli.processes import listening_pids, name_of
 from falconws_cli.project import Project
 
@@ -64,7 +65,7 @@ def _check_generated(project: Project) -> Finding:
     if not record.exists:
         return Finding(topic, Level.OK, "none are recorded")
     if not has_modules(*GENERATORS):
-        return Finding(topic, Level.OK, f"not compared, which needs `{INSTALL}`")
+        return Finding(topic, Level.OK, f"not compared, which needs `{extra_command('cli')}`")
     if record.damaged:
         return Finding(topic, Level.PROBLEM, record.damaged[0].rstrip("."), "see `falconws status`")
     files = generated_files(record)

@@ -14,13 +14,15 @@ from falconws_cli.change.plan import Plan, PlannedFile, Recipe
 from falconws_cli.change.record import FOLDER
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.generators import plan
-from falconws_cli.generators.installation import find_source, install_command
 from falconws_cli.generators.parts import BROKERS, PLAIN, Part, ProjectOptions, parse_parts
 from falconws_cli.names import Name, parse_name, refuse_as_package
+from falconws_cli.origin import find_source, install_command
 from falconws_cli.project import Project
 from falconws_cli.source.registration import JsonValue
 from falconws_cli.templating.rendering import render_trees
 
+FIRST_RESOURCE = "falconws add-resource echo"
+"""The command that would add the resource that each full project begins with."""
 BROKER_URLS = {"redis": "redis://127.0.0.1:6379", "nats": "nats://127.0.0.1:4222"}
 """Where a broker is on a developer's machine."""
 
@@ -112,7 +114,7 @@ class _PlannedProject(Project):
 
 def _first_resource(root: Path, name: Name, files: Iterable[PlannedFile]) -> Plan:
     project = _PlannedProject(root, f"{name.module}.app:create_app", files={file.path: file.data for file in files})
-    return replace(plan(project, "resource", "echo", {}), command="falconws add-resource echo")
+    return replace(plan(project, "resource", "echo", {}), command=FIRST_RESOURCE)
 
 
 def render_project(
@@ -154,6 +156,15 @@ def render_project(
         **(values or {}),
     }
     return tuple(render_trees(_trees(parts, minimal=minimal), context, root=root))
+
+
+def files_of_part(recipe: Recipe, part: str) -> list[str]:
+    """Return the paths of the files that a project of this recipe has for one of its parts only."""
+    parts = recipe.options["with"]
+    assert isinstance(parts, list)
+    others = [name for name in parts if name != part]
+    without = {file.path for file in render_project(replace(recipe, options={**recipe.options, "with": others}))}
+    return sorted(str(file.path) for file in render_project(recipe) if file.path not in without)
 
 
 def _next_breaking(version: str) -> str:

@@ -14,7 +14,7 @@ from falconws_cli.change.record import read_record
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.new_project import BROKER_URLS, render_project
 from falconws_cli.generators.parts import BROKERS, Part, ProjectOptions, parse_parts
-from falconws_cli.generators.planning import PYPROJECT, install_command, read_text
+from falconws_cli.generators.planning import PYPROJECT, read_text
 from falconws_cli.layout import app_module, routes_module
 from falconws_cli.project import Project
 from falconws_cli.source.register import routes_in
@@ -86,6 +86,8 @@ class PartGenerator:
         notes = []
         if part in BROKERS:
             app = app_module(project)
+            # Its extra is a requirement: the line may have other extras.
+            specs = [spec for spec in specs if spec.path != PYPROJECT]
             if recipe.options["hub"] != _NO_HUB:
                 specs = [spec for spec in specs if spec.path != app]
             if recipe.options["hub"] == _MEMORY_HUB:
@@ -95,12 +97,17 @@ class PartGenerator:
             else:
                 # Resources that need a hub share this registration: it is removed with the last of them.
                 specs.append(hub_in(app, project.package))
-            notes.append(
-                f"Run `{install_command(project)}`, and `docker compose up -d {part.value}` for a broker here."
-            )
+            notes.append(f"`docker compose up -d {part.value}` starts a broker here.")
         return Generated(
-            tuple(file for path, file in after.items() if path not in before), tuple(specs), notes=tuple(notes)
+            tuple(file for path, file in after.items() if path not in before),
+            tuple(specs),
+            _broker_requirements(part),
+            tuple(notes),
         )
+
+
+def _broker_requirements(part: Part) -> Requirements:
+    return Requirements((f"falconws[{part.value}]",)) if part in BROKERS else NOTHING
 
 
 def _hub_of(project: Project) -> str:
@@ -150,7 +157,9 @@ def _made_for_others(project: Project, part: Part, there: list[str]) -> Generate
     if part in BROKERS:
         url = BROKER_URLS[part.value]
         notes.append(f'Add the hub in {app_module(project)}: `app.add_middleware(falconws.Hub("{url}"))`.')
-    requirements = Requirements(dev_dependencies=("pre-commit>=4,<5",)) if part is Part.PRE_COMMIT else NOTHING
+    requirements = _broker_requirements(part)
+    if part is Part.PRE_COMMIT:
+        requirements = Requirements(dev_dependencies=("pre-commit>=4,<5",))
     return Generated(files, tuple(specs), requirements, tuple(notes))
 
 

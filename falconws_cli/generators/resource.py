@@ -77,6 +77,8 @@ class ResourceGenerator:
         page = bool(options.get("page", True))
         if pattern is Pattern.HTTP and (subprotocol is not None or not http):
             raise RefusedError("The pattern http has no WebSocket: leave out --subprotocol and --no-http.")
+        if pattern is not Pattern.ROOM and not page:
+            raise RefusedError(f"The pattern {pattern.value} has no page: leave out --no-page.")
         path = routes_module(project)
         _refuse_taken_route(path.name, read_text(project, path) or "", template.text, _class_name(parsed))
         chosen: dict[str, JsonValue] = {

@@ -15,7 +15,7 @@ from falconws_cli.change.git import Authors, read_authors
 from falconws_cli.change.lock import exclusive
 from falconws_cli.change.operation import Operation
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.change.record import OPERATIONS, Record, read_record
+from falconws_cli.change.record import OPERATIONS, Record, read_record, seconds_between
 from falconws_cli.change.transaction import transact
 from falconws_cli.change.write_options import WriteOptions
 from falconws_cli.errors import CommandError, ExitCode, RefusedError
@@ -78,7 +78,8 @@ def undo(root: Path, options: WriteOptions, *, yes: bool = False) -> ExitCode:
         else:
             plan = plan_restore(located, operation, force=options.force)
         if not options.json:
-            click.echo(f"Undoing: {plan.command}\n")
+            new = _new_that_ran(record, operation)
+            click.echo(f"Undoing: {plan.command}{f' (a part of `{new}`)' if new else ''}\n")
         return _carry_out(located, plan, options)
 
 
@@ -92,12 +93,42 @@ def find_operations(record: Record, kind: str, name: str) -> list[Operation]:
     wanted = _canonical(kind, name, made.values())
     found = [operation for operation in record.operations if operation.id in made and made[operation.id] == wanted]
     if not found:
+        if kind == "part":
+            _refuse_part_of_new(record, name)
         from falconws_cli.suggestions import did_you_mean
 
         known = sorted(set(made.values()))
-        hint = did_you_mean(name, known) or (f" There is {', '.join(known)}." if known else "")
+        hint = did_you_mean(name, known) or _listed(known)
         raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return " There are chat and echo."; "" for no names."""
+    if len(names) < 2:
+        return f" There is {names[0]}." if names else ""
+    return f" There are {', '.join(names[:-1])} and {names[-1]}."
+
+
+def _refuse_part_of_new(record: Record, name: str) -> None:
+    """Refuse to remove a part that the project was created with: its files are among those of the project.
+
+    Raises:
+        RefusedError: It is such a part; the message names its files.
+    """
+    from falconws_cli.generators.new_project import files_of_part
+
+    for operation in record.generated:
+        recipe = operation.recipe
+        assert recipe is not None
+        parts = recipe.options.get("with", [])
+        if recipe.generator == "project" and isinstance(parts, list) and name.lower() in parts:
+            there = [path for path in files_of_part(recipe, name.lower()) if (record.root / path).exists()]
+            files = f" delete {' and '.join(there)}, and" if there else ""
+            raise RefusedError(
+                f"The part {name.lower()} was made by `{operation.command}`, and is not removed apart from the "
+                f"project; by hand,{files} take out what other files say about it."
+            )
 
 
 def _last(record: Record, *, force: bool) -> tuple[Operation, str]:
@@ -128,12 +159,32 @@ def _last(record: Record, *, force: bool) -> tuple[Operation, str]:
 def _doubt(record: Record, operation: Operation, authors: Authors) -> str:
     author = authors.of(f"{operation.id}.json")
     if author is not None and not authors.is_own(f"{operation.id}.json"):
-        return f"`{operation.command}` was committed by {author}."
+        return f"{_made_by(record, operation)} was committed by {author}."
     upgrade = max((other.upgraded for other in record.operations), default="")
     if upgrade > operation.time:
         day = f"{upgrade[:4]}-{upgrade[4:6]}-{upgrade[6:8]}"
-        return f"`{operation.command}` is older than the upgrade of {day}."
+        return f"{_made_by(record, operation)} is older than the upgrade of {day}."
     return ""
+
+
+def _made_by(record: Record, operation: Operation) -> str:
+    """Return the command line of the operation for a sentence, with the `falconws new` that it was a part of."""
+    new = _new_that_ran(record, operation)
+    return f"`{operation.command}`, a part of `{new}`," if new else f"`{operation.command}`"
+
+
+def _new_that_ran(record: Record, operation: Operation) -> str:
+    """Return the `falconws new` that added its first resource with the operation; "" if the user typed the command."""
+    from falconws_cli.generators.new_project import FIRST_RESOURCE
+
+    if operation.command != FIRST_RESOURCE:
+        return ""
+    index = [other.id for other in record.operations].index(operation.id)
+    before = record.operations[index - 1] if index else None
+    if before is None or before.recipe is None or before.recipe.generator != "project":
+        return ""
+    # `falconws new` records both at once.
+    return before.command if seconds_between(before, operation) < 1 else ""
 
 
 def _confirm(question: str, options: WriteOptions) -> None:

@@ -17,6 +17,11 @@ _UNSPACED_TABLE = re.compile(
     r"""(?<=\n\n)\[\[tool\.mypy\.overrides\]\]\nmodule = "([^"]+)"\nignore_missing_imports = true\n(?=\[)"""
 )
 
+_EXTRAS = r"\[(?P<extras>[A-Za-z0-9._-]+(?:,[A-Za-z0-9._-]+)*)\]"
+_BARE_EXTRAS = re.compile(rf"[A-Za-z0-9._-]+{_EXTRAS}")
+_WITH_VERSION = re.compile(rf"(?P<name>[A-Za-z0-9._-]+)(?:{_EXTRAS})?(?P<version>\s*[<>=!~][^;@]*)")
+"""A requirement that an extra can be added to: one with a version and without a marker."""
+
 _How = ParamSpec("_How")
 
 
@@ -47,7 +52,8 @@ def edit_pyproject(
     Args:
         text: The file.
         dependencies: Requirements for [project] dependencies, such as "orjson>=3.10". One that names a package
-            which is already required leaves that requirement alone, unless it lacks an extra: "falconws[typed]".
+            which is already required leaves that requirement alone, unless it lacks an extra: "falconws[typed]" adds
+            the extra to "falconws>=0.3", and is a requirement of its own beside one with a marker or without a version.
         dev_dependencies: The same for the dependency group "dev" if the file has one, else for the extra "dev".
         untyped_modules: Modules that come without types, for mypy to accept.
         unformatted_files: Patterns of generated files that ruff leaves alone.
@@ -125,9 +131,12 @@ def remove_from_pyproject(
 def _without(text: str, kind: str, value: str) -> str:
     """Return *text* without one addition, which is one contiguous piece of the text."""
     try:
-        wanted = _documents_without(tomllib.loads(text), kind, value)
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CommandError(f"Cannot edit pyproject.toml: {error}.") from error
+    wanted = _documents_without(document, kind, value)
+    if not wanted and kind in ("dependencies", "dev_dependencies"):
+        return _without_extra(text, document, kind, value)
     candidates = [text[:start] + text[end:] for start, end in _spans(text, value)]
     documents = [(candidate, _loads(candidate)) for candidate in candidates]
     found = [[candidate for candidate, document in documents if document == meant] for meant in wanted]
@@ -137,6 +146,25 @@ def _without(text: str, kind: str, value: str) -> str:
         if edit_pyproject(candidate, **{kind: [value]}) == text:
             return candidate
     return next((candidate for alike in found for candidate in alike), text)
+
+
+def _without_extra(text: str, document: dict[str, Any], kind: str, value: str) -> str:
+    """Return *text* without the extras that were added to a requirement; as it is, if there is no such requirement."""
+    listed: Any = document
+    for key in ("project", "dependencies") if kind == "dependencies" else _dev_keys(document, value):
+        listed = listed.get(key, {})
+    for requirement in listed:
+        before = _without_extras(str(requirement), value)
+        for match in re.finditer(rf"""(["']){re.escape(str(requirement))}\1""", text) if before else ():
+            candidate = f"{text[: match.start() + 1]}{before}{text[match.end() - 1 :]}"
+            expected = copy.deepcopy(document)
+            place: Any = expected
+            for key in ("project", "dependencies") if kind == "dependencies" else _dev_keys(document, value):
+                place = place[key]
+            place[place.index(requirement)] = before
+            if _loads(candidate) == expected:
+                return candidate
+    return text
 
 
 def _documents_without(document: dict[str, Any], kind: str, value: str) -> list[dict[str, Any]]:
@@ -216,8 +244,13 @@ def _loads(text: str) -> dict[str, Any] | None:
 
 def _require(requirements: Any, wanted: str) -> None:
     extras = _extras_of(wanted)
-    for requirement in map(str, requirements):
-        if distribution_of(requirement) == distribution_of(wanted) and extras <= _extras_of(requirement):
+    of_it = [(i, r) for i, r in enumerate(requirements) if distribution_of(str(r)) == distribution_of(wanted)]
+    if any(extras <= _extras_of(str(requirement)) for _, requirement in of_it):
+        return
+    for index, requirement in of_it:
+        extended = _with_extras(str(requirement), wanted)
+        if extended:
+            requirements[index] = tomlkit.string(extended, literal=requirement.as_string().startswith("'"))
             return
     _include(requirements, wanted)
 
@@ -226,6 +259,28 @@ def distribution_of(requirement: str) -> str:
     """Return the normalized name of the package that a requirement is about (PEP 503)."""
     match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", requirement)
     return re.sub(r"[-_.]+", "-", match[1]).lower() if match else requirement
+
+
+def _with_extras(requirement: str, wanted: str) -> str:
+    """Return the requirement, which has a version, with the extras that *wanted* consists of; "" if either is else."""
+    plain, bare = _WITH_VERSION.fullmatch(requirement), _BARE_EXTRAS.fullmatch(wanted)
+    if plain is None or bare is None:
+        return ""
+    there = plain["extras"].split(",") if plain["extras"] else []
+    added = [extra for extra in bare["extras"].split(",") if extra not in there]
+    return f"{plain['name']}[{','.join([*there, *added])}]{plain['version']}"
+
+
+def _without_extras(requirement: str, wanted: str) -> str:
+    """Return the requirement as it was before `_with_extras`; "" if that has not made it."""
+    plain, bare = _WITH_VERSION.fullmatch(requirement), _BARE_EXTRAS.fullmatch(wanted)
+    if plain is None or bare is None or distribution_of(requirement) != distribution_of(wanted):
+        return ""
+    there, going = (plain["extras"] or "").split(","), bare["extras"].split(",")
+    if not set(going) <= set(there):
+        return ""
+    left = ",".join(extra for extra in there if extra not in going)
+    return f"{plain['name']}{f'[{left}]' if left else ''}{plain['version']}"
 
 
 def _extras_of(requirement: str) -> set[str]:

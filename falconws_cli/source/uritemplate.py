@@ -8,12 +8,14 @@ import keyword
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from falconws_cli.errors import RefusedError
 
 _FIELD = re.compile(r"{(?P<name>[^}:]*)(?P<converter>:(?P<kind>[^}(]*)(?:\((?P<arguments>[^}]*)\))?)?}")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VALUES = {"int": r"-?\d+", "float": r"[-+.\deE]+", "uuid": r"[0-9A-Fa-f-]{32,36}", "path": ".*"}
+"""What a field of each converter may be, as a pattern; any other field is a whole text without slashes."""
 # RFC 3986 section 3.3, "pchar". Anything else reaches the router percent-decoded, so a template should not have it.
 _LITERAL = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]*")
 
@@ -119,6 +121,18 @@ def find_conflict(template: str, others: Iterable[str]) -> str | None:
             if len(segments) == len(other_segments):
                 return other
     return None
+
+
+def matches(template: str, path: str) -> bool:
+    """Return whether a *path*, percent-encoded or not, may be one of *template*.
+
+    Converters of an app's own, and arguments of converters, are taken for fields of any text.
+    """
+    pattern, end = "", 0
+    for field in _FIELD.finditer(template):
+        pattern += re.escape(template[end : field.start()]) + _VALUES.get(field["kind"] or "", "[^/]+")
+        end = field.end()
+    return re.fullmatch(pattern + re.escape(template[end:]), unquote(path)) is not None
 
 
 def _parse_field(match: re.Match[str], refuse: Callable[[str], RefusedError]) -> Field:

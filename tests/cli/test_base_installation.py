@@ -122,7 +122,14 @@ def test_production_serves_inspects_publishes_and_checks(python: Path, project: 
     assert "falconws[cli] lacks jinja2" in doctor
     assert "not compared, which needs" in doctor
     assert "No broker is configured" in run(python, project, "publish", "room", "hello", code=2)
-    assert 'run pip install "falconws[typed]"' in run(python, project, "asyncapi", code=1)
+    untyped = run(python, project, "asyncapi", code=1)
+    assert untyped.startswith("Error: demo.asgi:app has no typed route: ")
+    assert untyped.endswith('needs the extra "typed" of falconws: run `pip install "falconws[typed]"`.\n')
+    (project / "typed_app.py").write_text("import falconws.typed\n\napp = None\n")
+    assert run(python, project, "asyncapi", "typed_app:app", code=1) == (
+        'Error: Typed conversations need the extra "typed" of falconws, which is not installed: '
+        'run `pip install "falconws[typed]"`.\n'
+    )
     with served(project, python=python) as address:
         url = f"ws://{address}/echo"
         assert run(python, project, "connect", url, "--send", "hello", "--expect", "hello", code=0) == "hello\n"

@@ -113,6 +113,19 @@ def test_a_value_that_is_misspelled_is_suggested_in_one_line(arguments: list[str
     assert result.stderr == f"Error: {said}\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "--port", "abc"], "'--port': 'abc' is not a valid integer."),
+        (["bench", "/echo", "--seconds", "abc"], "'--seconds': 'abc' is not a valid number."),
+    ],
+)
+def test_a_value_that_is_no_number_is_told_plainly(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f"Error: Invalid value for {said}\n")
+
+
 def test_a_choice_that_is_missing_is_told_in_one_line() -> None:
     result = run("add-media-handler", "x")
     assert result.exit_code == 2

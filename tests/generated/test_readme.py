@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from falconws_cli.generators.installation import find_source, install_command
+from falconws_cli.origin import extra_command, find_source, install_command
 from tests.generated import wheelhouse
 from tests.generated.workshop import START_S, environment, falconws, get, mypy_cache, new_project
 from tests.ports import free_port
@@ -151,7 +151,7 @@ def test_falconws_from_a_checkout_is_installed_from_there(tmp_path: Path, monkey
         assert command in (root / name).read_text()
     assert f"pip wheel --no-deps --wheel-dir wheels {source}\n" in (root / "README.md").read_text()
     # An upgrade says the same, wherever falconws is now.
-    monkeypatch.setattr("falconws_cli.generators.installation.distribution", None)
+    monkeypatch.setattr("falconws_cli.origin.distribution", None)
     falconws(root, "upgrade", "--check")
 
 
@@ -182,7 +182,13 @@ class Installed:
     ],
 )
 def test_the_source_is_what_pip_takes(recorded: object, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws_cli.generators.installation.distribution", lambda name: Installed(recorded))
+    monkeypatch.setattr("falconws_cli.origin.distribution", lambda name: Installed(recorded))
     assert find_source(Path("/home/demo")) == source
     words = shlex.split(install_command(source))
+    extra = shlex.split(extra_command("cli"))
+    path = {"../../src/falconws": "/src/falconws", "../../src/my falconws": "/src/my falconws"}.get(source)
+    if path:
+        assert extra == ["pip", "install", *(["-e"] if path == "/src/falconws" else []), f"{path}[cli]"]
+    elif not source or "://" in source:
+        assert extra == ["pip", "install", f"falconws[cli] @ {source}" if source else "falconws[cli]"]
     assert words == ["pip", "install", *([source] if source else []), "-e", ".[dev]"]

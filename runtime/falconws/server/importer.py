@@ -85,7 +85,9 @@ def _describe(what: str, error: Exception) -> str:
         place = f" ({error.filename}, line {error.lineno})"
     else:
         place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{what}: {type(error).__name__}: {' '.join(str(error).split())}{place}"
+    # The text of a SyntaxError has the place too.
+    said = error.msg if isinstance(error, SyntaxError) and place else str(error)
+    return f"{what}: {type(error).__name__}: {' '.join(said.split()).rstrip('.')}{place}"
 
 
 _HERE = Path(__file__).resolve()

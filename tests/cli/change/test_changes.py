@@ -169,18 +169,46 @@ def test_force_overwrites(run: Run, demo: Path) -> None:
     assert run(*IN_THE_WAY, cwd="demo").exit_code == 0
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_what_a_kept_file_does_not_define_is_not_registered(run: Run, demo: Path, options: tuple[str, ...]) -> None:
+    (demo / "demo" / "resources" / "chat.py").write_text(MINE)
+    routes = (demo / "demo" / "routes.py").read_text()
+    result = run("add-resource", "chat", "--pattern", "room", "--skip", *options, cwd="demo")
+    assert result.exit_code == ExitCode.LEFT_TO_DO
+    assert "demo/resources/chat.py, which was kept, does not define ChatResource; define it there" in result.output
+    assert '    app.add_route("/chat", ChatResource())\n' in result.output
+    assert (demo / "demo" / "routes.py").read_text() == routes
+    assert ("Hub" in (demo / "demo" / "app.py").read_text()) == (not options)
+    imported = subprocess.run([sys.executable, "-c", "import demo.asgi"], cwd=demo, capture_output=True, check=False)
+    assert imported.returncode == 0, imported.stderr
+    if not options:
+        assert run("undo", cwd="demo").exit_code == 0
+        assert "Hub" not in (demo / "demo" / "app.py").read_text()
+
+
+def test_a_new_project_registers_no_echo_that_a_kept_file_lacks(run: Run, tmp_path: Path) -> None:
+    echo = tmp_path / "demo" / ECHO
+    echo.parent.mkdir(parents=True)
+    echo.write_text(MINE)
+    result = run("new", "demo", "--skip")
+    assert result.exit_code == ExitCode.LEFT_TO_DO
+    assert f"{ECHO}, which was kept, does not define EchoResource" in result.output
+    assert "EchoResource" not in (tmp_path / "demo/demo/routes.py").read_text()
+
+
 def test_skip_keeps_and_does_the_rest(run: Run, demo: Path) -> None:
     module = demo / "demo" / "resources" / "chat.py"
-    module.write_text(MINE)
+    mine = f"{MINE}\n\nclass ChatResource:\n    pass\n"
+    module.write_text(mine)
     result = run("add-resource", "chat", "--skip", cwd="demo")
     assert result.exit_code == 0
-    assert module.read_text() == MINE
+    assert module.read_text() == mine
     assert "skip  demo/resources/chat.py (kept as it is)" in result.output
     assert (demo / "tests" / "resources" / "test_chat.py").is_file()
     assert "ChatResource" in (demo / "demo" / "routes.py").read_text()
     # What is kept is the user's, and nothing that falconws would ever take away.
     assert run("destroy", "resource", "chat", cwd="demo").exit_code == 0
-    assert module.read_text() == MINE
+    assert module.read_text() == mine
 
 
 def test_merge_brings_both_together_where_it_can(run: Run, demo: Path) -> None:

@@ -148,7 +148,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("project")
     (root / "talkative").mkdir()
     (root / "talkative" / "app.py").write_text(APP)
-    (root / "talkative" / "routes.py").write_text('app.add_route("/echo", Echo())\n')
+    (root / "talkative" / "routes.py").write_text(
+        'app.add_route("/echo", Echo())\napp.add_route("/items/{item_id:int}/bids", Bids())\n'
+    )
     (root / "pyproject.toml").write_text('[tool.falconws]\napp = "talkative.app:app"\n')
     return root
 
@@ -290,6 +292,10 @@ class TestRefusal:
         assert "404 Not Found" in line
         assert line.endswith(' Did you mean "/echo"?\n')
         assert error_of(connect(port, "/xyzzy", cwd=project)).endswith(" Is the path right?\n")
+        line = error_of(connect(port, "/items/9/bids", cwd=project))
+        assert "404 Not Found" in line
+        assert "Did you mean" not in line
+        assert " The project has the route /items/{item_id:int}/bids: its responder, or a middleware," in line
 
     def test_nobody_listening_says_how_to_start(self) -> None:
         free = free_port()

@@ -236,3 +236,23 @@ def test_a_hunk_finds_its_place_by_what_is_left_around_it(text: str, outcome: Re
     else:
         assert done.text == text
         assert done.lines == ("new",)
+
+
+@pytest.mark.parametrize("broker", ["redis", "nats"])
+def test_a_broker_adds_its_extra_to_the_requirement_that_is_there(run: Run, demo: Path, broker: str) -> None:
+    before = (demo / "pyproject.toml").read_text()
+    do(run, "add-resource", "words", "--pattern", "request-response", "--typed")
+    do(run, "add-part", broker)
+    expected = before.replace('"falconws>=', f'"falconws[typed,{broker}]>=')
+    assert (demo / "pyproject.toml").read_text() == expected != before
+    do(run, "remove-resource", "words")
+    assert (demo / "pyproject.toml").read_text() == before.replace('"falconws>=', f'"falconws[{broker}]>=')
+    do(run, "remove-part", broker)
+    assert (demo / "pyproject.toml").read_text() == before
+
+
+def test_the_missing_part_is_asked_for_with_the_list_once(run: Run, demo: Path) -> None:
+    result = run("add-part", cwd="demo")
+    assert result.exit_code == ExitCode.USAGE
+    assert "add-part [OPTIONS] PART\n" in result.stderr
+    assert result.stderr.count("github-ci") == 1

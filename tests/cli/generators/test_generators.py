@@ -106,6 +106,12 @@ def test_a_conversation_cannot_have_the_name_of_a_message(project: Project, patt
         generators.plan(project, "resource", name, {"pattern": pattern, "typed": True})
 
 
+@pytest.mark.parametrize("pattern", ["echo", "request-response", "feed", "duplex", "blank", "http"])
+def test_a_pattern_without_a_page_refuses_to_leave_it_out(project: Project, pattern: str) -> None:
+    with pytest.raises(RefusedError, match=f"The pattern {pattern} has no page: leave out --no-page"):
+        generators.plan(project, "resource", "chat", {"pattern": pattern, "page": False})
+
+
 def test_typed_messages_require_the_extra_once(project: Project) -> None:
     plan = generators.plan(project, "resource", "chat", {"pattern": "room", "typed": True})
     assert plan.added.dependencies == ("falconws[typed]",)

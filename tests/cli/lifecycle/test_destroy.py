@@ -195,7 +195,7 @@ def test_packages_that_were_made_for_it_go_with_the_last_module(run: Run, demo: 
     ("arguments", "said"),
     [
         (("resource", "chta"), 'falconws made no resource "chta" in this project. Did you mean "chat"?'),
-        (("resource", "zzz"), 'falconws made no resource "zzz" in this project. There is chat, echo.'),
+        (("resource", "zzz"), 'falconws made no resource "zzz" in this project. There are chat and echo.'),
         (("middleware", "chat"), 'falconws made no middleware "chat" in this project.'),
         (("resourse", "chat"), 'known are resource, middleware, media-handler, part. Did you mean "resource"?'),
         (("project", "demo"), 'There is no kind "project"'),
@@ -286,3 +286,13 @@ def test_the_resource_that_a_project_starts_with_goes_like_any_other(run: Run, d
     assert "up to date" in do(run, "upgrade", "--check")
     do(run, "undo")
     assert without_record(demo) == before
+
+
+def test_a_part_of_a_new_project_is_said_to_be_made_by_new(run: Run, tmp_path: Path) -> None:
+    assert run("new", "other", "--with", "docker,agents-md").exit_code == 0
+    before = tree(tmp_path / "other")
+    said = one_line_error(run("remove-part", "docker", cwd="other"))
+    assert "was made by `falconws new other --with docker,agents-md`" in said
+    assert "delete .dockerignore and Dockerfile, and take out" in said
+    assert 'falconws made no part "compose"' in one_line_error(run("remove-part", "compose", cwd="other"))
+    assert tree(tmp_path / "other") == before

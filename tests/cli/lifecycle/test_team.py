@@ -138,7 +138,8 @@ def test_on_a_terminal_the_question_is_asked(run: Run, repository: Path) -> None
 
 def test_a_clone_of_somebody_else_s_project_asks_first(run: Run, repository: Path) -> None:
     git(repository, "config", "user.email", "other@example.com")
-    assert "was committed by me@example.com" in one_line_error(run("undo", cwd="demo"))
+    said = one_line_error(run("undo", cwd="demo"))
+    assert "`falconws add-resource echo`, a part of `falconws new demo`, was committed by me@example.com." in said
 
 
 def test_undo_never_brings_back_what_a_colleague_has_destroyed(run: Run, repository: Path) -> None:

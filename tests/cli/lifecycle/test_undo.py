@@ -149,3 +149,10 @@ def test_a_newer_record_is_refused_by_every_command(run: Run, demo: Path, comman
     assert result.exit_code == ExitCode.FAILURE
     assert "This project needs falconws 9.9.0 or newer" in one_line_error(result)
     assert tree(demo) == before
+
+
+def test_the_resource_of_a_new_project_is_said_to_be_a_part_of_it(run: Run, demo: Path) -> None:
+    do(run, "add-resource", "chat")
+    assert "Undoing: falconws add-resource chat\n" in do(run, "undo")
+    output = do(run, "undo", code=ExitCode.LEFT_TO_DO)
+    assert "Undoing: falconws add-resource echo (a part of `falconws new demo`)\n" in output

@@ -63,6 +63,30 @@ def test_a_new_table_has_blank_lines_on_both_sides(newline: str) -> None:
     assert remove_from_pyproject(edited, untyped_modules=modules) == text
 
 
+@pytest.mark.parametrize(
+    ("requirement", "extended"),
+    [
+        ('"falconws>=0.3,<0.4"', '"falconws[typed]>=0.3,<0.4"'),
+        ("'falconws ~= 0.3',  # the runtime", "'falconws[typed] ~= 0.3',  # the runtime"),
+        ('"Falconws[redis]==0.3.0"', '"Falconws[redis,typed]==0.3.0"'),
+    ],
+)
+def test_an_extra_is_added_to_a_requirement_with_a_version(requirement: str, extended: str) -> None:
+    text = f'[project]\nname = "demo"\ndependencies = [\n    "attrs",\n    {requirement}\n]\n'
+    edited = edit_pyproject(text, dependencies=["falconws[typed]"])
+    assert edited == text.replace(requirement, extended)
+    assert edit_pyproject(edited, dependencies=["falconws[typed]"]) == edited
+    assert remove_from_pyproject(edited, dependencies=["falconws[typed]"]) == text
+
+
+@pytest.mark.parametrize("requirement", ["falconws", "falconws>=0.3; python_version > '3'", "falconws @ file:///x"])
+def test_an_extra_is_a_requirement_of_its_own_beside_any_other(requirement: str) -> None:
+    text = f'[project]\ndependencies = [\n    "{requirement}",\n]\n'
+    edited = edit_pyproject(text, dependencies=["falconws[typed]"])
+    assert tomllib.loads(edited)["project"]["dependencies"] == [requirement, "falconws[typed]"]
+    assert remove_from_pyproject(edited, dependencies=["falconws[typed]"]) == text
+
+
 @pytest.mark.parametrize(("text", "problem"), [("[project", "Cannot edit"), ("", "no \\[project\\] table")])
 def test_a_file_that_is_no_pyproject_is_refused(text: str, problem: str) -> None:
     with pytest.raises(CommandError, match=problem):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falconws_cli.errors import RefusedError
-from falconws_cli.source.uritemplate import CONVERTERS, find_conflict, parse_uri_template
+from falconws_cli.source.uritemplate import CONVERTERS, find_conflict, matches, parse_uri_template
 
 
 class Resource:
@@ -114,3 +114,15 @@ async def test_the_annotation_is_the_type_that_falcon_hands_over(kind: str | Non
     async with falcon.testing.ASGIConductor(app) as conductor:
         assert (await conductor.simulate_get(template.example)).status_code == 200
     assert type(seen[0]).__name__ == template.fields[0].type.annotation
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["/", "/echo", "/items/{item_id}/bids", "/a.b/{n:int}", "/{x:uuid}/{y:dt}", "/v{major:int}-{name}", "/{rest:path}"],
+)
+@pytest.mark.parametrize("path", ["/", "/echo", "/items/9/bids", "/items/9", "/axb/7", "/a.b/7", "/a.b/x", "/v1-x"])
+def test_a_path_matches_the_routes_that_falcon_finds_for_it(template: str, path: str) -> None:
+    router = CompiledRouter()
+    router.add_route(template, Resource(), _asgi=True)
+    assert matches(template, path) == (router.find(path) is not None)
+    assert matches(template, parse_uri_template(template).example)

@@ -159,6 +159,15 @@ def test_a_wsgi_app_is_one_line(serve, target):
 def test_an_error_in_the_users_module_names_its_line(serve):
     assert 'Cannot import "served": ZeroDivisionError: division by zero' in (line := refuses(serve("\n1 / 0\n")))
     assert line.endswith("served.py, line 2)")
+    line = refuses(serve("def (\n"))
+    assert 'Cannot import "served": SyntaxError: invalid syntax (' in line
+    assert line.count("line 1)") == line.count("served.py") == 1
+
+
+def test_an_error_that_is_a_sentence_has_no_full_stop_before_its_place(serve):
+    line = refuses(serve("\nraise ValueError('Set TOKENS.')\n"))
+    assert "ValueError: Set TOKENS (" in line
+    assert line.endswith("served.py, line 2)")
 
 
 def test_a_target_without_an_attribute_is_one_line(serve):
