@@ -456,7 +456,8 @@ def test_the_workflow_and_the_hooks_pass_and_notice_what_is_wrong(tmp_path: Path
     assert run("git", "log", "--oneline", cwd=root, env=env).count("\n") == 1
 
 
-def test_a_recipe_without_options_is_that_of_a_plain_project(tmp_path: Path) -> None:
+def test_a_recipe_without_options_is_that_of_a_plain_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("falconws_cli.generators.new_project.find_source", lambda root: "")
     _, (plan, *_) = plan_project("chat room", tmp_path)
     # What may be there already when a project is created is no matter of its upgrade.
     created = tuple(replace(file, keep_existing=False) for file in plan.files)

@@ -151,19 +151,8 @@ def test_falconws_from_a_checkout_is_installed_from_there(tmp_path: Path, monkey
         assert command in (root / name).read_text()
     assert f"pip wheel --no-deps --wheel-dir wheels {source}\n" in (root / "README.md").read_text()
     # An upgrade says the same, wherever falconws is now.
-    monkeypatch.setattr("falconws_cli.origin.distribution", None)
+    monkeypatch.setattr("falconws_cli.origin._read_direct_url", None)
     falconws(root, "upgrade", "--check")
-
-
-class Installed:
-    """A distribution with a direct_url.json, or without."""
-
-    def __init__(self, recorded: object) -> None:
-        self._recorded = recorded
-
-    def read_text(self, name: str) -> str | None:
-        assert name == "direct_url.json"
-        return None if self._recorded is None else json.dumps(self._recorded)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +171,8 @@ class Installed:
     ],
 )
 def test_the_source_is_what_pip_takes(recorded: object, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("falconws_cli.origin.distribution", lambda name: Installed(recorded))
+    text = None if recorded is None else json.dumps(recorded)
+    monkeypatch.setattr("falconws_cli.origin._read_direct_url", lambda: text)
     assert find_source(Path("/home/demo")) == source
     words = shlex.split(install_command(source))
     extra = shlex.split(extra_command("cli"))

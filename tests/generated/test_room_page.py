@@ -93,7 +93,7 @@ def enter(browser: Browser, port: int, name: str) -> Page:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"http://127.0.0.1:{port}/chat?room=den")
-    expect(page.get_by_label("Message")).to_be_hidden()
+    expect(page.get_by_label("Message", exact=True)).to_be_hidden()
     give_name(page, name)
     expect(page.locator("#status")).to_have_text("connected")
     expect(page.get_by_label("Your name")).to_be_hidden()
@@ -162,7 +162,7 @@ def left(name: str) -> dict[str, object]:
 
 
 def say(page: Page, text: str) -> None:
-    page.get_by_label("Message").fill(text)
+    page.get_by_label("Message", exact=True).fill(text)
     page.get_by_role("button", name="Send").click()
 
 
@@ -284,7 +284,7 @@ def test_typing_is_shown_until_the_message_comes_or_for_a_moment(browser: Browse
 def test_the_others_are_told_of_typing_now_and_then(browser: Browser, html: str) -> None:
     page = window(browser)
     server = ScriptedServer(page, html, welcome("ada"))
-    page.get_by_label("Message").press_sequentially("hello")
+    page.get_by_label("Message", exact=True).press_sequentially("hello")
     say(page, "hello")
     expect(page.locator("#log .pending")).to_have_text(["adahello"])
     assert (server.typing, server.said) == (1, ["hello"])
@@ -358,7 +358,7 @@ def test_a_typed_room_is_resumed_after_a_restart_of_the_server(
         ada, ben = enter(browser, port, "ada"), enter(browser, port, "ben")
         for page in (ada, ben):
             expect(page.locator("#present")).to_have_text("2 here: ada, ben")
-        ben.get_by_label("Message").press_sequentially("hi")
+        ben.get_by_label("Message", exact=True).press_sequentially("hi")
         expect(ada.locator("#typing")).to_have_text("ben is typing…")
         say(ben, "hi ada")
         for page in (ada, ben):
@@ -408,7 +408,7 @@ def test_who_is_refused_can_give_another_name(browser: Browser, html: str, room:
     give_name(page, name)
     expect(page.locator("#status")).to_contain_text(problem)
     expect(page.get_by_label("Your name")).to_be_visible()
-    expect(page.get_by_label("Message")).to_be_hidden()
+    expect(page.get_by_label("Message", exact=True)).to_be_hidden()
 
 
 def test_a_name_is_more_than_spaces(browser: Browser, html: str) -> None:

@@ -52,11 +52,15 @@ def installed(wheel: Path) -> Path:
     return folder
 
 
-def play(folder: Path, site: Path) -> list[str]:
-    """Run all commands in *folder* with the falconws in *site*; return what each said."""
+def play(folder: Path, *sites: Path) -> list[str]:
+    """Run all commands in *folder* with the falconws in *sites*; return what each said."""
     folder.mkdir()
     said = []
-    environ = {**os.environ, "PYTHONPATH": str(site), "XDG_CONFIG_HOME": str(folder / "settings")}
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, sites)),
+        "XDG_CONFIG_HOME": str(folder / "settings"),
+    }
     for words in COMMANDS:
         done = subprocess.run(
             [sys.executable, "-m", "falconws_cli", *words],
@@ -78,7 +82,10 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def test_an_installed_falconws_makes_the_same_projects_byte_for_byte(installed: Path, tmp_path: Path) -> None:
-    assert play(tmp_path / "installed", installed) == play(tmp_path / "checkout", ROOT)
+    # A project says where falconws came from: from a package index, in both cases.
+    record = tmp_path / "record"
+    (record / "falconws-0.dist-info").mkdir(parents=True)
+    assert play(tmp_path / "installed", installed) == play(tmp_path / "checkout", record, ROOT)
     assert tree(tmp_path / "installed") == tree(tmp_path / "checkout")
 
 

@@ -97,7 +97,9 @@ def test_however_the_bytes_are_cut_the_events_are_the_same(conversation, convers
     asyncio.run(check())
 
 
-async def test_small_answers_to_messages_that_came_together_are_one_write(conversation):
+async def test_small_answers_to_messages_that_came_together_are_one_write(conversation, monkeypatch):
+    # On a busy machine, the slice of the connection could end in between.
+    monkeypatch.setattr("falconws.server.websocket.time_slice._SLICE_S", 60.0)
     subject = conversation(ConnectionSettings())
     await subject.feed(b"".join(frame(TEXT, str(number).encode()) for number in range(10)))
     connection, transport = subject.connection, subject.transport
