@@ -65,7 +65,7 @@ async def test_requests_are_those_of_falcons_conductor(app):
 
 
 async def test_a_response_that_does_not_come_is_a_timeout_that_says_where(app):
-    async with Client(app, timeout=0.05) as client:
+    async with Client(app, timeout=0.5) as client:
         with pytest.raises(
             TimeoutError, match=r"No response to PUT / within 0\.05 s, at test_exchange.py:\d+ in on_put"
         ):
@@ -80,14 +80,14 @@ async def test_a_stream_is_read_while_the_responder_runs(app, resource):
 
 
 async def test_a_responder_that_goes_on_after_its_stream_was_left_is_named(app):
-    async with Client(app, timeout=0.05) as client:
+    async with Client(app, timeout=0.5) as client:
         with pytest.raises(TimeoutError, match=r"GET /stream: the responder has not ended within 0\.05 s after"):
             async with client.get_stream("/stream"):
                 pass
 
 
 async def test_a_stream_that_does_not_begin_is_a_timeout(app, resource):
-    async with Client(app, timeout=0.05) as client:
+    async with Client(app, timeout=0.5) as client:
         with pytest.raises(TimeoutError, match="No response to GET /stubborn within"):
             async with client.get_stream("/stubborn"):
                 pytest.fail("the block must not run")
