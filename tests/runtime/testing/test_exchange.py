@@ -67,7 +67,7 @@ async def test_requests_are_those_of_falcons_conductor(app):
 async def test_a_response_that_does_not_come_is_a_timeout_that_says_where(app):
     async with Client(app, timeout=0.5) as client:
         with pytest.raises(
-            TimeoutError, match=r"No response to PUT / within 0\.05 s, at test_exchange.py:\d+ in on_put"
+            TimeoutError, match=r"No response to PUT / within 0\.5 s, at test_exchange.py:\d+ in on_put"
         ):
             await client.simulate_put("/")
 
@@ -81,7 +81,7 @@ async def test_a_stream_is_read_while_the_responder_runs(app, resource):
 
 async def test_a_responder_that_goes_on_after_its_stream_was_left_is_named(app):
     async with Client(app, timeout=0.5) as client:
-        with pytest.raises(TimeoutError, match=r"GET /stream: the responder has not ended within 0\.05 s after"):
+        with pytest.raises(TimeoutError, match=r"GET /stream: the responder has not ended within 0\.5 s after"):
             async with client.get_stream("/stream"):
                 pass
 
