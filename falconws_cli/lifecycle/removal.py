@@ -206,8 +206,13 @@ class _Removal:
         spec = made.spec
         added = [import_from(text) for text in made.imports]
         if made.path in self._restored:
-            was = spec.unregister(files.decoded(self._before[made.path] or b""), added)
-            removal = UnregisterResult(was.what, UnregisterOutcome.REMOVED, files.decoded(current))
+            removal = spec.unregister(files.decoded(current), added)
+            if made.outcome == REGISTERED and removal.outcome is UnregisterOutcome.REMOVED:
+                # Another command had registered it before this one, and was removed meanwhile.
+                self._after[made.path] = files.encoded(removal.text)
+            else:
+                was = spec.unregister(files.decoded(self._before[made.path] or b""), added)
+                removal = UnregisterResult(was.what, UnregisterOutcome.REMOVED, files.decoded(current))
         else:
             # A registration from before the command, or one made by hand, may have an import of its own.
             known = added if made.outcome == REGISTERED else None

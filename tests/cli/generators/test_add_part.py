@@ -93,6 +93,19 @@ def test_a_broker_takes_the_hub_over_that_a_room_has_brought(run: Run, demo: Pat
     assert "falconws.Hub(settings.hub_url)" in app.read_text()
 
 
+def test_the_hub_goes_with_the_last_that_needs_it(run: Run, demo: Path) -> None:
+    app = demo / "demo" / "app.py"
+    before = app.read_bytes()
+    for words in (
+        ["add-resource", "chat", "--pattern", "room"],
+        ["add-part", "redis"],
+        ["remove-resource", "chat"],
+        ["remove-part", "redis"],
+    ):
+        assert run(*words, cwd="demo").exit_code == 0
+    assert app.read_bytes() == before
+
+
 def test_another_hub_stays_and_is_pointed_out(run: Run, demo: Path) -> None:
     app = demo / "demo" / "app.py"
     lines = app.read_text().splitlines(keepends=True)
