@@ -1,13 +1,14 @@
-"""Copy snippets, sessions and tables into the pages: `python -m tests.docs.blocks`.
+"""Copy snippets, sessions, tables and figures into the pages: `python -m tests.docs.blocks`.
 
 A page can be read anywhere, because it contains its code. A comment names the source of each block, and a test compares
 the two. The command rewrites every block that differs::
 
     <!-- source: docs/snippets/fan_out.py#resource -->
     <!-- table: limits -->
+    An echo costs Falcon <!-- figure: echo-falcon -->6.8<!-- end --> times as much.
 
 `#resource` is the part of the file between "# start: resource" and "# end: resource", `#L1` its first line. Without it,
-the block is the whole file. A table ends with `<!-- end -->`.
+the block is the whole file. A table or a figure ends with `<!-- end -->`.
 """
 
 import re
@@ -16,6 +17,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.docs.figures import FIGURES
 from tests.docs.tables import ROOT, TABLES
 
 _SOURCE = re.compile(
@@ -23,6 +25,7 @@ _SOURCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _TABLE = re.compile(r"^<!-- table: (?P<name>[\w-]+) -->\n.*?^<!-- end -->$", re.DOTALL | re.MULTILINE)
+_FIGURE = re.compile(r"<!-- figure: (?P<name>[\w-]+) -->[^<\n]*<!-- end -->")
 _LANGUAGES = {
     ".conf": "nginx",
     ".console": "console",
@@ -51,7 +54,9 @@ def page_paths() -> Iterator[Path]:
 def filled(text: str) -> str:
     """Return the text of a page with all blocks as their sources are now."""
     text = _SOURCE.sub(lambda found: _block(found["path"], found["part"]), text)
-    return _TABLE.sub(lambda found: _table(found["name"]), text)
+    text = _TABLE.sub(lambda found: _table(found["name"]), text)
+    # Tables contain figures.
+    return _FIGURE.sub(lambda found: f"<!-- figure: {found['name']} -->{FIGURES[found['name']]()}<!-- end -->", text)
 
 
 def _block(path: str, part: str | None) -> str:

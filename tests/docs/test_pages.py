@@ -2,7 +2,6 @@
 
 import json
 import re
-import statistics
 import subprocess
 import sys
 from dataclasses import fields
@@ -20,6 +19,7 @@ from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from tests.docs import tables
 from tests.docs.blocks import filled, page_paths
+from tests.docs.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -58,7 +58,7 @@ def test_every_comment_that_names_a_source_has_its_block() -> None:
         text = page.read_text()
         found = re.findall(r"<!-- source: .* -->\n\n```+[a-z]+\n", text)
         assert len(found) == text.count("<!-- source:"), page
-        assert text.count("<!-- table:") == text.count("<!-- end -->"), page
+        assert text.count("<!-- table:") + text.count("<!-- figure:") == text.count("<!-- end -->"), page
 
 
 @pytest.mark.parametrize("folder", ["tutorial", "howto", "explanation", "reference"])
@@ -162,17 +162,6 @@ def test_close_codes_of_the_explanation_are_registered() -> None:
     assert codes <= {int(code) for code in falconws.CloseCode}
 
 
-def test_the_comparison_has_the_ratios_of_the_benchmark() -> None:
-    rows = json.loads((DOCS / "performance" / "fan-out.json").read_text())["load"]["rows"]
-
-    def ratio(server: str, in_flight: int) -> str:
-        costs = {
-            row["what"]["server"]: statistics.median(sample["cpu_us"] for sample in row["samples"])
-            for row in rows
-            if (row["what"]["subscribers"], row["what"]["in_flight"]) == (500, in_flight)
-        }
-        return f"{costs[server] / costs['falconws']:.1f}"
-
-    page = (DOCS / "explanation" / "comparison.md").read_text()
-    assert f"| 1 | {ratio('falcon', 1)} | {ratio('litestar', 1)} |" in page
-    assert f"Falcon needs {ratio('falcon', 16)} times as much, and Litestar {ratio('litestar', 16)} times." in page
+def test_every_figure_is_on_a_page() -> None:
+    pages = "".join(page.read_text() for page in page_paths())
+    assert set(re.findall(r"<!-- figure: ([\w-]+) -->", pages)) == set(FIGURES)

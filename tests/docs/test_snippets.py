@@ -103,6 +103,31 @@ class TestRejectAClient:
                 assert not ws.closed
 
 
+class TestMessages:
+    async def test_the_request_has_parameters_headers_and_cookies(self, snippet: Load) -> None:
+        async with Client(snippet("messages").app) as client:
+            assert (await denied(client, "/stations/7")).status == 401
+            assert (await denied(client, "/stations/north")).status == 404
+            headers = {"Cookie": "session=1", "Accept-Language": "de"}
+            async with client.websocket("/stations/7?unit=K", headers=headers) as ws:
+                assert await ws.receive_media() == {"station": 7, "unit": "K", "language": "de"}
+
+    async def test_binary_messages(self, snippet: Load) -> None:
+        async with Client(snippet("messages").app) as client, client.websocket("/upload") as ws:
+            for data, answer in ((b"\x00\x02", b"\x00\x00\x00\x02"), (b"\x01\x00", b"\x00\x00\x01\x02")):
+                await ws.send_data(data)
+                assert await ws.receive_data() == answer
+            await ws.send_text("text")
+            assert await ws.wait_closed() == 1003
+
+    async def test_both_types(self, snippet: Load) -> None:
+        async with Client(snippet("messages").app) as client, client.websocket("/echo") as ws:
+            await ws.send_text("text")
+            assert await ws.receive_text() == "text"
+            await ws.send_data(b"data")
+            assert await ws.receive_data() == b"data"
+
+
 class TestStreamEvents:
     async def test_every_client_gets_each_event(self, snippet: Load) -> None:
         module = snippet("stream_events")
