@@ -32,8 +32,8 @@ class WebSocketOptions(FalconWebSocketOptions):
     ``media_handlers`` (dict of WebSocketPayloadType to handler, default JSON for TEXT and MessagePack for BINARY)
         The handlers that ``send_media()`` and ``receive_media()`` use.
     ``max_receive_queue`` (messages, default 4)
-        How many unread messages are taken from the ASGI server ahead of the responder. With 0, only receiving or
-        sending shows a disconnect.
+        How many unread messages are taken from the ASGI server ahead of the responder. With 0, a disconnect is noticed
+        only by receiving or sending.
 
     Added here:
 
@@ -45,8 +45,8 @@ class WebSocketOptions(FalconWebSocketOptions):
         How long a responder may go on after its client has left. Then it is cancelled, and the log says so. None sets
         no limit, as in Falcon.
     ``rate_limit`` (RateLimit, default None)
-        How many messages and bytes a second a client may send, and what happens to one that sends more. None sets no
-        limit.
+        How many messages and bytes a second a client may send, and what happens to a client that sends more. None sets
+        no limit.
     ``allowed_origins`` (default None)
         Which pages may open a WebSocket: see the property.
     """

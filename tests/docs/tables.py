@@ -80,6 +80,8 @@ def all_limits() -> Iterator[Limit]:
         kind: type[Any] = getattr(falconws.server, name)
         texts = arguments(kind.__doc__ or "", "Attributes:")
         for field in fields(kind):
+            if not field.init:
+                continue
             default = None if field.default is MISSING else field.default
             option = options.get(field.name, "")
             where = f"`{name}`" + (f"<br>`{option}`" if option else "")
@@ -121,18 +123,24 @@ def fixed_limits() -> list[str]:
     """Return the limits of the server that no option changes, with their values in the source."""
     rows = [
         (f"{assembler.MAX_FRAGMENTS:,}", "fragments of a message; more end the connection with 1009"),
-        (f"{time_slice._SLICE_MESSAGES}", "messages that a connection hands out before others have their turn"),
+        (f"{time_slice._SLICE_MESSAGES}", "messages that a connection delivers before other connections continue"),
         (
             f"{time_slice._SLICE_S * 1000:g} ms",
-            "after which others have their turn before that many messages; "
-            f"{time_slice._CONTENDED_SLICE_S * 1000:g} ms while others wait",
+            "after which other connections continue, even before that many messages; "
+            f"{time_slice._CONTENDED_SLICE_S * 1000:g} ms if others wait",
         ),
-        (f"{protocol._MAX_EARLY_BYTES:,}", "bytes that may come before the accept; then reading pauses"),
-        (f"{framing._MAX_CHUNK_LINE_BYTES:,}", "bytes of a line with the size of a chunk; a longer one is a 400"),
-        (f"{HIGH_WATER_LIMIT:,}", "bytes of a body that wait for the application; then reading pauses"),
-        (f"{admission._MAX_PROBES}", "probes of health and readiness at a time; more are answered with 503"),
-        (f"{guard._REFUSAL_CLOSE_S:g} s", "for a client to read why its request was refused"),
-        (f"{shutdown._UPLOAD_CLOSE_S:g} s", "for a client that was answered before it had sent its whole body to stop"),
+        (f"{protocol._MAX_EARLY_BYTES:,}", "bytes that a client may send before `accept()`; then reading pauses"),
+        (
+            f"{framing._MAX_CHUNK_LINE_BYTES:,}",
+            "bytes of the line with the size of a chunk; a longer line is answered with 400",
+        ),
+        (f"{HIGH_WATER_LIMIT:,}", "bytes of a request body that wait for the application; then reading pauses"),
+        (f"{admission._MAX_PROBES}", "health and readiness probes at the same time; more are answered with 503"),
+        (f"{guard._REFUSAL_CLOSE_S:g} s", "for a client to read the reason for a refused request"),
+        (
+            f"{shutdown._UPLOAD_CLOSE_S:g} s",
+            "for a client to stop sending a body, if it gets the response before the end of the body",
+        ),
     ]
     return table(("Limit", "Of what"), rows)
 

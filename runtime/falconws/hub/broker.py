@@ -77,11 +77,11 @@ class HistoryLimits:
     """How much of each room the broker keeps for clients that reconnect."""
 
     messages: int = 100
-    """The maximum number of messages a room, up to one billion. 0 keeps none: a subscriber that has missed one is told
-    ``Gap``, or disconnected."""
+    """The maximum number of messages of a room, up to one billion. With 0, no message is kept: a subscriber that has
+    missed one gets a ``Gap``, or is disconnected."""
 
     age_s: float = 300.0
-    """The maximum age of a message in seconds, up to ten years. A room in which nothing was published for so long may
+    """The maximum age of a message in seconds, up to ten years. A room in which nothing was published for this long may
     be forgotten."""
 
     def __post_init__(self) -> None:

@@ -32,17 +32,18 @@ class AdmissionSettings:
     """Which connections and requests a process lets in.
 
     Attributes:
-        only: "http" or "ws" serves one kind of traffic and answers the other with 421, except for /healthz and
-            the readiness path; None serves both.
-        allowed_hosts: Names in the Host header that are answered, as for `App.allowed_hosts`; others get 421, except
-            for /healthz and the readiness path. None answers all.
-        limit_connections: Largest number of WebSockets and HTTP requests at a time in one process; more get 503 with
-            Retry-After. None sets no limit.
-        limit_connections_per_ip: The same for one client address, as trusted proxy headers give it.
-        ipv6_prefix: Bits of an IPv6 address that tell one client from another: a network of this size counts as one
-            address.
-        readiness_path: Path at which the server itself says whether it can take clients: 200, or 503 and what is
-            wrong. If the application has a route of just this path, the application answers. None turns it off.
+        only: "http" or "ws" serves one kind of traffic, and answers the other with 421. /healthz and the readiness path
+            are always answered. None serves both.
+        allowed_hosts: The names that a Host header may contain, as for `App.allowed_hosts`. Requests with other names
+            get 421, except for /healthz and the readiness path. None allows all names.
+        limit_connections: The largest number of WebSockets and HTTP requests at the same time in one process. More get
+            503 with Retry-After. None sets no limit.
+        limit_connections_per_ip: The same limit for each client address. If a trusted proxy names the address in a
+            header, that one counts.
+        ipv6_prefix: The number of bits of an IPv6 address that identify a client: all addresses of a network of this
+            size count as one.
+        readiness_path: The path at which the server says whether it can accept clients: 200, or 503 with the reason. If
+            the application has a route with exactly this path, the application answers. None turns it off.
     """
 
     only: str | None = None

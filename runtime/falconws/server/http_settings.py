@@ -13,19 +13,19 @@ class HttpSettings:
     """The limits of an HTTP request; those of the head apply to WebSocket handshakes too.
 
     Attributes:
-        max_body_bytes: Largest body; a larger one is answered with 413. Bytes.
-        body_timeout_s: Seconds for which a body may make no progress; then the request is answered with 408. The time
-            for which the application does not read is not counted. None waits forever.
-        response_timeout_s: Seconds for which a client may take nothing of the response that waits for it; then it is
-            disconnected. None waits forever.
-        min_transfer_bytes_per_s: What a client has to send of a body, or to take of a response that waits for it, on
-            average after the first `body_timeout_s` or `response_timeout_s`. One that is slower is treated like one
-            that makes no progress. 0 requires no rate. Bytes a second.
-        max_header_lines: Largest number of header lines; more are answered with 431.
-        max_header_bytes: Largest request line, and largest header; the lines of one name count together. A larger one
-            is answered with 431. Bytes.
-        max_head_bytes: Largest head, that is, the request line and all headers; a larger one is answered with 431.
-            Bytes.
+        max_body_bytes: The largest request body, in bytes. A larger body is answered with 413.
+        body_timeout_s: Seconds for which a request body may make no progress. After that, the request is answered with
+            408. The time for which the application does not read does not count. None waits forever.
+        response_timeout_s: Seconds for which a client may read nothing of a response that waits for it. After that, the
+            client is disconnected. None waits forever.
+        min_transfer_bytes_per_s: The average rate, in bytes a second, at which a client must send a body or read a
+            response after the first `body_timeout_s` or `response_timeout_s`. A slower client is treated like one that
+            makes no progress. 0 requires no rate.
+        max_header_lines: The largest number of header lines. More are answered with 431.
+        max_header_bytes: The largest request line, and the largest header, in bytes. Lines with the same name count
+            together. A larger one is answered with 431.
+        max_head_bytes: The largest request head, in bytes: the request line and all headers. A larger one is answered
+            with 431.
         keep_alive_timeout_s: Seconds for which a connection stays open after a response without another request.
     """
 

@@ -28,41 +28,43 @@ class ConnectionSettings:
     """The limits of a WebSocket connection.
 
     Attributes:
-        max_message_bytes: Size in bytes of the largest message that a client may send, all fragments together and
-            inflated. A larger one ends the connection with 1009.
-        max_queued_messages: Reading pauses when this many messages wait for the application. It bounds what empty
-            messages cost. A client that leaves is noticed at once while reading, and within seconds while it is paused.
-        max_queued_bytes: Reading pauses when the messages that wait for the application have this many bytes, as they
-            are in memory: 64 a message, and 4 a character of large text that is not ASCII. Compressed messages wait
-            compressed, and count like that.
-        max_total_unread_bytes: The same for all connections of a process together, incomplete messages included. When
-            half of it is taken, connections that hold more than their equal share of this half are not read until it is
-            free again, so that it is not exceeded. One that cannot complete its message meanwhile is closed with 1013
-            after `message_timeout_s`. What the application has received does not count. None sets no limit.
+        max_message_bytes: The largest message that a client may send, in bytes: all fragments together, after
+            decompression. A larger message closes the connection with 1009.
+        max_queued_messages: Reading pauses while this many messages wait for the application. This limits what empty
+            messages cost. While reading is paused, the server notices within seconds, not at once, that a client has
+            left.
+        max_queued_bytes: Reading pauses while the messages that wait for the application take this many bytes of
+            memory. Each message counts 64 bytes more than its payload, and large text that is not ASCII counts 4 bytes
+            a character. Compressed messages wait compressed, and count with that size.
+        max_total_unread_bytes: The same limit for all connections of a process together, including incomplete messages.
+            While half of it is used, the server does not read from connections that hold more than an equal share of
+            that half. A connection that cannot complete its message for this reason is closed with 1013 after
+            `message_timeout_s`. Messages that the application has received do not count. None sets no limit.
         message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
             complete, and after which it has to come at `min_bytes_per_s` on average; or the connection ends with 1008.
             None waits forever. A message in one frame is watched by pings instead, if they are answered: its client
             cannot answer meanwhile, and has to send `min_bytes_per_s`.
-        high_water_bytes: Sending pauses while more than this waits for the client.
-        low_water_bytes: Sending resumes when no more than this waits.
-        max_buffered_bytes: The most that ever waits for the client; a larger message is sent in fragments. Messages of
-            concurrent senders that wait in the queue count against it as well; when they exceed it, the connection is
-            closed with 1013.
+        high_water_bytes: Sending pauses while more than this many bytes wait for the client.
+        low_water_bytes: Sending resumes when at most this many bytes wait for the client.
+        max_buffered_bytes: The most bytes that ever wait for the client. A larger message is sent in fragments.
+            Messages that concurrent senders have queued count too: if they exceed the limit, the connection is closed
+            with 1013.
         max_control_frames_per_s: A client that sends more pings, pongs and close frames than this in a second is
-            disconnected with 1008; None takes any number.
-        ping_interval_s: Seconds between keepalive pings; None sends none.
-        ping_timeout_s: Seconds in which a client has to answer a ping, or is disconnected; None waits forever.
-        handshake_timeout_s: Seconds in which a client has to complete the TLS handshake, then again to send its
-            request, and then again the application to accept or deny it. None waits forever, for TLS a minute.
-        send_timeout_s: Seconds in which a client has to take at least one byte of what waits for it, or is
-            disconnected; None waits forever.
-        min_bytes_per_s: What a client has to take, while something waits for it, or to send of a message that is not
-            complete, to count as making progress. One that takes or sends less is disconnected after `send_timeout_s`,
+            disconnected with 1008. None sets no limit.
+        ping_interval_s: Seconds between keepalive pings. None sends no pings.
+        ping_timeout_s: Seconds within which a client must answer a ping. Otherwise it is disconnected. None waits
+            forever.
+        handshake_timeout_s: Seconds for each of three steps: the client completes the TLS handshake, the client sends
+            its request, and the application accepts or denies it. None waits forever, except that a TLS handshake has
+            one minute.
+        send_timeout_s: Seconds within which a client must read at least one byte of the data that waits for it.
+            Otherwise it is disconnected. None waits forever.
+        min_bytes_per_s: The rate at which a client must read the data that waits for it, and send a message that it has
+            begun, to count as making progress. A slower client is disconnected after `send_timeout_s`,
             `ping_timeout_s`, `message_timeout_s` or `close_timeout_s`.
-        close_timeout_s: Seconds in which a client has to answer a close frame that it has received, or is disconnected.
-        deflate: How to compress messages (permessage-deflate, RFC 7692); None does not.
-        uncounted_bytes: Messages that were read in no more bytes than this cannot exceed `max_queued_messages` or
-            `max_queued_bytes`.
+        close_timeout_s: Seconds within which a client must answer a close frame that it has received. Otherwise it is
+            disconnected.
+        deflate: How messages are compressed (permessage-deflate, RFC 7692). None turns compression off.
     """
 
     max_message_bytes: int = MIB
@@ -81,6 +83,7 @@ class ConnectionSettings:
     min_bytes_per_s: int = KIB
     close_timeout_s: float = 10.0
     deflate: DeflateSettings | None = None
+    # Messages that were read in at most this many bytes cannot exceed max_queued_messages or max_queued_bytes.
     uncounted_bytes: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
