@@ -30,11 +30,11 @@ class HubLimits:
     rooms_per_connection: int | None = 1_000
     """How many rooms a subscription may follow."""
     rooms: int | None = 100_000
-    """How many rooms the process may use, for all clients together: rooms that it follows, and rooms that it has left or
-    published to within ``room_ttl_s``."""
+    """How many rooms the process may use, for all clients together: rooms that it follows, and rooms that it has left
+    or published to within ``room_ttl_s``."""
     replay_bytes: int | None = 262_144
-    """The most bytes of a room's history that are replayed to a client. A client that has missed more gets a ``Gap``, and
-    then the newest messages that fit."""
+    """The most bytes of a room's history that are replayed to a client. A client that has missed more gets a ``Gap``,
+    and then the newest messages that fit."""
     room_ttl_s: float = DEFAULT_ROOM_TTL_S
     """Seconds for which a broker remembers a room that nobody follows or publishes to. A client that comes back later
     gets a ``Gap``. If twice the age of the history is longer, that applies."""
