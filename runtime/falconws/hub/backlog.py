@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from .policy import Policy
@@ -118,15 +118,15 @@ class Backlog(Generic[ItemT]):
         entry = self._replay[0] if self._replay else self._first()
         return now - max(entry.since, self._lag_base)
 
-    def discard(self, room: str) -> list[ItemT]:
-        """Remove all that waits of *room*, and return it."""
-        discarded = [item for item in self if item.room == room]
+    def discard(self, is_unwanted: Callable[[ItemT], bool]) -> list[ItemT]:
+        """Remove all that is unwanted, and return it."""
+        discarded = [item for item in self if is_unwanted(item)]
         if self._replay is not None:
-            self._replay = deque(entry for entry in self._replay if entry.item.room != room)
+            self._replay = deque(entry for entry in self._replay if not is_unwanted(entry.item))
         waiting = list(self._entries())
         self._clear()
         for entry in waiting:
-            if entry.item.room == room:
+            if is_unwanted(entry.item):
                 self._weigh(entry, -1)
             else:
                 self._put(entry)

@@ -51,7 +51,7 @@ class Dispatcher:
         broker: Not started yet.
         media: Decodes messages, and encodes the results of ``encode`` functions.
         lease_s: For presence.
-        timeout_s: How long rooms may fail to recover before ``health()`` reports it.
+        timeout_s: How long rooms may fail to recover before ``health()`` reports it and clients cannot resume.
         limits: Quotas.
         on_drop: Called when messages are dropped.
     """
@@ -81,6 +81,7 @@ class Dispatcher:
         self.lagging: set[Subscriber] = set()
         self.subscribers: dict[str, Subscriber] = {}
         self._media = media
+        self._timeout_s = timeout_s
         self._on_drop = on_drop
         self._log_throttle = LogThrottle(_logger, "hub.stats")
         self._loop = asyncio.get_running_loop()
@@ -112,7 +113,7 @@ class Dispatcher:
             for room in rooms.values():
                 for follower in room.followers:
                     follower.end()
-                _settle(room)
+                room.settle()
             self.replay_cache.clear()
             self._presence_events.stop()
             self._recovery_queue.stop()
@@ -231,9 +232,7 @@ class Dispatcher:
                 return await self._open_new(name)
             if room.state not in (OPENING, CLOSING):
                 return room
-            if room.settled is None:
-                room.settled = asyncio.get_running_loop().create_future()
-            await asyncio.shield(room.settled)
+            await room.wait()
             self._check_open()
 
     async def _open_new(self, name: str) -> Room:
@@ -252,8 +251,21 @@ class Dispatcher:
             raise
         self._check_open()
         room.opened(position)
-        _settle(room)
         return room
+
+    async def recover(self, room: Room) -> None:
+        """Request what *room* has missed, and return when it flows again.
+
+        Raises:
+            BrokerUnavailable: It does not within the timeout.
+        """
+        self._check_open()
+        room.recover()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await room.wait()
+        except TimeoutError:
+            raise BrokerUnavailable(f"room {room.name!r} has not recovered within {self._timeout_s:g} s") from None
 
     def use(self, name: str, *, refused: str = "published to") -> None:
         """Record that the broker is asked to do something with a room, which makes it remember the room.
@@ -278,7 +290,7 @@ class Dispatcher:
     def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
         if self.rooms.pop(room.name, None) is not None:
             self._quota.leave(room.name, self._loop.time())
-        _settle(room, error)
+        room.settle(error)
 
     def release(self, room: Room) -> None:
         """Called when a follower has left *room*; if it was the last one, the room is closed soon."""
@@ -379,14 +391,3 @@ class Dispatcher:
     def _take_history(self, room: Room, history: History, held: tuple[Publication, ...]) -> bool:
         self._presence_events.flush(room)
         return room.take_history(history, held)
-
-
-def _settle(room: Room, error: BrokerUnavailable | None = None) -> None:
-    settled, room.settled = room.settled, None
-    if settled is not None and not settled.done():
-        if error is None:
-            settled.set_result(None)
-        else:
-            settled.set_exception(error)
-            # Marks the error as retrieved, since perhaps no task waits for it any more.
-            settled.exception()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .broadcast import EncodedEvent
+from .events import Event, Gap, Message
 from .position import Position
 from .room import Room
 
@@ -19,13 +20,15 @@ __all__ = ("NO_PROGRESS", "Progress", "RoomProgress")
 class RoomProgress:
     """How a subscriber differs from one of its rooms."""
 
-    __slots__ = ("has_gap", "resumes_from", "seen_up_to")
+    __slots__ = ("has_gap", "has_jumped", "resumes_from", "seen_up_to")
 
     def __init__(self) -> None:
         self.has_gap = False
         """Messages are missing for good."""
         self.resumes_from: Position | None = None
         """The position behind which the history was requested, until it has arrived."""
+        self.has_jumped = False
+        """The room has lost messages since the history was requested."""
         self.seen_up_to: Position | None = None
         """The client has these messages from a process that is ahead of this one."""
 
@@ -70,13 +73,13 @@ class Progress:
         """Whether the client has messages that are still to come in this process."""
         return self._records is not None and any(record.seen_up_to for record in self._records.values())
 
-    def has_seen(self, encoded: EncodedEvent) -> bool:
-        """Return whether the client has the message *encoded* from another process."""
-        record = self.find(encoded.room)
-        if record is None or record.seen_up_to is None or encoded.position is None:
+    def has_seen(self, event: Event) -> bool:
+        """Return whether the client has the message *event*, or all that a gap is about, from another process."""
+        record = self.find(event.room)
+        if record is None or record.seen_up_to is None or not isinstance(event, Message | Gap):
             return False
         epoch, offset = record.seen_up_to
-        if encoded.position.epoch == epoch and encoded.position.offset <= offset:
+        if event.position.epoch == epoch and event.position.offset <= offset:
             return True
         record.seen_up_to = None
         return False

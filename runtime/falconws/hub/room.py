@@ -55,8 +55,8 @@ class Follower(Protocol):
     def offer(self, encoded: EncodedEvent, *, recovered: bool) -> None:
         """Take an event that could not be sent at once; *recovered*: it is late because the broker was away."""
 
-    def miss(self, room: Room, *, notified: bool) -> None:
-        """Called when messages of *room* after its position are lost; *notified*: the client is sent the ``Gap``."""
+    def miss(self, gap: Gap, *, notified: bool) -> None:
+        """Called when messages of a room are lost; *notified*: the client is sent the ``Gap``."""
 
     def refuse(self, error: BrokerRefused) -> None:
         """End the subscription because the broker refuses a room of it."""
@@ -82,7 +82,7 @@ class RoomHost(Protocol):
 class Room:
     """See the module's docstring. A process may have a hundred thousand: what few rooms need is created on demand."""
 
-    __slots__ = ("_groups", "_held", "_host", "epoch", "followers", "name", "offset", "settled", "state")
+    __slots__ = ("_groups", "_held", "_host", "_settled", "epoch", "followers", "name", "offset", "state")
 
     def __init__(self, host: RoomHost, name: str) -> None:
         self._host = host
@@ -91,8 +91,8 @@ class Room:
         self.epoch = ""
         self.offset = 0
         """The offset of the last publication that was delivered here."""
-        self.settled: asyncio.Future[None] | None = None
-        """Completed when the state OPENING or CLOSING ends, if anything waits for that."""
+        self._settled: asyncio.Future[None] | None = None
+        """Completed when the present state ends, if anything waits for that."""
         self.followers: SmallSet[Follower] = SmallSet()
         self._held: _Held | None = None
         self._groups: list[BroadcastGroup[Follower]] | None = None
@@ -126,6 +126,7 @@ class Room:
         self.state = FLOWING
         if not self._release():
             self.recover()
+        self.settle()
 
     def receive(self, publication: Publication) -> None:
         """Deliver *publication*, or hold it back."""
@@ -142,6 +143,23 @@ class Room:
         if self.state == FLOWING:
             self.state = RECOVERING
             self._host.request_history(self)
+
+    async def wait(self) -> None:
+        """Return when the room is opened, closed, or has recovered; raise the error if it could not be opened."""
+        if self._settled is None:
+            self._settled = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._settled)
+
+    def settle(self, error: Exception | None = None) -> None:
+        """Make ``wait()`` return, or raise *error*."""
+        settled, self._settled = self._settled, None
+        if settled is not None and not settled.done():
+            if error is None:
+                settled.set_result(None)
+            else:
+                settled.set_exception(error)
+                # Marks the error as retrieved, since perhaps no task waits for it any more.
+                settled.exception()
 
     @property
     def held(self) -> tuple[Publication, ...]:
@@ -177,6 +195,7 @@ class Room:
                 self._deliver(publication, recovered=True)
         self.state = FLOWING
         if self._release():
+            self.settle()
             return True
         self.state = RECOVERING
         return False
@@ -275,7 +294,7 @@ class Room:
             if isinstance(event, Gap):
                 for follower in group.followers:
                     try:
-                        follower.miss(self, notified=notified)
+                        follower.miss(event, notified=notified)
                     except Exception:
                         self._end(follower)
             unsent: Sequence[Follower] = () if encoded is None else group.send(encoded)

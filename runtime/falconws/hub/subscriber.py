@@ -15,8 +15,8 @@ from typing import Protocol
 
 from .backlog import Backlog, make_backlog
 from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
-from .broker import BrokerRefused, Publication
-from .events import Gap
+from .broker import BrokerRefused, History, Publication
+from .events import Gap, Message
 from .limits import HubLimits
 from .policy import Policy
 from .position import Position
@@ -52,6 +52,7 @@ class SubscriberHost(Protocol):
     def loop(self) -> asyncio.AbstractEventLoop: ...
     def note_drop(self, dropped: Dropped) -> None: ...
     async def open(self, name: str) -> Room: ...
+    async def recover(self, room: Room) -> None: ...
     def release(self, room: Room) -> None: ...
 
 
@@ -156,18 +157,15 @@ class Subscriber:
             return room
         self._joining += 1
         self._go_direct(None)
-        record = self._own_progress().record(name)
-        if since is not None and since.epoch == start.epoch and since.offset > start.offset:
-            record.seen_up_to = since
         room.add(self)
         self.rooms.add(room)
         # A copy that is unique: the room may be left and joined again meanwhile.
-        mark = record.resumes_from = Position(*(since or start))
+        mark = self._own_progress().record(name).resumes_from = Position(*(since or start))
         try:
             if since is not None:
-                await self._catch_up(room, mark, start)
+                await self._catch_up(room, mark)
             else:
-                await self._replay_recent(room, mark, start, recent)
+                await self._replay_recent(room, mark, recent)
         except BaseException:
             if self._resumes_from(room, mark):
                 self.leave(room)
@@ -181,18 +179,40 @@ class Subscriber:
         record = self._progress.find(room.name)
         return not self.is_over and record is not None and record.resumes_from is mark
 
-    async def _catch_up(self, room: Room, since: Position, start: Position) -> None:
-        """Replay what was published after *since*, up to *start*; what follows *start* waits in the backlog.
+    async def _read_history(
+        self, room: Room, mark: Position, since: Position | None
+    ) -> tuple[History, Position] | None:
+        """Return what was published after *since*, and where the room stands; what follows that waits in the backlog.
 
-        Everything up to *start* has been delivered in this process, so the history has it.
+        Everything up to there has been delivered in this process, so the history has it. None: the room was left.
         """
-        history = await self._host.replay_cache.history(room.name, since, start)
-        if not self._resumes_from(room, since):
-            return
         record = self._own_progress().record(room.name)
-        record.resumes_from = None
-        same_epoch = history.top.epoch == start.epoch
-        publications = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+        while True:
+            start, record.has_jumped = room.position, False
+            if since is not None and since.epoch == start.epoch and since.offset > start.offset:
+                record.seen_up_to = since
+            history = await self._host.replay_cache.history(room.name, since, start)
+            is_current = history.top.epoch == start.epoch
+            if not is_current and not record.has_jumped and self._resumes_from(room, mark):
+                # The broker has lost its data, and this process has yet to learn that.
+                await self._host.recover(room)
+            if not self._resumes_from(room, mark):
+                return None
+            if is_current and not record.has_jumped:
+                record.resumes_from = None
+                return history, start
+            # The room has moved beyond what is lost. The history says what is lost for this client, and has the rest.
+            if self._backlog is not None:
+                self._backlog.discard(lambda item: item.room == room.name and isinstance(item.event, Message | Gap))
+
+    async def _catch_up(self, room: Room, since: Position) -> None:
+        """Replay what was published after *since*."""
+        found = await self._read_history(room, since, since)
+        if found is None:
+            return
+        history, start = found
+        record = self._own_progress().record(room.name)
+        publications = [p for p in history.publications if p.position.offset <= start.offset]
         kept = self._within_limit(publications)
         reason = "the broker does not know the position given, or not any more"
         if len(kept) < len(publications) and history.complete:
@@ -217,13 +237,12 @@ class Subscriber:
             encoded_gap = room.encode(self.encode, gap)
         self._replay(room, publications, encoded_gap)
 
-    async def _replay_recent(self, room: Room, mark: Position, start: Position, recent: Recent) -> None:
-        """Replay *recent* messages up to *start*."""
-        history = await self._host.replay_cache.history(room.name, None, start)
-        if self._resumes_from(room, mark):
-            self._own_progress().record(room.name).resumes_from = None
-            same_epoch = history.top.epoch == start.epoch
-            kept = [p for p in history.publications if same_epoch and p.position.offset <= start.offset]
+    async def _replay_recent(self, room: Room, mark: Position, recent: Recent) -> None:
+        """Replay *recent* messages."""
+        found = await self._read_history(room, mark, None)
+        if found is not None:
+            history, start = found
+            kept = [p for p in history.publications if p.position.offset <= start.offset]
             self._replay(room, self._within_limit(list(recent.select(kept))))
 
     def _within_limit(self, publications: list[Publication]) -> list[Publication]:
@@ -254,7 +273,7 @@ class Subscriber:
             room.remove(self)
             self._progress.leave(room.name)
             if self._backlog is not None:
-                self._host.stats.discarded += _messages(self._backlog.discard(room.name))
+                self._host.stats.discarded += _messages(self._backlog.discard(lambda item: item.room == room.name))
             self._host.release(room)
 
     def detach(self) -> None:
@@ -295,8 +314,8 @@ class Subscriber:
         if self.is_over:
             self._host.stats.discarded += encoded.is_message
             return
-        if self._progress.has_seen(encoded):
-            self._host.stats.delivered += 1
+        if self._progress.has_seen(encoded.event):
+            self._host.stats.delivered += encoded.is_message
             return
         backlog = self._make_backlog()
         replaced = backlog.add(encoded, self._host.loop.time(), joining=self._joining > 0, exempt=recovered)
@@ -336,13 +355,19 @@ class Subscriber:
     def _set_lag_timer(self, delay_s: float) -> None:
         self._lag_timer = self._host.loop.call_later(delay_s, self._check_lag)
 
-    def miss(self, room: Room, *, notified: bool) -> None:
-        """Called when messages of *room* are lost.
+    def miss(self, gap: Gap, *, notified: bool) -> None:
+        """Called when messages of a room are lost.
 
         A client that cannot be *notified*, because it has no ``encode`` function or its function has failed, and that
         must not miss messages, is disconnected: it reloads when it reconnects.
         """
-        self._own_progress().record(room.name).has_gap = True
+        if self._progress.has_seen(gap):
+            return
+        record = self._own_progress().record(gap.room)
+        if record.resumes_from is not None:
+            record.has_jumped = True
+            return
+        record.has_gap = True
         if not notified and not self._policy.drops:
             self._disconnect(_MISSING)
 

@@ -41,6 +41,9 @@ class Leave:
 
     room: str
 
+    def concerns(self, item: "Item") -> bool:
+        return item.room == self.room
+
 
 @dataclass
 class Trim:
@@ -109,7 +112,7 @@ def test_a_backlog_does_what_its_policy_says(name: str, steps: list[Step]) -> No
                 assert taken[-1] is waiting.pop(0)
         elif isinstance(step, Leave):
             gone = [item for item in waiting if item.room == step.room]
-            assert backlog.discard(step.room) == gone
+            assert backlog.discard(step.concerns) == gone
             dropped += gone
             waiting[:] = [item for item in waiting if item.room != step.room]
         elif isinstance(step, Trim):
@@ -150,7 +153,7 @@ def test_conflating_keeps_the_newest_message_of_each_key(steps: list[Step]) -> N
             backlog.add(step, 0.0)
             newest[step.slot] = step
         elif isinstance(step, Leave):
-            backlog.discard(step.room)
+            backlog.discard(step.concerns)
             newest = {slot: item for slot, item in newest.items() if item.room != step.room}
     assert list(backlog) == list(newest.values())
 

@@ -75,6 +75,8 @@ class Client:
     position: Position | None = None
     read: int = 0
     gaps: int = 0
+    received: dict[str, int] = field(default_factory=dict)
+    """The offset of the last message of each epoch."""
 
     def check(self, published: dict[tuple[str, str], list[list[int]]]) -> None:
         for text in self.connection.taken[self.read :]:
@@ -82,9 +84,13 @@ class Client:
             assert self.position is not None
             if kind == "gap":
                 self.gaps += 1
+                # Something is missing: a newer epoch has begun, or messages of this one are gone.
+                assert (len(epoch), offset) > (len(self.position.epoch), self.position.offset)
                 self.position = Position(epoch, offset)
                 continue
             assert (epoch, offset) == (self.position.epoch, self.position.offset + 1)
+            assert offset > self.received.get(epoch, 0), "it has come before"
+            self.received[epoch] = offset
             assert payload == [published[self.room, epoch][offset - 1]]
             self.position = Position(epoch, offset)
         self.read = len(self.connection.taken)
@@ -190,6 +196,12 @@ class Continuity(RuleBasedStateMachine):
         if not self.busy:
             self.check_that_all_are_up_to_date()
 
+    @rule(process=st.integers(0, 1))
+    def come_back_alone(self, process: int) -> None:
+        broker = self.brokers[process]
+        broker.away = False
+        self.run(broker.hub.restored)
+
     @precondition(lambda self: len(self.clients) < 6)
     @rule(room=st.sampled_from(ROOMS), process=st.integers(0, 1))
     def arrive(self, room: str, process: int) -> None:
@@ -280,17 +292,21 @@ class ContinuityWithGaps(Continuity):
     def check_gaps(self, client: Client) -> None:
         pass
 
-    @rule()
-    def begin_afresh(self) -> None:
-        """The server loses everything, as one does that is restarted without its data."""
+    @rule(at_once=st.booleans())
+    def begin_afresh(self, at_once: bool) -> None:
+        """The server loses everything, as one does that is restarted without its data.
+
+        A process learns that when its connection is back; what it has received before may still be unread.
+        """
         store = self.brokers[0]._store
         store.epoch = f"{store.epoch}+"
         store.rooms.clear()
         store.dormant.clear()
         store.forgotten = 0
-        for broker in self.brokers:
-            broker.pending.clear()
-        self.come_back()
+        if at_once:
+            for broker in self.brokers:
+                broker.pending.clear()
+            self.come_back()
 
 
 class ContinuityWithoutHistory(ContinuityWithGaps):
@@ -338,6 +354,29 @@ async def test_a_client_that_is_ahead_of_its_new_process_receives_nothing_twice(
                 assert (subscription.position.offset, subscription.gap) == (4, False)
     assert other.taken == ["0", "1", "2", "3"]
     assert client.taken == ["2", "3"]
+
+
+async def test_a_client_that_knows_more_of_a_new_epoch_than_its_process_receives_nothing_twice() -> None:
+    """The server has lost its data; one process has noticed, and the client comes from there to another."""
+    first = Unreliable(HistoryLimits())
+    second = Unreliable(HistoryLimits(), first)
+    async with Hub(first) as noticed, Hub(second) as behind:
+        other, client = ScriptedConnection(), ScriptedConnection()
+        async with behind.subscribe(ScriptedSocket(other), "room", encode=tell):
+            await noticed.publish("room", "0")
+            first._store.epoch = "new"
+            first._store.rooms.clear()
+            positions = [await noticed.publish("room", str(number)) for number in range(1, 4)]
+            async with behind.subscribe(
+                ScriptedSocket(client), "room", since=positions[1], encode=tell
+            ) as subscription:
+                second.hub.restored()
+                while second.pending:
+                    second.pass_on(0)
+                await settle()
+                assert (subscription.position, subscription.gap) == (positions[2], False)
+    assert [json.loads(text)[0] for text in other.taken] == ["gap", "message", "message", "message"]
+    assert [json.loads(text) for text in client.taken] == [["message", "new", 3, 3]]
 
 
 def only_messages(event: Any) -> str | None:

@@ -42,7 +42,7 @@ class Follower:
         event = encoded.event
         self.told.append("gap" if isinstance(event, Gap) else event.position.offset)
 
-    def miss(self, room: Room, *, notified: bool) -> None: ...
+    def miss(self, gap: Gap, *, notified: bool) -> None: ...
 
     def end(self) -> None: ...
 
@@ -103,7 +103,7 @@ def test_a_follower_that_fails_does_not_hide_a_gap_from_the_others() -> None:
     class Failing(Follower):
         ended = False
 
-        def miss(self, room: Room, *, notified: bool) -> None:
+        def miss(self, gap: Gap, *, notified: bool) -> None:
             raise RuntimeError("not today")
 
         def end(self) -> None:

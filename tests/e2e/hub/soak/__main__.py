@@ -56,7 +56,7 @@ class Soak:
 
     async def run(self, seconds: float) -> list[Visitor]:
         """Load the processes for *seconds*, and return the visitors when all have the last message."""
-        rooms = [Room(f"{random.randrange(1 << 32):08x}") for _ in range(_ROOMS)]
+        rooms = [Room(f"{random.randrange(1 << 32):08x}", self._broker.scheme) for _ in range(_ROOMS)]
         visitors = [visitor for room in rooms for visitor in self._visitors(room)]
         end = asyncio.get_running_loop().time() + seconds
         async with asyncio.TaskGroup() as group:
@@ -64,7 +64,7 @@ class Soak:
             while any(isinstance(v, Dropper) and not v.connections for v in visitors):
                 await asyncio.sleep(0.05)
             publishers = [group.create_task(self._publish(room, end)) for room in rooms]
-            maltreating = group.create_task(self._maltreat(end))
+            maltreating = group.create_task(self._maltreat(end, visitors))
             await asyncio.wait([*publishers, maltreating])
             _, late = await asyncio.wait(visits, timeout=_WAIT_S)
             for visit in late:
@@ -113,11 +113,13 @@ class Soak:
             self._in_flight -= 1
         return True
 
-    async def _maltreat(self, end: float) -> None:
+    async def _maltreat(self, end: float, visitors: Sequence[Visitor]) -> None:
         loop = asyncio.get_running_loop()
         while (pause_s := random.uniform(*_RESTART_S)) < end - loop.time():
             await asyncio.sleep(pause_s)
             self.restarts += 1
+            for visitor in visitors:
+                visitor.note("the broker is restarted" + ("" if self.restarts % 3 else " without its data"))
             if self.restarts % 3:
                 await asyncio.to_thread(self._broker.restart)
                 continue

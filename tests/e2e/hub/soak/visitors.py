@@ -6,27 +6,35 @@ import asyncio
 import json
 import random
 import socket
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 KEYS = 10
 _RECEIVE_BUFFER_BYTES = 4096
 _PAUSE_S = 0.1
+_NOTES = 30
+"""How many of the last things that happened to a visitor an error shows."""
 
 
 class Room:
     """A room, and what is known of its messages, which are numbered from 1."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, broker: str) -> None:
         self.name = name
+        self.broker = broker
         self.published = 0
         self.uncertain: set[int] = set()
         """Those of which the publisher was told that they may not have been published."""
         self.final: int | None = None
         """The number of the last one, once it is about to be published."""
+
+    def __repr__(self) -> str:
+        return f"room {self.name} over {self.broker}, of which {sorted(self.uncertain)} are uncertain,"
 
 
 class MiscountError(AssertionError):
@@ -65,13 +73,15 @@ class Visitor:
         """Messages that the policy has dropped."""
         self.connections = 0
         """On which the room was joined."""
+        self._notes: deque[str] = deque(maxlen=_NOTES)
 
     async def run(self) -> None:
         """Follow the room until its last message has arrived."""
         while not self._is_done:
             try:
                 await self._visit()
-            except (ConnectionClosed, InvalidStatus, OSError, TimeoutError):
+            except (ConnectionClosed, InvalidHandshake, OSError, TimeoutError) as error:
+                self.note(f"lost: {error}")
                 await asyncio.sleep(_PAUSE_S)
             if self._restless and random.random() < 0.1 and self.room.final is None:
                 # For so long that the history does not reach back.
@@ -91,6 +101,7 @@ class Visitor:
         since = f"&since={self._position}" if self._position else ""
         query = f"policy={self.policy}&member={self.name}{since}{'&slow=true' if self._slow else ''}"
         url = f"{base.replace('http', 'ws', 1)}/rooms/{self.room.name}?{query}"
+        self.note(f"connects to {base} at {self._position}")
         with socket.socket() as sock:
             if self._slow:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
@@ -118,7 +129,15 @@ class Visitor:
     async def _finish(self, client: ClientConnection) -> None:
         pass
 
+    def note(self, what: str) -> None:
+        """Keep *what* has happened, for an error."""
+        self._notes.append(f"{time.monotonic():.3f} connection {self.connections} {what}")
+
+    def _error(self, problem: str) -> MiscountError:
+        return MiscountError("\n  ".join([f"{self} {problem}; what came before:", *self._notes]))
+
     def _take(self, event: dict[str, Any]) -> None:
+        self.note(str({**event, "text": event["text"].rstrip(".")} if "text" in event else event))
         if event.get("gapped") or "gap" in event:
             self._is_told = True
         if "text" in event:
@@ -131,10 +150,10 @@ class Visitor:
     def _count(self, number: int) -> None:
         last = number - 1 if self._last is None else self._last
         if number <= last:
-            raise MiscountError(f"{self} got {number} after {last}")
+            raise self._error(f"got {number} after {last}")
         missing = sum(other not in self.room.uncertain for other in range(last + 1, number))
         if missing and not self._is_told:
-            raise MiscountError(f"{self} got {number} after {last}, and was told of no gap")
+            raise self._error(f"got {number} after {last}, and was told of no gap")
         self.told += missing
         self._is_told = False
         self._last = number
@@ -142,10 +161,10 @@ class Visitor:
     def check(self) -> None:
         """Raise MiscountError unless each message has arrived, or is missing for a reason."""
         if not self._is_done:
-            raise MiscountError(f"{self} has not got the last message")
+            raise self._error("has not got the last message")
 
     def __repr__(self) -> str:
-        return f"{self.name} of room {self.room.name} with policy {self.policy}"
+        return f"{self.name} of {self.room} with policy {self.policy}"
 
 
 class Dropper(Visitor):
@@ -164,12 +183,12 @@ class Dropper(Visitor):
 
     def _count(self, number: int) -> None:
         if number in self._numbers:
-            raise MiscountError(f"{self} got {number} twice")
+            raise self._error(f"got {number} twice")
         self._numbers.add(number)
         # With conflate, a newer message has the place of the older one with its key.
         before = [self._last] if self.policy == "drop_oldest" else []
         if any(other is not None and other > number for other in before):
-            raise MiscountError(f"{self} got {number} after {self._last}")
+            raise self._error(f"got {number} after {self._last}")
         self._was_told |= self._is_told
         self._last = max(number, self._last or 0)
 
@@ -187,6 +206,6 @@ class Dropper(Visitor):
         missing = len(expected - self._numbers)
         self.told = missing - self.dropped
         if self.connections == 1 and self.told < 0:
-            raise MiscountError(f"{self} is missing {missing}, and the policy has dropped {self.dropped}")
+            raise self._error(f"is missing {missing}, and the policy has dropped {self.dropped}")
         if self.connections == 1 and not self._was_told and self.told:
-            raise MiscountError(f"{self} is missing {missing}, of which the policy has dropped only {self.dropped}")
+            raise self._error(f"is missing {missing}, of which the policy has dropped only {self.dropped}")

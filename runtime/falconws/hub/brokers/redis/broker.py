@@ -172,12 +172,10 @@ class RedisBroker:
             nonce = f"{self._author}{next(self._numbers):x}"
             encoded += (nonce, *encode(payload), "" if key is None else f"={key}")
 
-        def arguments(elapsed_s: float | None) -> Sequence[Argument]:
-            # One second more than has passed: the server's clock may differ slightly from this one.
-            since = "" if elapsed_s is None else _microseconds(elapsed_s + 1)
-            return (*fixed, since, *encoded)
+        def arguments(since_us: int | None) -> Sequence[Argument]:
+            return (*fixed, "" if since_us is None else since_us, *encoded)
 
-        answers = await self._client.run_retrying(scripts.PUBLISH, self._keys(room), arguments, room=room)
+        answers = await self._client.run_once(scripts.PUBLISH, self._keys(room), arguments, room=room)
         if None in answers:
             raise BrokerUnavailable(f"{self._url.name}: the answer was lost; it may have been published")
         return [Position(epoch, int(offset)) for epoch, _, offset in (a.decode().partition(" ") for a in answers)]

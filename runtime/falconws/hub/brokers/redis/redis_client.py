@@ -22,6 +22,8 @@ __all__ = ("RedisClient",)
 
 _CLOSE_S = 1.0
 _ONLY_NODE = ""
+_CLOCKS_DIFFER_S = 1.0
+"""By how much the clocks of this process and of the servers may differ."""
 
 
 class RedisClient:
@@ -95,29 +97,37 @@ class RedisClient:
             BrokerUnavailable: There was no answer within the timeout.
             BrokerRefused: The server refuses. If a permission is missing, it names *room*.
         """
-        return await self.run_retrying(script, keys, lambda _: arguments, room=room)
+        return await self._run(script, keys, lambda _: arguments, room, is_timed=False)
 
-    async def run_retrying(
+    async def run_once(
+        self, script: str, keys: Sequence[str], arguments: Callable[[int | None], Sequence[Argument]], *, room: str
+    ) -> Any:
+        """Return the answer of a script that must not take effect twice, and so has to know of earlier attempts.
+
+        *arguments* is called for each attempt with the server's time before the first one, in microseconds; with None
+        for the first. Raises as ``run()`` does.
+        """
+        return await self._run(script, keys, arguments, room, is_timed=True)
+
+    async def _run(
         self,
         script: str,
         keys: Sequence[str],
-        arguments: Callable[[float | None], Sequence[Argument]],
+        arguments: Callable[[int | None], Sequence[Argument]],
+        room: str | None,
         *,
-        room: str | None = None,
+        is_timed: bool,
     ) -> Any:
-        """Return the answer of a script that has to know of earlier attempts.
-
-        *arguments* is called for each attempt with the seconds since the first one began; None for the first.
-        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         deadline = began + self._timeout_s
-        attempt = arguments(None)
         pauses = backoff(longest_s=1.0)
+        repeats = None
         may_have_run = False
         while True:
             try:
-                return await self._attempt(script, keys, attempt, min(deadline, loop.time() + self._timeout_s / 2))
+                until = min(deadline, loop.time() + self._timeout_s / 2)
+                return await self._attempt(script, keys, arguments, repeats, until)
             except Exception as error:
                 pause = next(pauses)
                 message = f"{self.name}: {explain(error)}"
@@ -129,11 +139,18 @@ class RedisClient:
                     raise BrokerUnavailable(message) from error
                 may_have_run = may_have_run or not isinstance(error, self._errors.ResponseError)
             await asyncio.sleep(pause)
-            attempt = arguments(loop.time() - began)
+            repeats = began if is_timed else None
 
-    async def _attempt(self, script: str, keys: Sequence[str], arguments: Sequence[Argument], until: float) -> Any:
+    async def _attempt(
+        self,
+        script: str,
+        keys: Sequence[str],
+        arguments: Callable[[int | None], Sequence[Argument]],
+        repeats: float | None,
+        until: float,
+    ) -> Any:
+        """Run the script once; *repeats* is when the first attempt began, if the script has to know."""
         errors = self._errors
-        rest = (len(keys), *keys, *arguments)
         pipeline = None
         try:
             async with asyncio.timeout_at(until):
@@ -141,6 +158,8 @@ class RedisClient:
                     await self._slots.refresh_if_stale()
                 node = self.node(keys[0])
                 pipeline = self._pipeline(node)
+                since = None if repeats is None else await _server_time_us(pipeline, repeats)
+                rest = (len(keys), *keys, *arguments(since))
                 try:
                     return await pipeline.execute("EVALSHA", _digest(script), *rest)
                 except errors.NoScriptError:
@@ -190,6 +209,16 @@ class RedisClient:
             *(errors.MovedError, errors.AskError, errors.BusyLoadingError),
         )
         return isinstance(error, errors.ResponseError) and not isinstance(error, passing)
+
+
+async def _server_time_us(pipeline: Pipeline, then: float) -> int:
+    """Return the server's time in microseconds when the event loop's clock was at *then*, or a little before.
+
+    The seconds that have passed here would not do: it is not known when the server executes a command that says so.
+    """
+    seconds, microseconds = await pipeline.execute("TIME")
+    passed_s = asyncio.get_running_loop().time() - then + _CLOCKS_DIFFER_S
+    return int(seconds) * 1_000_000 + int(microseconds) - int(passed_s * 1_000_000)
 
 
 @cache

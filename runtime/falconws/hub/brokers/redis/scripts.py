@@ -104,28 +104,30 @@ redis.call('SPUBLISH', ARGV[1], '')
 PUBLISH = (
     _ROOM
     + """
--- ARGV ..., channel, excluded subscription ('-' for none), us since the first attempt ('' for the first), and for each
+-- ARGV ..., channel, excluded subscription ('-' for none), us before the first attempt ('' for the first), and for each
 -- message: nonce, kind, payload, key ('=' before it; '' for none). Returns their positions; false for one that may have
 -- been published.
-local channel, exclude, elapsed = ARGV[6], ARGV[7], ARGV[8]
+local channel, exclude, since = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local epoch, top, most, age
 local time = now()
+-- Positions of what was published since then, by nonce; and whether some of it may have been removed.
+local earlier, is_incomplete
+local function find_earlier()
+  earlier = {}
+  if tonumber(top) <= since then return end
+  local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
+  for _, entry in ipairs(entries) do earlier[entry[2][2]] = epoch .. ' ' .. string.match(entry[1], '^%d+') end
+  is_incomplete = #entries >= most or since < time - age
+end
 local function append(nonce, kind, payload, key)
   local mark = redis.call('HGET', KEYS[1], 'm ' .. nonce)
   if mark then return string.match(mark, '^%d+ (.*)$') end
   if not epoch then epoch, top, most, age = room() end
-  if elapsed ~= '' then
+  if since then
     -- Has an earlier attempt succeeded, and only its answer was lost?
-    local since = time - tonumber(elapsed)
-    if tonumber(top) > since then
-      local entries = redis.call('XREVRANGE', KEYS[2], '+', int(since))
-      for _, entry in ipairs(entries) do
-        if entry[2][2] == nonce then
-          return epoch .. ' ' .. string.match(entry[1], '^%d+')
-        end
-      end
-      if #entries >= most then return false end
-    end
+    if not earlier then find_earlier() end
+    if earlier[nonce] then return earlier[nonce] end
+    if is_incomplete then return false end
   end
   local offset = int(math.max(time, tonumber(top) + 1))
   -- The first write: a server without memory refuses this one, and none after it.
@@ -153,7 +155,7 @@ local function append(nonce, kind, payload, key)
     'm ', epoch, ' ', offset, ' ', top, ' ', kind, ' ', key and #key or '-', ' ', exclude, '\\n', key or '', payload
   }))
   local position = epoch .. ' ' .. offset
-  if elapsed ~= '' then
+  if since then
     -- The lost attempt may still be in a buffer: it must not be executed after this one.
     local minute = 60000000
     redis.call('HSET', KEYS[1], 'm ' .. nonce, int(time) .. ' ' .. position)
@@ -162,8 +164,8 @@ local function append(nonce, kind, payload, key)
       redis.call('HSET', KEYS[1], 's', int(time))
       local fields = redis.call('HGETALL', KEYS[1])
       for index = 1, #fields, 2 do
-        local since = string.match(fields[index], '^m ') and string.match(fields[index + 1], '^%d+')
-        if since and time - tonumber(since) > minute then redis.call('HDEL', KEYS[1], fields[index]) end
+        local marked = string.match(fields[index], '^m ') and string.match(fields[index + 1], '^%d+')
+        if marked and time - tonumber(marked) > minute then redis.call('HDEL', KEYS[1], fields[index]) end
       end
     end
   end
