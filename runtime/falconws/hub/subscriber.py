@@ -15,7 +15,7 @@ from typing import Protocol
 
 from .backlog import Backlog, make_backlog
 from .broadcast import Broadcaster, Encode, EncodedEvent, Encoder
-from .broker import BrokerRefused, History, Publication
+from .broker import BrokerRefused, BrokerUnavailable, History, Publication
 from .events import Gap, Message
 from .limits import HubLimits
 from .policy import Policy
@@ -32,6 +32,9 @@ _TOO_SLOW = "client too slow"
 _MISSING = "messages are missing"
 _REFUSED = "the room is refused"
 """Why a subscriber is disconnected; the reason in the close frame."""
+
+_READS = 5
+"""How often the history is read for a client that resumes while the broker begins new epochs."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -187,7 +190,7 @@ class Subscriber:
         Everything up to there has been delivered in this process, so the history has it. None: the room was left.
         """
         record = self._own_progress().record(room.name)
-        while True:
+        for _ in range(_READS):
             start, record.has_jumped = room.position, False
             if since is not None and since.epoch == start.epoch and since.offset > start.offset:
                 record.seen_up_to = since
@@ -204,6 +207,7 @@ class Subscriber:
             # The room has moved beyond what is lost. The history says what is lost for this client, and has the rest.
             if self._backlog is not None:
                 self._backlog.discard(lambda item: item.room == room.name and isinstance(item.event, Message | Gap))
+        raise BrokerUnavailable(f"the history of room {room.name!r} has another epoch than its messages")
 
     async def _catch_up(self, room: Room, since: Position) -> None:
         """Replay what was published after *since*."""

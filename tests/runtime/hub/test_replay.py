@@ -24,6 +24,7 @@ class SlowBroker(MemoryBroker):
     def forget(self) -> None:
         """Begin a new epoch."""
         self._store.epoch = "of now"
+        self._store.rooms.clear()
 
     async def history(self, room: str, since: Position) -> History:
         self.asked += 1
