@@ -53,6 +53,11 @@ def delivered_bytes(transport: Any) -> int:
     return -undelivered_bytes(transport) if acknowledged is None else acknowledged
 
 
+def sent_bytes(transport: Any) -> int:
+    """Return how many bytes were written to *transport*; always 0 where the operating system does not tell."""
+    return delivered_bytes(transport) + undelivered_bytes(transport)
+
+
 def received_bytes(transport: Any) -> int | None:
     """Return how many bytes the client has sent; None where the operating system does not tell."""
     return _tcp_counter(transport, _RECEIVED)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from falconws.closecodes import CloseCode
-from falconws.server.errors import DisconnectedError
 from falconws.server.minimum_rate import MinimumRate, Pace
+from falconws.server.socket_state import delivered_bytes
+from falconws.server.websocket.connection_state import ConnectionState
 from falconws.server.websocket.frames import CONTINUATION, FIN
 from falconws.server.websocket.settings import ConnectionSettings
 
@@ -27,34 +29,43 @@ class SlowConnection(Protocol):
     """What flow control asks of a connection."""
 
     peer: str
+    transport: Any
+    state: ConnectionState
 
     @property
-    def is_open(self) -> bool: ...
-    @property
     def buffered_amount(self) -> int: ...
-    def delivered_bytes(self) -> int: ...
-    def describe_close(self) -> str: ...
     def encode(self, opcode: int, payload: bytes) -> tuple[int, bytes]: ...
     def write_frame(self, first_byte: int, payload: bytes) -> None: ...
-    def close(self, code: int, reason: str) -> None: ...
-    def evict(self, why: str) -> None: ...
+    def send_pong(self, payload: bytes) -> None: ...
+    def allow_sending(self, allowed: bool) -> None: ...
     def end_flow_control(self) -> None: ...
 
 
 class FlowControl:
     """Sends the messages of one connection in the order of the calls, as the client takes them.
 
-    Theory of operation. It exists from the first message or notice that has to wait until nothing waits any more. The
+    Theory of operation. It exists from the first message or callback that has to wait until nothing waits any more. The
     transport calls `pause` at the high-water mark and `resume` at the low-water mark. A sender enters the queue and
     writes when it is first and the transport is not paused. A message above the high-water mark leaves in fragments,
-    so that its bytes do not wait all at once (RFC 6455 section 5.4); its sender stays first meanwhile.
+    so that its bytes do not wait all at once (RFC 6455 section 5.4); its sender stays first meanwhile. While the client
+    has not read earlier messages, `hold` refuses those that nobody waits to send.
 
     Attributes:
-        paused: Whether more than the low-water mark waits for the client.
         late_pong: The answer to the last ping that came while paused.
     """
 
-    __slots__ = ("_connection", "_largest", "_loop", "_queue", "_queued_bytes", "_settings", "_timeout", "late_pong")
+    __slots__ = (
+        "_callbacks",
+        "_connection",
+        "_held",
+        "_largest",
+        "_loop",
+        "_queue",
+        "_queued_bytes",
+        "_settings",
+        "_timeout",
+        "late_pong",
+    )
 
     def __init__(
         self, connection: SlowConnection, settings: ConnectionSettings, loop: asyncio.AbstractEventLoop
@@ -66,31 +77,88 @@ class FlowControl:
         self._queued_bytes = 0
         self._largest = 0
         self._timeout: SendTimeout | None = None
+        self._held = False
+        self._callbacks: list[Callable[[], object]] = []
         self.late_pong: bytes | None = None
 
     @property
     def paused(self) -> bool:
+        """Whether more than the low-water mark waits for the client."""
         return self._timeout is not None
+
+    @property
+    def _may_send_at_once(self) -> bool:
+        return self._timeout is None and not self._queue and not self._held
 
     def pause(self) -> None:
         """Stop sending; called when more than the high-water mark waits for the client."""
         if self._timeout is None:
             self._timeout = SendTimeout(self._loop, self._settings, self._connection)
+            self._connection.allow_sending(False)
 
     def resume(self) -> None:
         """Continue with the first sender; called when no more than the low-water mark waits for the client."""
-        if self._timeout is not None:
-            self._timeout.stop()
-            self._timeout = None
-        self._wake_first()
+        self._stop_timeout()
+        if self.late_pong is not None:
+            pong, self.late_pong = self.late_pong, None
+            self._connection.send_pong(pong)
+        self._continue()
+
+    def hold(self) -> None:
+        """Send only what a task waits to send, until `release` is called."""
+        self._held = True
+        self._connection.allow_sending(False)
+
+    def release(self) -> None:
+        """Send everything again."""
+        self._held = False
+        self._continue()
 
     def stop(self) -> None:
-        """Wake every sender; called when the connection ends."""
+        """Wake every sender, and call every callback; called when the connection ends."""
+        self._stop_timeout()
+        self._held = False
+        for wake in self._queue:
+            wake.set()
+        self._continue()
+
+    def _stop_timeout(self) -> None:
         if self._timeout is not None:
             self._timeout.stop()
             self._timeout = None
-        for wake in self._queue:
-            wake.set()
+
+    def _continue(self) -> None:
+        """Let the first sender go on; if there is none, everyone may send at once."""
+        if self._queue:
+            self._queue[0].set()
+        elif self._may_send_at_once:
+            self._connection.allow_sending(True)
+            if self._callbacks:
+                # Not at once: this may be called while the transport reports that it is writable.
+                self._loop.call_soon(self._call_back)
+            else:
+                self._connection.end_flow_control()
+
+    def add_callback(self, callback: Callable[[], object]) -> None:
+        """Call *callback* once, when messages may be sent at once, or the connection has ended."""
+        self._callbacks.append(callback)
+        if self._may_send_at_once:
+            self._loop.call_soon(self._call_back)
+
+    def remove_callback(self, callback: Callable[[], object]) -> None:
+        """Remove *callback*; do nothing if it was called or never added."""
+        if callback in self._callbacks:
+            self._callbacks.remove(callback)
+            if self._may_send_at_once and not self._callbacks:
+                self._connection.end_flow_control()
+
+    def _call_back(self) -> None:
+        if self._callbacks and self._may_send_at_once:
+            callbacks, self._callbacks = self._callbacks, []
+            for callback in callbacks:
+                callback()
+            if self._may_send_at_once and not self._callbacks:
+                self._connection.end_flow_control()
 
     async def send(self, opcode: int, payload: bytes) -> None:
         """Send a message after those that wait already.
@@ -98,6 +166,7 @@ class FlowControl:
         Raises:
             DisconnectedError: The connection has ended.
         """
+        self._connection.allow_sending(False)
         wake = asyncio.Event()
         self._check_queue(len(payload))
         self._queue.append(wake)
@@ -106,7 +175,7 @@ class FlowControl:
             await self._write(wake, opcode, payload)
         finally:
             self._queue.remove(wake)
-            self._wake_first()
+            self._continue()
 
     def _check_queue(self, size: int) -> None:
         """Close the connection when too many bytes wait in the queue.
@@ -120,7 +189,7 @@ class FlowControl:
                 "%s - WebSocket closed with %d: %d bytes wait to be sent",
                 self._connection.peer, code, self._queued_bytes,
             )  # fmt: skip
-            self._connection.close(code, "client too slow")
+            self._connection.state.close(code, "client too slow")
 
     async def _wait_to_send(self, wake: asyncio.Event, size: int) -> None:
         self._queued_bytes += size
@@ -130,11 +199,11 @@ class FlowControl:
             self._queued_bytes -= size
 
     async def _until_writable(self, wake: asyncio.Event) -> None:
-        while self._connection.is_open and (self._timeout is not None or self._queue[0] is not wake):
+        while self._connection.state.is_open and (self._timeout is not None or self._queue[0] is not wake):
             wake.clear()
             await wake.wait()
-        if not self._connection.is_open:
-            raise DisconnectedError(f"The connection has ended: {self._connection.describe_close()}")
+        if not self._connection.state.is_open:
+            raise self._connection.state.disconnected()
 
     async def _write(self, wake: asyncio.Event, opcode: int, payload: bytes) -> None:
         step = self._settings.high_water_bytes
@@ -155,14 +224,8 @@ class FlowControl:
         except asyncio.CancelledError:
             if first_byte == CONTINUATION:
                 # Nothing but a close frame may follow half a message.
-                self._connection.close(CloseCode.INTERNAL_ERROR, "message cut off")
+                self._connection.state.close(CloseCode.INTERNAL_ERROR, "message cut off")
             raise
-
-    def _wake_first(self) -> None:
-        if self._queue:
-            self._queue[0].set()
-        elif self._timeout is None:
-            self._connection.end_flow_control()
 
 
 class SendTimeout:
@@ -182,7 +245,7 @@ class SendTimeout:
         self._timer: asyncio.TimerHandle | None = None
         timeout_s = settings.send_timeout_s
         if timeout_s is not None:
-            delivered = connection.delivered_bytes()
+            delivered = delivered_bytes(connection.transport)
             self._rate = MinimumRate(timeout_s, settings.min_bytes_per_s, loop.time(), delivered)
             self._check_later(timeout_s)
 
@@ -191,12 +254,12 @@ class SendTimeout:
 
     def _check(self, timeout_s: float) -> None:
         rate = self._rate
-        pace = rate.judge(self._loop.time(), self._connection.delivered_bytes())
+        pace = rate.judge(self._loop.time(), delivered_bytes(self._connection.transport))
         waiting = self._connection.buffered_amount
         if pace is Pace.STALLED:
-            self._connection.evict(f"it took none of {waiting} waiting bytes for {timeout_s:g} s")
+            self._connection.state.evict(f"it took none of {waiting} waiting bytes for {timeout_s:g} s")
         elif pace is Pace.SLOW:
-            self._connection.evict(f"it took {rate.passed} bytes in {rate.elapsed_s:.0f} s, and {waiting} wait")
+            self._connection.state.evict(f"it took {rate.passed} bytes in {rate.elapsed_s:.0f} s, and {waiting} wait")
         else:
             self._check_later(timeout_s)
 

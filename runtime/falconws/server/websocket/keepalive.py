@@ -6,11 +6,13 @@ Owns the timers; a connection sends the pings and disconnects the client. Knows 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from falconws.closecodes import CloseCode
 from falconws.server.minimum_rate import MinimumRate, Pace
+from falconws.server.socket_state import client_has_left, delivered_bytes, received_bytes, undelivered_bytes
 from falconws.server.timeouts import start_timeout
+from falconws.server.websocket.connection_state import ConnectionState
 from falconws.server.websocket.settings import ConnectionSettings
 
 _LOOK_INTERVAL_S = 1.0
@@ -19,22 +21,26 @@ _CHECKS_PER_TIMEOUT = 10
 """A message times out late by at most a fifth of its timeout: its beginning is noticed at the first check."""
 
 
-class WatchedConnection(Protocol):
-    """What keepalive asks of a connection."""
+class WatchedInbox(Protocol):
+    """What keepalive asks of a connection's inbox."""
 
     @property
     def is_reading(self) -> bool: ...
     @property
     def is_receiving_frame(self) -> bool: ...
-    def undelivered_bytes(self) -> int: ...
-    def delivered_bytes(self) -> int: ...
-    def received_bytes(self) -> int | None: ...
-    def has_left(self) -> bool: ...
-    def probe(self) -> None: ...
-    def send_ping(self, payload: bytes) -> bool: ...
     def message_progress(self) -> tuple[int, int] | None: ...
-    def fail(self, code: int, reason: str) -> None: ...
-    def evict(self, why: str) -> None: ...
+
+
+class WatchedConnection(Protocol):
+    """What keepalive asks of a connection."""
+
+    transport: Any
+    state: ConnectionState
+
+    @property
+    def inbox(self) -> WatchedInbox: ...
+    def send_ping(self, payload: bytes) -> bool: ...
+    def send_pong(self, payload: bytes) -> None: ...
 
 
 class Keepalive:
@@ -53,9 +59,7 @@ class Keepalive:
     __slots__ = (
         "_connection",
         "_delivered",
-        "_interval_s",
         "_loop",
-        "_min_bytes",
         "_number",
         "_payload",
         "_ping_at",
@@ -87,10 +91,10 @@ class Keepalive:
             self._timeout = start_timeout(self._loop, settings.ping_interval_s, self._ping)
         else:
             self._timeout = start_timeout(self._loop, settings.ping_timeout_s, self._check)
-            waiting = connection.undelivered_bytes()
-            self._delivered = connection.delivered_bytes()
+            waiting = undelivered_bytes(connection.transport)
+            self._delivered = delivered_bytes(connection.transport)
             self._ping_at = self._delivered + waiting if waiting else None
-            self._received = connection.received_bytes() if connection.is_receiving_frame else None
+            self._received = received_bytes(connection.transport) if connection.inbox.is_receiving_frame else None
         if not connection.send_ping(self._payload):
             self._payload = None
 
@@ -103,28 +107,28 @@ class Keepalive:
         elif self._makes_progress(self._settings.min_bytes_per_s * timeout_s):
             self._timeout = start_timeout(self._loop, timeout_s, self._check)
         else:
-            self._connection.evict(f"no answer to a ping within {timeout_s:g} s")
+            self._connection.state.evict(f"no answer to a ping within {timeout_s:g} s")
 
     def _is_acknowledged(self) -> bool:
-        connection = self._connection
-        if connection.is_reading:
+        if self._connection.inbox.is_reading:
             return False
-        return not connection.undelivered_bytes() or connection.delivered_bytes() > self._delivered
+        transport = self._connection.transport
+        return not undelivered_bytes(transport) or delivered_bytes(transport) > self._delivered
 
     def _makes_progress(self, min_bytes: float) -> bool:
         """Return whether the client could not answer yet, and has taken or sent *min_bytes* since the last check."""
-        connection = self._connection
+        transport = self._connection.transport
         if self._ping_at is not None:
-            delivered = connection.delivered_bytes()
+            delivered = delivered_bytes(transport)
             if delivered >= self._ping_at:
                 self._ping_at = None
                 return True
             if delivered - self._delivered >= min_bytes:
                 self._delivered = delivered
                 return True
-        if self._received is not None and (received := connection.received_bytes()) is not None:
+        if self._received is not None and (received := received_bytes(transport)) is not None:
             enough = received - self._received >= min_bytes
-            self._received = received if connection.is_receiving_frame else None
+            self._received = received if self._connection.inbox.is_receiving_frame else None
             return enough
         return False
 
@@ -156,11 +160,14 @@ class PausedReading:
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, 0)
 
     def _look(self, loop: asyncio.AbstractEventLoop, number: int) -> None:
-        if self._connection.has_left():
-            self._connection.evict("the client has left")
+        connection = self._connection
+        if client_has_left(connection.transport):
+            connection.state.evict("the client has left")
             return
-        if number % _LOOKS_PER_PROBE == _LOOKS_PER_PROBE - 1:
-            self._connection.probe()
+        if number % _LOOKS_PER_PROBE == _LOOKS_PER_PROBE - 1 and not undelivered_bytes(connection.transport):
+            # RFC 6455 section 5.5.3 allows a pong that no ping has asked for. The client ignores it, and its machine
+            # answers with a reset if the client is gone.
+            connection.send_pong(b"")
         self._timer = loop.call_later(_LOOK_INTERVAL_S, self._look, loop, number + 1)
 
     def stop(self) -> None:
@@ -189,7 +196,7 @@ class MessageTimeout:
         self._look_later(loop, settings)
 
     def _measure(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings) -> MinimumRate | None:
-        received = self._connection.received_bytes()
+        received = received_bytes(self._connection.transport)
         if received is None:
             return None
         assert settings.message_timeout_s is not None
@@ -202,22 +209,22 @@ class MessageTimeout:
     def _check(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings) -> None:
         connection, now, timeout_s = self._connection, loop.time(), settings.message_timeout_s
         assert timeout_s is not None
-        progress = connection.message_progress()
-        if progress is None or not connection.is_reading:
+        progress = connection.inbox.message_progress()
+        if progress is None or not connection.inbox.is_reading:
             self._progress, self._since, self._rate = progress, now, self._measure(loop, settings)
         else:
             if progress != self._progress:
                 self._progress, self._since = progress, now
                 if self._is_slow(now):
-                    connection.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")
+                    connection.state.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")
                     return
             elif now - self._since >= timeout_s:
-                connection.fail(CloseCode.POLICY_VIOLATION, f"nothing of a message came for {timeout_s:g} s")
+                connection.state.fail(CloseCode.POLICY_VIOLATION, f"nothing of a message came for {timeout_s:g} s")
                 return
         self._look_later(loop, settings)
 
     def _is_slow(self, now: float) -> bool:
-        received = self._connection.received_bytes()
+        received = received_bytes(self._connection.transport)
         if self._rate is None or received is None:
             return False
         return self._rate.judge(now, received) is Pace.SLOW

@@ -19,6 +19,7 @@ from falconws.closecodes import CloseCode, is_sendable
 
 if TYPE_CHECKING:
     from falconws.server.websocket.connection import Connection
+    from falconws.server.websocket.inbox import Inbox
 
 _READ_BUFFER_BYTES = 2048
 _FIRST_BUFFER_BYTES = 1792
@@ -124,8 +125,9 @@ class _Response:
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
     """picows' parser and writer for one accepted connection."""
 
-    __slots__ = ("_buffer_bytes", "log")
+    __slots__ = ("_buffer_bytes", "connection", "log")
 
+    connection: Connection
     log: _ParserLog
     _buffer_bytes: int
 
@@ -141,7 +143,7 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
         return view[: free - 1 if free <= _MAX_READ_BYTES else _MAX_READ_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
-        connection: Connection = self.listener
+        inbox: Inbox = self.listener
         if nbytes == self._buffer_bytes:
             # picows is about to double it.
             self._buffer_bytes *= 2
@@ -149,11 +151,11 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
             _buffer_updated(self, nbytes)
         except _AnsweredError:
             # The parser cannot continue, and nothing more is expected.
-            connection.discard_input()
+            self._discard_input()
             return
-        connection.uncounted_bytes -= nbytes
-        if connection.uncounted_bytes < 0:
-            connection.count_inbox()
+        inbox.uncounted_bytes -= nbytes
+        if inbox.uncounted_bytes < 0:
+            inbox.count()
 
     @property
     def partial_bytes(self) -> int:
@@ -169,35 +171,45 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
 
         Return whether it must not send that, because the client had closed before and was answered.
         """
-        connection: Connection = self.listener
-        handshake = self.transport.close_handshake
+        state, handshake = self.connection.state, self.transport.close_handshake
         if handshake is None or handshake.recv is None:
             # The frame before has not been delivered yet, and is still good. picows would resume with
             # a frame that is too large where it stopped, and deliver it after all.
-            connection.discard_input()
+            self._discard_input()
             asyncio.get_running_loop().call_soon(self._fail, code, reason)
             return False
         # The client's close frame is parsed, if not delivered.
         theirs = int(handshake.recv.code)
-        if theirs and connection.is_open and not is_sendable(theirs):
-            connection.fail(CloseCode.PROTOCOL_ERROR, f"close code {theirs} must not be sent")
+        if theirs and state.is_open and not is_sendable(theirs):
+            state.fail(CloseCode.PROTOCOL_ERROR, f"close code {theirs} must not be sent")
         else:
-            connection.client_closed(theirs or CloseCode.NO_STATUS, handshake.recv.reason or "")
+            state.client_closed(theirs or CloseCode.NO_STATUS, handshake.recv.reason or "")
         return True
 
     def _fail(self, code: int, reason: str) -> None:
-        connection: Connection = self.listener
-        if connection.is_open:
-            connection.failed(code, reason)
+        if self.connection.state.is_open:
+            self.connection.state.failed(code, reason)
         else:
-            connection.client_closed(CloseCode.NO_STATUS, "")
+            self.connection.state.client_closed(CloseCode.NO_STATUS, "")
+
+    def _discard_input(self) -> None:
+        transport = self.connection.transport
+        if not transport.is_closing():
+            transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        self.connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.connection.resume_writing()
 
     def eof_received(self) -> bool:
-        self.listener.end_of_stream()
+        self.connection.state.end_of_stream()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         _connection_lost(self, exc)
+        self.connection.state.lost()
         # It refers to this object, and picows refers to it: break the cycle.
         self.log.protocol = None
 
@@ -223,7 +235,7 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
 
     def listen(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         request.headers = cast(Any, _STAND_IN_HEADERS)
-        return WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection)
+        return WSUpgradeResponseWithListener(cast(Any, _Response(response)), connection.inbox)
 
     log = _ParserLog()
     protocol = FrameProtocol(
@@ -244,11 +256,13 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
         _READ_BUFFER_BYTES,
     )
     protocol.log = log
+    protocol.connection = connection
     protocol._buffer_bytes = _FIRST_BUFFER_BYTES
     log.protocol = protocol
     protocol.connection_made(_TransportShim(transport))
     _get_buffer(protocol, -1)[: len(_STAND_IN)] = _STAND_IN
     _buffer_updated(protocol, len(_STAND_IN))
+    connection.connected(protocol.transport)
     transport.set_protocol(protocol)
 
 

@@ -109,28 +109,28 @@ class WebSocketProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_accept_timer()
         self._server_state.connections.discard(self)
-        if self._connection is not None and self._connection.is_connecting:
-            self._connection.denied()
+        if self._connection is not None and self._connection.state.is_connecting:
+            self._connection.state.denied()
         self._forget()
 
     # uvicorn.
 
     def shutdown(self) -> None:
         """Close with 1012 now, or refuse the handshake with 503; called when the server shuts down."""
-        if self._connection is None or self._connection.is_connecting:
+        if self._connection is None or self._connection.state.is_connecting:
             self._refuse(503, "The server is restarting.", [(b"retry-after", b"1")])
         else:
-            self._connection.close(CloseCode.SERVICE_RESTART, "server is restarting")
+            self._connection.state.close(CloseCode.SERVICE_RESTART, "server is restarting")
 
     @property
     def is_open(self) -> bool:
         """Whether the handshake was accepted, and the end has not begun."""
-        return self._connection is not None and self._connection.is_open
+        return self._connection is not None and self._connection.state.is_open
 
     def close_when_idle(self, code: int, reason: str, grace_s: float) -> None:
         """Close an open connection when the application has answered what was received."""
         assert self._connection is not None
-        self._connection.close_when_idle(code, reason, grace_s)
+        self._connection.state.close_when_idle(code, reason, grace_s)
 
     def abort(self) -> None:
         """Disconnect now, in any state."""
@@ -214,16 +214,16 @@ class WebSocketProtocol(asyncio.Protocol):
         else:
             if result is not None:
                 _logger.error("ASGI callable should return None, but returned '%s'.", result)
-            if connection.is_connecting and self._transport is not None and not self._transport.is_closing():
+            if connection.state.is_connecting and self._transport is not None and not self._transport.is_closing():
                 _logger.error("ASGI callable returned without completing handshake.")
             self._app_ended(connection, failed=False)
 
     def _app_ended(self, connection: Connection, *, failed: bool) -> None:
-        if connection.is_connecting:
+        if connection.state.is_connecting:
             self._refuse(500, "Internal Server Error")
         else:
-            connection.close(CloseCode.INTERNAL_ERROR if failed else CloseCode.NORMAL, "")
-            connection.application_ended()
+            connection.state.close(CloseCode.INTERNAL_ERROR if failed else CloseCode.NORMAL, "")
+            connection.inbox.clear()
 
     # The answer.
 
@@ -281,7 +281,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._request = self._agreement = None
         if early:
             feed(self._transport.get_protocol(), early)
-            if len(early) > _MAX_EARLY_BYTES and connection.is_open and connection.is_reading:
+            if len(early) > _MAX_EARLY_BYTES and connection.state.is_open and connection.inbox.is_reading:
                 self._transport.resume_reading()
 
     def _lost(self) -> None:
@@ -351,7 +351,7 @@ class WebSocketProtocol(asyncio.Protocol):
             # A client that does not read the response must not keep the connection.
             self._accept_timer = self._loop.call_later(timeout_s, self._transport.abort)
         if self._connection is not None:
-            self._connection.denied()
+            self._connection.state.denied()
 
     def _stop_accept_timer(self) -> None:
         if self._accept_timer is not None:

@@ -12,7 +12,9 @@ read, and its page has not processed, cannot be seen from here. Knows a connecti
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
+
+from falconws.server.socket_state import sent_bytes
 
 _LOOK_S = 0.15
 _LOOK_AT_LITTLE_S = 0.4
@@ -27,7 +29,8 @@ _PROMPT_S = 0.1
 class ProbedConnection(Protocol):
     """What the probe asks of a connection."""
 
-    def sent_bytes(self) -> int: ...
+    transport: Any
+
     def send_ping(self, payload: bytes) -> bool: ...
     def hold(self) -> None: ...
     def release(self) -> None: ...
@@ -80,7 +83,7 @@ class ReadProbe:
 
     def _look(self) -> None:
         if self._asked_at is None:
-            unprobed = self._connection.sent_bytes() - self._asked_bytes
+            unprobed = sent_bytes(self._connection.transport) - self._asked_bytes
             self._little = unprobed < _UNPROBED_BYTES // 4
             if unprobed >= (1 if self._lockstep else _UNPROBED_BYTES):
                 self._ask()
@@ -94,7 +97,7 @@ class ReadProbe:
         self._payload += 1
         if self._connection.send_ping(self._encoded):
             self._asked_at = self._loop.time()
-            self._asked_bytes = self._connection.sent_bytes()
+            self._asked_bytes = sent_bytes(self._connection.transport)
 
     @property
     def _encoded(self) -> bytes:

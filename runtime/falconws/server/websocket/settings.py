@@ -104,6 +104,11 @@ class ConnectionSettings:
         if not 0 <= self.low_water_bytes <= self.high_water_bytes <= self.max_buffered_bytes // 2:
             raise ValueError("low_water_bytes must not exceed high_water_bytes, nor that half of max_buffered_bytes")
 
+    @property
+    def requires_pongs(self) -> bool:
+        """Whether a client that does not answer pings is disconnected."""
+        return self.ping_interval_s is not None and self.ping_timeout_s is not None
+
     def uncounted_beside(self, messages: int, size: int) -> int:
         """Return how many bytes may be read before an inbox with *messages* of *size* bytes has to be counted again.
 

@@ -96,7 +96,7 @@ async def test_a_prepared_message_is_refused_while_the_client_is_slow_and_after_
     assert not subject.connection.try_send_prepared(prepared)
     subject.transport.protocol.resume_writing()
     assert subject.connection.try_send_prepared(prepared)
-    subject.connection.close(1000, "")
+    subject.connection.state.close(1000, "")
     written = bytes(subject.transport.written)
     assert not subject.connection.try_send_prepared(prepared)
     assert bytes(subject.transport.written) == written
@@ -202,7 +202,7 @@ async def test_a_broadcast_reaches_all_and_tells_who_has_refused(conversation, s
         for number in range(6)
     ]
     slow.transport.protocol.pause_writing()
-    closing.connection.close(1000, "")
+    closing.connection.state.close(1000, "")
     written = [len(subject.transport.written) for subject in subjects]
 
     def fail(data):
@@ -241,7 +241,7 @@ async def test_a_corked_connection_writes_once_when_the_turn_ends(conversation):
     await iterations()
     assert len(writes) == 2
     assert b"".join(writes) == b"".join(message.frame for message in prepared)
-    subject.connection.close(1000, "")
+    subject.connection.state.close(1000, "")
     subject.connection.cork()
     subject.end()
 

@@ -146,7 +146,7 @@ async def test_what_is_sent_afterwards_leaves_afterwards(conversation, way):
         assert connection.try_send_bytes(b"x" * 10_000)
         after = b"\x82\x7e\x27\x10" + b"x" * 10_000
     elif way == "close":
-        connection.close(1000, "")
+        connection.state.close(1000, "")
         after = b"\x88\x02\x03\xe8"
     else:
         send([subject], "x" * 2000)
