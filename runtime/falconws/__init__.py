@@ -6,8 +6,9 @@ Must not know the CLI, ``falconws_cli``. Names are loaded on first use, because 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from falcon import WebSocketPayloadType
@@ -84,51 +85,42 @@ __all__ = (
     "Updated",
 )
 
-_OWNERS = {
-    "App": "app",
-    "RateLimit": "rate_limit",
-    "Request": "request",
-    "WebSocket": "websocket",
-    "WebSocketOptions": "options",
-    "BinaryBaseHandlerWS": "media",
-    "JSONHandlerWS": "media",
-    "MessagePackHandlerWS": "media",
-    "TextBaseHandlerWS": "media",
-    "WebSocketPayloadType": "media",
-    "CloseCode": "closecodes",
-    "OperationNotAllowed": "errors",
-    "PayloadTypeError": "errors",
-    "WebSocketDisconnected": "errors",
-    "TaskScope": "tasks",
-    "create_task": "tasks",
-    "BrokerUnavailable": "hub",
-    "Dropped": "hub",
-    "Ephemeral": "hub",
-    "Event": "hub",
-    "Gap": "hub",
-    "HistoryLimits": "hub",
-    "Hub": "hub",
-    "HubLimits": "hub",
-    "Joined": "hub",
-    "Left": "hub",
-    "ListenerTooSlow": "hub",
-    "Message": "hub",
-    "Policy": "hub",
-    "Position": "hub",
-    "Publisher": "hub",
-    "Subscription": "hub",
-    "Updated": "hub",
-}
-"""Which module owns each public name."""
-
-
-def __getattr__(name: str) -> Any:
-    owner = _OWNERS.get(name)
-    if owner is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{owner}", __name__), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "app": ("App",),
+        "closecodes": ("CloseCode",),
+        "errors": ("OperationNotAllowed", "PayloadTypeError", "WebSocketDisconnected"),
+        "hub": (
+            "BrokerUnavailable",
+            "Dropped",
+            "Ephemeral",
+            "Event",
+            "Gap",
+            "HistoryLimits",
+            "Hub",
+            "HubLimits",
+            "Joined",
+            "Left",
+            "ListenerTooSlow",
+            "Message",
+            "Policy",
+            "Position",
+            "Publisher",
+            "Subscription",
+            "Updated",
+        ),
+        "media": (
+            "BinaryBaseHandlerWS",
+            "JSONHandlerWS",
+            "MessagePackHandlerWS",
+            "TextBaseHandlerWS",
+            "WebSocketPayloadType",
+        ),
+        "options": ("WebSocketOptions",),
+        "rate_limit": ("RateLimit",),
+        "request": ("Request",),
+        "tasks": ("TaskScope", "create_task"),
+        "websocket": ("WebSocket",),
+    },
+)

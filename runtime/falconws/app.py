@@ -22,17 +22,18 @@ from falcon.util.deprecation import DeprecatedWarning
 from falcon.util.misc import _has_arg_name
 
 from .closecodes import CloseCode, http_status_to_close_code
+from .connection_events import close_event
 from .disconnect_grace import DisconnectGrace
 from .error_serializer import serialize_error
-from .errors import PayloadTypeError, TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
+from .errors import TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
 from .headers import check_headers
 from .hosts import HostPolicy, host_headers
-from .log_text import escape_for_log
+from .log_text import describe_client, escape_for_log
 from .media import loads_body
 from .options import WebSocketOptions
 from .request import Request
 from .stream import Event
-from .websocket import WebSocket, describe_client, supports_reason
+from .websocket import WebSocket
 
 __all__ = ("App",)
 
@@ -204,10 +205,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         first_event = await receiving
         if first_event["type"] != "websocket.connect":
             # The client gave up during the handshake, or the server does not speak WebSocket.
-            event: dict[str, Any] = {"type": "websocket.close", "code": CloseCode.INTERNAL_ERROR}
-            if supports_reason(ver):
-                event["reason"] = "Internal Server Error"
-            await send(event)
+            await send(close_event(CloseCode.INTERNAL_ERROR, "Internal Server Error", ver))
             return
         # Only coroutines are known to be safe to cancel: see stream.py.
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
@@ -231,8 +229,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         try:
             for process_request_ws in request_middleware:
                 await process_request_ws(req, ws)
-            responder: Callable[..., Awaitable[None]]
-            responder, params, resource, req.uri_template = self._get_responder(req)  # type: ignore[assignment]
+            responder: Any
+            responder, params, resource, req.uri_template = self._get_responder(req)
             if resource:
                 for process_resource_ws in resource_middleware:
                     await process_resource_ws(req, ws, resource, params)
@@ -245,12 +243,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 raise
             await self._handle_websocket_error(req, ws, disconnect_in(error) or error, params)
 
-    async def _handle_websocket_error(
-        self, req: Any, ws: WebSocket, error: BaseException, params: dict[str, Any]
-    ) -> None:
+    async def _handle_websocket_error(self, req: Any, ws: WebSocket, error: Any, params: dict[str, Any]) -> None:
         try:
-            # Falcon looks for handlers of any class, though it says Exception.
-            if await self._handle_exception(req, None, error, params, ws=ws):  # type: ignore[arg-type]
+            # Falcon looks for handlers of any class, though its type says Exception.
+            if await self._handle_exception(req, None, error, params, ws=ws):
                 return
         except Exception:
             raise
@@ -373,23 +369,19 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         compose(req, response, cause)
         body = await response.render_body()
         headers = response._asgi_headers(self.resp_options.default_media_type if body else None)
-        await ws.send_denial(response.status_code, list(headers), body or b"")
+        await ws.send_denial((response.status_code, list(headers), body or b""))
 
     async def _python_error_handler(  # type: ignore[override]
-        self, req: Any, resp: Any, error: BaseException, params: dict[str, Any], ws: Any = None
+        self, req: Any, resp: Any, error: Any, params: dict[str, Any], ws: Any = None
     ) -> None:
         # A task group raises a group of what its tasks raise.
         error = sole_error(error)
         if isinstance(error, TemporarilyUnavailable):
             await self._answer_unavailable(req, resp, error, params, ws)
         elif ws is None:
-            await super()._python_error_handler(req, resp, error, params)  # type: ignore[arg-type]
-        elif error is ws.undecodable:
-            await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be decoded")
-        elif ws.inexpressible(error):
-            await self._close_for_client_fault(ws, error, CloseCode.INVALID_PAYLOAD, "Payload cannot be expressed")
-        elif isinstance(error, PayloadTypeError):
-            await self._close_for_client_fault(ws, error, CloseCode.UNSUPPORTED_DATA, "Unexpected payload type")
+            await super()._python_error_handler(req, resp, error, params)
+        elif (how := ws.client_fault(error)) is not None:
+            await self._close_for_client_fault(ws, error, *how)
         else:
             self.ws_options.log_throttle.log_repeated(
                 logging.ERROR, "Unhandled exception while serving WebSocket client %s", ws.client, error=error

@@ -27,6 +27,8 @@ class DirectStream:
 
     __slots__ = ("_closed_event", "closed", "connection", "on_closed")
 
+    bypass = None
+
     def __init__(self, connection: ConnectionExtension) -> None:
         self._closed_event: asyncio.Event | None = None
         self.connection = connection

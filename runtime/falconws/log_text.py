@@ -9,8 +9,9 @@ import logging
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
-__all__ = ("REDACTED_NAMES", "InputFilter", "escape_for_log", "redact_query")
+__all__ = ("REDACTED_NAMES", "InputFilter", "describe_client", "escape_for_log", "redact_query")
 
 REDACTED_NAMES = ("token", "access_token")
 """Parameters of a query that are masked unless others are named."""
@@ -40,6 +41,12 @@ def escape_for_log(value: object, max_characters: int = _MAX_CHARACTERS) -> str:
         escaped.append(written)
     cut = len(text) - len(escaped)
     return "".join(escaped) + (f"... ({cut} more characters)" if cut else "")
+
+
+def describe_client(client: Any) -> str:
+    """Return the address and the port in ``scope["client"]``; ``"unknown"`` for None, as on a Unix socket."""
+    # A proxy's header may have set the address to any text.
+    return f"{escape_for_log(client[0], 64)}:{client[1]}" if client else "unknown"
 
 
 def redact_query(text: str, names: Iterable[str] = REDACTED_NAMES) -> str:

@@ -83,6 +83,10 @@ class Stream(Protocol):
     def connection(self) -> ConnectionExtension | None:
         """The server's extension, or None where the stream does without it."""
 
+    @property
+    def bypass(self) -> AsgiStream | None:
+        """The stream itself if it is an ``AsgiStream``, whose callables may be awaited directly, else None."""
+
     def receive(self, timeout: float | None = None) -> Coroutine[Any, Any, Payload | None]:
         """Return the payload of the next message, or None when the connection is closed and none is left.
 
@@ -205,6 +209,10 @@ class AsgiStream:
         self.watching = False
         """Whether the watch may read past unread messages; see ``watch_for_disconnect()``."""
         self._arm()
+
+    @property
+    def bypass(self) -> AsgiStream:
+        return self
 
     # Receiving
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 Event = dict[str, Any]
+
+_recent: deque[ScriptedServer] = deque(maxlen=100)
+"""Keeps the servers of a test alive until its event loop has ended. Tasks that wait for one of them refer to each other
+only: the garbage collector could take them first, and asyncio would report that they are pending."""
 
 
 class ScriptedServer:
@@ -18,6 +23,7 @@ class ScriptedServer:
         self.gate = asyncio.Event()
         self.gate.set()
         self.receives = 0
+        _recent.append(self)
 
     async def receive(self) -> Event:
         self.receives += 1

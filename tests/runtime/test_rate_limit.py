@@ -128,7 +128,7 @@ async def test_a_timeout_counts_the_wait_for_the_rate() -> None:
             await ws.receive_text(timeout=0.01)
         outcome.append(await ws.receive_text(timeout=SECONDS))
 
-    limit = RateLimit.slow_down(messages_per_s=10, burst_s=0.05)
+    limit = RateLimit.slow_down(messages_per_s=1, burst_s=0.05)
     async with Client(app_of(responder, limit)) as client, client.websocket("/", timeout=SECONDS) as ws:
         await ws.send_text("1")
         await ws.send_text("2")

@@ -10,7 +10,9 @@ A command needs few of the kinds: their modules are loaded on first use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from falconws.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from falconws_cli.source.register.functions import append_functions, remove_functions
@@ -58,38 +60,23 @@ __all__ = [
     "unregister_variable",
 ]
 
-_MODULES = {
-    "append_functions": "functions",
-    "remove_functions": "functions",
-    "apply_hunks": "hunks",
-    "revert_hunks": "hunks",
-    "media_handler_in": "media_handlers",
-    "register_media_handler": "media_handlers",
-    "unregister_media_handler": "media_handlers",
-    "register_middleware": "middleware",
-    "unregister_middleware": "middleware",
-    "RegisterOutcome": "result",
-    "RegisterResult": "result",
-    "UnregisterOutcome": "result",
-    "UnregisterResult": "result",
-    "routes_in": "route_reader",
-    "register_route": "routes",
-    "unregister_route": "routes",
-    "register_row": "settings",
-    "register_setting": "settings",
-    "register_variable": "settings",
-    "unregister_row": "settings",
-    "unregister_setting": "settings",
-    "unregister_variable": "settings",
-}
-
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "functions": ("append_functions", "remove_functions"),
+        "hunks": ("apply_hunks", "revert_hunks"),
+        "media_handlers": ("media_handler_in", "register_media_handler", "unregister_media_handler"),
+        "middleware": ("register_middleware", "unregister_middleware"),
+        "result": ("RegisterOutcome", "RegisterResult", "UnregisterOutcome", "UnregisterResult"),
+        "route_reader": ("routes_in",),
+        "routes": ("register_route", "unregister_route"),
+        "settings": (
+            "register_row",
+            "register_setting",
+            "register_variable",
+            "unregister_row",
+            "unregister_setting",
+            "unregister_variable",
+        ),
+    },
+)

@@ -7,7 +7,9 @@ does not import the rest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .broker import (
@@ -71,50 +73,31 @@ __all__ = (
     "Sink",
 )
 
-_MODULES = {
-    "Broker": "broker",
-    "BrokerRefused": "broker",
-    "BrokerUnavailable": "broker",
-    "Dropped": "stats",
-    "Entry": "broker",
-    "Ephemeral": "events",
-    "EphemeralPublication": "broker",
-    "Event": "events",
-    "Gap": "events",
-    "Health": "broker",
-    "History": "broker",
-    "HistoryLimits": "broker",
-    "Hub": "hub",
-    "HubLimitReached": "limits",
-    "HubLimits": "limits",
-    "Joined": "events",
-    "Left": "events",
-    "Listener": "listener",
-    "ListenerTooSlow": "listener",
-    "Member": "broker",
-    "Message": "events",
-    "Payload": "broker",
-    "Policy": "policy",
-    "Position": "position",
-    "Publication": "broker",
-    "Publisher": "publisher",
-    "Sink": "broker",
-    "Stats": "stats",
-    "Subscription": "subscription",
-    "Updated": "events",
-}
-
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "broker": (
+            "Broker",
+            "BrokerRefused",
+            "BrokerUnavailable",
+            "Entry",
+            "EphemeralPublication",
+            "Health",
+            "History",
+            "HistoryLimits",
+            "Member",
+            "Payload",
+            "Publication",
+            "Sink",
+        ),
+        "events": ("Ephemeral", "Event", "Gap", "Joined", "Left", "Message", "Updated"),
+        "hub": ("Hub",),
+        "limits": ("HubLimitReached", "HubLimits"),
+        "listener": ("Listener", "ListenerTooSlow"),
+        "policy": ("Policy",),
+        "position": ("Position",),
+        "publisher": ("Publisher",),
+        "stats": ("Dropped", "Stats"),
+        "subscription": ("Subscription",),
+    },
+)

@@ -4,7 +4,9 @@ It serves any ASGI app and must not know falconws' own app, hub or CLI. Importin
 nor picows: each name is loaded when it is first used.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from falconws.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from falconws.server.admission import AdmissionSettings
@@ -27,23 +29,16 @@ __all__ = [
     "run",
 ]
 
-_MODULES = {
-    "AdmissionSettings": "falconws.server.admission",
-    "ConnectionSettings": "falconws.server.websocket.settings",
-    "DeflateSettings": "falconws.server.websocket.deflate",
-    "HttpSettings": "falconws.server.http_settings",
-    "StartError": "falconws.server.errors",
-    "TlsSettings": "falconws.server.tls",
-    "WebSocketProtocol": "falconws.server.websocket.protocol",
-    "run": "falconws.server.main",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "admission": ("AdmissionSettings",),
+        "errors": ("StartError",),
+        "http_settings": ("HttpSettings",),
+        "main": ("run",),
+        "tls": ("TlsSettings",),
+        "websocket.deflate": ("DeflateSettings",),
+        "websocket.protocol": ("WebSocketProtocol",),
+        "websocket.settings": ("ConnectionSettings",),
+    },
+)

@@ -6,7 +6,9 @@ Falcon and uvicorn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .brokers import BROKER_CHECKS, check_broker
@@ -28,29 +30,14 @@ __all__ = (
     "check_conversations",
 )
 
-_MODULES = {
-    "BROKER_CHECKS": "brokers",
-    "check_broker": "brokers",
-    "Client": "client",
-    "ClientWebSocket": "client",
-    "HandshakeDenied": "client",
-    "LifespanError": "lifespan",
-    "LiveServer": "live",
-    "TypedWebSocket": "conversation",
-    "check_conversations": "conversation_checks",
-}
-
-
-def __getattr__(name: str) -> Any:
-    module = _MODULES.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "brokers": ("BROKER_CHECKS", "check_broker"),
+        "client": ("Client", "ClientWebSocket", "HandshakeDenied"),
+        "conversation": ("TypedWebSocket",),
+        "conversation_checks": ("check_conversations",),
+        "lifespan": ("LifespanError",),
+        "live": ("LiveServer",),
+    },
+)

@@ -30,10 +30,11 @@ from .messages import Call, Error, Gap, Joined, Left
 if TYPE_CHECKING:
     import asyncio
 
+    from ..connection_events import Headers
     from ..hub import Hub, Subscription
     from ..request import Request
     from ..tasks import TaskScope
-    from ..websocket import Headers, WebSocket
+    from ..websocket import WebSocket
 
 __all__ = ("Conversation",)
 
