@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from inspect import iscoroutinefunction
 
-__all__ = ("check_count", "check_function", "check_name", "check_seconds")
+__all__ = ("check_count", "check_function", "check_id", "check_name", "check_seconds")
 
 _MAX_NAME_BYTES = 255
+_MAX_ID = 64
 
 _MAX_SECONDS = 10 * 365 * 24 * 3600
 """Ten years: brokers count in microseconds and nanoseconds, and their integers are limited."""
@@ -28,6 +29,15 @@ def check_name(what: str, name: str) -> None:
         raise ValueError(f"The name of a {what} does not begin with a NUL character: those are the hub's own.")
     if not 0 < size <= _MAX_NAME_BYTES:
         raise ValueError(f"The name of a {what} has 1 to {_MAX_NAME_BYTES} bytes of UTF-8.")
+
+
+def check_id(what: str, text: str) -> None:
+    """Raise TypeError or ValueError unless the argument *what* can be the id of a subscription."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is the id of a Subscription, not {type(text).__name__}.")
+    # It goes into headers and protocols that a client must not break.
+    if not (text.isascii() and text.isalnum() and len(text) <= _MAX_ID):
+        raise ValueError(f"{what} is the id of a Subscription: letters and digits.")
 
 
 def check_seconds(call: str, name: str, seconds: float, *, or_zero: bool = False) -> None:

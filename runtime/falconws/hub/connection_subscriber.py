@@ -83,14 +83,18 @@ class ConnectionSubscriber(Subscriber):
         ws: The connection.
         policy: What happens when the client does not keep up.
         encode: Encodes its events.
+        subscription_id: That of the subscriber which this one replaces, if there was one.
     """
 
     __slots__ = ("_armed", "_connection", "_held", "_hold_timer", "_on_end", "_sending", "_ws")
 
     _host: ConnectionHost
 
-    def __init__(self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None) -> None:
+    def __init__(
+        self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None, subscription_id: str | None
+    ) -> None:
         super().__init__(host, policy, encode)
+        self._id = subscription_id
         self._ws = ws
         self._on_end: Callable[[], object] | None = None
         self._held = False
@@ -123,6 +127,8 @@ class ConnectionSubscriber(Subscriber):
         self._on_end = on_end
         self._held = True
         self._joining += 1
+        if self._id is not None:
+            self._host.subscribers[self._id] = self
         if self._connection is not None:
             self._host.encoder.prepare = self._connection.prepare
             self._connection.add_disconnect_callback(self._connection_ended)

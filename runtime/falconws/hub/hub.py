@@ -1,30 +1,29 @@
 """The hub: the API with which applications broadcast messages to rooms.
 
-Owns the lifecycle from the application's start to its shutdown, and checks all arguments. What runs in between is the
-``Dispatcher``; rooms, subscribers and policies have their own modules.
+Checks all arguments. ``HubLifecycle`` starts and stops it with an application, and the ``Dispatcher`` is what runs in
+between; rooms, subscribers and policies have their own modules.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from types import TracebackType
-from typing import Any, Literal, Self, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, overload
 
-import falcon.asgi
 from falcon import WebSocketPayloadType
 
 from falconws.closecodes import FORBIDDEN, check_close
 
 from .broadcast import Encode
-from .broker import Broker, Health
+from .broker import Broker
 from .brokers import make_broker
-from .checks import check_count, check_function, check_name, check_seconds
+from .checks import check_count, check_function, check_id, check_name, check_seconds
 from .codec import Media
 from .connection_subscriber import Socket, check_socket
 from .dispatcher import Dispatcher
 from .events import Message
 from .history_rules import RoomHistory, check_history
+from .lifecycle import HubLifecycle
 from .limits import HubLimits
 from .listener import Listener
 from .policy import Policy
@@ -32,7 +31,7 @@ from .position import BEGINNING, Position, check_position
 from .presence import Roster, encode_info
 from .publishing import Publishing
 from .replay import NOTHING, Recent
-from .stats import Dropped, Stats
+from .stats import Dropped
 from .subscription import Subscription
 
 __all__ = ("Hub",)
@@ -41,7 +40,7 @@ _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
 _GROUP_POLICY = Policy.disconnect(max_lag_s=3600.0)
 
 
-class Hub:
+class Hub(HubLifecycle):
     """Rooms to which connections subscribe and any code can publish.
 
     Add it to the application as middleware; it then starts and stops with the application::
@@ -101,157 +100,20 @@ class Hub:
             check_function("on_drop", on_drop, "a Dropped")
         if name is not None and not (isinstance(name, str) and name):
             raise TypeError(f"name is a str that is not empty, or None for the only hub; not {name!r}.")
-        self._url = url
-        self._name = name
-        self._history = history
         self._policy = policy or Policy.disconnect()
-        self._lease_s = lease_s
-        self._timeout_s = timeout_s
-        self._limits = limits or HubLimits()
         self._media = Media(media_handlers)
         self._publishing = Publishing(self._media)
-        self._on_drop = on_drop
-        self._stats = Stats()
-        self._dispatcher: Dispatcher | None = None
-        self._has_run = False
-        # Made here, so that a URL that cannot work is an error at once.
-        self._first_broker: Broker | None = self._make_broker()
+        limits = limits or HubLimits()
 
-    def _make_broker(self) -> Broker:
-        if not isinstance(self._url, str):
-            return self._url
-        ttl_s = self._limits.room_ttl_s
-        return make_broker(self._url, history=self._history, timeout_s=self._timeout_s, room_ttl_s=ttl_s)
+        def make() -> Broker:
+            if not isinstance(url, str):
+                return url
+            return make_broker(url, history=history, timeout_s=timeout_s, room_ttl_s=limits.room_ttl_s)
 
-    # Lifecycle
+        def make_dispatcher(broker: Broker) -> Dispatcher:
+            return Dispatcher(broker, self._media, lease_s=lease_s, timeout_s=timeout_s, limits=limits, on_drop=on_drop)
 
-    async def process_startup(self, scope: MutableMapping[str, Any], event: Mapping[str, Any]) -> None:
-        """Start with the application (Falcon's middleware interface).
-
-        If the server has a lifespan state, its readiness endpoint reports ``health()`` from now on.
-
-        Raises:
-            RuntimeError: The application has another hub of this name; or several workers serve it, and the hub is in
-                the memory of each.
-        """
-        workers = scope.get("extensions", {}).get("falconws.server", {}).get("workers", 1)
-        if workers > 1 and self._url == "memory://":
-            raise RuntimeError(
-                f"{workers} workers serve the application, and a hub with memory:// reaches the clients of one of "
-                "them: give it the URL of Redis or NATS, or serve with --workers 1."
-            )
-        names = scope.setdefault("falconws.hubs", set())
-        if self._name in names:
-            which = "without a name" if self._name is None else f"with the name {self._name!r}"
-            raise RuntimeError(f"This application has two hubs {which}: distinguish them with Hub(name=...).")
-        names.add(self._name)
-        await self.start()
-        state = scope.get("state")
-        if state is not None:
-            state.setdefault("falconws.readiness", []).append(self._problem)
-
-    async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        """Stop with the application (Falcon's middleware interface)."""
-        await self.stop()
-
-    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Set ``req.context.hub`` or ``req.context.hubs[name]`` (Falcon's middleware interface)."""
-        self._set_context(req)
-
-    async def process_request_ws(self, req: falcon.asgi.Request, ws: falcon.asgi.WebSocket) -> None:
-        """Set ``req.context.hub`` (Falcon's middleware interface)."""
-        self._set_context(req)
-
-    def _set_context(self, req: falcon.asgi.Request) -> None:
-        context = req.context
-        if self._name is None:
-            context.hub = self
-        elif hasattr(context, "hubs"):
-            context.hubs[self._name] = self
-        else:
-            context.hubs = {self._name: self}
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
-    async def start(self) -> None:
-        """Start. A broker that is away is not an error: ``health()`` reports it, and the hub keeps trying to connect.
-
-        Raises:
-            RuntimeError: The hub is running.
-        """
-        if self._dispatcher is not None:
-            raise RuntimeError("This hub is running: add a hub to one application, once.")
-        # A new broker for each start: the contents of a broker in memory belong to one run.
-        broker, self._first_broker = self._first_broker or self._make_broker(), None
-        dispatcher = self._dispatcher = Dispatcher(
-            broker,
-            self._media,
-            lease_s=self._lease_s,
-            timeout_s=self._timeout_s,
-            limits=self._limits,
-            on_drop=self._on_drop,
-        )
-        try:
-            await dispatcher.start()
-        except BaseException:
-            self._dispatcher = None
-            raise
-
-    async def stop(self) -> None:
-        """End all subscriptions and listeners, and stop the broker, whatever its state."""
-        dispatcher, self._dispatcher = self._dispatcher, None
-        if dispatcher is not None:
-            self._has_run = True
-            self._stats = dispatcher.stats
-            await dispatcher.stop()
-
-    async def health(self) -> Health:
-        """Return whether the hub can publish and deliver, and if not, the reason in one line; for readiness probes.
-
-        Returns within ``timeout_s`` and never raises.
-        """
-        if self._dispatcher is None:
-            return Health(False, "the hub is not running")
-        return await self._dispatcher.health()
-
-    async def _problem(self) -> str | None:
-        health = await self.health()
-        return None if health.ok else f"{'hub' if self._name is None else f'hub {self._name}'}: {health.detail}"
-
-    @property
-    def stats(self) -> Stats:
-        """The counters of this hub since its start."""
-        return self._stats if self._dispatcher is None else self._dispatcher.measure()
-
-    @property
-    def name(self) -> str | None:
-        """The name that tells this hub from others of the application, or None."""
-        return self._name
-
-    @property
-    def local_rooms(self) -> list[str]:
-        """The rooms that connections and listeners of this process follow now, sorted."""
-        dispatcher = self._dispatcher
-        return [] if dispatcher is None else sorted(name for name, room in dispatcher.rooms.items() if room.followers)
-
-    def _running(self) -> Dispatcher:
-        if self._dispatcher is None and self._has_run:
-            raise RuntimeError("The hub has stopped, because its application has.")
-        if self._dispatcher is None:
-            raise RuntimeError(
-                "The hub is not running: add it to the app, falconws.App(middleware=[hub]), and let the server run the "
-                "lifespan; or use `async with hub:`."
-            )
-        return self._dispatcher
+        super().__init__(name, make, make_dispatcher, is_shared=url != "memory://")
 
     # Publishing
 
@@ -299,7 +161,8 @@ class Hub:
             media: ``str`` is sent as TEXT, ``bytes`` as BINARY; anything else is serialized as in ``ws.send_media()``.
             payload_type: The media handler that serializes.
             key: What the message is about, for subscribers with ``Policy.conflate()`` and ``latest=True``.
-            exclude: The subscription that does not receive the message, or its ``id``; in any process.
+            exclude: The subscription that does not receive the message, or its ``id``; in any process. A client that
+                resumes is not sent it either, if it resumes with ``subscribe(subscription_id=...)``.
             keep: False: the message is delivered to those who follow the room now, as an ``Ephemeral``. It is not in
                 the history and has no position, so None is returned. For typing indicators and cursors.
 
@@ -336,32 +199,6 @@ class Hub:
             HubLimitReached, RuntimeError, TypeError, ValueError: As in ``publish()``; nothing is sent then.
         """
         return await self._publishing.publish_many(self._running(), room, messages, payload_type, key, exclude)
-
-    @overload
-    def publish_threadsafe(
-        self,
-        room: str,
-        media: object,
-        payload_type: WebSocketPayloadType = ...,
-        *,
-        key: str | None = ...,
-        exclude: Subscription | str | None = ...,
-        keep: Literal[True] = ...,
-        timeout_s: float | None = ...,
-    ) -> Position: ...
-
-    @overload
-    def publish_threadsafe(
-        self,
-        room: str,
-        media: object,
-        payload_type: WebSocketPayloadType = ...,
-        *,
-        key: str | None = ...,
-        exclude: Subscription | str | None = ...,
-        keep: Literal[False],
-        timeout_s: float | None = ...,
-    ) -> None: ...
 
     def publish_threadsafe(
         self,
@@ -417,6 +254,7 @@ class Hub:
         info: object = None,
         grace_s: float = 0.0,
         encode: Encode | None = None,
+        subscription_id: str | None = None,
     ) -> Subscription:
         """Return a context manager that sends the events of *rooms* to the client of *ws* while its block lasts.
 
@@ -447,6 +285,8 @@ class Hub:
                 By default messages are sent as they were published and other events are not sent; a client whose
                 messages the broker has lost is disconnected (1013, "messages are missing"), unless its policy drops
                 messages anyway.
+            subscription_id: The ``id`` of the subscription that the client had before, if it resumes. The new one takes it
+                over, so messages that exclude it are not replayed.
 
         Raises:
             TypeError, ValueError: An argument cannot be used.
@@ -460,6 +300,8 @@ class Hub:
         elif info is not None:
             raise ValueError("info describes a member: give member too.")
         check_seconds("subscribe", "grace_s", grace_s, or_zero=True)
+        if subscription_id is not None:
+            check_id("subscription_id", subscription_id)
         _check_policy(policy)
         if encode is not None:
             check_function("encode", encode, "an event")
@@ -479,6 +321,7 @@ class Hub:
             info=encode_info(info),
             grace_s=grace_s,
             encode=encode,
+            subscription_id=subscription_id,
             recent=Recent(history, latest) if history or latest else NOTHING,
         )
 

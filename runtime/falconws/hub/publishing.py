@@ -8,7 +8,7 @@ from typing import Any
 from falcon import WebSocketPayloadType
 
 from .broker import Payload
-from .checks import check_name
+from .checks import check_id, check_name
 from .codec import Media
 from .dispatcher import Dispatcher
 from .position import Position
@@ -16,7 +16,6 @@ from .subscription import Subscription
 
 __all__ = ("Publishing",)
 
-_MAX_ID = 64
 _BATCH_MESSAGES = 256
 _BATCH_BYTES = 256 * 1024
 """What ``publish_many()`` gives the broker at once, so that other work of this process is not held up."""
@@ -113,11 +112,7 @@ def _check_key(key: str | None) -> None:
 def _id_of(subscription: Subscription | str) -> str:
     if isinstance(subscription, Subscription):
         return subscription.id
-    if not isinstance(subscription, str):
-        raise TypeError(f"exclude is a Subscription or its id, not {type(subscription).__name__}.")
-    # It goes into headers and protocols that a client must not break.
-    if not (subscription.isascii() and subscription.isalnum() and len(subscription) <= _MAX_ID):
-        raise ValueError("exclude is the id of a Subscription: letters and digits.")
+    check_id("exclude", subscription)
     return subscription
 
 

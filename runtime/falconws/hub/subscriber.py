@@ -109,7 +109,7 @@ class Subscriber:
 
     @property
     def id(self) -> str:
-        """The id of the subscription in all processes. Most never need one."""
+        """The id of the subscription in all processes. Most never need one, and it is made on demand."""
         if self._id is None:
             self._id = secrets.token_hex(8)
             if not self.is_over:
@@ -263,6 +263,7 @@ class Subscriber:
     def _replay(self, room: Room, publications: Sequence[Publication], gap: EncodedEvent | None = None) -> None:
         stats = self._host.stats
         failed = stats.failed
+        publications = [p for p in publications if p.exclude is None or p.exclude != self._id]
         replay = [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
         # What an ``encode`` function has made nothing of counts as delivered.
         stats.delivered += replay.count(None) - (stats.failed - failed)
@@ -289,8 +290,8 @@ class Subscriber:
         self._drop_backlog()
         if self._lag_timer is not None:
             self._lag_timer.cancel()
-        if self._id is not None:
-            self._host.subscribers.pop(self._id, None)
+        if self._id is not None and self._host.subscribers.get(self._id) is self:
+            del self._host.subscribers[self._id]
         for room in self.rooms:
             self.leave(room)
 

@@ -60,11 +60,12 @@ class Subscription(SubscriberView):
         info: bytes,
         grace_s: float,
         encode: Encode | None,
+        subscription_id: str | None,
         recent: Recent,
     ) -> None:
         self._host = host
         self._ws = ws
-        self._subscriber = ConnectionSubscriber(host, ws, policy, encode)
+        self._subscriber = ConnectionSubscriber(host, ws, policy, encode, subscription_id)
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
         self._member = member
         self._info = info
@@ -86,7 +87,10 @@ class Subscription(SubscriberView):
 
     @property
     def id(self) -> str:
-        """Names this subscription for ``publish(exclude=...)``, in all processes. A client may know it."""
+        """Names this subscription for ``publish(exclude=...)``, in all processes.
+
+        A client may know it, and give it back when it resumes; see ``subscribe(subscription_id=...)``.
+        """
         return self._subscriber.id
 
     async def __aenter__(self) -> Self:

@@ -69,6 +69,28 @@ async def test_ephemeral_messages_and_messages_for_all_others(url: str, room: st
         assert [message.payload for message in await hub.history(room)] == ["not to here", "to all"]
 
 
+async def test_a_client_that_resumes_does_not_receive_what_excluded_it(url: str, room: str) -> None:
+    before, after, other = (ScriptedConnection() for _ in range(3))
+    async with Hub(url) as hub, Hub(url) as there:
+        async with hub.subscribe(ScriptedSocket(before), room) as subscription:
+            start, identity = subscription.position, subscription.id
+            await hub.publish(room, "its own", exclude=subscription)
+        await hub.publish(room, "of another", exclude="0123")
+        # Sent by a request that was in flight when the connection broke.
+        await hub.publish(room, "its own too", exclude=identity)
+        async with (
+            there.subscribe(ScriptedSocket(after), room, since=start, subscription_id=identity) as resumed,
+            there.subscribe(ScriptedSocket(other), room, since=start),
+        ):
+            await hub.publish(room, "its own again", exclude=resumed)
+            await hub.publish(room, "to all")
+            await eventually(messages(after, 2))
+            await eventually(messages(other, 5))
+            assert (resumed.id, resumed.gap) == (identity, False)
+        assert after.taken == ["of another", "to all"]
+        assert other.taken == ["its own", "of another", "its own too", "its own again", "to all"]
+
+
 async def test_a_member_is_disconnected_in_every_process(url: str, room: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # The answer of the other process has to be counted on a busy machine too.
     monkeypatch.setattr("falconws.hub.control._WAIT_S", 3.0)
