@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, refused_by_system
 from falconws_cli.inspect.run import load_app
 from falconws_cli.origin import extra_command
 from falconws_cli.project import find_project
@@ -106,7 +106,7 @@ def read_document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CommandError(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"read {path}", error) from error
     except ValueError as error:
         raise CommandError(f"{path} is not JSON: {error}.") from error
     if not isinstance(document, dict) or not {"channels", "operations", "components"} <= document.keys():
@@ -123,5 +123,5 @@ def write(text: str, path: Path) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"Cannot write {path}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"write {path}", error) from error
     click.echo(f"Wrote {path}.")

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.errors import CommandError, RefusedError, refused_by_system
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
@@ -21,7 +21,7 @@ def read_env_file(file: Path) -> None:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise CommandError(f"Cannot read {file}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"read {file}", error) from error
     except UnicodeDecodeError as error:
         raise CommandError(f"Cannot read {file}: it is not UTF-8.") from error
     for number, line in enumerate(lines, start=1):

@@ -20,13 +20,12 @@ class ExitCode(IntEnum):
     """Done, or there was nothing to do."""
     FAILURE = 1
     """The command failed: a port in use, an app that does not import, a file that cannot be written, a denied
-    handshake, an expectation that was not met, a problem that `falconws doctor` found."""
+    handshake, an expectation that was not met, a problem that `falconws doctor` found (with `--strict`, a warning)."""
     USAGE = 2
     """An option, a name or a route is not valid; nothing was written."""
     LEFT_TO_DO = 3
     """Done, and something that was printed is left for the user: lines to add, an edited file that was kept, a part
-    that an upgrade skipped, a warning of `falconws doctor`. Or nothing was done, because generated code is not where it
-    was made."""
+    that an upgrade skipped. Or nothing was done, because generated code is not where it was made."""
     CONFLICT = 4
     """Files exist already, and there is no terminal to ask on; nothing was written. `--force`, `--skip` and
     `--merge` decide."""
@@ -40,6 +39,11 @@ class CommandError(click.ClickException):
     """The command failed for a reason outside its command line."""
 
     exit_code = ExitCode.FAILURE
+
+
+def refused_by_system(action: str, error: OSError) -> CommandError:
+    """Return the error for an *action*, such as "read demo/app.py", that the operating system has refused."""
+    return CommandError(f"Cannot {action}: {(error.strerror or str(error)).lower()}.")
 
 
 class UnavailableError(CommandError):

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from falconws_cli.project import Project
 from falconws_cli.source.python import CannotEditError, Source
-from falconws_cli.source.register import routes_in
 from falconws_cli.source.register.apps import creations
+from falconws_cli.source.register.route_reader import routes_in
 
 
 def app_module(project: Project) -> PurePosixPath:

@@ -8,9 +8,12 @@ import errno
 import io
 import os
 import select
+import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
 from falconws_cli.errors import CommandError
@@ -28,6 +31,7 @@ class Matters(Enum):
 
 
 _STREAMS = ("stdin", "stdout", "stderr")
+_LAST_OUTPUT_S = 2.0
 
 
 class Output(io.RawIOBase):
@@ -68,7 +72,10 @@ class Output(io.RawIOBase):
                 if self.matters is Matters.AT_ONCE:
                     if error.errno == errno.EPIPE:
                         raise
-                    raise CommandError(self.complaint()) from error
+                    complaint = self.complaint()
+                    # Said once.
+                    self.matters = Matters.NEVER
+                    raise CommandError(complaint) from error
         return size
 
     def complaint(self) -> str:
@@ -94,6 +101,32 @@ def output_matters(when: Matters) -> None:
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if isinstance(raw, Output):
         raw.matters = when
+
+
+def run_program(command: Sequence[str], folder: Path) -> int:
+    """Run another program in *folder*, and return its exit code.
+
+    On a terminal it has our standard output. Elsewhere it writes into a pipe and we write on, so that output which
+    cannot be written fails this command, with one line, and not the other program.
+    """
+    if sys.stdout.isatty():
+        return subprocess.run(command, cwd=folder, check=False).returncode
+    reader, writer = os.pipe()
+    copying = threading.Thread(target=_copy, args=(reader,), daemon=True)
+    copying.start()
+    try:
+        return subprocess.run(command, cwd=folder, stdout=writer, check=False).returncode
+    finally:
+        os.close(writer)
+        # A process that the program has left behind may keep its end of the pipe open.
+        copying.join(_LAST_OUTPUT_S)
+
+
+def _copy(reader: int) -> None:
+    with open(reader, "rb", buffering=0) as pipe:
+        while data := pipe.read(65536):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
 
 def _open_closed() -> None:

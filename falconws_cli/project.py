@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, refused_by_system
 from falconws_cli.package_folders import package_folders
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -75,7 +75,7 @@ class Project:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise CommandError(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from error
+            raise refused_by_system(f"read {path}", error) from error
 
     def exists(self, path: PurePosixPath) -> bool:
         return (self.root / path).exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 from falconws_cli.errors import CommandError
 from falconws_cli.layout import app_module, routes_module
 from falconws_cli.project import Project, find_project
-from falconws_cli.source.register import routes_in
+from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.uritemplate import matches
 from falconws_cli.suggestions import did_you_mean
 

@@ -51,10 +51,10 @@ def did_you_mean(typed: str, candidates: Iterable[str]) -> str:
     return f" Did you mean {listed(close)}?" if close else ""
 
 
-def listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str], conjunction: str = "or") -> str:
     """Return the words as `a, b or c`."""
     *others, last = words
-    return f"{', '.join(others)} or {last}" if others else last
+    return f"{', '.join(others)} {conjunction} {last}" if others else last
 
 
 def _label(param: click.Parameter | None) -> str:

@@ -10,7 +10,7 @@ import click
 from falconws_cli.change.paths import resolve_inside
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.change.writer import Status, compare, read_current
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import refused_by_system
 
 
 def show_diff(diff: str) -> None:
@@ -102,7 +102,7 @@ def read(root: Path, path: str) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise CommandError(f"Cannot read {path}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"read {path}", error) from error
 
 
 def decoded(data: bytes) -> str:

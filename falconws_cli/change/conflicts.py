@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from falconws_cli.change.changes import FileChange, preview
+from falconws_cli.change.changes import FileChange, preview, show_diff
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.change.record import Record
 from falconws_cli.change.write_options import ConflictPolicy, WriteOptions
 from falconws_cli.change.writer import Status
 from falconws_cli.errors import ConflictError
+from falconws_cli.suggestions import listed
 
 _ANSWERS = {
     "d": "show the difference",
@@ -41,8 +42,8 @@ def resolve_conflicts(
     unwritable = [str(change.file.path) for change in conflicts if change.current is None]
     if unwritable and not options.dry_run:
         raise ConflictError(
-            f"{_listed(unwritable)} cannot be written: there is a folder, the file cannot be read, or it was deleted; "
-            "move what is there to another place. Nothing was written."
+            f"{listed(unwritable, 'and')} cannot be written: there is a folder, the file cannot be read, or it was "
+            "deleted; move what is there to another place. Nothing was written."
         )
     if not conflicts or (options.policy is ConflictPolicy.ASK and options.dry_run):
         return list(changes)
@@ -71,7 +72,7 @@ def refusal(changes: Sequence[FileChange]) -> ConflictError:
     names = [str(change.file.path) for change in changes if change.status is Status.CONFLICT]
     them = "them" if len(names) > 1 else "it"
     return ConflictError(
-        f"{_listed(names)} {'exist and differ' if len(names) > 1 else 'exists and differs'} from what would be "
+        f"{listed(names, 'and')} {'exist and differ' if len(names) > 1 else 'exists and differs'} from what would be "
         f"written; --force overwrites {them}, --skip keeps {them}, --merge merges both versions. Nothing was written."
     )
 
@@ -87,7 +88,7 @@ def _ask(change: FileChange) -> ConflictPolicy | None:
         question = "[d]iff, [o]verwrite, [k]eep, [m]erge, [a]ll: overwrite, [q]uit, [?]"
         answer = click.prompt(question, prompt_suffix=" > ", default="", show_default=False).strip().lower()[:1]
         if answer == "d":
-            _show(change.diff())
+            show_diff(change.diff())
         elif answer == "o":
             return ConflictPolicy.OVERWRITE
         elif answer == "k":
@@ -101,12 +102,6 @@ def _ask(change: FileChange) -> ConflictPolicy | None:
         else:
             for key, meaning in _ANSWERS.items():
                 click.echo(f"  {key}  {meaning}")
-
-
-def _show(diff: str) -> None:
-    from falconws_cli.change.changes import show_diff
-
-    show_diff(diff)
 
 
 def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
@@ -132,7 +127,3 @@ def _merged(root: Path, change: FileChange, record: Record) -> list[FileChange]:
     file = replace(change.file, data=merged.data, before=change.current)
     marked = bool(merged.conflicts)
     return [replace(change, file=file, status=Status.UPDATE, note=note, left_to_do=marked, markers=marked)]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,8 +1,12 @@
 """One command at a time in a project, from the plan to the end of the transaction."""
 
+import errno
+import hashlib
+import importlib
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,40 +14,58 @@ from falconws_cli.errors import CommandError
 
 _POLL_S = 0.05
 WAIT_S = 10.0
+_BUSY = (errno.EAGAIN, errno.EACCES)
+"""What flock() and msvcrt.locking() answer while somebody else has the lock."""
 
 
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
     """Keep other falconws commands out of the project at *root* meanwhile; wait for one that is at work.
 
-    The lock is on the folder itself, so that nothing is left behind. Where the system has no such locks, the writer
-    still refuses to overwrite what has changed since it was read.
+    The lock is on the folder itself, or on Windows, which locks only files, on a file in the folder for temporary
+    files: nothing is left behind in the project. On a file system without locks, the writer still refuses to overwrite
+    what has changed since it was read.
 
     Raises:
         CommandError: Another command has not ended within `WAIT_S`.
     """
     try:
-        import fcntl
-
-        folder = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
-    except (ImportError, OSError):
+        descriptor, lock = _open(root)
+    except OSError:
         yield
         return
     try:
         deadline = time.monotonic() + WAIT_S
-        while True:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise CommandError(
-                        f"Another falconws command is at work in {root}; wait until it ends. Nothing was written."
-                    ) from None
-                time.sleep(_POLL_S)
-            except OSError:
-                # A file system without locks.
-                break
+        while not _is_locked(descriptor, lock):
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"Another falconws command is at work in {root}; wait until it ends. Nothing was written."
+                )
+            time.sleep(_POLL_S)
         yield
     finally:
-        os.close(folder)
+        # The lock goes with the descriptor.
+        os.close(descriptor)
+
+
+def _open(root: Path) -> tuple[int, Callable[[int], None]]:
+    """Return an open descriptor, and the function that locks it or fails at once."""
+    try:
+        import fcntl
+    except ImportError:
+        name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
+        file = Path(tempfile.gettempdir(), f"falconws-{name}.lock")
+        msvcrt = importlib.import_module("msvcrt")
+        return os.open(file, os.O_RDWR | os.O_CREAT, 0o600), lambda number: msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+    folder = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
+    return folder, lambda number: fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_locked(descriptor: int, lock: Callable[[int], None]) -> bool:
+    """Lock the descriptor; return False while another process has the lock."""
+    try:
+        lock(descriptor)
+    except OSError as error:
+        # Any other error: a file system without locks.
+        return error.errno not in _BUSY
+    return True

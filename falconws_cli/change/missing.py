@@ -45,7 +45,7 @@ def _revise(plan: Plan, kept: Mapping[PurePosixPath, bytes]) -> tuple[Plan, list
     reasons = [_missing(planned, kept) for planned in plan.registrations]
     if not any(reasons):
         return plan, []
-    from falconws_cli.source.register import RegisterOutcome
+    from falconws_cli.source.register.result import RegisterOutcome
 
     files = {file.path: file for file in plan.files}
     places = {planned.path for planned, reason in zip(plan.registrations, reasons, strict=True) if reason}

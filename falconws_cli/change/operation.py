@@ -108,7 +108,7 @@ class Operation:
     partly_removed: bool = False
     """Whether an earlier removal left only files that were edited since."""
     upgraded: str = ""
-    """The time of the last `falconws upgrade` that changed it."""
+    """The falconws of the last `falconws upgrade` since. No time: two branches that both upgrade write the same."""
     destroyed: tuple[Operation, ...] = ()
     """The operations that a `destroy` removed."""
     moves: Mapping[str, str] = field(default_factory=dict)

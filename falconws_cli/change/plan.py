@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from falconws_cli.source.registration import JsonValue
 
 if TYPE_CHECKING:
-    from falconws_cli.source.register import RegisterResult, UnregisterResult
+    from falconws_cli.source.register.result import RegisterResult, UnregisterResult
     from falconws_cli.source.registration import RegistrationSpec
 
 

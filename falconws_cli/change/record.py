@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from falconws_cli.change.operation import ID, DamagedError, Operation, dump_operation, load_operation
 from falconws_cli.change.paths import resolve_inside
 from falconws_cli.change.plan import PlannedFile
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, refused_by_system
 from falconws_cli.package_folders import package_folders
 
 FOLDER = PurePosixPath(".falconws")
@@ -106,7 +106,7 @@ def read_record(root: Path) -> Record:
     except (FileNotFoundError, NotADirectoryError):
         return Record(root)
     except OSError as error:
-        raise CommandError(f"Cannot read {OPERATIONS}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"read {OPERATIONS}", error) from error
     operations, damaged, sources = [], [], {}
     for file in names:
         path = OPERATIONS / file

@@ -159,7 +159,7 @@ def record_status(changes: Sequence[FileChange]) -> Status:
 
 def _advise(planned: PlannedRegistration) -> None:
     """Print the lines that the user has to add or edit, and why."""
-    from falconws_cli.source.register import RegisterResult
+    from falconws_cli.source.register.result import RegisterResult
 
     entry = planned.registration
     adds = isinstance(entry, RegisterResult)

@@ -199,7 +199,7 @@ def recorded_edit(before: bytes, after: bytes) -> RecordedEdit:
 
 
 def _made(planned: PlannedRegistration) -> RecordedRegistration:
-    from falconws_cli.source.register import RegisterResult
+    from falconws_cli.source.register.result import RegisterResult
     from falconws_cli.source.registration import import_text
 
     spec = planned.spec

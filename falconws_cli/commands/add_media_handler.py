@@ -35,13 +35,6 @@ def command(name: str, payload: str, codec: str, write_options: WriteOptions) ->
       falconws add-media-handler fast-json --payload text --codec orjson
       falconws add-media-handler orders --payload binary --codec protobuf
     """
-    from falconws_cli.change.lock import exclusive
-    from falconws_cli.change.transaction import carry_out
-    from falconws_cli.generators import plan
-    from falconws_cli.project import require_package, require_project
+    from falconws_cli.generators import add
 
-    project = require_project(Path.cwd())
-    require_package(project)
-    options = {"payload": payload, "codec": codec}
-    with exclusive(project.root):
-        sys.exit(carry_out(project.root, [plan(project, "media-handler", name, options)], write_options))
+    sys.exit(add(Path.cwd(), "media-handler", name, {"payload": payload, "codec": codec}, write_options))

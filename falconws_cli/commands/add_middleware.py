@@ -35,13 +35,6 @@ def command(name: str, kind: str, write_options: WriteOptions) -> None:
       falconws add-middleware access-log --kind logging
       falconws add-middleware auth --kind token-auth
     """
-    from falconws_cli.change.lock import exclusive
-    from falconws_cli.change.transaction import carry_out
-    from falconws_cli.generators import plan
-    from falconws_cli.project import require_package, require_project
+    from falconws_cli.generators import add
 
-    project = require_project(Path.cwd())
-    require_package(project)
-    options = {"kind": kind}
-    with exclusive(project.root):
-        sys.exit(carry_out(project.root, [plan(project, "middleware", name, options)], write_options))
+    sys.exit(add(Path.cwd(), "middleware", name, {"kind": kind}, write_options))

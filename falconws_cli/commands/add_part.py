@@ -41,12 +41,6 @@ def command(part: str, write_options: WriteOptions) -> None:
       falconws add-part docker
       falconws add-part redis --dry-run --diff
     """
-    from falconws_cli.change.lock import exclusive
-    from falconws_cli.change.transaction import carry_out
-    from falconws_cli.generators import plan
-    from falconws_cli.project import require_package, require_project
+    from falconws_cli.generators import add
 
-    project = require_project(Path.cwd())
-    require_package(project)
-    with exclusive(project.root):
-        sys.exit(carry_out(project.root, [plan(project, "part", part, {})], write_options))
+    sys.exit(add(Path.cwd(), "part", part, {}, write_options))

@@ -66,15 +66,9 @@ def command(
       falconws add-resource orders --pattern http
       falconws add-resource device --route "/devices/{number:int}" --subprotocol wamp --no-http
     """
-    from falconws_cli.change.lock import exclusive
-    from falconws_cli.change.transaction import carry_out
-    from falconws_cli.generators import plan
-    from falconws_cli.project import require_package, require_project
+    from falconws_cli.generators import add
 
-    project = require_project(Path.cwd())
-    require_package(project)
     options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http, "page": page}
     if typed:
         options["typed"] = True
-    with exclusive(project.root):
-        sys.exit(carry_out(project.root, [plan(project, "resource", name, options)], write_options))
+    sys.exit(add(Path.cwd(), "resource", name, options, write_options))

@@ -20,17 +20,9 @@ def command_of(extension: Extension) -> click.Command:
 
     @generating()
     def run(name: str, write_options: WriteOptions, **options: Any) -> None:
-        from falconws_cli.change.lock import exclusive
-        from falconws_cli.change.transaction import carry_out
-        from falconws_cli.generators.planning import plan_generated
-        from falconws_cli.project import require_package, require_project
+        from falconws_cli.generators import add
 
-        project = require_project(Path.cwd())
-        require_package(project)
-        with exclusive(project.root):
-            recipe = extension.recipe(project, name, options)
-            plan = plan_generated(project, recipe, extension.make(project, recipe))
-            sys.exit(carry_out(project.root, [plan], write_options))
+        sys.exit(add(Path.cwd(), extension.name, name, options, write_options))
 
     command = click.command(f"add-{extension.name}", help=extension.help)(run)
     command.params = [click.Argument(["name"]), *extension.params, *command.params]

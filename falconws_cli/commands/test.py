@@ -1,7 +1,6 @@
 """`falconws test`."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +21,7 @@ def command(pytest_args: tuple[str, ...]) -> None:
       falconws test -- test_echo.py
     """
     from falconws_cli.extras import TESTS, require_modules
+    from falconws_cli.output import run_program
     from falconws_cli.project import require_project
 
     require_modules("`falconws test`", *TESTS)
@@ -29,11 +29,11 @@ def command(pytest_args: tuple[str, ...]) -> None:
     project = require_project(here)
     arguments = [_from_root(argument, here, project.root) for argument in pytest_args]
     try:
-        done = subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=project.root, check=False)
+        code = run_program([sys.executable, "-m", "pytest", *arguments], project.root)
     except KeyboardInterrupt:
         # pytest gets the signal too, and reports it.
         sys.exit(130)
-    sys.exit(done.returncode if done.returncode >= 0 else 128 - done.returncode)
+    sys.exit(code if code >= 0 else 128 - code)
 
 
 def _from_root(argument: str, here: Path, root: Path) -> str:

@@ -99,7 +99,7 @@ def require_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> str
     if found["app"]:
         return f"The app does not load in this environment: {found['app']}"
     if found["is_plain"]:
-        return "Generated resources need falconws.App(): the app is one of Falcon's own; create it with that class."
+        return "The app is a falcon.asgi.App, and generated code needs its subclass falconws.App: create it with that."
     return ""
 
 

@@ -18,13 +18,12 @@ from falconws_cli.errors import CommandError, ExitCode
 from falconws_cli.project import find_project
 
 _COLORS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
-_CODES = {Level.OK: ExitCode.OK, Level.WARNING: ExitCode.LEFT_TO_DO, Level.PROBLEM: ExitCode.FAILURE}
 _LEVEL_WIDTH = max(len(level.value) for level in Level)
 _TOPIC_WIDTH = len("generated files")
 
 
-def examine(start: Path, *, host: str, port: int, as_json: bool) -> ExitCode:
-    """Show each finding as soon as it is known, and return the exit code of the worst."""
+def examine(start: Path, *, host: str, port: int, strict: bool, as_json: bool) -> ExitCode:
+    """Show each finding as soon as it is known. Return FAILURE for a problem and, if *strict*, for a warning."""
     findings = []
     for finding in _all(start, host, port):
         findings.append(finding)
@@ -37,7 +36,8 @@ def examine(start: Path, *, host: str, port: int, as_json: bool) -> ExitCode:
         click.echo(json.dumps({"worst": worst.value, "checks": checks}, indent=2))
     else:
         click.echo(f"\n{_summary(findings)}")
-    return _CODES[worst]
+    fails = worst is Level.PROBLEM or (strict and worst is Level.WARNING)
+    return ExitCode.FAILURE if fails else ExitCode.OK
 
 
 def _all(start: Path, host: str, port: int) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from falconws_cli.layout import app_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import media_handler_in
+from falconws_cli.source.register.media_handlers import media_handler_in
 from falconws_cli.source.registration import JsonValue, media_handler
 from falconws_cli.templating.rendering import render_trees
 

@@ -17,7 +17,7 @@ from falconws_cli.generators.parts import BROKERS, Part, ProjectOptions, parse_p
 from falconws_cli.generators.planning import PYPROJECT, read_text
 from falconws_cli.layout import app_module, routes_module
 from falconws_cli.project import Project
-from falconws_cli.source.register import routes_in
+from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.registration import JsonValue, lines
 from falconws_cli.source.registration import hub as hub_in
 

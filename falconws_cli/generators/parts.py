@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from falconws_cli.errors import RefusedError
+from falconws_cli.suggestions import did_you_mean, listed
 
 
 class Part(Enum):
@@ -99,10 +100,10 @@ def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
         RefusedError: There is no such part, or none is named.
     """
     chosen: set[Part] = set()
-    for listed in names:
-        named = [name.strip() for name in listed.split(",") if name.strip()]
+    for typed in names:
+        named = [name.strip() for name in typed.split(",") if name.strip()]
         if not named:
-            raise RefusedError(f'--with "{listed}" names no part.{_all_parts()}')
+            raise RefusedError(f'--with "{typed}" names no part.{_all_parts()}')
         chosen.update(map(_parse, named))
     if Part.COMPOSE in chosen:
         chosen.add(Part.DOCKER)
@@ -113,8 +114,6 @@ def _parse(name: str) -> Part:
     try:
         return Part(name.lower())
     except ValueError:
-        from falconws_cli.suggestions import did_you_mean
-
         if len(name.split()) > 1:
             hint = " Put commas between parts, or repeat --with."
         elif other := _OTHER_NAMES.get(name.lower()):
@@ -125,5 +124,4 @@ def _parse(name: str) -> Part:
 
 
 def _all_parts() -> str:
-    *names, last = (part.value for part in Part)
-    return f" There are {', '.join(names)} and {last}."
+    return f" There are {listed([part.value for part in Part], 'and')}."

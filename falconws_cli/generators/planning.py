@@ -1,7 +1,7 @@
 """Plans what a generator made: new files, edits of the project's own files, missing packages. Reads, never writes."""
 
-from collections.abc import Container, Iterable
-from dataclasses import fields, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import (
@@ -13,6 +13,7 @@ from falconws_cli.change.plan import (
     Recipe,
     Requirements,
     merge,
+    pyproject_lists,
 )
 from falconws_cli.errors import RefusedError
 from falconws_cli.names import Name
@@ -32,24 +33,23 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     for spec in generated.registrations:
         text = texts.get(spec.path) or read_text(project, spec.path) or ""
         registration = spec.register(text)
-        if reason := _unreadable(project, spec.path, texts):
-            from falconws_cli.source.register import RegisterOutcome
+        if reason := _unreadable(project, spec.path):
+            from falconws_cli.source.register.result import RegisterOutcome
 
             registration = replace(registration, outcome=RegisterOutcome.CANNOT, text=text, reason=reason)
         texts[spec.path] = registration.text
         registrations.append(PlannedRegistration(spec.path, registration, spec))
-    added, pyproject = _require(project, generated.requirements)
+    added, pyproject, left = _require(project, generated.requirements)
     if pyproject is not None:
         texts[PYPROJECT] = pyproject
     notes = generated.notes
     if added.dependencies:
         names = " and ".join(added.dependencies)
         notes = (*notes, f"{names} is a dependency of the project now; install it with `{install_command(project)}`.")
-    notes = (*notes, *_left_to_require(project, generated.requirements))
     return Plan(
         files=merge(generated.files, _edits(project, texts), _packages(project, generated.files)),
         registrations=tuple(registrations),
-        notes=notes,
+        notes=(*notes, *left),
         recipe=recipe,
         generated=frozenset(file.path for file in generated.files),
         requirements=generated.requirements,
@@ -57,9 +57,9 @@ def plan_generated(project: Project, recipe: Recipe, generated: Generated) -> Pl
     )
 
 
-def _unreadable(project: Project, path: PurePosixPath, texts: Container[PurePosixPath]) -> str:
+def _unreadable(project: Project, path: PurePosixPath) -> str:
     """Return why a file cannot be read for a registration; "" if it can."""
-    if path in texts or read_text(project, path) is not None:
+    if read_text(project, path) is not None:
         return ""
     return "it is not UTF-8" if project.exists(path) else "there is no such file"
 
@@ -94,50 +94,71 @@ def _edits(project: Project, texts: dict[PurePosixPath, str]) -> list[PlannedFil
     return [PlannedFile(path, after[path], before=before[path]) for path in texts if after[path] != before[path]]
 
 
-def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str | None]:
-    """Return the missing requirements of *wanted*, and the edited pyproject.toml; None if nothing is missing."""
+def _require(project: Project, wanted: Requirements) -> tuple[Requirements, str | None, list[str]]:
+    """Return the missing requirements of *wanted*, the edited pyproject.toml, and notes on what it has no place for.
+
+    The text is None if nothing is missing.
+    """
     if not wanted:
-        return NOTHING, None
+        return NOTHING, None, []
     # The import of tomlkit is slow.
-    from falconws_cli.source.pyproject import command_to_require, edit_pyproject
+    from falconws_cli.source.pyproject import UnsupportedFormError, command_to_require, edit_pyproject
 
     text = read_text(project, PYPROJECT) or ""
-    if command_to_require(text):
+    command, notes = command_to_require(text), []
+    if command:
+        notes = _commands_to_require(command, wanted)
         wanted = replace(wanted, dependencies=(), dev_dependencies=())
-    added = {}
-    for field in fields(wanted):
-        values = getattr(wanted, field.name)
-        if field.name == "modules":
-            # The modules are not in the file; they tell whether the project still uses a dependency.
-            continue
+    added, left = {}, []
+    # The modules are not in the file; they tell whether the project still uses a dependency.
+    for name, values in pyproject_lists(wanted).items():
         kept = []
         for value in values:
-            edited = edit_pyproject(text, **{field.name: (value,)})
+            try:
+                edited = edit_pyproject(text, **{name: (value,)})
+            except UnsupportedFormError:
+                left.append(f'"{value}" ({name.replace("_", " ")})')
+                continue
             if edited != text:
                 kept.append(value)
             text = edited
-        added[field.name] = tuple(kept)
-    return Requirements(**added), text
+        added[name] = tuple(kept)
+    if left:
+        notes.append(f"{PYPROJECT} is written in a form that falconws cannot edit: add {' and '.join(left)} by hand.")
+    return Requirements(**added), text, notes
+
+
+_INSTALL_COMMANDS = {"uv.lock": "uv sync", "poetry.lock": "poetry install", "pdm.lock": "pdm install"}
+"""The command that installs a project, by the lock file of its package manager."""
 
 
 def install_command(project: Project) -> str:
     """Return the command that installs the project's dependencies."""
-    return "uv sync" if project.exists(PurePosixPath("uv.lock")) else 'pip install -e ".[dev]"'
+    for folder in (project.root, *project.root.resolve().parents):
+        for lock, command in _INSTALL_COMMANDS.items():
+            if (folder / lock).exists():
+                return command
+        # The project may be one of a workspace, which has the lock file; it ends with the repository.
+        if (folder / ".git").exists():
+            break
+    return 'pip install -e ".[dev]"'
 
 
-def _left_to_require(project: Project, wanted: Requirements) -> list[str]:
-    """Return a note for the requirements that pyproject.toml has no place for."""
-    requirements = (*wanted.dependencies, *wanted.dev_dependencies)
-    if not requirements:
+def _commands_to_require(command: str, wanted: Requirements) -> list[str]:
+    """Return a note with the *command* that adds each kind of requirements."""
+    is_poetry = command == "poetry add"
+    commands = [
+        " ".join([words, *(f'"{requirement}"' for requirement in requirements)])
+        for words, requirements in (
+            (command, wanted.dependencies),
+            (f"{command} --group dev" if is_poetry else command, wanted.dev_dependencies),
+        )
+        if requirements
+    ]
+    if not commands:
         return []
-    from falconws_cli.source.pyproject import command_to_require
-
-    command = command_to_require(read_text(project, PYPROJECT) or "")
-    if not command:
-        return []
-    listed = " ".join(f'"{requirement}"' for requirement in requirements)
-    keep = "" if command == "poetry add" else ", and add it to the file with the dependencies of the project"
-    return [f"The project does not list its dependencies in [project]: run `{command} {listed}`{keep}."]
+    keep = "" if is_poetry else ", and add it to the file with the dependencies of the project"
+    return [f"The project does not list its dependencies in [project]: run `{'` and `'.join(commands)}`{keep}."]
 
 
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from falconws_cli.errors import CommandError, RefusedError
+from falconws_cli.errors import CommandError, RefusedError, refused_by_system
 from falconws_cli.generators.parts import ProjectOptions, parse_parts
 from falconws_cli.suggestions import did_you_mean
 
@@ -31,7 +31,7 @@ def read_presets(file: Path) -> dict[str, ProjectOptions]:
             'with = ["docker", "github-ci"].'
         ) from None
     except OSError as error:
-        raise CommandError(f"Cannot read {file}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"read {file}", error) from error
     except ValueError as error:
         raise CommandError(f"Cannot read {file}: {' '.join(str(error).split())}.") from error
     return {name: _preset(file, name, table) for name, table in document.items()}

@@ -15,7 +15,7 @@ from falconws_cli.layout import app_module, routes_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import routes_in
+from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.registration import JsonValue, hub, route
 from falconws_cli.source.uritemplate import find_conflict, parse_uri_template
 from falconws_cli.templating.rendering import render_trees

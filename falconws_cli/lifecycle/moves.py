@@ -242,7 +242,7 @@ def _find_one(path: str, text: bytes, name: str, pool: Mapping[str, bytes]) -> s
 
 def _find_registering(record: Record, path: str, pool: Mapping[str, bytes]) -> str | None:
     """Return the module that has everything which was registered in a file of the user's own."""
-    from falconws_cli.source.register import RegisterOutcome
+    from falconws_cli.source.register.result import RegisterOutcome
 
     specs = [made.spec for operation in record.generated for made in _registered(operation) if made.path == path]
     having = [
@@ -312,7 +312,7 @@ def _renamed(record: Record, operation: Operation) -> Operation:
 
 
 def _renamed_route(record: Record, made: RecordedRegistration) -> RecordedRegistration:
-    from falconws_cli.source.register import routes_in
+    from falconws_cli.source.register.route_reader import routes_in
 
     if made.kind != "route" or made.outcome != REGISTERED:
         return made

@@ -30,8 +30,6 @@ from falconws_cli.lifecycle.rendered import PYPROJECT, REGISTERED, recorded_vers
 from falconws_cli.lifecycle.usages import importers, still_used
 
 _EDITED = "edited since; --force removes it too"
-_SHARED = ("hub",)
-"""The kinds of registrations that several generated things can share."""
 
 
 @dataclass
@@ -84,6 +82,7 @@ class _Removal:
         self._before: dict[str, bytes | None] = {}
         self._after: dict[str, bytes | None] = {}
         self._restored: set[str] = set()
+        self._twins: dict[str, None] = {}
         self._kept: list[FileChange] = []
         self._registrations: list[PlannedRegistration] = []
 
@@ -105,6 +104,8 @@ class _Removal:
             registrations=self._registrations,
         )
         plan.left_to_do = [*self._importers(changed), *self._mentions(changed)]
+        if self._twins and not self._destroys:
+            plan.notes.append(f"What `{'` and `'.join(self._twins)}` made stays; another `falconws undo` removes it.")
         if unneeded.dependencies:
             names = " and ".join(unneeded.dependencies)
             plan.notes.append(f"{names} is no dependency of the project any more; pip has not uninstalled it.")
@@ -126,9 +127,11 @@ class _Removal:
         for path in sorted({path for operation in self._operations for path in operation.files}):
             current = self._read(path)
             makers = [operation for operation in self._operations if path in operation.files]
-            texts = [maker.files[path] for maker in makers]
-            shared = self._destroys and any(other.files.get(path) in texts for other in self._others)
-            if current is None or shared:
+            # Two branches can have made the same thing: what stays has the file too.
+            twins = {other.command: other.files[path] for other in self._others if path in other.files}
+            others = list(twins.values())
+            self._twins |= dict.fromkeys(twins)
+            if current is None or any(text in others for text in (unix(current), *(one.files[path] for one in makers))):
                 continue
             earlier = makers[0].edits.get(path)
             if not self._force and not self._is_untouched(path, current, makers):
@@ -137,7 +140,7 @@ class _Removal:
                     remaining[path] = makers[-1].files[path]
                     self._kept.append(files.kept(path, current, _EDITED))
             elif earlier is None or self._destroys or earlier.before is None:
-                self._after[path] = None
+                self._after[path] = with_newlines_of(current, others[-1]) if others else None
             else:
                 self._after[path] = with_newlines_of(current, earlier.before)
                 self._restored.add(path)
@@ -189,15 +192,16 @@ class _Removal:
     def _unregister(self) -> None:
         seen: list[RecordedRegistration] = []
         for made in (made for operation in self._operations for made in operation.registrations):
-            # What was registered before the command stays registered, and so does what other generated code shares.
-            was_there = made.outcome == "already registered" and (made.kind in _SHARED or not self._destroys)
+            # What was registered before the command stays registered, and so does what other generated code shares. A
+            # hub may be the user's own.
+            was_there = made.outcome == "already registered" and (made.kind == "hub" or not self._destroys)
             if any(made.is_same(other) for other in seen) or was_there or self._is_shared(made):
                 continue
             seen.append(made)
             self._unregister_one(made)
 
     def _unregister_one(self, made: RecordedRegistration) -> None:
-        from falconws_cli.source.register import UnregisterOutcome, UnregisterResult
+        from falconws_cli.source.register.result import UnregisterOutcome, UnregisterResult
         from falconws_cli.source.registration import import_from
 
         current = self._read(made.path)
@@ -222,7 +226,7 @@ class _Removal:
 
     def _is_shared(self, made: RecordedRegistration) -> bool:
         """Return whether something that stays needs the same registration."""
-        return made.kind in _SHARED and any(made.is_same(one) for other in self._others for one in other.registrations)
+        return any(made.is_same(one) for other in self._others for one in other.registrations)
 
     def _remove_requirements(self, unneeded: Requirements) -> None:
         if not unneeded or PYPROJECT in self._restored:

@@ -64,7 +64,7 @@ class RenderedVersion:
 
     def _without_registrations(self, path: PurePosixPath, text: str) -> bytes | None:
         """Return the file without what was registered; None where a registration is not there."""
-        from falconws_cli.source.register import RegisterOutcome
+        from falconws_cli.source.register.result import RegisterOutcome
         from falconws_cli.source.registration import import_from
 
         for operation in reversed(self.operations):

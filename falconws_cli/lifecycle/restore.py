@@ -37,9 +37,12 @@ class _Restore:
         for path, text in sorted(self._destroy.files.items()):
             self._restore_file(path, text)
         self._restore_edits()
+        seen: list[RecordedRegistration] = []
         for operation in self._destroyed:
             for made in operation.registrations:
-                self._register(made)
+                if not any(made.is_same(other) for other in seen):
+                    seen.append(made)
+                    self._register(made)
             if operation.added and PYPROJECT not in self._restored:
                 current = files.read(self._record.root, PYPROJECT) or b""
                 before, text = self._edited.get(PYPROJECT, (current, current))
@@ -69,7 +72,7 @@ class _Restore:
 
     def _register(self, made: RecordedRegistration) -> None:
         """Register again in a file that has changed since."""
-        from falconws_cli.source.register import RegisterOutcome
+        from falconws_cli.source.register.result import RegisterOutcome
 
         current = files.read(self._record.root, made.path)
         if current is None:

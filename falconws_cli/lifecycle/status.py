@@ -145,7 +145,7 @@ def _print_json(record: Record, files: list[GeneratedFile]) -> None:
                 "options": dict(operation.recipe.options),
                 "partly_removed": operation.partly_removed,
                 "files": [
-                    {"path": str(file.path), "state": file.state.value}
+                    {"path": str(file.path), "state": file.state.value, **({"was": file.was} if file.was else {})}
                     for file in files
                     if file.operation.id == operation.id
                 ],
@@ -162,8 +162,3 @@ def _print_json(record: Record, files: list[GeneratedFile]) -> None:
         "damaged": list(record.damaged),
     }
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-
-
-def _file_entry(file: GeneratedFile) -> dict[str, str]:
-    was = {"was": file.was} if file.was else {}
-    return {"path": str(file.path), "state": file.state.value, **was}

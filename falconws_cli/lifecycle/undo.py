@@ -23,6 +23,7 @@ from falconws_cli.lifecycle.moves import Located, locate
 from falconws_cli.lifecycle.removal import RemovalPlan, plan_removal
 from falconws_cli.lifecycle.restore import plan_restore
 from falconws_cli.project import Project
+from falconws_cli.suggestions import did_you_mean, listed
 
 KINDS = ("resource", "middleware", "media-handler", "part")
 
@@ -39,8 +40,6 @@ def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> Ex
         kinds = [*KINDS, *(operation.recipe.generator for operation in record.operations if operation.recipe)]
         kinds = [known for known in dict.fromkeys(kinds) if known != "project"]
         if kind not in kinds:
-            from falconws_cli.suggestions import did_you_mean
-
             raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
         located = locate(record)
         operations = find_operations(located.record, kind, name)
@@ -95,19 +94,11 @@ def find_operations(record: Record, kind: str, name: str) -> list[Operation]:
     if not found:
         if kind == "part":
             _refuse_part_of_new(record, name)
-        from falconws_cli.suggestions import did_you_mean
-
         known = sorted(set(made.values()))
-        hint = did_you_mean(name, known) or _listed(known)
+        verb = "is" if len(known) == 1 else "are"
+        hint = did_you_mean(name, known) or (f" There {verb} {listed(known, 'and')}." if known else "")
         raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return " There are chat and echo."; "" for no names."""
-    if len(names) < 2:
-        return f" There is {names[0]}." if names else ""
-    return f" There are {', '.join(names[:-1])} and {names[-1]}."
 
 
 def _refuse_part_of_new(record: Record, name: str) -> None:
@@ -160,10 +151,8 @@ def _doubt(record: Record, operation: Operation, authors: Authors) -> str:
     author = authors.of(f"{operation.id}.json")
     if author is not None and not authors.is_own(f"{operation.id}.json"):
         return f"{_made_by(record, operation)} was committed by {author}."
-    upgrade = max((other.upgraded for other in record.operations), default="")
-    if upgrade > operation.time:
-        day = f"{upgrade[:4]}-{upgrade[4:6]}-{upgrade[6:8]}"
-        return f"{_made_by(record, operation)} is older than the upgrade of {day}."
+    if operation.upgraded:
+        return f"{_made_by(record, operation)} is older than the upgrade to falconws {operation.upgraded}."
     return ""
 
 

@@ -13,11 +13,11 @@ from falconws_cli.change.changes import FileChange
 from falconws_cli.change.merge import CannotMergeError, Labels, has_markers, three_way
 from falconws_cli.change.operation import Operation, RecordedRegistration
 from falconws_cli.change.plan import Generated, PlannedFile, Recipe, Requirements
-from falconws_cli.change.record import OPERATIONS, Record, now
+from falconws_cli.change.record import OPERATIONS, Record
 from falconws_cli.change.writer import Status
 from falconws_cli.entry_points import BUILT_IN
 from falconws_cli.errors import CommandError, UnavailableError
-from falconws_cli.generators import find_generator, render
+from falconws_cli.generators import make_again
 from falconws_cli.lifecycle.moves import Moves, locate
 from falconws_cli.lifecycle.rendered import REGISTERED, RenderedVersion
 from falconws_cli.project import Project
@@ -49,10 +49,9 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     located = locate(record)
     old = [operation for operation in record.generated if not operation.partly_removed]
     moves = {operation.id: located.since(operation.id) for operation in old}
-    generated, left_out = _generate_again(project, old, moves)
-    time = now()
+    generated, left_out = _make_all_again(project, old, moves)
     new = [
-        _upgraded(one, _own_part(one, old[index + 1 :], generated[one.id]), time) if one.id in generated else one
+        _upgraded(one, _own_part(one, old[index + 1 :], generated[one.id])) if one.id in generated else one
         for index, one in enumerate(old)
     ]
     before, after = (_version([moves[one.id].operation(one) for one in version]) for version in (old, new))
@@ -75,11 +74,9 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     ]
     available = any(file.differs for file in merged)
     of_the_user = {str(change.file.path) for file in merged if not file.differs for change in file.changes}
-    by_id = {
-        one.id: _without_files(one, of_the_user, moves[one.id], before=was) for one, was in zip(new, old, strict=True)
-    }
+    by_id = {one.id: _without_files(one, of_the_user, moves[one.id]) for one in new}
     # The undo of an earlier `destroy` would bring back the text of older templates.
-    kept = [one for one in record.operations if one.is_generated or not available]
+    kept = [one for one in record.operations if one.is_generated or one.moves or not available]
     return Upgrade(
         changes=tuple(change for file in merged for change in file.changes) if available else (),
         # A project that is up to date is not written to, not even for the version in its record.
@@ -90,12 +87,10 @@ def plan_upgrade(project: Project, record: Record) -> Upgrade:
     )
 
 
-def _without_files(operation: Operation, paths: Collection[str], moves: Moves, *, before: Operation) -> Operation:
-    """Return the upgraded operation without the files that are at *paths* now; *before* is what it was."""
+def _without_files(operation: Operation, paths: Collection[str], moves: Moves) -> Operation:
+    """Return the operation without the files that are at *paths* now."""
     files = {path: text for path, text in operation.files.items() if moves.path(path) not in paths}
-    left = replace(operation, files=files)
-    unchanged = replace(left, version=before.version, upgraded=before.upgraded) == before
-    return replace(before, version=VERSION) if unchanged else left
+    return replace(operation, files=files)
 
 
 def _version(operations: Sequence[Operation]) -> RenderedVersion:
@@ -103,7 +98,7 @@ def _version(operations: Sequence[Operation]) -> RenderedVersion:
     return RenderedVersion(operations, texts)
 
 
-def _generate_again(
+def _make_all_again(
     project: Project, operations: Iterable[Operation], moves: Mapping[str, Moves]
 ) -> tuple[dict[str, Generated], tuple[str, ...]]:
     """Return what the installed templates make of each operation, and a sentence for each that cannot be repeated."""
@@ -111,7 +106,7 @@ def _generate_again(
     for operation in operations:
         assert operation.recipe is not None
         try:
-            generated[operation.id] = _regenerate_moved(project, operation.recipe, moves[operation.id])
+            generated[operation.id] = _make_moved(project, operation.recipe, moves[operation.id])
         except (KeyError, TypeError, ValueError, AssertionError) as error:
             why = f"its recorded options cannot be used ({error})."
             left_out.append(f"What `{operation.command}` made is left as it was: {why}")
@@ -122,17 +117,6 @@ def _generate_again(
             why = error.message.removesuffix(" Nothing was written.")
             left_out.append(f"What `{operation.command}` made is left as it was: {why}")
     return generated, tuple(left_out)
-
-
-def regenerate(project: Project, recipe: Recipe) -> Generated:
-    """Return what the installed templates make of a recorded recipe.
-
-    Raises:
-        CommandError: The generator, or something that it needs, is not installed.
-    """
-    if recipe.generator == "project":
-        return Generated(render(project, recipe))
-    return find_generator(recipe.generator, recipe.package).make(project, recipe)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,16 +142,16 @@ class _EarlierProject(Project):
         return super().exists(PurePosixPath(self.moves.path(str(path))))
 
 
-def _regenerate_moved(project: Project, recipe: Recipe, moves: Moves) -> Generated:
+def _make_moved(project: Project, recipe: Recipe, moves: Moves) -> Generated:
     """Return what the installed templates make of a recorded recipe, where its operation made it."""
     if not moves.places:
-        return regenerate(project, recipe)
+        return make_again(project, recipe)
     path = project.package_path
     earlier = next((old for old in moves.places if moves.path(old) == str(path)), str(path))
     earlier_project = _EarlierProject(
         project.root, project.app, project.folders, earlier_path=PurePosixPath(earlier), moves=moves
     )
-    return regenerate(earlier_project, recipe)
+    return make_again(earlier_project, recipe)
 
 
 @dataclass(frozen=True)
@@ -257,20 +241,19 @@ def _own_part(operation: Operation, later: Iterable[Operation], generated: Gener
     return replace(generated, files=tuple(file for file in generated.files if str(file.path) in operation.files))
 
 
-def _upgraded(operation: Operation, generated: Generated, time: str) -> Operation:
+def _upgraded(operation: Operation, generated: Generated) -> Operation:
     """Return the operation with what the installed templates make of it."""
     new = [_as_registered(spec) for spec in generated.registrations]
     known = {_key(made): made for made in operation.registrations}
-    upgraded = replace(
+    return replace(
         operation,
         files={str(file.path): file.data for file in generated.files},
         registrations=tuple(known.get(_key(made), made) for made in new),
         requirements=generated.requirements,
         added=_added(operation, generated.requirements),
+        version=VERSION,
+        upgraded=VERSION,
     )
-    if upgraded == operation:
-        return replace(operation, version=VERSION)
-    return replace(upgraded, version=VERSION, upgraded=time)
 
 
 def _as_registered(spec: RegistrationSpec) -> RecordedRegistration:

@@ -6,7 +6,7 @@ Pure. Must not know what the imported objects are.
 import ast
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from falconws_cli.source.brackets import imported_names
@@ -78,12 +78,21 @@ def is_used(source: Source, binding: Binding) -> bool:
     return False
 
 
-def import_edit(source: Source, wanted: Import, *, before_line: int) -> Edit:
-    """Return the edit that imports *wanted*, where isort would put it above the line that uses it.
+def import_edits(
+    source: Source, wanted: Iterable[Import], *, before_line: int
+) -> tuple[tuple[Import, ...], list[Edit]]:
+    """Return those of *wanted* that the module does not import yet, and the edits that import them.
 
     Raises:
-        CannotEditError: The name already means something else in this module.
+        CannotEditError: A name already means something else in this module.
     """
+    missing = tuple(one for one in wanted if local_name(source, one) is None)
+    ordered = sorted(missing, key=lambda one: _import_key(source, one.module))
+    return missing, [_import_edit(source, one, before_line) for one in ordered]
+
+
+def _import_edit(source: Source, wanted: Import, before_line: int) -> Edit:
+    """Return the edit that imports *wanted*, where isort would put it above the line that uses it."""
     if source.binds(wanted.name):
         raise CannotEditError(f'it already defines "{wanted.name}" as something else')
     line = wanted.line

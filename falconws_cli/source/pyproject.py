@@ -25,6 +25,10 @@ _WITH_VERSION = re.compile(rf"(?P<name>[A-Za-z0-9._-]+)(?:{_EXTRAS})?(?P<version
 _How = ParamSpec("_How")
 
 
+class UnsupportedFormError(CommandError):
+    """The file is valid, and written in a form that cannot be edited without changing what it says."""
+
+
 def _keeping_line_ends(edit: Callable[Concatenate[str, _How], str]) -> Callable[Concatenate[str, _How], str]:
     """Return *edit*, which writes line feeds, made to keep CRLF in a text whose lines all end with it."""
 
@@ -60,6 +64,7 @@ def edit_pyproject(
 
     Raises:
         CommandError: The text is not TOML, or has no [project] table for a requirement.
+        UnsupportedFormError: The text cannot be edited.
     """
     try:
         document = tomlkit.parse(text)
@@ -81,9 +86,15 @@ def edit_pyproject(
         module for module in untyped_modules if _accept_untyped(_table(_table(document, "tool"), "mypy"), module)
     ]
     # tomlkit takes a blank line for the end of the table above it, and puts the new one right before the next.
-    return _UNSPACED_TABLE.sub(
+    edited = _UNSPACED_TABLE.sub(
         lambda table: f"{table[0]}\n" if table[1] in accepted else table[0], tomlkit.dumps(document)
     )
+    # It mixes up tables that are written with dotted keys.
+    if _loads(edited) != document.unwrap():
+        raise UnsupportedFormError(
+            "Cannot edit pyproject.toml: its tables are written in a form that is not supported."
+        )
+    return edited
 
 
 def command_to_require(text: str) -> str:
@@ -291,7 +302,11 @@ def _extras_of(requirement: str) -> set[str]:
 def _include(items: Any, wanted: str) -> None:
     if wanted in [str(item) for item in items]:
         return
-    items.append(wanted)
+    # tomlkit appends to the line of the last item, even if that ends with a comment.
+    appended = copy.deepcopy(items)
+    appended.append(wanted)
+    is_there = wanted in tomllib.loads(f"items = {appended.as_string()}")["items"]
+    (items.append if is_there else items.add_line)(wanted)
 
 
 def _accept_untyped(mypy: Any, module: str) -> bool:

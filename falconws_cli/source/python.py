@@ -81,6 +81,8 @@ class Source:
         try:
             self.tree = ast.parse(self.text)
         except (SyntaxError, ValueError) as error:
+            if isinstance(error, UnicodeError):
+                raise CannotEditError("it is not UTF-8") from None
             line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise CannotEditError(f"it is not valid Python{line}") from None
         self.lines = _LINE.findall(self.text)
@@ -238,10 +240,11 @@ class Source:
         Raises:
             CannotEditError: The result would not be the tree that the edits state.
         """
-        edits = list(edits)
+        # In the order of the text; edits at one position keep their order.
+        edits = sorted(edits, key=lambda edit: edit.start)
         text = self.text
-        # Last position first, so that offsets stay valid; edits at one position keep their order.
-        for _, edit in sorted(enumerate(edits), key=lambda pair: (pair[1].start, pair[0]), reverse=True):
+        # Last position first, so that offsets stay valid.
+        for edit in reversed(edits):
             text = text[: edit.start] + edit.text + text[edit.end :]
         self._verify(text, [splice for edit in edits for splice in edit.splices])
         return self._mark + text
@@ -253,7 +256,7 @@ class Source:
             raise CannotEditError("the edited file would not be valid Python") from None
         touched = {id(splice.items): (splice.items, list(splice.items)) for splice in splices}
         try:
-            for _, splice in sorted(enumerate(splices), key=lambda pair: (pair[1].position, pair[0]), reverse=True):
+            for splice in reversed(splices):
                 splice.items[splice.position : splice.position + splice.removed] = splice.inserted
             meant = ast.dump(self.tree)
         finally:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from falconws_cli.change.paths import resolve_inside
-from falconws_cli.errors import CommandError
+from falconws_cli.errors import CommandError, refused_by_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +101,7 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise CommandError(f"Cannot read the template {file}: {(error.strerror or str(error)).lower()}.") from error
+        raise refused_by_system(f"read the template {file}", error) from error
 
 
 def list_trees(folder: Path) -> list[str]:

@@ -7,6 +7,7 @@ import click.testing
 import pytest
 
 from falconws_cli.main import cli
+from tests.cli.git import commit, git
 
 Run = Callable[..., click.testing.Result]
 
@@ -35,6 +36,16 @@ def demo(tmp_path: Path, run: Run) -> Path:
     result = run("new", "demo")
     assert result.exit_code == 0, result.output
     return tmp_path / "demo"
+
+
+@pytest.fixture
+def repository(demo: Path) -> Path:
+    """A fresh project whose user is me@example.com, committed."""
+    git(demo, "init", "-q", "-b", "main")
+    git(demo, "config", "user.email", "me@example.com")
+    git(demo, "config", "user.name", "Me")
+    commit(demo)
+    return demo
 
 
 @pytest.fixture(autouse=True)

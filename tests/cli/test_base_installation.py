@@ -118,7 +118,7 @@ def test_a_conversation_on_a_terminal_says_what_to_install(python: Path, project
 
 def test_production_serves_inspects_publishes_and_checks(python: Path, project: Path) -> None:
     assert "/echo" in run(python, project, "inspect", code=0)
-    doctor = run(python, project, "doctor", "--port", str(free_port()), code=3)
+    doctor = run(python, project, "doctor", "--port", str(free_port()), code=0)
     assert "falconws[cli] lacks jinja2" in doctor
     assert "not compared, which needs" in doctor
     assert "No broker is configured" in run(python, project, "publish", "room", "hello", code=2)

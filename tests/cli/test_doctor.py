@@ -54,13 +54,14 @@ def doctor(folder: Path, port: int, *words: str, **environ: str) -> subprocess.C
     )
 
 
-def findings(folder: Path, port: int, code: int, **environ: str) -> dict[str, dict[str, str]]:
-    """What the doctor finds, by topic."""
-    done = doctor(folder, port, "--json", **environ)
-    assert done.returncode == code, done.stdout + done.stderr
+def findings(folder: Path, port: int, worst: str, *words: str, **environ: str) -> dict[str, dict[str, str]]:
+    """What the doctor finds, by topic; *worst* is the worst of it."""
+    done = doctor(folder, port, "--json", *words, **environ)
     assert done.stderr == ""
     document: dict[str, Any] = json.loads(done.stdout)
-    assert document["worst"] == {0: "ok", 3: "warning", 1: "problem"}[code]
+    assert document["worst"] == worst, done.stdout
+    fails = worst == "problem" or (worst == "warning" and "--strict" in words)
+    assert done.returncode == (1 if fails else 0)
     return {check["topic"]: check for check in document["checks"]}
 
 
@@ -86,7 +87,7 @@ def test_a_fresh_project_is_well(demo: Path, port: int) -> None:
 
 
 def test_outside_of_a_project_the_installation_is_looked_at(tmp_path: Path, port: int) -> None:
-    found = findings(tmp_path, port, 0)
+    found = findings(tmp_path, port, "ok")
     assert "app" not in found
     assert "is not in a project" in found["project"]["detail"]
 
@@ -94,7 +95,7 @@ def test_outside_of_a_project_the_installation_is_looked_at(tmp_path: Path, port
 def test_without_picows_it_says_why_and_which_engine_serves(demo: Path, port: int, tmp_path: Path) -> None:
     (tmp_path / "hidden" / "picows").mkdir(parents=True)
     (tmp_path / "hidden" / "picows" / "__init__.py").write_text("raise ImportError('no wheel')\n")
-    engine = findings(demo, port, 3, PYTHONPATH=str(tmp_path / "hidden"))["engine"]
+    engine = findings(demo, port, "warning", PYTHONPATH=str(tmp_path / "hidden"))["engine"]
     assert engine["level"] == "warning"
     assert "websockets-sansio" in engine["detail"]
     assert "no wheel" in engine["detail"]
@@ -103,7 +104,7 @@ def test_without_picows_it_says_why_and_which_engine_serves(demo: Path, port: in
 
 def test_a_port_that_is_taken_is_told_with_who_has_it(demo: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        found = findings(demo, listener.getsockname()[1], 3 if sys.platform == "linux" else 1)
+        found = findings(demo, listener.getsockname()[1], "warning" if sys.platform == "linux" else "problem")
     assert found["port"]["remedy"]
     if sys.platform == "linux":
         assert f"(pid {os.getpid()})" in found["port"]["detail"]
@@ -111,21 +112,21 @@ def test_a_port_that_is_taken_is_told_with_who_has_it(demo: Path) -> None:
 
 def test_a_missing_file_is_a_warning_and_an_edited_one_is_none(demo: Path, port: int) -> None:
     rewrite(demo / "demo" / "resources" / "echo.py", "async for text", "async for message")
-    assert "1 of them edited" in findings(demo, port, 0)["generated files"]["detail"]
+    assert "1 of them edited" in findings(demo, port, "ok")["generated files"]["detail"]
     (demo / "tests" / "test_app.py").unlink()
-    found = findings(demo, port, 3)["generated files"]
+    found = findings(demo, port, "warning")["generated files"]
     assert found["level"] == "warning"
     assert "tests/test_app.py is missing" in found["detail"]
 
 
 def test_a_damaged_record_is_a_problem(demo: Path, port: int) -> None:
     next((demo / ".falconws" / "operations").iterdir()).write_text("<<<<<<<\n")
-    assert "is damaged" in findings(demo, port, 1)["generated files"]["detail"]
+    assert "is damaged" in findings(demo, port, "problem")["generated files"]["detail"]
 
 
 def test_dependencies_that_are_not_installed_are_told(demo: Path, port: int) -> None:
     rewrite(demo / "pyproject.toml", "dependencies = [", 'dependencies = [\n    "falcon-no-such-package>=1",')
-    found = findings(demo, port, 1)["dependencies"]
+    found = findings(demo, port, "problem")["dependencies"]
     assert "falcon-no-such-package is not installed" in found["detail"]
     assert found["remedy"] == 'pip install -e ".[dev]"'
 
@@ -136,13 +137,13 @@ def test_a_dependency_of_another_version_is_told_and_other_platforms_are_not(dem
         "dependencies = [",
         'dependencies = [\n    "nowhere; sys_platform == \'beos\'",\n    "pytest<1",',
     )
-    found = findings(demo, port, 1)["dependencies"]
+    found = findings(demo, port, "problem")["dependencies"]
     assert "pytest<1 is required" in found["detail"]
     assert "nowhere" not in found["detail"]
 
 
 def test_a_setting_that_cannot_be_used_is_told(demo: Path, port: int) -> None:
-    found = findings(demo, port, 1, DEMO_LOG_LEVEL="loud")
+    found = findings(demo, port, "problem", DEMO_LOG_LEVEL="loud")
     assert 'DEMO_LOG_LEVEL: "loud"' in found["settings"]["detail"]
     assert found["app"]["level"] == "problem"
 
@@ -159,7 +160,7 @@ def test_a_setting_that_cannot_be_used_is_told(demo: Path, port: int) -> None:
 )
 def test_a_broken_app_is_told_and_the_doctor_lives_on(demo: Path, port: int, code: str, said: str) -> None:
     (demo / "demo" / "app.py").write_text(f"print('noise')\n{code}\n")
-    found = findings(demo, port, 1)["app"]
+    found = findings(demo, port, "problem")["app"]
     assert said in found["detail"]
     assert found["remedy"]
 
@@ -189,9 +190,9 @@ def test_an_app_that_blocks_is_ended_with_its_children(demo: Path, tmp_path: Pat
 def test_an_app_without_routes_or_origins_is_warned_of(demo: Path, port: int) -> None:
     app = demo / "demo" / "app.py"
     rewrite(app, "    app.ws_options.allowed_origins = settings.allowed_origins\n", "")
-    assert "allowed_origins" in findings(demo, port, 3)["origins"]["remedy"]
+    assert "allowed_origins" in findings(demo, port, "warning")["origins"]["remedy"]
     rewrite(app, "    add_routes(app, settings)\n", "")
-    found = findings(demo, port, 3)
+    found = findings(demo, port, "warning")
     assert found["routes"]["level"] == "warning"
     assert "origins" not in found
 
@@ -206,15 +207,15 @@ def typed(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_typed_routes_declare_is_looked_at(typed: Path, port: int) -> None:
-    assert findings(typed, port, 0)["typed routes"]["detail"] == "1 conversation declared"
+    assert findings(typed, port, "ok")["typed routes"]["detail"] == "1 conversation declared"
 
 
 def test_a_document_that_is_out_of_date_is_told(typed: Path, port: int) -> None:
     command = [sys.executable, "-m", "falconws_cli", "asyncapi", "--output", "asyncapi.json"]
     subprocess.run([*command, "--server", "wss://example.com"], cwd=typed, check=True)
-    findings(typed, port, 0)
+    findings(typed, port, "ok")
     rewrite(typed / "demo" / "messages" / "chat.py", "max_length=2000", "max_length=3000")
-    found = findings(typed, port, 3)["typed routes"]
+    found = findings(typed, port, "warning")["typed routes"]
     assert (found["detail"], found["remedy"]) == (
         "asyncapi.json is out of date",
         "run `falconws asyncapi --output asyncapi.json`",
@@ -224,36 +225,43 @@ def test_a_document_that_is_out_of_date_is_told(typed: Path, port: int) -> None:
 def test_tags_that_collide_and_what_has_no_docstring_are_told(typed: Path, port: int) -> None:
     messages = typed / "demo" / "messages" / "chat.py"
     rewrite(messages, 'tag="is_typing"', 'tag="typing"')
-    said = findings(typed, port, 3)["typed routes"]["detail"]
+    said = findings(typed, port, "warning")["typed routes"]["detail"]
     assert said == '"typing" is a message of the client and another one of the server in Chat'
     rewrite(messages, 'tag="typing"', 'tag="type"')
     rewrite(messages, '"""People in a room hear each other, and miss nothing when their connection breaks."""', "")
-    said = findings(typed, port, 3)["typed routes"]["detail"]
+    said = findings(typed, port, "warning")["typed routes"]["detail"]
     assert "docstring" in said
 
 
-@pytest.mark.parametrize(("url", "code"), [("memory://", 0), ("redis://127.0.0.1:{port}/0", 1)])
-def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, code: int) -> None:
+@pytest.mark.parametrize(("url", "worst"), [("memory://", "ok"), ("redis://127.0.0.1:{port}/0", "problem")])
+def test_the_broker_of_a_hub_is_asked(demo: Path, port: int, url: str, worst: str) -> None:
     hub = f"falconws.Hub({url.format(port=port)!r}, timeout_s=0.5)"
     rewrite(demo / "demo" / "app.py", "    return app\n", f"    app.add_middleware({hub})\n    return app\n")
-    found = findings(demo, port, code)["broker"]
-    assert found["level"] == ("ok" if code == 0 else "problem")
+    found = findings(demo, port, worst)["broker"]
+    assert found["level"] == worst
     assert found["detail"]
 
 
 def test_a_hub_that_cannot_be_made_is_told_in_a_line(demo: Path, port: int) -> None:
     hub = "falconws.Hub('rediss://host?ssl_cert_reqs=maybe')"
     rewrite(demo / "demo" / "app.py", "    return app\n", f"    app.add_middleware({hub})\n    return app\n")
-    found = findings(demo, port, 1)["app"]
+    found = findings(demo, port, "problem")["app"]
     assert "redis-py does not accept these parameters" in found["detail"]
     assert "\n" not in found["detail"]
 
 
 def test_a_broken_pyproject_is_a_problem(tmp_path: Path, port: int) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.falconws\n")
-    assert "Cannot read" in findings(tmp_path, port, 1)["project"]["detail"]
+    assert "Cannot read" in findings(tmp_path, port, "problem")["project"]["detail"]
     (tmp_path / "pyproject.toml").write_text('[tool.falconws]\napp = "gone.app:create_app"\n')
-    assert "there is no gone" in findings(tmp_path, port, 1)["project"]["detail"]
+    assert "there is no gone" in findings(tmp_path, port, "problem")["project"]["detail"]
+
+
+def test_strict_fails_for_warnings_too_and_for_nothing_else(demo: Path, port: int) -> None:
+    findings(demo, port, "ok", "--strict")
+    (demo / "tests" / "test_app.py").unlink()
+    findings(demo, port, "warning")
+    findings(demo, port, "warning", "--strict")
 
 
 def test_the_worst_decides() -> None:

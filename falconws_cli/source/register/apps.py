@@ -9,7 +9,8 @@ from falconws_cli.source.python import CannotEditError, Import, Source, dotted, 
 from falconws_cli.source.register.kind import InsertionPoint
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-_CLASSES = (Import("falconws", "App"), Import("falcon.asgi", "App"))
+_PLAIN = Import("falcon.asgi", "App")
+_CLASSES = (Import("falconws", "App"), _PLAIN)
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,21 @@ def only_creation(source: Source) -> Creation | None:
         factories = {id(node) for function in _factories(source) for node in ast.walk(function)}
         found = [creation for creation in found if id(creation.statement) in factories]
     return found[0] if len(found) == 1 else None
+
+
+def plain_app_line(source: Source) -> int | None:
+    """Return the line that makes the module's only app a `falcon.asgi.App`; None if nothing shows that it is one."""
+    creation = only_creation(source)
+    if creation is None or creation.call is None:
+        return None
+    plain = {"falcon.asgi.App", *(binding.expression for binding in bindings(source, _PLAIN))}
+    classes = {node.name: node for node in source.nodes if isinstance(node, ast.ClassDef)}
+    line, name = creation.call.lineno, dotted(creation.call.func)
+    while name in classes:
+        subclass = classes.pop(name)
+        line = subclass.lineno
+        name = next((base for node in subclass.bases if (base := dotted(node)) in plain or base in classes), None)
+    return line if name in plain else None
 
 
 def app_insertion_point(source: Source, belongs: Callable[[ast.AST], bool]) -> InsertionPoint:

@@ -4,11 +4,12 @@ A hunk has the lines before, those that go, those that come, and the lines after
 fewer of them have to fit; where that leaves no place, or several, nothing is changed.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from falconws_cli.source.python import Import
+from falconws_cli.source.python import CannotEditError, Import
+from falconws_cli.source.register.kind import RegistrationKind
 from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 
 _CONTEXT = 3
@@ -34,7 +35,7 @@ class Hunk:
 
 
 def hunks_between(old: str, new: str) -> list[dict[str, list[str]]]:
-    """Return the hunks that lead from one text to another, as data for `apply_hunks`."""
+    """Return the hunks that lead from one text to another, as data for `LinesKind`."""
     import difflib
 
     one, other = old.splitlines(), new.splitlines()
@@ -48,43 +49,37 @@ def hunks_between(old: str, new: str) -> list[dict[str, list[str]]]:
     return found
 
 
-def apply_hunks(text: str, package: str, *, what: str, hunks: Iterable[Mapping[str, Any]]) -> RegisterResult:
-    """Apply all hunks to *text*, or none.
+@dataclass
+class LinesKind(RegistrationKind):
+    """Lines of a file that may be no module: all hunks are applied, or none, and so are they reverted."""
 
-    Args:
-        text: The text of the file.
-        package: Not used: the file may be no module.
-        what: The name of the change in reports.
-        hunks: What `hunks_between` returned.
-    """
-    wanted = _parsed(hunks)
-    lines = tuple(line for hunk in wanted for line in hunk.new)
-    if _changed(text, [hunk.reversed() for hunk in wanted]) is not None:
-        return RegisterResult(what, RegisterOutcome.ALREADY, text, lines)
-    changed = _changed(text, wanted)
-    if changed is None:
-        reason = "the lines around it are not there, or several times"
-        return RegisterResult(what, RegisterOutcome.CANNOT, text, lines, reason)
-    return RegisterResult(what, RegisterOutcome.REGISTERED, changed, lines)
+    what: str
+    hunks: Sequence[Mapping[str, Any]]
+    """What `hunks_between` returned."""
 
+    def _parsed(self) -> list[Hunk]:
+        names = ("before", "old", "new", "after")
+        return [Hunk(*(tuple(map(str, hunk[name])) for name in names)) for hunk in self.hunks]
 
-def revert_hunks(
-    text: str, package: str, *, what: str, hunks: Iterable[Mapping[str, Any]], added: Collection[Import] | None = None
-) -> UnregisterResult:
-    """Revert all hunks that `apply_hunks` has applied, or none; see there."""
-    wanted = _parsed(hunks)
-    changed = _changed(text, [hunk.reversed() for hunk in wanted])
-    if changed is not None:
-        return UnregisterResult(what, UnregisterOutcome.REMOVED, changed)
-    there = tuple(line for hunk in wanted for line in hunk.new if line.strip() and line in text.splitlines())
-    if not there:
-        return UnregisterResult(what, UnregisterOutcome.ABSENT, text)
-    return UnregisterResult(what, UnregisterOutcome.CANNOT, text, there, "it was edited")
+    def _lines(self) -> tuple[str, ...]:
+        return tuple(line for hunk in self._parsed() for line in hunk.new)
 
+    def _register(self, text: str, package: str) -> RegisterResult:
+        if _changed(text, [hunk.reversed() for hunk in self._parsed()]) is not None:
+            return RegisterResult(self.what, RegisterOutcome.ALREADY, text, self._lines())
+        changed = _changed(text, self._parsed())
+        if changed is None:
+            raise CannotEditError("the lines around it are not there, or several times")
+        return RegisterResult(self.what, RegisterOutcome.REGISTERED, changed, self._lines())
 
-def _parsed(hunks: Iterable[Mapping[str, Any]]) -> list[Hunk]:
-    names = ("before", "old", "new", "after")
-    return [Hunk(*(tuple(map(str, hunk[name])) for name in names)) for hunk in hunks]
+    def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:
+        changed = _changed(text, [hunk.reversed() for hunk in self._parsed()])
+        if changed is not None:
+            return UnregisterResult(self.what, UnregisterOutcome.REMOVED, changed)
+        there = tuple(line for line in self._lines() if line.strip() and line in text.splitlines())
+        if not there:
+            return UnregisterResult(self.what, UnregisterOutcome.ABSENT, text)
+        return UnregisterResult(self.what, UnregisterOutcome.CANNOT, text, there, "it was edited")
 
 
 def _changed(text: str, hunks: Sequence[Hunk]) -> str | None:

@@ -1,18 +1,66 @@
-"""Adds a statement and its imports, and removes both: what all kinds of registration share. Pure.
+"""What all kinds of registration share, and what those of an object share: a statement and its imports. Pure.
 
 Must not know the kinds themselves.
 """
 
 import ast
-from collections.abc import Callable, Collection, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from falconws_cli.source.imports import bindings, import_edit, import_removals, is_used, local_name, references
+from falconws_cli.source.imports import bindings, import_edits, import_removals, is_used, local_name, references
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source
 from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 
 # Nobody registers the same object this often; this only bounds the loop.
 _MOST_REGISTRATIONS = 20
+
+
+class RegistrationKind(ABC):
+    """Something to register in a file. The arguments of a subclass say what, its methods say how."""
+
+    what: str
+    """Its name in reports: "the route /chat"."""
+
+    def register(self, text: str, package: str) -> RegisterResult:
+        """Register in *text*, the source of a module of *package*."""
+        try:
+            return self._register(text, package)
+        except CannotEditError as error:
+            return RegisterResult(self.what, RegisterOutcome.CANNOT, text, self._lines(), str(error))
+
+    def unregister(self, text: str, package: str, added: Collection[Import] | None = None) -> UnregisterResult:
+        """Remove the registration from *text*, and imports that are unused without it.
+
+        Args:
+            text: The module's source.
+            package: The package of the module.
+            added: The imports that registering added; others stay. None stands for all that are unused afterwards.
+        """
+        try:
+            return self._unregister(text, package, added)
+        except CannotEditError as error:
+            return UnregisterResult(self.what, UnregisterOutcome.CANNOT, text, (), str(error))
+
+    @abstractmethod
+    def _lines(self) -> tuple[str, ...]:
+        """Return what a user would add by hand."""
+
+    @abstractmethod
+    def _register(self, text: str, package: str) -> RegisterResult:
+        """Register in *text*.
+
+        Raises:
+            CannotEditError: It is not certain where the registration belongs.
+        """
+
+    @abstractmethod
+    def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:
+        """Remove the registration from *text*.
+
+        Raises:
+            CannotEditError: It cannot be removed.
+        """
 
 
 @dataclass(frozen=True)
@@ -33,120 +81,108 @@ class InsertedItem:
     line: int
 
 
-class RegistrationKind:
+class ObjectKind(RegistrationKind):
     """One object to register, and how a module registers it."""
 
-    what: str
-    """Its name in reports: "the route /chat"."""
     wanted: Import
     extra: tuple[Import, ...] = ()
     """Imports that the statement may need besides the object itself."""
 
+    @abstractmethod
     def statement(self, source: Source | None, app: str, name: str, indent: int) -> str:
         """Return the statement, for a module that calls the object *name*; *source* is None for no module."""
-        raise NotImplementedError
 
     def needed(self, source: Source) -> tuple[Import, ...]:
         """Return the extra imports that the statement needs in this module."""
         return ()
 
+    @abstractmethod
     def is_there(self, source: Source, names: Collection[str]) -> bool:
         """Return whether the module registers the object, which it calls by one of *names*.
 
         Raises:
             CannotEditError: It registers something else there.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def insertion_point(self, source: Source, name: str) -> InsertionPoint | InsertedItem:
         """Return where the registration goes, when the module calls the object *name*.
 
         Raises:
             CannotEditError: It is not certain where the registration belongs.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def found(self, source: Source, names: Collection[str]) -> list[Edit] | None:
         """Return the edits that remove one registration of the object, or None when there is none."""
-        raise NotImplementedError
 
     def changed(self, source: Source, names: Collection[str]) -> list[Edit] | None:
         """Return the edits that remove the registration as the user has changed it; None when it is unclear."""
         return None
 
+    def _lines(self) -> tuple[str, ...]:
+        return self.wanted.line, self.statement(None, "app", self.wanted.name, 0)
 
-def register(text: str, package: str, kind: RegistrationKind) -> RegisterResult:
-    """Register an object of *kind* in *text*."""
-    wanted = kind.wanted
-    lines: tuple[str, ...] = (wanted.line, kind.statement(None, "app", wanted.name, 0))
-    try:
+    def _register(self, text: str, package: str) -> RegisterResult:
+        wanted, lines = self.wanted, self._lines()
         source = Source(text, package)
-        if kind.is_there(source, _names(source, wanted)):
-            return RegisterResult(kind.what, RegisterOutcome.ALREADY, text, lines)
-        imported = local_name(source, wanted)
-        name = imported or wanted.name
-        place = kind.insertion_point(source, name)
-        if isinstance(place, InsertionPoint):
-            lines = (wanted.line, kind.statement(source, place.app, name, 0))
-            line = source.top_level_line(place.statement)
-            code = kind.statement(source, place.app, name, place.block[0].col_offset)
-            insert = source.before if place.before else source.after
-            edits, extra = [insert(place.statement, place.block, code)], kind.needed(source)
-        else:
-            line, edits, extra = place.line, place.edits, ()
-        missing = tuple(other for other in (wanted, *extra) if local_name(source, other) is None)
-        added = [import_edit(source, other, before_line=line) for other in missing]
-        edited = source.apply([*added, *edits])
-        return RegisterResult(kind.what, RegisterOutcome.REGISTERED, edited, lines, imports=missing)
-    except CannotEditError as error:
-        return RegisterResult(kind.what, RegisterOutcome.CANNOT, text, lines, str(error))
+        if self.is_there(source, _names(source, wanted)):
+            return RegisterResult(self.what, RegisterOutcome.ALREADY, text, lines)
+        name = local_name(source, wanted) or wanted.name
+        place = self.insertion_point(source, name)
+        try:
+            if isinstance(place, InsertionPoint):
+                lines = (wanted.line, self.statement(source, place.app, name, 0))
+                line = source.top_level_line(place.statement)
+                code = self.statement(source, place.app, name, place.block[0].col_offset)
+                insert = source.before if place.before else source.after
+                edits, extra = [insert(place.statement, place.block, code)], self.needed(source)
+            else:
+                line, edits, extra = place.line, place.edits, ()
+            missing, imports = import_edits(source, (wanted, *extra), before_line=line)
+            edited = source.apply([*imports, *edits])
+        except CannotEditError as error:
+            return RegisterResult(self.what, RegisterOutcome.CANNOT, text, lines, str(error))
+        return RegisterResult(self.what, RegisterOutcome.REGISTERED, edited, lines, imports=missing)
 
-
-def unregister(text: str, package: str, kind: RegistrationKind, added: Collection[Import] | None) -> UnregisterResult:
-    """Remove a registration from *text*, and the imports that are unused without it.
-
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        kind: The object that is registered.
-        added: The imports that registering added; others stay. None stands for all that are unused.
-    """
-    using: tuple[str, ...] = ()
-    try:
+    def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:
         source = Source(text, package)
-        bound = bool(bindings(source, kind.wanted))
-        names = _names(source, kind.wanted)
+        bound = bool(bindings(source, self.wanted))
+        names = _names(source, self.wanted)
         using = lines_using(source, names) if bound else ()
+        try:
+            without = self._without(text, source, names)
+            left = lines_using(Source(without, package), names) if bound else ()
+            removable = [wanted for wanted in (self.wanted, *self.extra) if added is None or wanted in added]
+            if without == text:
+                # Without a statement to remove, the extra imports belong to somebody else.
+                removable = [wanted for wanted in removable if wanted == self.wanted]
+            candidates = without_imports(without, package, removable)
+            result = closest(candidates, text, lambda candidate: self.register(candidate, package))
+        except CannotEditError as error:
+            return UnregisterResult(self.what, UnregisterOutcome.CANNOT, text, using, str(error))
+        reason = f"{self.wanted.name} is still used" if left else ""
+        if result != text:
+            return UnregisterResult(self.what, UnregisterOutcome.REMOVED, result, left, reason)
+        if left:
+            return UnregisterResult(self.what, UnregisterOutcome.CANNOT, text, left, reason)
+        return UnregisterResult(self.what, UnregisterOutcome.ABSENT, text)
+
+    def _without(self, text: str, source: Source, names: Collection[str]) -> str:
+        """Return *text*, which is that of *source*, without the statements that register the object."""
         without = text
         for _ in range(_MOST_REGISTRATIONS):
-            edits = kind.found(source, names)
+            edits = self.found(source, names)
             if edits is None and without == text:
-                edits = kind.changed(source, names)
+                edits = self.changed(source, names)
             if edits is None:
                 break
             without = source.apply(edits)
-            source = Source(without, package)
-        left = lines_using(source, names) if bound else ()
-        removable = [wanted for wanted in (kind.wanted, *kind.extra) if added is None or wanted in added]
-        if without == text:
-            # Without a statement to remove, the extra imports belong to somebody else.
-            removable = [wanted for wanted in removable if wanted == kind.wanted]
-        result = closest(
-            without_imports(without, package, removable),
-            text,
-            lambda candidate: register(candidate, package, kind),
-        )
-    except CannotEditError as error:
-        return UnregisterResult(kind.what, UnregisterOutcome.CANNOT, text, using, str(error))
-    reason = f"{kind.wanted.name} is still used" if left else ""
-    if result != text:
-        return UnregisterResult(kind.what, UnregisterOutcome.REMOVED, result, left, reason)
-    if left:
-        return UnregisterResult(kind.what, UnregisterOutcome.CANNOT, text, left, reason)
-    return UnregisterResult(kind.what, UnregisterOutcome.ABSENT, text)
+            source = Source(without, source.package)
+        return without
 
 
-def closest(candidates: Iterator[str], text: str, again: Callable[[str], RegisterResult]) -> str:
+def closest(candidates: Iterable[str], text: str, again: Callable[[str], RegisterResult]) -> str:
     """Return the candidate that registering turns into *text* again, or else the first.
 
     There is at most one: the text before the registration, unless the user has edited the lines around it since.

@@ -8,31 +8,10 @@ from falconws_cli.source.brackets import literal_items
 from falconws_cli.source.imports import local_name
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, index_of, last_name
 from falconws_cli.source.register.apps import app_insertion_point
-from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, RegistrationKind, register, unregister
+from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, ObjectKind
 from falconws_cli.source.register.middleware import adds_middleware
-from falconws_cli.source.register.result import RegisterResult, UnregisterResult
 
 _PAYLOAD_TYPE = Import("falconws", "WebSocketPayloadType")
-
-
-def register_media_handler(text: str, package: str, *, payload: str, handler: Import) -> RegisterResult:
-    """Make *handler* the app's handler for *payload*, which is TEXT or BINARY."""
-    return register(text, package, _MediaHandlerKind(payload, handler))
-
-
-def unregister_media_handler(
-    text: str, package: str, *, payload: str, handler: Import, added: Collection[Import] | None = None
-) -> UnregisterResult:
-    """Remove the handler for *payload*, so that the app has its default one again.
-
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        payload: TEXT or BINARY.
-        handler: The handler's class.
-        added: The imports that registering added; None stands for all that are unused afterwards.
-    """
-    return unregister(text, package, _MediaHandlerKind(payload, handler), added)
 
 
 def media_handler_in(text: str, payload: str) -> str | None:
@@ -44,10 +23,12 @@ def media_handler_in(text: str, payload: str) -> str | None:
     return next((ast.unparse(value) for found, value, _ in _handlers(source) if found == payload), None)
 
 
-class _MediaHandlerKind(RegistrationKind):
+class MediaHandlerKind(ObjectKind):
+    """The app's handler for *payload*, which is TEXT or BINARY. Without it, the app has its default one again."""
+
     extra = (_PAYLOAD_TYPE,)
 
-    def __init__(self, payload: str, handler: Import) -> None:
+    def __init__(self, *, payload: str, handler: Import) -> None:
         self.payload = payload
         self.wanted = handler
         self.what = f"the {payload} media handler {handler.name}"

@@ -8,45 +8,7 @@ from falconws_cli.source.brackets import literal_items
 from falconws_cli.source.imports import references
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, index_of, last_name
 from falconws_cli.source.register.apps import app_insertion_point, creations, only_creation
-from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, RegistrationKind, register, unregister
-from falconws_cli.source.register.result import RegisterResult, UnregisterResult
-
-
-def register_middleware(
-    text: str, package: str, *, middleware: Import, factory: str = "", argument: str = ""
-) -> RegisterResult:
-    """Add the middleware to the app, after those that it has.
-
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        middleware: The middleware's class.
-        factory: Class method that makes the instance; the class itself when empty.
-        argument: The argument of the class or class method, such as "settings.tokens".
-    """
-    return register(text, package, _MiddlewareKind(middleware, factory, argument))
-
-
-def unregister_middleware(
-    text: str,
-    package: str,
-    *,
-    middleware: Import,
-    factory: str = "",
-    argument: str = "",
-    added: Collection[Import] | None = None,
-) -> UnregisterResult:
-    """Remove the middleware from the app, however it is constructed.
-
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        middleware: The middleware's class.
-        factory: The class method that it was registered with.
-        argument: The argument that it was registered with.
-        added: The imports that registering added; None stands for all that are unused afterwards.
-    """
-    return unregister(text, package, _MiddlewareKind(middleware, factory, argument), added)
+from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, ObjectKind
 
 
 def adds_middleware(node: ast.AST) -> bool:
@@ -54,8 +16,16 @@ def adds_middleware(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and last_name(node.func) == "add_middleware"
 
 
-class _MiddlewareKind(RegistrationKind):
-    def __init__(self, middleware: Import, factory: str, argument: str) -> None:
+class MiddlewareKind(ObjectKind):
+    """A middleware of the app, after those that it has. It is removed however the app constructs it.
+
+    Args:
+        middleware: The middleware's class.
+        factory: Class method that makes the instance; the class itself when empty.
+        argument: The argument of the class or class method, such as "settings.tokens".
+    """
+
+    def __init__(self, *, middleware: Import, factory: str = "", argument: str = "") -> None:
         self.wanted = middleware
         self.factory = factory
         self.argument = argument

@@ -5,10 +5,9 @@ from collections.abc import Collection, Iterator
 
 from falconws_cli.source import formatting
 from falconws_cli.source.brackets import literal_items
-from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, walk_scope
+from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, last_name, walk_scope
 from falconws_cli.source.register.apps import app_insertion_point
-from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, RegistrationKind, register, unregister
-from falconws_cli.source.register.result import RegisterResult, UnregisterResult
+from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, ObjectKind
 from falconws_cli.source.register.route_reader import (
     RouteTable,
     has_untraced_pair,
@@ -23,28 +22,13 @@ from falconws_cli.source.register.route_reader import (
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def register_route(text: str, package: str, *, template: str, resource: Import) -> RegisterResult:
-    """Add the route to the function, the module or the table that has the other routes."""
-    return register(text, package, _RouteKind(template, resource))
+class RouteKind(ObjectKind):
+    """A route to a resource, in the function, the module or the table that has the other routes.
 
-
-def unregister_route(
-    text: str, package: str, *, template: str, resource: Import, added: Collection[Import] | None = None
-) -> UnregisterResult:
-    """Remove the route; when the user has given the resource another template, remove that route.
-
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        template: The URI template.
-        resource: The resource's class.
-        added: The imports that registering added; None stands for all that are unused afterwards.
+    When the user has given the resource another template, that route is removed.
     """
-    return unregister(text, package, _RouteKind(template, resource), added)
 
-
-class _RouteKind(RegistrationKind):
-    def __init__(self, template: str, resource: Import) -> None:
+    def __init__(self, *, template: str, resource: Import) -> None:
         self.template = template
         self.wanted = resource
         self.what = f"the route {template}"
@@ -111,7 +95,7 @@ def _routes_insertion_point(source: Source) -> InsertionPoint:
     named = [function for function in functions if function.name == "add_routes"]
     if len(candidates) > 1:
         candidates = [scope for scope in candidates if scope in named]
-        if not candidates and not (len(named) == 1 and named[0].args.args):
+        if not candidates and not (len(named) == 1 and _app_parameter(named[0])):
             raise CannotEditError("routes are added in several functions")
     if len(candidates) == 1:
         block = candidates[0].body
@@ -119,16 +103,23 @@ def _routes_insertion_point(source: Source) -> InsertionPoint:
         call = route_calls(last)[-1]
         assert isinstance(call.func, ast.Attribute)
         return InsertionPoint(block, last, dotted(call.func.value) or "app")
-    if len(named) == 1 and named[0].args.args:
+    if len(named) == 1 and (parameter := _app_parameter(named[0])):
         function = named[0]
         last = function.body[-1]
         if isinstance(last, ast.Raise):
             raise CannotEditError("add_routes() raises an exception before it adds a route")
-        return InsertionPoint(function.body, last, function.args.args[0].arg, before=isinstance(last, ast.Return))
+        return InsertionPoint(function.body, last, parameter, before=isinstance(last, ast.Return))
     try:
         return app_insertion_point(source, lambda node: False)
     except CannotEditError:
         raise CannotEditError("it has no function add_routes(app) and adds no routes") from None
+
+
+def _app_parameter(function: _Function) -> str:
+    """Return the parameter that is the app: the one with its name or its type, else the first; "" if there is none."""
+    parameters = [one for one in (*function.args.posonlyargs, *function.args.args) if one.arg not in ("self", "cls")]
+    likely = [one for one in parameters if one.arg == "app" or last_name(one.annotation) == "App"]
+    return next((one.arg for one in (*likely, *parameters)), "")
 
 
 def _removable(source: Source) -> Iterator[tuple[str, ast.expr, list[Edit]]]:

@@ -3,13 +3,14 @@
 import ast
 import re
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from falconws_cli.source import formatting
 from falconws_cli.source.brackets import BracketedItems, DoesNotFitError, literal_items
-from falconws_cli.source.imports import import_edit, local_name
-from falconws_cli.source.python import CannotEditError, Edit, Import, NodeSplice, Source, end_line
-from falconws_cli.source.register.kind import closest, without_imports
+from falconws_cli.source.imports import import_edits
+from falconws_cli.source.python import CannotEditError, Edit, Import, NodeSplice, Source, end_line, index_of
+from falconws_cli.source.register.kind import RegistrationKind, closest, without_imports
 from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 
 _CLASS = "Settings"
@@ -17,171 +18,140 @@ _READERS = "READERS"
 _ENVIRON = "environ"
 
 
-def register_setting(
-    text: str, package: str, *, name: str, field: str, reader: str, imports: Sequence[Import]
-) -> RegisterResult:
-    """Add a field to the class Settings, and its reader to READERS.
+@dataclass
+class SettingKind(RegistrationKind):
+    """A field of the class Settings, and its reader in READERS. They are removed whatever their text is now."""
 
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        name: The name of the field.
-        field: The statement of the field, and its docstring.
-        reader: The function that makes the value from the text of the variable.
-        imports: The imports that both need.
-    """
-    what = f"the setting {name}"
-    lines = (*(one.line for one in imports), *field.splitlines(), f'"{name}": {reader}')
-    try:
+    name: str
+    """The name of the field."""
+    field: str
+    """The statement of the field, and its docstring."""
+    reader: str
+    """The function that makes the value from the text of the variable."""
+    imports: Sequence[Import]
+    """The imports that both need."""
+
+    def __post_init__(self) -> None:
+        self.what = f"the setting {self.name}"
+
+    def _lines(self) -> tuple[str, ...]:
+        return (*(one.line for one in self.imports), *self.field.splitlines(), f'"{self.name}": {self.reader}')
+
+    def _register(self, text: str, package: str) -> RegisterResult:
         source = Source(text, package)
-        if _field(source, name) is not None:
-            return RegisterResult(what, RegisterOutcome.ALREADY, text, lines)
+        if _field(source, self.name) is not None:
+            return RegisterResult(self.what, RegisterOutcome.ALREADY, text, self._lines())
         body, readers = _settings_class(source).body, _readers(source)
         last = max((i for i, node in enumerate(body) if isinstance(node, ast.AnnAssign)), default=None)
         if last is None:
             raise CannotEditError(f"its class {_CLASS} has no field")
         last += 1 if last + 1 < len(body) and _is_docstring(body[last + 1]) else 0
         at = source.line_start(end_line(body[last]))
-        code = "\n" + textwrap.indent(field.rstrip("\n") + "\n", " " * body[0].col_offset)
-        splice = NodeSplice(body, last + 1, tuple(ast.parse(field).body))
-        nodes = [_expression(f'"{name}"'), _expression(reader)]
-        missing = tuple(one for one in imports if local_name(source, one) is None)
+        code = "\n" + textwrap.indent(self.field.rstrip("\n") + "\n", " " * body[0].col_offset)
+        splice = NodeSplice(body, last + 1, tuple(ast.parse(self.field).body))
+        nodes = [_expression(f'"{self.name}"'), _expression(self.reader)]
+        missing, imports = import_edits(source, self.imports, before_line=body[0].lineno)
         edits = [
-            *(import_edit(source, one, before_line=body[0].lineno) for one in missing),
+            *imports,
             Edit(at, at, code.replace("\n", source.newline), (splice,)),
-            *literal_items(source, readers).append_edits(f'"{name}": {reader}', nodes),
+            *literal_items(source, readers).append_edits(f'"{self.name}": {self.reader}', nodes),
         ]
-        return RegisterResult(what, RegisterOutcome.REGISTERED, source.apply(edits), lines, imports=missing)
-    except CannotEditError as error:
-        return RegisterResult(what, RegisterOutcome.CANNOT, text, lines, str(error))
+        edited = source.apply(edits)
+        return RegisterResult(self.what, RegisterOutcome.REGISTERED, edited, self._lines(), imports=missing)
 
-
-def unregister_setting(
-    text: str,
-    package: str,
-    *,
-    name: str,
-    field: str,
-    reader: str,
-    imports: Sequence[Import],
-    added: Collection[Import] | None = None,
-) -> UnregisterResult:
-    """Remove the field and its reader, whatever their text is now.
-
-    Args:
-        text: The module's source.
-        package: The package of the module.
-        name: The name of the field.
-        field: The statement that was added.
-        reader: The function that was added.
-        imports: The imports that both need.
-        added: The imports that registering added; None stands for all that are unused afterwards.
-    """
-    what = f"the setting {name}"
-    try:
+    def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:
         source = Source(text, package)
-        statement = _field(source, name)
-        if statement is None:
-            return UnregisterResult(what, UnregisterOutcome.ABSENT, text)
-        without = _without_reader(source, name)
-        for _ in ("the docstring", "the field"):
-            source = Source(without, package)
-            statement = _field(source, name)
-            assert statement is not None
-            body = _settings_class(source).body
-            position = next(i for i, node in enumerate(body) if node is statement)
-            if position + 1 < len(body) and _is_docstring(body[position + 1]):
-                without = source.apply([source.remove_edit(body[position + 1], body)])
-                continue
-            without = source.apply([source.remove_edit(statement, body, above=1)])
-            break
-        removable = [one for one in imports if added is None or one in added]
+        if _field(source, self.name) is None:
+            return UnregisterResult(self.what, UnregisterOutcome.ABSENT, text)
+        source = Source(_without_reader(source, self.name), package)
+        body, position = self._place(source)
+        if position + 1 < len(body) and _is_docstring(body[position + 1]):
+            source = Source(source.apply([source.remove_edit(body[position + 1], body)]), package)
+            body, position = self._place(source)
+        without = source.apply([source.remove_edit(body[position], body, above=1)])
+        removable = [one for one in self.imports if added is None or one in added]
+        candidates = without_imports(without, package, removable)
+        result = closest(candidates, text, lambda candidate: self.register(candidate, package))
+        return UnregisterResult(self.what, UnregisterOutcome.REMOVED, result)
 
-        def again(candidate: str) -> RegisterResult:
-            return register_setting(candidate, package, name=name, field=field, reader=reader, imports=imports)
-
-        result = closest(without_imports(without, package, removable), text, again)
-        return UnregisterResult(what, UnregisterOutcome.REMOVED, result)
-    except CannotEditError as error:
-        return UnregisterResult(what, UnregisterOutcome.CANNOT, text, (), str(error))
+    def _place(self, source: Source) -> tuple[list[ast.stmt], int]:
+        """Return the body of the class, and the position of the field in it."""
+        body, field = _settings_class(source).body, _field(source, self.name)
+        assert field is not None
+        return body, index_of(field, body)
 
 
-def register_variable(text: str, package: str, *, name: str, value: str) -> RegisterResult:
-    """Add an environment variable to the dict that the fixture `environ` of the tests returns."""
-    what, code = f"the variable {name}", f'"{name}": {_quoted(value)}'
-    try:
+@dataclass
+class VariableKind(RegistrationKind):
+    """An environment variable, in the dict that the fixture `environ` of the tests returns."""
+
+    name: str
+    value: str
+
+    def __post_init__(self) -> None:
+        self.what = f"the variable {self.name}"
+
+    def _lines(self) -> tuple[str, ...]:
+        return (f'"{self.name}": {_quoted(self.value)}',)
+
+    def _register(self, text: str, package: str) -> RegisterResult:
+        [code] = self._lines()
         source = Source(text, package)
         items = _environ(source)
-        if _position(items, name) is not None:
-            return RegisterResult(what, RegisterOutcome.ALREADY, text, (code,))
-        nodes = [_expression(_quoted(name)), _expression(_quoted(value))]
+        if _position(items, self.name) is not None:
+            return RegisterResult(self.what, RegisterOutcome.ALREADY, text, (code,))
+        nodes = [_expression(_quoted(self.name)), _expression(_quoted(self.value))]
         try:
             edits = items.append_edits(code, nodes)
         except DoesNotFitError:
             edits = [_one_item_a_line(items, code, nodes)]
-        return RegisterResult(what, RegisterOutcome.REGISTERED, source.apply(edits), (code,))
-    except CannotEditError as error:
-        return RegisterResult(what, RegisterOutcome.CANNOT, text, (code,), str(error))
+        return RegisterResult(self.what, RegisterOutcome.REGISTERED, source.apply(edits), (code,))
 
-
-def unregister_variable(
-    text: str, package: str, *, name: str, value: str, added: Collection[Import] | None = None
-) -> UnregisterResult:
-    """Remove the variable from the fixture `environ`, whatever its value is now."""
-    what = f"the variable {name}"
-    try:
+    def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:
         source = Source(text, package)
         items = _environ(source)
-        position = _position(items, name)
+        position = _position(items, self.name)
         if position is None:
-            return UnregisterResult(what, UnregisterOutcome.ABSENT, text)
+            return UnregisterResult(self.what, UnregisterOutcome.ABSENT, text)
         without = source.apply(items.remove_edits(position))
-
-        def candidates() -> Iterator[str]:
-            # A line that had become too long is one line again.
-            yield _on_one_line(Source(without, package))
-            yield without
-
-        def again(candidate: str) -> RegisterResult:
-            return register_variable(candidate, package, name=name, value=value)
-
-        return UnregisterResult(what, UnregisterOutcome.REMOVED, closest(candidates(), text, again))
-    except CannotEditError as error:
-        return UnregisterResult(what, UnregisterOutcome.CANNOT, text, (), str(error))
+        # A line that had become too long is one line again.
+        candidates = (_on_one_line(Source(without, package)), without)
+        result = closest(candidates, text, lambda candidate: self.register(candidate, package))
+        return UnregisterResult(self.what, UnregisterOutcome.REMOVED, result)
 
 
-def register_row(text: str, package: str, *, name: str, row: str) -> RegisterResult:
-    """Add a row to the table of variables, after the last variable with the same prefix.
+@dataclass
+class RowKind(RegistrationKind):
+    """A row of the table of variables in a Markdown file, after the last variable with the same prefix."""
 
-    Args:
-        text: The Markdown.
-        package: Unused: each function for registering has a package.
-        name: The variable, which begins the row.
-        row: The whole row.
-    """
-    what = f"the variable {name}"
-    lines = text.splitlines(keepends=True)
-    if _rows(lines, name):
-        return RegisterResult(what, RegisterOutcome.ALREADY, text, (row,))
-    others = _rows(lines, name.partition("_")[0] + "_")
-    if not others:
-        return RegisterResult(what, RegisterOutcome.CANNOT, text, (row,), "it has no table of variables")
-    lines.insert(others[-1] + 1, row + ("\r\n" if lines[others[-1]].endswith("\r\n") else "\n"))
-    return RegisterResult(what, RegisterOutcome.REGISTERED, "".join(lines), (row,))
+    name: str
+    """The variable, which begins the row."""
+    row: str
+    """The whole row. It is removed whatever it says now."""
 
+    def __post_init__(self) -> None:
+        self.what = f"the variable {self.name}"
 
-def unregister_row(
-    text: str, package: str, *, name: str, row: str, added: Collection[Import] | None = None
-) -> UnregisterResult:
-    """Remove the row of the variable, whatever it says now."""
-    what = f"the variable {name}"
-    lines = text.splitlines(keepends=True)
-    found = _rows(lines, f"{name}`")
-    if not found:
-        return UnregisterResult(what, UnregisterOutcome.ABSENT, text)
-    return UnregisterResult(
-        what, UnregisterOutcome.REMOVED, "".join(line for i, line in enumerate(lines) if i not in found)
-    )
+    def _lines(self) -> tuple[str, ...]:
+        return (self.row,)
+
+    def _register(self, text: str, package: str) -> RegisterResult:
+        lines = text.splitlines(keepends=True)
+        if _rows(lines, self.name):
+            return RegisterResult(self.what, RegisterOutcome.ALREADY, text, (self.row,))
+        others = _rows(lines, self.name.partition("_")[0] + "_")
+        if not others:
+            raise CannotEditError("it has no table of variables")
+        lines.insert(others[-1] + 1, self.row + ("\r\n" if lines[others[-1]].endswith("\r\n") else "\n"))
+        return RegisterResult(self.what, RegisterOutcome.REGISTERED, "".join(lines), (self.row,))
+
+    def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:
+        lines = text.splitlines(keepends=True)
+        found = _rows(lines, f"{self.name}`")
+        if not found:
+            return UnregisterResult(self.what, UnregisterOutcome.ABSENT, text)
+        without = "".join(line for i, line in enumerate(lines) if i not in found)
+        return UnregisterResult(self.what, UnregisterOutcome.REMOVED, without)
 
 
 def _settings_class(source: Source) -> ast.ClassDef:

@@ -163,6 +163,25 @@ VARIANTS = {
     "byte order mark": PyprojectVariant(
         f'{_PROJECT}dependencies = ["falconws"]\n', encode=_with_mark, refused="byte order mark"
     ),
+    "comments": PyprojectVariant(
+        f'{_PROJECT}dependencies = [ "falconws>=0.3", # The framework.\n  # "orjson",\n]\n\n'
+        '[project.optional-dependencies]\ndev = [ "ruff", # Lint.\n]\n'
+    ),
+    "markers": PyprojectVariant(
+        f"{_PROJECT}dependencies = [\n\"falconws[redis]>=0.3; python_version > '3'\",\n'httpx ~= 0.27' # Old.\n]\n"
+    ),
+    "included group": PyprojectVariant(
+        f'{_PROJECT}dependencies = ["falconws"]\n\n'
+        '[dependency-groups]\nlint = ["ruff"]\ndev = [{include-group = "lint"}, "pytest"]\n'
+    ),
+    "poetry 2": PyprojectVariant(
+        f'{_PROJECT}dependencies = ["falconws (>=0.3,<0.4)"]\n\n[tool.poetry.group.dev.dependencies]\nruff = "*"\n',
+        {"poetry.lock": ""},
+    ),
+    "inline tables": PyprojectVariant(
+        "tool.ruff = { line-length = 100 }\n\n"
+        f'{_PROJECT}dependencies = ["falconws"]\noptional-dependencies = {{ dev = ["ruff"] }}\n'
+    ),
     "CRLF": PyprojectVariant(f'{_PROJECT}dependencies = ["falconws"]\n', encode=_crlf),
     "no newline": PyprojectVariant(
         f'{_PROJECT}dependencies = ["falconws"]\n', encode=lambda text: text.rstrip().encode()
@@ -217,6 +236,19 @@ ADDITIONS = {
     "docker": Addition(("add-part", "docker"), ("remove-part", "docker"), "/Dockerfile"),
     "hooks": Addition(("add-part", "pre-commit"), ("remove-part", "pre-commit"), "/.pre-commit-config.yaml"),
 }
+PLAIN_APPS = {
+    "module": ("import falcon.asgi\n", "falcon.asgi.App"),
+    "submodule": ("from falcon import asgi\n", "asgi.App"),
+    "class": ("from falcon.asgi import App\n", "App"),
+    "another name": ("from falcon.asgi import App as Falcon\n", "Falcon"),
+    "alias": ("import falcon.asgi as web\n", "web.App"),
+    "subclass": ("import falcon.asgi\n\n\nclass Shop(falcon.asgi.App):\n    pass\n", "Shop"),
+    "subclass of a subclass": (
+        "from falcon import asgi\n\n\nclass Base(asgi.App):\n    pass\n\n\nclass Shop(Base):\n    pass\n",
+        "Shop",
+    ),
+}
+"""Each way to spell an app of Falcon's own class: the top of the module, and the class."""
 CONFTEST = '''"""Fixtures."""
 
 import pytest

@@ -13,7 +13,16 @@ import pytest
 from falconws_cli.change.merge import Labels, three_way
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run
-from tests.cli.contract.projects import ADDITIONS, LAYOUTS, VARIANTS, Addition, Layout, PyprojectVariant, build
+from tests.cli.contract.projects import (
+    ADDITIONS,
+    LAYOUTS,
+    PLAIN_APPS,
+    VARIANTS,
+    Addition,
+    Layout,
+    PyprojectVariant,
+    build,
+)
 from tests.cli.lifecycle.operations import operation_files
 from tests.cli.recorder import tree, without_record
 
@@ -105,27 +114,28 @@ def assert_whole(project: Project, addition: Addition) -> None:
             assert all(line in now for line in kept), path
 
 
-@pytest.mark.parametrize("addition", ADDITIONS)
-@pytest.mark.parametrize("layout", LAYOUTS)
+EVERYWHERE = [*paired(), *(("flat", addition, variant) for addition, variant in itertools.product(ADDITIONS, USABLE))]
+
+
+@pytest.mark.parametrize(("layout", "addition", "variant"), dict.fromkeys(EVERYWHERE))
 def test_fresh_every_generator_works_in_every_layout_and_pyproject_and_is_undone(
-    make: type[Project], layout: str, addition: str
+    make: type[Project], layout: str, addition: str, variant: str
 ) -> None:
     added = ADDITIONS[addition]
-    for variant in USABLE:
-        project = make(layout, variant)
-        said = project.add(added)
-        assert_whole(project, added)
-        if added.dependency and not project.variant.lists:
-            assert f' "{added.dependency}' in said
-        after = tree(project.root)
-        again = project.add(added)
-        assert "create" not in again
-        assert "update" not in again.replace("up to date", "")
-        assert tree(project.root) == after, variant
-        assert set(project.states().values()) == {"intact"}, variant
-        project.do("upgrade", "--check")
-        project.do("undo")
-        assert tree(project.root) == project.before, variant
+    project = make(layout, variant)
+    said = project.add(added)
+    assert_whole(project, added)
+    if added.dependency and not project.variant.lists:
+        assert f' "{added.dependency}' in said
+    after = tree(project.root)
+    again = project.add(added)
+    assert "create" not in again
+    assert "update" not in again.replace("up to date", "")
+    assert tree(project.root) == after
+    assert set(project.states().values()) == {"intact"}
+    project.do("upgrade", "--check")
+    project.do("undo")
+    assert tree(project.root) == project.before
 
 
 @pytest.mark.parametrize("addition", ADDITIONS)
@@ -137,6 +147,32 @@ def test_a_pyproject_that_cannot_be_read_is_named_and_nothing_is_written(make: t
             assert result.exit_code == ExitCode.FAILURE
             assert VARIANTS[variant].refused in result.stderr
             assert tree(project.root) == project.before
+
+
+@pytest.mark.parametrize("spelling", PLAIN_APPS)
+def test_plain_an_app_of_falcon_s_own_class_is_named_with_its_line_before_anything_is_written(
+    make: type[Project], spelling: str
+) -> None:
+    top, name = PLAIN_APPS[spelling]
+    project = make("main.py", "PEP 621")
+    app = project.root / "demo" / "main.py"
+    text = f"{top}\n\ndef create_app():\n    app = {name}()\n    return app\n"
+    app.write_text(text)
+    before = tree(project.root)
+    [line] = [number for number, one in enumerate(text.splitlines(), 1) if "asgi.App)" in one or f"= {name}()" in one][
+        :1
+    ]
+    for addition in ADDITIONS.values():
+        said = project.do(*addition.words, code=ExitCode.USAGE if addition.registered else ExitCode.OK)
+        if addition.registered:
+            assert f"demo/main.py, line {line}: the app is a falcon.asgi.App" in said
+            assert tree(project.root) == before
+        else:
+            project.do("undo")
+    project.do("add-resource", "orders", "--pattern", "http")
+    project.do("undo")
+    app.write_text(text.replace(top, "import falconws\n").replace(name, "falconws.App"))
+    project.do("add-resource", "chat")
 
 
 @pytest.mark.parametrize(("layout", "addition", "variant"), list(paired()))

@@ -9,8 +9,8 @@ import pytest
 from falconws_cli.change.record import FOLDER
 from falconws_cli.errors import ExitCode
 from falconws_cli.generators.parts import Part
-from falconws_cli.source.register import RegisterOutcome, UnregisterOutcome, apply_hunks, revert_hunks
-from falconws_cli.source.register.hunks import hunks_between
+from falconws_cli.source.register.hunks import LinesKind, hunks_between
+from falconws_cli.source.register.result import RegisterOutcome, UnregisterOutcome
 from tests.cli.conftest import Run, do
 from tests.cli.recorder import one_line_error, tree
 
@@ -220,14 +220,14 @@ def test_hunks_lead_there_and_back(end: str, last: bool) -> None:
             new.insert(gone[0], "another")
             hunks = hunks_between("\n".join(LINES), "\n".join(new))
             text = end.join(LINES) + (end if last else "")
-            done = apply_hunks(text, "", what="it", hunks=hunks)
+            done = LinesKind(what="it", hunks=hunks).register(text, "")
             assert done.outcome is RegisterOutcome.REGISTERED
             assert done.text.splitlines() == new
-            assert apply_hunks(done.text, "", what="it", hunks=hunks).outcome is RegisterOutcome.ALREADY
-            back = revert_hunks(done.text, "", what="it", hunks=hunks)
+            assert LinesKind(what="it", hunks=hunks).register(done.text, "").outcome is RegisterOutcome.ALREADY
+            back = LinesKind(what="it", hunks=hunks).unregister(done.text, "")
             assert back.outcome is UnregisterOutcome.REMOVED
             assert back.text.splitlines() == LINES
-            assert revert_hunks(text, "", what="it", hunks=hunks).text == text
+            assert LinesKind(what="it", hunks=hunks).unregister(text, "").text == text
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_hunks_lead_there_and_back(end: str, last: bool) -> None:
 )
 def test_a_hunk_finds_its_place_by_what_is_left_around_it(text: str, outcome: RegisterOutcome) -> None:
     hunks = hunks_between("one\ntwo\nthree\nfour\n", "one\ntwo\nthree\nnew\nfour\n")
-    done = apply_hunks(text, "", what="it", hunks=hunks)
+    done = LinesKind(what="it", hunks=hunks).register(text, "")
     assert done.outcome is outcome
     if outcome is RegisterOutcome.REGISTERED:
         assert "new\nfour\n" in done.text

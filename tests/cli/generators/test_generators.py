@@ -11,7 +11,7 @@ from falconws_cli.change.writer import Status, commit, compare
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.main import cli
 from falconws_cli.project import Project, require_project
-from falconws_cli.source.register import RegisterOutcome
+from falconws_cli.source.register.result import RegisterOutcome
 from falconws_cli.source.registration import JsonValue
 
 RECIPES: list[tuple[str, dict[str, JsonValue]]] = [

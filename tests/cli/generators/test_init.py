@@ -16,6 +16,7 @@ from falconws_cli.errors import ExitCode
 Run = Callable[..., click.testing.Result]
 
 FALCON = "import falcon.asgi\n\n\ndef create_app():\n    app = falcon.asgi.App()\n    return app\n"
+FACTORY = FALCON.replace("falcon.asgi", "falconws")
 MODULE = "import falconws\n\napp = falconws.App()\n"
 
 
@@ -66,7 +67,7 @@ def test_the_app_is_found(run: Run, tmp_path: Path, files: dict[str, str], app: 
 
 @pytest.mark.parametrize("text", ["[project]\nname = 'x'\n", "[project]\r\nname = 'x'\r\n", "[tool.ruff]", "# only\n"])
 def test_the_table_is_added_and_everything_else_stays(run: Run, tmp_path: Path, text: str) -> None:
-    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FALCON})
+    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY})
     assert run("init").exit_code == ExitCode.OK
     edited = (tmp_path / "pyproject.toml").read_bytes().decode()
     assert edited.startswith(text)
@@ -123,7 +124,7 @@ def test_an_app_that_does_not_load_here_is_accepted_and_said(run: Run, tmp_path:
     ['[tool.falconws]\n# It is:\napp = "old:app"  # here\n\n[tool.x]\napp = 1\n', "[tool.falconws]\r\napp = 'o:a'\r\n"],
 )
 def test_the_app_is_corrected(run: Run, tmp_path: Path, text: str) -> None:
-    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FALCON})
+    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY})
     assert run("init", "shop.app:create_app").exit_code == ExitCode.OK
     edited = (tmp_path / "pyproject.toml").read_bytes().decode()
     assert read_tool(tmp_path)["falconws"] == {"app": "shop.app:create_app"}
@@ -135,7 +136,7 @@ def test_the_app_is_corrected(run: Run, tmp_path: Path, text: str) -> None:
 
 def test_a_table_that_cannot_be_edited_is_said(run: Run, tmp_path: Path) -> None:
     text = '[tool]\nfalconws = { app = "old:app" }\n'
-    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FALCON})
+    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY})
     result = run("init", "shop.app:create_app")
     assert result.exit_code == ExitCode.USAGE
     assert 'that cannot be edited: set app = "shop.app:create_app" in it.' in result.stderr
@@ -151,7 +152,7 @@ def test_a_table_that_cannot_be_edited_is_said(run: Run, tmp_path: Path) -> None
     ],
 )
 def test_options_of_pytest_are_added_to_those_that_are_there(run: Run, tmp_path: Path, text: str) -> None:
-    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FALCON, "tox.ini": "[pytest]\n"})
+    write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY, "tox.ini": "[pytest]\n"})
     assert run("init").exit_code == ExitCode.OK
     before = tomllib.loads(text)["tool"]["pytest"]
     after = read_tool(tmp_path)["pytest"]
@@ -173,7 +174,7 @@ def test_another_file_with_options_of_pytest_is_left_to_the_user(
     run: Run, tmp_path: Path, file: str, text: str, section: str, lines: str
 ) -> None:
     conftest = textwrap.dedent(CONFTEST)
-    files = {"shop/__init__.py": "", "shop/app.py": FALCON, file: text, "tests/conftest.py": conftest}
+    files = {"shop/__init__.py": "", "shop/app.py": FACTORY, file: text, "tests/conftest.py": conftest}
     write(tmp_path, files)
     for words in (["init"], ["add-resource", "chat"]):
         result = run(*words)
@@ -184,13 +185,13 @@ def test_another_file_with_options_of_pytest_is_left_to_the_user(
 
 def test_what_is_said_is_all_that_generated_tests_need(run: Run, tmp_path: Path) -> None:
     write(tmp_path, {"shop/__init__.py": "", "shop/app.py": FALCON, "tests/conftest.py": "import pytest\n"})
-    assert "Generated resources need falconws.App()" in run("init").output
-    (tmp_path / "shop" / "app.py").write_text(FALCON.replace("falcon.asgi", "falconws"))
+    assert "generated code needs its subclass falconws.App" in run("init").output
+    (tmp_path / "shop" / "app.py").write_text(FACTORY)
     (tmp_path / "pyproject.toml").unlink()
     said = f"Generated tests need a fixture `app`. Add these lines to tests/conftest.py:\n\n{CONFTEST}"
     output = run("init").output
     assert said in output
-    assert "Generated resources need" not in output
+    assert "needs its subclass" not in output
     added = run("add-resource", "chat")
     assert (added.exit_code, said in added.output) == (ExitCode.LEFT_TO_DO, True)
     write(tmp_path, {"tests/conftest.py": textwrap.dedent(CONFTEST)})

@@ -132,7 +132,7 @@ def test_a_recorded_recipe_renders_again(shell: Shell, demo: Path, site: Path, m
     monkeypatch.syspath_prepend(site)
     project = require_project(demo)
     recipe = read_record(demo).operations[-1].recipe
-    for file in generators.render(project, recipe):
+    for file in generators.make_again(project, recipe).files:
         assert (demo / file.path).read_bytes() == file.data
 
 

@@ -98,3 +98,29 @@ def test_a_project_of_uv_is_told_to_sync(run: Run, project: Callable[[str], Path
     root = project(LISTED["plain"])
     (root / "uv.lock").write_text("")
     assert "`uv sync`" in add(run, "orjson").output
+
+
+@pytest.mark.parametrize("lock", ["uv.lock", "poetry.lock", "pdm.lock"])
+def test_the_lock_file_of_a_workspace_tells_how_to_install_its_projects(
+    run: Run, project: Callable[[str], Path], tmp_path: Path, lock: str
+) -> None:
+    project(LISTED["plain"])
+    (tmp_path / lock).write_text("")
+    command = "uv sync" if lock == "uv.lock" else f"{lock.removesuffix('.lock')} install"
+    assert f"install it with `{command}`" in add(run, "orjson").output
+
+
+@pytest.mark.parametrize(
+    "text", ['project.name = "demo"\nproject.version = "1"\nproject.dependencies = ["falconws"]\n']
+)
+def test_a_form_that_cannot_be_edited_stays_and_what_to_add_is_printed(
+    run: Run, project: Callable[[str], Path], text: str
+) -> None:
+    root = project(text)
+    before = (root / "pyproject.toml").read_bytes()
+    (root / "tests").mkdir()
+    done = run("add-part", "pre-commit", cwd="demo")
+    assert done.exit_code == ExitCode.OK
+    said = 'pyproject.toml is written in a form that falconws cannot edit: add "pre-commit>=4,<5" (dev dependencies)'
+    assert said in done.output
+    assert (root / "pyproject.toml").read_bytes() == before

@@ -11,30 +11,10 @@ from falconws_cli.change import lock
 from falconws_cli.change.lock import exclusive
 from falconws_cli.errors import ExitCode
 from tests.cli.conftest import Run, do
+from tests.cli.git import commit, git
 from tests.cli.lifecycle.operations import operation_files, operation_of
 from tests.cli.pseudoterminal import terminal
 from tests.cli.recorder import one_line_error, snapshot, tree, without_record
-
-
-def git(root: Path, *arguments: str, email: str = "me@example.com") -> str:
-    identity = ["-c", "user.name=x", "-c", f"user.email={email}", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True)
-    return done.stdout
-
-
-def commit(root: Path, email: str = "me@example.com") -> None:
-    git(root, "add", "-A")
-    git(root, "commit", "-q", "-m", "work", email=email)
-
-
-@pytest.fixture
-def repository(demo: Path) -> Path:
-    """A fresh project whose user is me@example.com, committed."""
-    git(demo, "init", "-q", "-b", "main")
-    git(demo, "config", "user.email", "me@example.com")
-    git(demo, "config", "user.name", "Me")
-    commit(demo)
-    return demo
 
 
 def statuses(run: Run) -> dict[str, str]:

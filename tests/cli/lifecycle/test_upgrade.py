@@ -483,7 +483,7 @@ def test_a_destroy_before_an_upgrade_is_not_undone_after_it(
     assert run("upgrade").exit_code == ExitCode.OK
     refused = run("undo")
     assert refused.exit_code == ExitCode.USAGE
-    assert "is older than the upgrade of " in refused.stderr
+    assert "is older than the upgrade to falconws " in refused.stderr
     assert "Confirm with --yes" in refused.stderr
     result = run("undo", "--yes")
     assert result.exit_code == ExitCode.OK, result.output

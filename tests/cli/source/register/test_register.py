@@ -3,16 +3,12 @@ import ast
 import pytest
 
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import (
-    RegisterOutcome,
-    RegisterResult,
-    append_functions,
-    media_handler_in,
-    register_media_handler,
-    register_middleware,
-    register_route,
-    routes_in,
-)
+from falconws_cli.source.register.functions import FunctionsKind
+from falconws_cli.source.register.media_handlers import MediaHandlerKind, media_handler_in
+from falconws_cli.source.register.middleware import MiddlewareKind
+from falconws_cli.source.register.result import RegisterOutcome, RegisterResult
+from falconws_cli.source.register.route_reader import routes_in
+from falconws_cli.source.register.routes import RouteKind
 from tests.cli.source.register.samples import added_lines
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")
@@ -45,15 +41,15 @@ def create_app():
 
 
 def route(text: str) -> RegisterResult:
-    return register_route(text, "demo", template="/chat", resource=RESOURCE)
+    return RouteKind(template="/chat", resource=RESOURCE).register(text, "demo")
 
 
 def middleware(text: str) -> RegisterResult:
-    return register_middleware(text, "demo", middleware=MIDDLEWARE)
+    return MiddlewareKind(middleware=MIDDLEWARE).register(text, "demo")
 
 
 def handler(text: str) -> RegisterResult:
-    return register_media_handler(text, "demo", payload="BINARY", handler=HANDLER)
+    return MediaHandlerKind(payload="BINARY", handler=HANDLER).register(text, "demo")
 
 
 LOOP = "def add_routes(app):\n    for template, resource in ROUTES:\n        app.add_route(template, resource)\n"
@@ -122,6 +118,21 @@ IMPORT_LINE = "from demo.resources.chat import ChatResource"
             "tabs",
             "def add_routes(app):\n\tapp.add_route('/echo', 1)\n",
             [IMPORT_LINE, "", "\tapp.add_route('/chat', ChatResource())"],
+        ),
+        (
+            "a method",
+            'class Routes:\n    def add_routes(self, app):\n        """None yet."""\n',
+            [IMPORT_LINE, "", '        app.add_route("/chat", ChatResource())'],
+        ),
+        (
+            "a static method",
+            "class Routes:\n    @staticmethod\n    def add_routes(api):\n        pass\n",
+            [IMPORT_LINE, "", '        api.add_route("/chat", ChatResource())'],
+        ),
+        (
+            "an app that is not the first parameter",
+            "def add_routes(settings, api: falconws.App):\n    pass\n",
+            [IMPORT_LINE, "", '    api.add_route("/chat", ChatResource())'],
         ),
         (
             "a return at the end",
@@ -284,7 +295,7 @@ def test_a_list_without_a_trailing_comma_stays_without() -> None:
 
 def test_middleware_keeps_the_order_in_which_it_was_added() -> None:
     once = middleware(APP).text
-    second = register_middleware(once, "demo", middleware=Import("demo.middleware.log", "LogMiddleware")).text
+    second = MiddlewareKind(middleware=Import("demo.middleware.log", "LogMiddleware")).register(once, "demo").text
     lines = [line.strip() for line in second.splitlines() if "add_middleware" in line]
     assert lines == ["app.add_middleware(AuthMiddleware())", "app.add_middleware(LogMiddleware())"]
 
@@ -341,6 +352,16 @@ def test_a_media_handler_names_the_payload_type_as_the_file_can(imports: str, ex
     assert handler(registration.text).outcome is RegisterOutcome.ALREADY
 
 
+@pytest.mark.parametrize("own", ["", "from demo.routes import add_routes\n"])
+def test_two_imports_at_one_place_come_in_the_order_of_their_sections(own: str) -> None:
+    text = f"import os\n\n{own}\ndef create_app():\n    import falconws\n\n    app = falconws.App()\n    return app\n"
+    registration = handler(text)
+    assert registration.outcome is RegisterOutcome.REGISTERED, registration.reason
+    lines = [line for line in registration.text.splitlines() if line.startswith(("import", "from"))]
+    ours = ["from falconws import WebSocketPayloadType", "from demo.media.orders import OrdersHandler"]
+    assert lines == ["import os", *ours, *own.splitlines()]
+
+
 def test_another_handler_for_the_payload_is_not_replaced() -> None:
     text = "import falconws\n\napp = falconws.App()\napp.ws_options.media_handlers = {falconws.X.BINARY: Other()}\n"
     assert media_handler_in(text, "BINARY") == "Other()"
@@ -359,7 +380,7 @@ def test_functions_are_appended_once() -> None:
     before = "import pytest\n\n\ndef test() -> None: ...\n"
 
     def append(text: str) -> RegisterResult:
-        return append_functions(text, "tests", first_party="demo", what="x", imports=imports, code=code)
+        return FunctionsKind(first_party="demo", what="x", imports=imports, code=code).register(text, "tests")
 
     registration = append(before)
     assert registration.outcome is RegisterOutcome.REGISTERED

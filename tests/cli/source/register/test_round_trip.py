@@ -8,20 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import (
-    RegisterOutcome,
-    RegisterResult,
-    UnregisterOutcome,
-    UnregisterResult,
-    append_functions,
-    register_media_handler,
-    register_middleware,
-    register_route,
-    remove_functions,
-    unregister_media_handler,
-    unregister_middleware,
-    unregister_route,
-)
+from falconws_cli.source.register.functions import FunctionsKind
+from falconws_cli.source.register.media_handlers import MediaHandlerKind
+from falconws_cli.source.register.middleware import MiddlewareKind
+from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
+from falconws_cli.source.register.routes import RouteKind
 from tests.cli.source.register.samples import APP_LINES, APPS, ROUTES, modules
 
 RESOURCE = Import("demo.resources.chat", "ChatResource")
@@ -69,8 +60,8 @@ def test_a_route(imported: str, text: str) -> None:
     arguments = {"template": "/chat", "resource": RESOURCE}
     check(
         _with_import(imported, text),
-        lambda text: register_route(text, "demo", **arguments),
-        lambda text, made: unregister_route(text, "demo", **arguments, added=made.imports),
+        lambda text: RouteKind(**arguments).register(text, "demo"),
+        lambda text, made: RouteKind(**arguments).unregister(text, "demo", made.imports),
     )
 
 
@@ -80,8 +71,8 @@ def test_a_middleware(imported: str, text: str, factory: str) -> None:
     arguments = {"middleware": MIDDLEWARE, "factory": factory}
     check(
         _with_import(imported, text),
-        lambda text: register_middleware(text, "demo", **arguments),
-        lambda text, made: unregister_middleware(text, "demo", **arguments, added=made.imports),
+        lambda text: MiddlewareKind(**arguments).register(text, "demo"),
+        lambda text, made: MiddlewareKind(**arguments).unregister(text, "demo", made.imports),
     )
 
 
@@ -91,8 +82,8 @@ def test_a_media_handler(imported: str, text: str) -> None:
     arguments = {"payload": "BINARY", "handler": HANDLER}
     check(
         _with_import(imported, text),
-        lambda text: register_media_handler(text, "demo", **arguments),
-        lambda text, made: unregister_media_handler(text, "demo", **arguments, added=made.imports),
+        lambda text: MediaHandlerKind(**arguments).register(text, "demo"),
+        lambda text, made: MediaHandlerKind(**arguments).unregister(text, "demo", made.imports),
     )
 
 
@@ -107,8 +98,8 @@ def test_functions(text: str) -> None:
     }
     check(
         text,
-        lambda text: append_functions(text, "tests", **arguments),
-        lambda text, made: remove_functions(text, "tests", **arguments, added=made.imports),
+        lambda text: FunctionsKind(**arguments).register(text, "tests"),
+        lambda text, made: FunctionsKind(**arguments).unregister(text, "tests", made.imports),
     )
 
 

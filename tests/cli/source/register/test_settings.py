@@ -3,16 +3,8 @@
 import pytest
 
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import (
-    RegisterOutcome,
-    UnregisterOutcome,
-    register_row,
-    register_setting,
-    register_variable,
-    unregister_row,
-    unregister_setting,
-    unregister_variable,
-)
+from falconws_cli.source.register.result import RegisterOutcome, UnregisterOutcome
+from falconws_cli.source.register.settings import RowKind, SettingKind, VariableKind
 
 SETTINGS = '''import os
 from dataclasses import dataclass
@@ -63,26 +55,26 @@ def setting(name: str = "tokens") -> dict[str, object]:
 @pytest.mark.parametrize("docstring", ['    """The level."""\n', ""], ids=["docstring", "none"])
 def test_a_setting_goes_after_the_others_and_away_again(newline: str, docstring: str) -> None:
     text = SETTINGS.replace('    """The level."""\n', docstring).replace("\n", newline)
-    made = register_setting(text, "demo", **setting())  # type: ignore[arg-type]
+    made = SettingKind(**setting()).register(text, "demo")  # type: ignore[arg-type]
     assert made.outcome is RegisterOutcome.REGISTERED
     plain = made.text.replace("\r\n", "\n")
     assert f'"INFO"\n{docstring}\n    tokens: tuple[auth.Token, ...] = ()\n    """The tokens."""\n\n    def' in plain
     assert '    "log_level": str.upper,\n    "tokens": auth.read_tokens,\n}' in plain
     assert "import falconws\n\nfrom demo.middleware import auth\n" in plain
     assert made.text.count("\n") == made.text.count(newline)
-    again = register_setting(made.text, "demo", **setting())  # type: ignore[arg-type]
+    again = SettingKind(**setting()).register(made.text, "demo")  # type: ignore[arg-type]
     assert (again.outcome, again.text) == (RegisterOutcome.ALREADY, made.text)
-    gone = unregister_setting(made.text, "demo", **setting(), added=made.imports)  # type: ignore[arg-type]
+    gone = SettingKind(**setting()).unregister(made.text, "demo", made.imports)  # type: ignore[arg-type]
     assert (gone.outcome, gone.text) == (UnregisterOutcome.REMOVED, text)
-    absent = unregister_setting(text, "demo", **setting())  # type: ignore[arg-type]
+    absent = SettingKind(**setting()).unregister(text, "demo")  # type: ignore[arg-type]
     assert (absent.outcome, absent.text) == (UnregisterOutcome.ABSENT, text)
 
 
 def test_an_edited_setting_is_removed_too_and_others_stay() -> None:
-    both = register_setting(SETTINGS, "demo", **setting()).text  # type: ignore[arg-type]
-    both = register_setting(both, "demo", **setting("keys")).text  # type: ignore[arg-type]
+    both = SettingKind(**setting()).register(SETTINGS, "demo").text  # type: ignore[arg-type]
+    both = SettingKind(**setting("keys")).register(both, "demo").text  # type: ignore[arg-type]
     edited = both.replace('tokens: tuple[auth.Token, ...] = ()\n    """The tokens."""', "tokens: object = None  # mine")
-    gone = unregister_setting(edited, "demo", **setting())  # type: ignore[arg-type]
+    gone = SettingKind(**setting()).unregister(edited, "demo")  # type: ignore[arg-type]
     assert "tokens:" not in gone.text
     assert '"tokens"' not in gone.text
     assert "keys: tuple[auth.Token, ...] = ()" in gone.text
@@ -99,7 +91,7 @@ def test_an_edited_setting_is_removed_too_and_others_stay() -> None:
     ],
 )
 def test_a_module_without_a_place_for_it_stays_and_the_lines_are_told(text: str, reason: str) -> None:
-    made = register_setting(text, "demo", **setting())  # type: ignore[arg-type]
+    made = SettingKind(**setting()).register(text, "demo")  # type: ignore[arg-type]
     assert (made.outcome, made.text) == (RegisterOutcome.CANNOT, text)
     assert reason in made.reason
     assert "from demo.middleware import auth" in made.lines
@@ -120,19 +112,19 @@ LONG = "DEMO_" + "X" * 70
 )
 def test_a_variable_of_the_tests_comes_and_goes(before: str, name: str) -> None:
     text = CONFTEST.replace("{}", before)
-    made = register_variable(text, "tests", name=name, value="a:b")
+    made = VariableKind(name=name, value="a:b").register(text, "tests")
     assert made.outcome is RegisterOutcome.REGISTERED
     assert f'"{name}": "a:b"' in made.text
-    assert register_variable(made.text, "tests", name=name, value="a:b").outcome is RegisterOutcome.ALREADY
-    gone = unregister_variable(made.text.replace("a:b", "c:d"), "tests", name=name, value="a:b")
+    assert VariableKind(name=name, value="a:b").register(made.text, "tests").outcome is RegisterOutcome.ALREADY
+    gone = VariableKind(name=name, value="a:b").unregister(made.text.replace("a:b", "c:d"), "tests")
     assert gone.outcome is UnregisterOutcome.REMOVED
-    gone = unregister_variable(made.text, "tests", name=name, value="a:b")
+    gone = VariableKind(name=name, value="a:b").unregister(made.text, "tests")
     assert gone.text == text
-    assert unregister_variable(text, "tests", name=name, value="a:b").outcome is UnregisterOutcome.ABSENT
+    assert VariableKind(name=name, value="a:b").unregister(text, "tests").outcome is UnregisterOutcome.ABSENT
 
 
 def test_without_the_fixture_the_variable_cannot_be_added() -> None:
-    made = register_variable("import pytest\n", "tests", name="A", value="b")
+    made = VariableKind(name="A", value="b").register("import pytest\n", "tests")
     assert (made.outcome, made.lines) == (RegisterOutcome.CANNOT, ('"A": "b"',))
 
 
@@ -140,10 +132,10 @@ def test_without_the_fixture_the_variable_cannot_be_added() -> None:
 def test_a_row_goes_after_the_others_and_away_again(newline: str) -> None:
     text = README.replace("\n", newline)
     row = "| `DEMO_TOKENS` | none |"
-    made = register_row(text, "demo", name="DEMO_TOKENS", row=row)
+    made = RowKind(name="DEMO_TOKENS", row=row).register(text, "demo")
     assert made.text.replace("\r\n", "\n") == README.replace("`INFO` |\n", f"`INFO` |\n{row}\n")
-    assert register_row(made.text, "demo", name="DEMO_TOKENS", row=row).outcome is RegisterOutcome.ALREADY
+    assert RowKind(name="DEMO_TOKENS", row=row).register(made.text, "demo").outcome is RegisterOutcome.ALREADY
     edited = made.text.replace("| none |", "| nobody |")
-    assert unregister_row(edited, "demo", name="DEMO_TOKENS", row=row).text == text
-    assert unregister_row(text, "demo", name="DEMO_TOKENS", row=row).outcome is UnregisterOutcome.ABSENT
-    assert register_row("# No table\n", "demo", name="DEMO_TOKENS", row=row).outcome is RegisterOutcome.CANNOT
+    assert RowKind(name="DEMO_TOKENS", row=row).unregister(edited, "demo").text == text
+    assert RowKind(name="DEMO_TOKENS", row=row).unregister(text, "demo").outcome is UnregisterOutcome.ABSENT
+    assert RowKind(name="DEMO_TOKENS", row=row).register("# No table\n", "demo").outcome is RegisterOutcome.CANNOT

@@ -3,27 +3,24 @@
 import pytest
 
 from falconws_cli.source.python import Import
-from falconws_cli.source.register import (
-    UnregisterOutcome,
-    UnregisterResult,
-    remove_functions,
-    unregister_media_handler,
-    unregister_middleware,
-    unregister_route,
-)
+from falconws_cli.source.register.functions import FunctionsKind
+from falconws_cli.source.register.media_handlers import MediaHandlerKind
+from falconws_cli.source.register.middleware import MiddlewareKind
+from falconws_cli.source.register.result import UnregisterOutcome, UnregisterResult
+from falconws_cli.source.register.routes import RouteKind
 
 
 def route(text: str) -> UnregisterResult:
-    return unregister_route(text, "demo", template="/chat", resource=Import("demo.resources.chat", "ChatResource"))
+    return RouteKind(template="/chat", resource=Import("demo.resources.chat", "ChatResource")).unregister(text, "demo")
 
 
 def middleware(text: str) -> UnregisterResult:
-    return unregister_middleware(text, "demo", middleware=Import("demo.middleware.auth", "AuthMiddleware"))
+    return MiddlewareKind(middleware=Import("demo.middleware.auth", "AuthMiddleware")).unregister(text, "demo")
 
 
 def handler(text: str) -> UnregisterResult:
-    return unregister_media_handler(
-        text, "demo", payload="BINARY", handler=Import("demo.media.orders", "OrdersHandler")
+    return MediaHandlerKind(payload="BINARY", handler=Import("demo.media.orders", "OrdersHandler")).unregister(
+        text, "demo"
     )
 
 
@@ -202,15 +199,13 @@ FIXTURE = 'TOKEN = "x"\n\n\n@pytest.fixture\ndef token() -> Iterator[str]:\n    
 
 
 def functions(text: str) -> UnregisterResult:
-    return remove_functions(
-        text,
-        "tests",
+    return FunctionsKind(
         first_party="demo",
         what="a token",
         imports=[Import("collections.abc", "Iterator")],
         code=FIXTURE,
         needs=["pytest"],
-    )
+    ).unregister(text, "tests")
 
 
 def test_functions_go_from_between_others() -> None:
