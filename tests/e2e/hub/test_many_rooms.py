@@ -13,7 +13,7 @@ from tests.e2e.hub.servers import BrokerServer
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket, eventually
 
 brokers = pytest.mark.parametrize("kind", ["valkey", "nats"])
-ROUND_TRIP_S = 0.02
+ROUND_TRIP_S = 0.2
 
 
 @brokers
@@ -28,7 +28,7 @@ async def test_joining_many_rooms_takes_a_few_round_trips(kind: str, request: py
             async with hub.subscribe(ScriptedSocket(ScriptedConnection()), *rooms, member=member):
                 took_s = time.monotonic() - began
                 assert len(await hub.where(member)) == 50
-    # One after the other takes 50 times 4 round trips: 4 s.
+    # One after the other takes 50 times 4 round trips: 40 s.
     assert took_s < 50 * ROUND_TRIP_S
 
 
