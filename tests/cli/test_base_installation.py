@@ -42,7 +42,6 @@ def run(python: Path, folder: Path, *words: str, code: int) -> str:
     done = subprocess.run(
         [str(python), "-m", "falconws_cli", *words],
         cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

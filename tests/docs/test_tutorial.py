@@ -15,6 +15,7 @@ from tests.docs.blocks import source
 from tests.docs.shell import Shell, session
 from tests.docs.test_deployment import nginx
 from tests.e2e.hub.servers import Valkey
+from tests.generated.workshop import mypy_cache
 
 ROOT = Path(__file__).parents[2]
 STAGES = ROOT / "docs" / "snippets" / "tutorial"
@@ -61,7 +62,7 @@ class Reader:
     def check(self) -> None:
         """Run the tests of the project, and the checks that it sets for itself."""
         self.shell.play(session("test"))
-        for command in ("mypy", "ruff check .", "ruff format --check ."):
+        for command in (f"mypy --cache-dir {mypy_cache()}", "ruff check .", "ruff format --check ."):
             printed = self.shell.run(f"{command} && echo passed")
             assert printed.endswith("passed\n"), printed
 

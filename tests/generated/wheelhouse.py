@@ -7,6 +7,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -18,12 +19,18 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.once import once
+
 CHECKOUT = Path(__file__).parents[2]
 _LEFT_BY_THE_INSTALLER = ("INSTALLER", "RECORD", "REQUESTED", "direct_url.json")
 
 
 def build_falconws(folder: Path) -> None:
     """Put wheels into *folder*: of falconws as it is in the checkout, and of all that it needs."""
+    shutil.copytree(once("wheels", _build_falconws), folder, dirs_exist_ok=True)
+
+
+def _build_falconws(folder: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, timeout=120)
     (wheel,) = folder.glob("falconws-*.whl")

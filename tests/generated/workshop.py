@@ -3,7 +3,6 @@
 Knows nothing of what is in a template.
 """
 
-import atexit
 import contextlib
 import functools
 import json
@@ -22,6 +21,7 @@ from pathlib import Path
 import click.testing
 
 from falconws_cli.main import cli
+from tests.once import once, run_folder
 
 START_S = 30.0
 
@@ -82,10 +82,27 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 @functools.cache
 def mypy_cache() -> str:
-    """Return a folder where mypy keeps for the next project what it found out about the libraries of this one."""
-    folder = tempfile.mkdtemp(prefix="falconws-mypy-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    """Return this process's folder for what mypy finds out, which has everything about the libraries already."""
+    folder = run_folder() / f"mypy-{os.getpid()}"
+    # mypy compares the times of its files.
+    shutil.copytree(once("mypy", _learn_libraries), folder, copy_function=shutil.copy2)
+    return str(folder)
+
+
+def _learn_libraries(cache: Path) -> None:
+    """Have mypy look at a project that imports what the tests of projects, snippets and clients import."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = new_project(Path(scratch))
+        names = ("falconws.client", "falconws.testing", "falconws.typed", "msgspec", "orjson", "websockets.sync.client")
+        (root / "libraries.py").write_text("".join(f"import {name}\n" for name in names))
+        subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", "."],
+            cwd=root,
+            env={**os.environ, "MYPY_CACHE_DIR": str(cache)},
+            check=True,
+            capture_output=True,
+            timeout=240,
+        )
 
 
 @contextlib.contextmanager

@@ -18,8 +18,8 @@ from .promises import EXCEPTIONS, PROMISES, Limit
 from .servers import ENGINES, Engine, RunningServer
 
 _PATIENCE_S = 15.0
-_PATIENCE_IN_VAIN_S = 5.0
-"""How long something gets to come after all that is known never to come."""
+_PATIENCE_IN_VAIN_S = 1.0
+"""How long something gets to come after all that is known never to come: if it came later, nothing would fail."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
-from falconws.server import AdmissionSettings, ConnectionSettings, DeflateSettings, TlsSettings
+from falconws.server import AdmissionSettings, ConnectionSettings, DeflateSettings, HttpSettings, TlsSettings
 
 MIB = 1024 * 1024
 
@@ -360,7 +360,9 @@ def test_an_early_response_that_is_cut_short_ends_at_once_for_the_client(serve, 
 @pytest.mark.parametrize("parser", ["httptools", "h11"])
 @pytest.mark.parametrize("rest", [b"re", b"rest"], ids=["a part", "all"])
 def test_a_client_that_was_answered_early_and_sends_its_body_does_not_stay_forever(serve, dial, parser, rest):
-    client = dial(serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready().port)
+    # For a part of the body the first one counts, for all of it the second one.
+    http = HttpSettings(body_timeout_s=1, keep_alive_timeout_s=1)
+    client = dial(serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "", http=http).wait_until_ready().port)
     client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
     assert client.read_head().startswith(b"HTTP/1.1 200 ")
     client.send(rest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from falconws.client import CallError, connect
 from falconws.testing import LiveServer
 from falconws.typed import Welcome
 from tests.e2e.typed.generated_client import generate
+from tests.generated.workshop import mypy_cache
 from tests.runtime.typed.conversations import make_app
 
 HERE = Path(__file__).parent / "typescript"
@@ -62,7 +64,13 @@ def served(folder: Path) -> ModuleType:
 
 def check(folder: Path, *words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env={**os.environ, "MYPY_CACHE_DIR": mypy_cache()},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

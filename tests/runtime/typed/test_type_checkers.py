@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.generated.workshop import mypy_cache
 from tests.node import node_packages
 
 ROOT = Path(__file__).parents[3]
@@ -30,7 +31,7 @@ def wrong_lines(file: Path) -> dict[int, str]:
 def mypy(file: Path, tmp_path: Path) -> set[int]:
     """Return the lines with errors, as mypy reports them."""
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-pretty", "--cache-dir", str(tmp_path), str(file)],
+        [sys.executable, "-m", "mypy", "--strict", "--no-pretty", "--cache-dir", mypy_cache(), str(file)],
         cwd=ROOT,
         env={**os.environ, "MYPYPATH": f"{ROOT / 'runtime'}:{ROOT}"},
         capture_output=True,
