@@ -108,7 +108,7 @@ class Hub(HubLifecycle):
         def make() -> Broker:
             if not isinstance(url, str):
                 return url
-            return make_broker(url, history=history, timeout_s=timeout_s, room_ttl_s=limits.room_ttl_s)
+            return make_broker(url, history=history, timeout_s=timeout_s, limits=limits)
 
         def make_dispatcher(broker: Broker) -> Dispatcher:
             return Dispatcher(broker, self._media, lease_s=lease_s, timeout_s=timeout_s, limits=limits, on_drop=on_drop)
@@ -285,8 +285,8 @@ class Hub(HubLifecycle):
                 By default messages are sent as they were published and other events are not sent; a client whose
                 messages the broker has lost is disconnected (1013, "messages are missing"), unless its policy drops
                 messages anyway.
-            subscription_id: The ``id`` of the subscription that the client had before, if it resumes. The new one takes it
-                over, so messages that exclude it are not replayed.
+            subscription_id: The ``id`` of the subscription that the client had before, if it resumes. The new one takes
+                it over, so messages that exclude it are not replayed.
 
         Raises:
             TypeError, ValueError: An argument cannot be used.

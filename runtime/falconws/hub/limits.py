@@ -1,4 +1,4 @@
-"""Quotas of a hub: how many rooms this process may use, and how much is replayed to clients. Pure."""
+"""Quotas of a hub: how many rooms this process may use, and how much is kept and replayed. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from falconws.errors import TemporarilyUnavailable
 
 from .checks import check_count, check_seconds
 
-__all__ = ("DEFAULT_ROOM_TTL_S", "HubLimitReached", "HubLimits", "RoomQuota")
-
-DEFAULT_ROOM_TTL_S = 3600.0
+__all__ = ("DEFAULT_LIMITS", "HubLimitReached", "HubLimits", "RoomQuota")
 
 
 class HubLimitReached(TemporarilyUnavailable):
@@ -35,16 +33,23 @@ class HubLimits:
     replay_bytes: int | None = 262_144
     """The most bytes of a room's history that are replayed to a client. A client that has missed more gets a ``Gap``,
     and then the newest messages that fit."""
-    room_ttl_s: float = DEFAULT_ROOM_TTL_S
+    room_ttl_s: float = 3600.0
     """Seconds for which a broker remembers a room that nobody follows or publishes to. A client that comes back later
     gets a ``Gap``. If twice the age of the history is longer, that applies."""
+    history_bytes: int | None = 268_435_456
+    """The most bytes that ``memory://`` keeps for the histories of all rooms; a message counts for its payload and 256
+    bytes more. The rooms in which nothing was published for longest lose their oldest messages first, which
+    ``health()`` reports. Other brokers have limits of their own."""
 
     def __post_init__(self) -> None:
-        for name in ("rooms_per_connection", "rooms", "replay_bytes"):
+        for name in ("rooms_per_connection", "rooms", "replay_bytes", "history_bytes"):
             count = getattr(self, name)
             if count is not None:
                 check_count("HubLimits", name, count)
         check_seconds("HubLimits", "room_ttl_s", self.room_ttl_s)
+
+
+DEFAULT_LIMITS = HubLimits()
 
 
 class RoomQuota:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from falconws.hub import HistoryLimits, Publication
+from falconws.hub import HistoryLimits, HubLimits, Publication
 from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.nats.session import NatsSession
 from falconws.hub.brokers.redis.broker import RedisBroker
@@ -37,7 +37,7 @@ class Recorder:
 
 
 def broker_for(url: str) -> Any:
-    return make_broker(url, history=HistoryLimits(), timeout_s=2.0, room_ttl_s=3600.0)
+    return make_broker(url, history=HistoryLimits(), timeout_s=2.0, limits=HubLimits())
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tests.e2e.hub.servers import Nats
 from tests.runtime.hub.scripted import ScriptedConnection, ScriptedSocket
 
 TTL_S = 6.0
+HUB_LIMITS = HubLimits(room_ttl_s=TTL_S)
 ANCHOR = b"Falconws-Anchor: 1\r\n"
 
 
@@ -96,7 +97,10 @@ async def test_nobody_is_told_of_a_gap_where_nothing_was_published_for_long(nats
         client = ScriptedSocket(ScriptedConnection())
         async with (
             make_hub(
-                url, history=HistoryLimits(messages=100, age_s=1), limits=HubLimits(room_ttl_s=TTL_S), timeout_s=10
+                url,
+                history=HistoryLimits(messages=100, age_s=1),
+                limits=HUB_LIMITS,
+                timeout_s=10,
             ) as hub,
             hub.subscribe(client, "spoken") as subscription,
             following(hub, "spoken") as spoken,
@@ -124,7 +128,7 @@ async def test_nobody_is_told_of_a_gap_where_nothing_was_published_for_long(nats
 async def test_without_history_a_room_keeps_its_place_too(nats: Nats) -> None:
     stream = Stream(nats, "quiet-0")
     limits = HistoryLimits(messages=0, age_s=1)
-    async with started(NatsBroker(f"{nats.url}?prefix=quiet-0", history=limits, room_ttl_s=TTL_S)) as (broker, sink):
+    async with started(NatsBroker(f"{nats.url}?prefix=quiet-0", history=limits, limits=HUB_LIMITS)) as (broker, sink):
         start = await broker.subscribe("room")
         await stream.until_gone(start.offset)
         assert told(await broker.history("room", start)) == (True, [], start.offset)
@@ -143,7 +147,7 @@ async def test_of_several_processes_one_keeps_a_room(nats: Nats) -> None:
     async with AsyncExitStack() as stack:
         url = f"{nats.url}?prefix=several"
         brokers = [
-            (await stack.enter_async_context(started(NatsBroker(url, history=limits, room_ttl_s=TTL_S))))[0]
+            (await stack.enter_async_context(started(NatsBroker(url, history=limits, limits=HUB_LIMITS))))[0]
             for _ in range(4)
         ]
         position = await brokers[0].publish("room", "one")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from falconws.hub import BrokerUnavailable, Entry, HistoryLimits, Position
+from falconws.hub import BrokerUnavailable, Entry, HistoryLimits, HubLimits, Position
 from falconws.hub.brokers import make_broker
 from falconws.hub.brokers.redis.broker import RedisBroker
 from falconws.hub.brokers.redis.resp import Pipeline
@@ -176,7 +176,9 @@ async def test_stop_ends_what_is_under_way_at_once(proxy: Proxy) -> None:
 
 @pytest.mark.parametrize("kind", ["redis", "nats"])
 async def test_stop_ends_who_waits_for_a_session(kind: str) -> None:
-    broker = make_broker(f"{kind}://127.0.0.1:{free_port()}", history=HistoryLimits(), timeout_s=300, room_ttl_s=3600)
+    broker = make_broker(
+        f"{kind}://127.0.0.1:{free_port()}", history=HistoryLimits(), timeout_s=300, limits=HubLimits()
+    )
     await broker.start(Recorder())
     call = asyncio.create_task(broker.subscribe("stopped"))
     await asyncio.sleep(0)

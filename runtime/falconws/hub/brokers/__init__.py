@@ -9,6 +9,7 @@ from importlib import import_module
 
 from falconws.hub.broker import Broker
 from falconws.hub.history_rules import RoomHistory
+from falconws.hub.limits import HubLimits
 
 from .url import redact, split_url
 
@@ -38,7 +39,7 @@ _BROKERS = {
 """The module and class for each URL scheme."""
 
 
-def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float, room_ttl_s: float) -> Broker:
+def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float, limits: HubLimits) -> Broker:
     """Return a broker for *url* that is not started yet.
 
     Raises:
@@ -49,6 +50,6 @@ def make_broker(url: str, *, history: RoomHistory | None, timeout_s: float, room
         raise ValueError(f"Hub: no broker for {redact(url)}; use one of {', '.join(map('{}://'.format, _BROKERS))}.")
     module, name = _BROKERS[scheme]
     broker: Broker = getattr(import_module(module, __package__), name)(
-        f"{scheme}://{rest}", history=history, timeout_s=timeout_s, room_ttl_s=room_ttl_s
+        f"{scheme}://{rest}", history=history, timeout_s=timeout_s, limits=limits
     )
     return broker

@@ -22,13 +22,15 @@ from falconws.hub.broker import (
     Sink,
 )
 from falconws.hub.history_rules import HistoryRules, RoomHistory
-from falconws.hub.limits import DEFAULT_ROOM_TTL_S
+from falconws.hub.limits import DEFAULT_LIMITS, HubLimits
 from falconws.hub.position import Position
 
 __all__ = ("HistoryLog", "MemoryBroker", "PresenceTable")
 
 
 _MAX_CLAIMS = 100_000
+_MESSAGE_BYTES = 256
+"""What a message counts for in addition to its payload."""
 
 
 class HistoryLog:
@@ -38,11 +40,13 @@ class HistoryLog:
         offset: Where the room begins; its first publication gets the next offset.
     """
 
-    __slots__ = ("_complete_since", "_kept", "offset")
+    __slots__ = ("_complete_since", "_kept", "bytes", "offset")
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
         """The offset of the newest publication."""
+        self.bytes = 0
+        """What is kept."""
         self._complete_since = offset
         # Where there are many rooms, most are quiet, and an empty deque takes 0.7 kB.
         self._kept: deque[tuple[float, Publication]] | None = None
@@ -56,22 +60,26 @@ class HistoryLog:
         if self._kept is None:
             self._kept = deque()
         self._kept.append((now, publication))
+        self.bytes += _size(publication)
         while len(self._kept) > limits.messages:
-            self._drop_oldest()
+            self.drop_oldest()
         self.expire(now, limits)
 
     def expire(self, now: float, limits: HistoryLimits) -> bool:
         """Remove publications that are too old at *now*; return whether none is left."""
         while self._kept and self._kept[0][0] <= now - limits.age_s:
-            self._drop_oldest()
+            self.drop_oldest()
+        return self._kept is None
+
+    def drop_oldest(self) -> bool:
+        """Remove the oldest publication, if there is one; return whether none is left."""
+        if self._kept:
+            _, publication = self._kept.popleft()
+            self.bytes -= _size(publication)
+            self._complete_since = publication.position.offset
         if not self._kept:
             self._kept = None
         return self._kept is None
-
-    def _drop_oldest(self) -> None:
-        assert self._kept is not None
-        _, publication = self._kept.popleft()
-        self._complete_since = publication.position.offset
 
     def after(self, offset: int) -> tuple[list[Publication], bool]:
         """Return the kept publications after *offset*, in order, and whether they are complete."""
@@ -84,6 +92,10 @@ class HistoryLog:
         # The offsets of a room have no holes.
         skip = max(0, offset - self._kept[0][1].position.offset + 1)
         return [self._kept[index][1] for index in range(skip, len(self._kept))], complete
+
+
+def _size(publication: Publication) -> int:
+    return len(publication.payload) + _MESSAGE_BYTES
 
 
 _Device = tuple[str, str]
@@ -156,7 +168,7 @@ class PresenceTable:
 class _Store:
     """The state that brokers share which stand for several processes on one server."""
 
-    __slots__ = ("brokers", "claims", "dormant", "epoch", "forgotten", "presence", "rooms")
+    __slots__ = ("brokers", "bytes", "claims", "dormant", "epoch", "evicted", "forgotten", "presence", "rooms")
 
     def __init__(self) -> None:
         self.epoch = ""
@@ -167,6 +179,10 @@ class _Store:
         self.forgotten = 0
         """The highest offset of a room that was forgotten. New rooms begin there, so that a position in the forgotten
         room is never taken for one in its successor, unless it was the room's end."""
+        self.bytes = 0
+        """What all rooms keep."""
+        self.evicted = 0
+        """How many messages were removed because all rooms together kept too much."""
         self.presence = PresenceTable()
         self.brokers: list[MemoryBroker] = []
         self.claims: dict[tuple[str, str, Position], str] = {}
@@ -183,6 +199,7 @@ class _Store:
 
     def forget(self, room: str) -> None:
         log = self.rooms.pop(room)
+        self.bytes -= log.bytes
         self.forgotten = max(self.forgotten, log.offset)
 
 
@@ -193,8 +210,8 @@ class MemoryBroker:
         url: ``memory://``, without anything after it.
         history: How much of each room is kept.
         timeout_s: Has no effect: nothing here waits.
-        room_ttl_s: Has no effect: a room that nobody follows is forgotten with its last message, and positions in it
-            stay valid.
+        limits: How many bytes are kept. ``room_ttl_s`` has no effect: a room that nobody follows is forgotten with its
+            last message, and positions in it stay valid.
         shares: Another broker whose rooms it shares, as two processes share one server. For tests.
     """
 
@@ -204,12 +221,13 @@ class MemoryBroker:
         *,
         history: RoomHistory | None = None,
         timeout_s: float = 5.0,
-        room_ttl_s: float = DEFAULT_ROOM_TTL_S,
+        limits: HubLimits = DEFAULT_LIMITS,
         shares: MemoryBroker | None = None,
     ) -> None:
         if url != "memory://":
             raise ValueError(f"{url!r}: the memory broker's URL is just 'memory://'.")
         self._history = HistoryRules(history)
+        self._max_bytes = limits.history_bytes
         self._store: _Store = _Store() if shares is None else shares._store
         self._sink: Sink | None = None
         self._process = ""
@@ -231,7 +249,10 @@ class MemoryBroker:
                 self._forget_if_unused(room)
 
     async def health(self) -> Health:
-        return Health(True, "memory: for one process; several workers need the URL of Redis or NATS")
+        detail = "memory: for one process; several workers need the URL of Redis or NATS"
+        if self._store.evicted:
+            detail += f"; {self._store.evicted} messages were removed early: HubLimits(history_bytes={self._max_bytes})"
+        return Health(True, detail)
 
     async def publish(
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
@@ -241,10 +262,14 @@ class MemoryBroker:
         position = Position(store.epoch, log.offset + 1)
         publication = Publication(room, payload, position, log.offset, key, exclude)
         now = monotonic()
+        before = log.bytes
         log.append(publication, now, self._history.limits(room))
+        store.bytes += log.bytes - before
         store.dormant.pop(room, None)
         store.dormant[room] = now
         self._forget_dormant(now)
+        if self._max_bytes is not None and store.bytes > self._max_bytes:
+            self._evict(self._max_bytes)
         for broker in store.brokers:
             if room in broker.subscribed and broker._sink is not None:
                 broker._sink.deliver(publication)
@@ -279,7 +304,7 @@ class MemoryBroker:
         if log is None:
             log = HistoryLog(store.forgotten)
         else:
-            log.expire(now, self._history.limits(room))
+            self._expire(log, room, now)
         same_epoch = since.epoch == store.epoch
         publications, complete = log.after(since.offset if same_epoch else -1)
         return History(publications, Position(store.epoch, log.offset), complete and same_epoch)
@@ -292,8 +317,26 @@ class MemoryBroker:
             if quiet_since > now - self._history.largest.age_s:
                 return
             del dormant[room]
-            self._store.rooms[room].expire(now, self._history.limits(room))
+            self._expire(self._store.rooms[room], room, now)
             self._forget_if_unused(room)
+
+    def _expire(self, log: HistoryLog, room: str, now: float) -> None:
+        before = log.bytes
+        log.expire(now, self._history.limits(room))
+        self._store.bytes += log.bytes - before
+
+    def _evict(self, max_bytes: int) -> None:
+        store = self._store
+        while store.bytes > max_bytes and store.dormant:
+            room = next(iter(store.dormant))
+            log = store.rooms[room]
+            before = log.bytes
+            is_empty = log.drop_oldest()
+            store.bytes += log.bytes - before
+            store.evicted += before != log.bytes
+            if is_empty:
+                del store.dormant[room]
+                self._forget_if_unused(room)
 
     def _forget_if_unused(self, room: str) -> None:
         store = self._store

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from falconws import HubLimits
 from falconws.hub.broker import Broker, Entry, HistoryLimits, Member, Publication
 from falconws.hub.brokers.memory import HistoryLog, MemoryBroker, PresenceTable
 from falconws.hub.position import Position
@@ -100,6 +101,28 @@ async def test_a_room_without_messages_and_followers_is_forgotten(monkeypatch: p
     await broker.history("any", end)
     assert broker._store.rooms == {}
     await broker.stop()
+
+
+async def test_all_rooms_together_are_bounded_in_bytes() -> None:
+    """The rooms that have been quiet for longest lose their oldest messages, and a client is told."""
+    broker = MemoryBroker(history=HistoryLimits(messages=1000), limits=HubLimits(history_bytes=10 * 1256))
+    await broker.start(Recorder())
+    try:
+        await broker.subscribe("followed")
+        first = [await broker.publish(room, "x" * 1000) for room in ("followed", "quiet", "quiet", "quiet")]
+        for _ in range(8):
+            await broker.publish("busy", "x" * 1000)
+        kept = {room: len((await broker.history(room, Position("", 0))).publications) for room in broker._store.rooms}
+        assert kept == {"followed": 0, "quiet": 2, "busy": 8}
+        assert not (await broker.history("quiet", first[1]._replace(offset=0))).complete
+        assert (await broker.history("quiet", first[1])).complete
+        assert "2 messages were removed early" in (await broker.health()).detail
+        # A room by itself is bounded too, and one message may be larger than the limit.
+        await broker.publish("busy", "x" * 20_000)
+        assert broker._store.bytes == 0
+        assert set(broker._store.rooms) == {"followed"}
+    finally:
+        await broker.stop()
 
 
 class LogAgainstAList(RuleBasedStateMachine):

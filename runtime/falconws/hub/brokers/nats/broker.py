@@ -36,7 +36,7 @@ from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
 from falconws.hub.history_rules import HistoryRules, RoomHistory
-from falconws.hub.limits import DEFAULT_ROOM_TTL_S
+from falconws.hub.limits import DEFAULT_LIMITS, HubLimits
 from falconws.hub.position import Position
 
 from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
@@ -61,7 +61,7 @@ class NatsBroker:
     """A broker on NATS 2.11 or newer, with JetStream; see ``falconws.hub.Broker`` for its methods.
 
     It creates two streams, ``PREFIX-rooms`` and ``PREFIX-presence``. The stream of rooms keeps a message for at least
-    *room_ttl_s*, and for half of that more than the history's age; messages older than the history's age are not
+    ``room_ttl_s``, and for half of that more than the history's age; messages older than the history's age are not
     served. So a room keeps its position for that long after its last message, and as long as it is followed. After that
     it begins again, and a client that comes back to it is told ``Gap``.
 
@@ -71,7 +71,7 @@ class NatsBroker:
             or ``memory``) are used when the streams are created; ``credentials`` names a credentials file.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
-        room_ttl_s: How long a room that is not used is remembered.
+        limits: How long a room that is not used is remembered.
 
     Raises:
         ValueError: The URL is malformed, its credentials file cannot be read, or nats-py is not installed.
@@ -83,12 +83,12 @@ class NatsBroker:
         *,
         history: RoomHistory | None = None,
         timeout_s: float = 5.0,
-        room_ttl_s: float = DEFAULT_ROOM_TTL_S,
+        limits: HubLimits = DEFAULT_LIMITS,
     ) -> None:
         load_nats()
         self._history = HistoryRules(history)
         self._timeout_s = timeout_s
-        self._room_ttl_s = room_ttl_s
+        self._room_ttl_s = limits.room_ttl_s
         self._url = NatsUrl(url)
         check_credentials(self._url)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)

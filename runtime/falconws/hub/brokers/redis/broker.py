@@ -35,7 +35,7 @@ from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff, gather_limited
 from falconws.hub.history_rules import HistoryRules, RoomHistory
-from falconws.hub.limits import DEFAULT_ROOM_TTL_S
+from falconws.hub.limits import DEFAULT_LIMITS, HubLimits
 from falconws.hub.position import Position
 
 from . import scripts
@@ -68,8 +68,8 @@ _logger = logging.getLogger("falconws.hub")
 class RedisBroker:
     """A broker on Redis 7 or Valkey; see ``falconws.hub.Broker`` for its methods.
 
-    A room that nobody has published to or followed for *room_ttl_s* is forgotten, and begins again with a new epoch. So
-    is a room to which nobody has ever published, after the history's age.
+    A room that nobody has published to or followed for ``room_ttl_s`` is forgotten, and begins again with a new epoch.
+    So is a room to which nobody has ever published, after the history's age.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
@@ -81,7 +81,7 @@ class RedisBroker:
             are redis-py's.
         history: How much of each room is kept. ``None``: the limits that another process has set, or the default.
         timeout_s: Bounds each call, in which a publication is repeated if its connection breaks.
-        room_ttl_s: How long a room that is not used is remembered; at least twice the history's age.
+        limits: How long a room that is not used is remembered; at least twice the history's age.
 
     Raises:
         ValueError: The URL is malformed, or redis-py is not installed.
@@ -93,13 +93,13 @@ class RedisBroker:
         *,
         history: RoomHistory | None = None,
         timeout_s: float = 5.0,
-        room_ttl_s: float = DEFAULT_ROOM_TTL_S,
+        limits: HubLimits = DEFAULT_LIMITS,
     ) -> None:
         self._history = HistoryRules(history)
         self._timeout_s = timeout_s
         self._url = RedisUrl(url)
         self._client = RedisClient(self._url, timeout_s)
-        self._ttl_ms = int(room_ttl_s * 1000)
+        self._ttl_ms = int(limits.room_ttl_s * 1000)
         self._presence = RedisPresence(self._client, self._base, self._channel)
         self._reconnect = ReconnectLoop(self._url.name, self._run_session)
         self._sink: Sink | None = None
