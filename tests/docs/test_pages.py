@@ -58,6 +58,8 @@ def test_every_comment_that_names_a_source_has_its_block() -> None:
         text = page.read_text()
         found = re.findall(r"<!-- source: .* -->\n\n```+[a-z]+\n", text)
         assert len(found) == text.count("<!-- source:"), page
+        # There, it would begin a block, and end the paragraph.
+        assert re.search(r"^ *<!-- figure:", text, re.MULTILINE) is None, page
         assert text.count("<!-- table:") + text.count("<!-- figure:") == text.count("<!-- end -->"), page
 
 
