@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,15 @@ _WRONG_HOST = "This host is not served. A development server answers localhost; 
 _MAX_PROBES = 100
 """Probes of health and readiness at a time; they do not count as connections."""
 
+Header = tuple[bytes, bytes]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_RETRY_SOON: Header = (b"retry-after", b"1")
+_RETRY_LATER: Header = (b"retry-after", b"5")
+_ALLOWED_METHODS: Header = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+"""What `OPTIONS *` is answered with, which asks about the server itself (RFC 9110 section 9.3.7)."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,8 @@ class Admission:
     Args:
         app: The application.
         settings: What it lets in.
-        hide_cancellation: Hide the cancellation of responders at shutdown from an engine that would log it with a
-            traceback.
+        hide_cancellation: Hide the cancellation of a WebSocket's responder at shutdown from an engine that would log it
+            with a traceback, as uvicorn's HTTP protocols do.
         prepare: Called with the scope of each request that the engine has not prepared itself.
         workers: How many processes serve the application; its lifespan's scope says so.
 
@@ -93,8 +99,8 @@ class Admission:
         prepare_websockets: bool = False,
         workers: int = 1,
     ) -> None:
-        self._app = self._without_cancellation if hide_cancellation else app
-        self._inner = app
+        self._app = app
+        self._hide_cancellation = frozenset({"http", "websocket"} if hide_cancellation else {"http"})
         self._settings = settings
         self._hosts = None if settings.allowed_hosts is None else HostPolicy(settings.allowed_hosts)
         self._connections = 0
@@ -146,12 +152,14 @@ class Admission:
             )
 
     def _call_app(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] in self._hide_cancellation:
+            return self._call_without_cancellation(scope, receive, send)
         result: Awaitable[None] = self._app(scope, receive, send)
         return result
 
-    async def _without_cancellation(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call_without_cancellation(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._inner(scope, receive, send)
+            await self._app(scope, receive, send)
         except asyncio.CancelledError:
             if not self.going_away.is_set():
                 raise
@@ -162,12 +170,12 @@ class Admission:
         if self._hosts is not None and not self._hosts.allows(host_headers(scope["headers"])):
             return _deny(scope, send, 421, _WRONG_HOST)
         if self.going_away.is_set():
-            return _deny(scope, send, 503, "The server is restarting.", retry_after_s=1)
+            return _deny(scope, send, 503, "The server is restarting.", _RETRY_SOON)
         scope.setdefault("extensions", {})[GOING_AWAY_KEY] = self.going_away
         if not self._limited:
             return self._call_app(scope, receive, send)
         if self._is_full(scope):
-            return _deny(scope, send, 503, "Too many connections.", retry_after_s=5)
+            return _deny(scope, send, 503, "Too many connections.", _RETRY_LATER)
         return self._call_app_counted(scope, receive, send)
 
     def _http(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -180,17 +188,19 @@ class Admission:
             return _respond(send, 421, "This instance serves WebSockets only.")
         if self._hosts is not None and not self._hosts.allows(host_headers(scope["headers"])):
             return _respond(send, 421, _WRONG_HOST)
+        if path == "*":
+            return _respond(send, 200, "", _ALLOWED_METHODS)
         if not self._limited:
             return self._call_app(scope, receive, send)
         if self._is_full(scope):
-            return _respond(send, 503, "Too many connections.", retry_after_s=5)
+            return _respond(send, 503, "Too many connections.", _RETRY_LATER)
         return self._call_app_counted(scope, receive, send)
 
     async def _counted_probe(self, answer: Awaitable[None], send: Send) -> None:
         if self._probes >= _MAX_PROBES:
             if isinstance(answer, Coroutine):
                 answer.close()
-            await _respond(send, 503, "Too many probes.", retry_after_s=1)
+            await _respond(send, 503, "Too many probes.", _RETRY_SOON)
             return
         self._probes += 1
         try:
@@ -203,7 +213,7 @@ class Admission:
             await _respond(send, 503, "going away")
             return
         if self._app_answers is None:
-            self._app_answers = has_route(self._inner, scope["path"])
+            self._app_answers = has_route(self._app, scope["path"])
         if self._app_answers:
             await self._call_app(scope, receive, send)
             return
@@ -247,24 +257,22 @@ class Admission:
         return network_of(client[0], self._settings.ipv6_prefix)
 
 
-def _response(status: int, text: str, retry_after_s: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    body = text.encode() + b"\n"
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
-    if retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % retry_after_s))
-    return {"status": status, "headers": headers}, {"body": body}
+def _response(status: int, text: str, headers: Iterable[Header]) -> tuple[dict[str, Any], dict[str, Any]]:
+    body = f"{text}\n".encode() if text else b""
+    basic = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    return {"status": status, "headers": [*basic, *headers]}, {"body": body}
 
 
-async def _respond(send: Send, status: int, text: str, *, retry_after_s: int | None = None) -> None:
-    start, body = _response(status, text, retry_after_s)
+async def _respond(send: Send, status: int, text: str, *headers: Header) -> None:
+    start, body = _response(status, text, headers)
     await send({"type": "http.response.start", **start})
     await send({"type": "http.response.body", **body})
 
 
-async def _deny(scope: Scope, send: Send, status: int, text: str, *, retry_after_s: int | None = None) -> None:
+async def _deny(scope: Scope, send: Send, status: int, text: str, *headers: Header) -> None:
     if "websocket.http.response" not in (scope.get("extensions") or ()):
         await send({"type": "websocket.close"})
         return
-    start, body = _response(status, text, retry_after_s)
+    start, body = _response(status, text, headers)
     await send({"type": "websocket.http.response.start", **start})
     await send({"type": "websocket.http.response.body", **body})

@@ -11,7 +11,7 @@ Timeline, where D is the drain time in seconds:
     D         the remaining connections are closed with 1012, whether they have answered or not
     D + 1 s   connections that are still open are aborted, and responders that still run are cancelled
 
-The drain ends as soon as everything is closed.
+The drain ends as soon as everything is closed. A second signal goes on with the last line at once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Drain:
         has_pending: Whether accepted connections are still in their TLS handshake.
         websocket_class: The WebSocket engine's protocol class, ours or one of uvicorn's.
         drain_s: How long the drain may take. Seconds.
-        forced: Set to abort everything at once.
+        forced: Set by a second signal, to abort everything at once.
     """
 
     def __init__(
@@ -66,6 +66,26 @@ class Drain:
 
     async def run(self) -> None:
         """Close everything and return when all of it has ended, or was aborted."""
+        await self._close_all()
+        if self._forced.is_set():
+            _logger.warning("Second signal: aborting %d connection(s)", len(self._connections))
+        elif self._connections:
+            _logger.info("Aborting %d connection(s) that did not close", len(self._connections))
+        for connection in list(self._connections):
+            self._guard(getattr(connection, "abort", None) or connection.transport.abort)
+        # No client is left to answer; responders have a moment to notice. They have it after a second signal, too: the
+        # lifespan must not shut down while they still use what it has started.
+        await self._wait_for_tasks(CLOSING_S / 2)
+        if self._tasks:
+            _logger.info("Cancelling %d task(s) that still run", len(self._tasks))
+        for task in self._tasks:
+            task.cancel("the server is shutting down")
+        await self._wait_for_tasks(CLOSING_S)
+        for task in self._tasks:
+            _logger.error("A task did not end within %g s when it was cancelled: %r", CLOSING_S, task)
+
+    async def _close_all(self) -> None:
+        """Close everything in good order, and return when it is closed, when the time is over, or when forced to."""
         end = self._loop.time() + self._drain_s
         websockets = [c for c in self._connections if self._is_websocket(c)]
         for connection in list(self._connections):
@@ -73,22 +93,11 @@ class Drain:
                 self._guard(connection.shutdown)
         await self._close_evenly(websockets, end)
         await self._wait_until(self._all_closed, end)
+        if self._forced.is_set():
+            return
         for connection in list(self._connections):
             self._guard(connection.shutdown)
         await self._wait_until(self._all_closed, self._loop.time() + CLOSING_S)
-        if self._connections:
-            _logger.info("Aborting %d connection(s) that did not close", len(self._connections))
-        for connection in list(self._connections):
-            self._guard(getattr(connection, "abort", None) or connection.transport.abort)
-        # No client is left to answer; responders have a moment to notice.
-        await self._wait_until(lambda: not self._tasks, self._loop.time() + CLOSING_S / 2)
-        if self._tasks:
-            _logger.info("Cancelling %d task(s) that still run", len(self._tasks))
-        for task in list(self._tasks):
-            task.cancel("the server is shutting down")
-        await self._wait_until(lambda: not self._tasks, self._loop.time() + CLOSING_S)
-        for task in list(self._tasks):
-            _logger.error("A task did not end when it was cancelled: %r", task)
 
     def _is_websocket(self, connection: Any) -> bool:
         return self._websocket_class is not None and isinstance(connection, self._websocket_class)
@@ -128,6 +137,10 @@ class Drain:
                     await self._forced.wait()
             except TimeoutError:
                 pass
+
+    async def _wait_for_tasks(self, timeout_s: float) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
 
     def _guard(self, action: Any, *arguments: Any) -> None:
         """Call *action*; one connection that cannot be closed must not keep the others open."""

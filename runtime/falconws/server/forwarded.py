@@ -1,7 +1,9 @@
 """The headers in which a trusted proxy reports its client: X-Forwarded-*, and Forwarded (RFC 7239).
 
 Every proxy adds its own client at the end of a list, so the list is read from its end, as far as the proxies in it are
-trusted: what stands before that may have been made up by the client. Knows nothing of sockets.
+trusted: what stands before that may have been made up by the client. A client that is reported without an address
+("unknown", "_hidden" or anything else) counts as the proxy that reports it, because applications, limits and log lines
+expect an address. Knows nothing of sockets.
 """
 
 from __future__ import annotations
@@ -17,11 +19,15 @@ from falconws.server.addresses import plain_host
 _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _HOST = re.compile(r"([0-9A-Za-z\-._~]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
-_NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})|([0-9A-Fa-f:.]+|[0-9A-Za-z._\-]+)")
+_NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([\w.\-]+))?|([0-9.]+)(?::([\w.\-]+))?|([0-9A-Fa-f:.]+)", re.ASCII)
 _PAIR = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]+))[ \t]*([;,]|$)")
 _HEADERS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"forwarded"})
-_MAX_NODE_CHARACTERS = 255
+_MAX_NODE_CHARACTERS = 64
 _MAX_PORT = 65_535
+_MAPPED_BITS = 96
+"""The prefix of IPv4 addresses that are mapped into IPv6."""
+
+Node = tuple[str, int]
 
 
 class TrustedProxies:
@@ -30,19 +36,16 @@ class TrustedProxies:
     Args:
         hosts: Addresses and networks, separated by commas; "*" trusts all.
         trust_unix_socket: Trust clients of a Unix socket, which have no address.
+
+    Raises:
+        ValueError: An entry is neither an address nor a network; the message contains it.
     """
 
     def __init__(self, hosts: str | Iterable[str], *, trust_unix_socket: bool) -> None:
         names = [name.strip() for name in (hosts.split(",") if isinstance(hosts, str) else hosts)]
         self._trusts_all = "*" in names
         self._trusts_unix_socket = trust_unix_socket
-        self._networks = []
-        self._literals = set()
-        for name in filter(None, names):
-            try:
-                self._networks.append(ipaddress.ip_network(plain_host(name), strict=False))
-            except ValueError:
-                self._literals.add(name)
+        self._networks = [_parse_network(name) for name in names if name not in ("", "*")]
         self._is_trusted_host = lru_cache(maxsize=1024)(self._compute_trust)
 
     def apply(self, scope: dict[str, Any]) -> None:
@@ -66,58 +69,60 @@ class TrustedProxies:
     def _trusts(self, host: str | None) -> bool:
         if self._trusts_all:
             return True
-        if not host:
-            return self._trusts_unix_socket
-        return len(host) <= _MAX_NODE_CHARACTERS and self._is_trusted_host(host)
+        return self._is_trusted_host(host) if host else self._trusts_unix_socket
 
     def _compute_trust(self, host: str) -> bool:
         try:
             address = ipaddress.ip_address(plain_host(host))
         except ValueError:
-            return host in self._literals
+            # The path of a Unix socket.
+            return False
         return any(address in network for network in self._networks)
 
     def _apply_x_forwarded(self, scope: dict[str, Any], values: dict[bytes, str]) -> None:
-        nodes = _items(values.get(b"x-forwarded-for", ""))
-        index = self._client_index([_parse_node(node) for node in nodes])
-        if index is not None:
-            scope["client"] = _parse_node(nodes[index])
+        nodes = [_parse_node(item) for item in _items(values.get(b"x-forwarded-for", ""))]
+        index = self._set_client(scope, nodes)
 
         def chosen(name: bytes) -> str | None:
             items = _items(values.get(name, ""))
             if not items:
                 return None
             # Proxies that add to one list add to the others as well; else the first item is the outermost proxy's.
-            return items[index] if index is not None and len(items) == len(nodes) else items[0]
+            return items[index if len(items) == len(nodes) else 0]
 
         _set_scheme(scope, chosen(b"x-forwarded-proto"))
         _set_host(scope, chosen(b"x-forwarded-host"), chosen(b"x-forwarded-port"))
 
     def _apply_forwarded(self, scope: dict[str, Any], text: str) -> None:
         elements = _parse_forwarded(text)
-        if not elements:
-            return
-        nodes = [_parse_node(element.get("for", "")) for element in elements]
-        index = self._client_index(nodes)
-        if index is None:
-            return
-        if nodes[index] is not None:
-            scope["client"] = nodes[index]
-        _set_scheme(scope, elements[index].get("proto"))
-        _set_host(scope, elements[index].get("host"), None)
+        if elements:
+            index = self._set_client(scope, [_parse_node(element.get("for", "")) for element in elements])
+            _set_scheme(scope, elements[index].get("proto"))
+            _set_host(scope, elements[index].get("host"), None)
 
-    def _client_index(self, nodes: list[tuple[str, int] | None]) -> int | None:
-        """Return the index of the last node that is not a trusted proxy; of the first if all are."""
-        if not nodes:
-            return None
-        if self._trusts_all:
-            return 0
+    def _set_client(self, scope: dict[str, Any], nodes: list[Node | None]) -> int:
+        """Set the client of *scope*; return the index of the node that the outermost trusted proxy has reported."""
+        index = 0
         for index in range(len(nodes) - 1, -1, -1):
             node = nodes[index]
-            if node is None or not self._trusts(node[0]):
-                # A node that cannot be parsed tells nothing, and what is in front of it cannot be trusted.
-                return index if node is not None else (index + 1 if index + 1 < len(nodes) else None)
-        return 0
+            if node is None:
+                # A node without an address cannot be trusted, nor what is in front of it.
+                break
+            scope["client"] = node
+            if not self._trusts(node[0]):
+                break
+        return index
+
+
+def _parse_network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        network = ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        raise ValueError(f'"{name}" is neither an address nor a network, such as 10.0.0.0/8') from None
+    mapped = network.network_address.ipv4_mapped if network.version == 6 else None
+    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+        return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
 
 
 def _items(text: str) -> list[str]:
@@ -125,13 +130,20 @@ def _items(text: str) -> list[str]:
     return [stripped for item in text.split(",") if (stripped := item.strip())]
 
 
-def _parse_node(text: str) -> tuple[str, int] | None:
-    """Return host and port (0 if there is none) of an address, or of a name such as "unknown" (RFC 7239 section 6)."""
+def _parse_node(text: str) -> Node | None:
+    """Return the address and the port of a node, 0 if it has none or hides it; None if the node is no address.
+
+    Source: RFC 7239 section 6.
+    """
     match = _NODE.fullmatch(text) if len(text) <= _MAX_NODE_CHARACTERS else None
     if match is None:
         return None
-    host, port = match[1] or match[3] or match[5], int(match[2] or match[4] or 0)
-    return plain_host(host), port if port <= _MAX_PORT else 0
+    try:
+        address = ipaddress.ip_address(match[1] or match[3] or match[5])
+    except ValueError:
+        return None
+    port = match[2] or match[4] or ""
+    return plain_host(str(address)), int(port) if _is_port(port) else 0
 
 
 def _parse_forwarded(text: str) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ from falconws.server.admission import AdmissionSettings
 from falconws.server.config import ServerConfig
 from falconws.server.engine import choose_engine
 from falconws.server.errors import StartError
+from falconws.server.forwarded import TrustedProxies
 from falconws.server.http_settings import HttpSettings
 from falconws.server.importer import load_application
 from falconws.server.server import Server
@@ -88,8 +89,9 @@ def run(
         server_header: Send a Server header.
         root_path: Prefix of all paths (ASGI "root_path"); a proxy may have stripped it, or not.
         lifespan: "on" refuses to start if the app has no lifespan or it fails; "auto" serves such an app too.
-        forwarded_allow_ips: Proxies whose X-Forwarded-* headers are trusted, separated by commas; "*" trusts all.
-            None: the environment variable FORWARDED_ALLOW_IPS, else loopback. A Unix socket is always trusted.
+        forwarded_allow_ips: Proxies whose X-Forwarded-* headers are trusted: addresses and networks, separated by
+            commas; "*" trusts all. None: the environment variable FORWARDED_ALLOW_IPS, else loopback. A Unix socket is
+            always trusted.
         engine: "picows", or one of uvicorn's: "websockets-sansio", "websockets", "wsproto". "auto" is picows if it
             can be imported, else websockets-sansio.
         drain_s: Seconds over which WebSockets are closed, evenly, after the first SIGINT or SIGTERM; at most half a
@@ -185,11 +187,16 @@ def run(
 
 def _configure(log_config: str | None, app: str, **options: Any) -> ServerConfig:
     try:
-        return ServerConfig(app, log_config=log_config, **options)
+        config = ServerConfig(app, log_config=log_config, **options)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         if log_config is None:
             raise
         raise StartError(f'Cannot use the logging configuration "{log_config}": {error}.') from error
+    try:
+        TrustedProxies(config.forwarded_allow_ips, trust_unix_socket=False)
+    except ValueError as error:
+        raise StartError(f"Cannot use forwarded_allow_ips (or FORWARDED_ALLOW_IPS): {error}.") from error
+    return config
 
 
 def _serve(config: ServerConfig, listener: socket.socket) -> None:

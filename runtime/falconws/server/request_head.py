@@ -62,7 +62,7 @@ class RequestHead:
 
     Attributes:
         method: As received.
-        target: In origin form: path and query.
+        target: In origin form: path and query; or "*", for the server itself.
         version: b"1.0" or b"1.1".
         headers: Names in lower case, in the order received.
         values: The value of each name; several lines are joined by ", " (RFC 9110 section 5.3).
@@ -126,15 +126,15 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
     if len(data) > settings.max_header_bytes:
         _check_header_sizes(values, settings.max_header_bytes)
     authority = None
-    if not target.startswith(b"/") or b"#" in target:
-        target, authority = _origin_form(target)
+    if method not in _METHODS:
+        raise RequestError(501, "This server does not know the method of the request.")
+    if (not target.startswith(b"/") or b"#" in target) and (method, target) != (b"OPTIONS", b"*"):
+        target, authority = _origin_form(method, target)
     _check_host(headers, values, version)
     if authority is not None:
         # The target's authority replaces the Host header (RFC 9112 section 3.2.2).
         values[b"host"] = authority
         headers = [(name, authority if name == b"host" else value) for name, value in headers]
-    if method not in _METHODS:
-        raise RequestError(501, "This server does not know the method of the request.")
     has_body = b"content-length" in values or b"transfer-encoding" in values
     return RequestHead(method, target, version, headers, values, _content_length(values, version) if has_body else 0)
 
@@ -208,13 +208,16 @@ def _check_header_sizes(values: dict[bytes, bytes], max_bytes: int) -> None:
         raise _too_large()
 
 
-def _origin_form(target: bytes) -> tuple[bytes, bytes]:
+def _origin_form(method: bytes, target: bytes) -> tuple[bytes, bytes]:
     """Return the path of *target*, which is in absolute form, and its authority (RFC 9112 section 3.2)."""
     absolute = _ABSOLUTE_FORM.fullmatch(target)
     if absolute is None or not absolute[1] or not _HOST.fullmatch(absolute[1]):
         raise RequestError(400, "Malformed request target.")
-    rest = absolute[2]
-    return rest if rest.startswith(b"/") else b"/" + rest, absolute[1]
+    authority, rest = absolute.groups()
+    if method == b"OPTIONS" and not rest:
+        # RFC 9112 section 3.2.4.
+        return b"*", authority
+    return rest if rest.startswith(b"/") else b"/" + rest, authority
 
 
 def _check_host(headers: Headers, values: dict[bytes, bytes], version: bytes) -> None:

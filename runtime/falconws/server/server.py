@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -31,6 +32,8 @@ from falconws.server.sockets import BACKLOG
 _LIFESPAN_S = 1.5
 _WATCHDOG_S = 4.5
 """Past the drain, after which the process exits even if a thread or a task still hangs."""
+_FORCED_S = 3.5
+"""The same after a second signal: for tasks that are cancelled, and for the lifespan."""
 
 _ACCEPTS_AT_A_TIME = 100
 _EXHAUSTION_INTERVAL_S = 10.0
@@ -40,11 +43,14 @@ _logger = logging.getLogger("falconws.server")
 
 
 class Server(uvicorn.Server):
-    """Drains on the first SIGINT or SIGTERM and exits with code 0; exits at once on the second.
+    """Drains on the first SIGINT or SIGTERM and exits with code 0.
+
+    The second one ends the drain: connections are aborted and responders are cancelled. The lifespan still shuts down,
+    since an application may have to give back what outlives its process. The third one exits at once.
 
     A subprocess of a reloader or supervisor ignores SIGINT, which the terminal also sends to the parent. It ignores a
     second SIGTERM too: the first went to the whole process group, and the parent has passed it on. The parent calls
-    `force_exit_now` instead.
+    `force_exit_now` instead. A subprocess whose parent has died drains, since nothing else would stop it.
     """
 
     config: ServerConfig
@@ -70,7 +76,15 @@ class Server(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve *sockets* until a signal."""
+        parent = multiprocessing.parent_process()
+        if parent is not None and self.config.use_subprocess:
+            threading.Thread(target=self._end_after, args=(parent,), daemon=True).start()
         run_to_its_end(self.serve(sockets=sockets), self.config.get_loop_factory())
+
+    def _end_after(self, parent: multiprocessing.process.BaseProcess) -> None:
+        parent.join()
+        self._exit_within(self._shutdown_s)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown; unlike uvicorn's own, never raise the signal again afterwards."""
@@ -79,18 +93,42 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit = True
             # Start now, not when the shutdown begins: a responder may block the event loop.
-            _exit_within(self.config.drain_accept_s + self.config.drain_s + _WATCHDOG_S, 0)
+            self._exit_within(self._shutdown_s)
             self._set(self._exit_requested)
         elif not self.config.use_subprocess:
             self.force_exit_now(sig)
 
     def force_exit_now(self, sig: int) -> None:
-        """Exit at once, with the code for a second signal *sig*. May be called from any thread."""
+        """End the drain, with the exit code for a second signal *sig*; at the second call, exit at once.
+
+        May be called from any thread.
+        """
+        called_before = self.forced_by is not None
         self.should_exit = self.force_exit = True
         self.forced_by = sig
-        _exit_within(0.5, 128 + sig)
+        self._exit_within(0 if called_before else _FORCED_S)
         self._set(self._exit_requested)
         self._set(self._forced)
+
+    @property
+    def _shutdown_s(self) -> float:
+        return self.config.drain_accept_s + self.config.drain_s + _WATCHDOG_S
+
+    def _exit_within(self, seconds: float) -> None:
+        """Exit the process after *seconds*, even if something hangs."""
+
+        def exit_now() -> None:
+            if seconds:
+                _logger.error("A thread or a task did not end in time; the process exits without it")
+            else:
+                _logger.error("Third signal: the process exits at once")
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(self.exit_code)
+
+        timer = threading.Timer(seconds, exit_now)
+        timer.daemon = True
+        timer.start()
 
     def _set(self, event: asyncio.Event | None) -> None:
         if self._loop is not None and event is not None:
@@ -226,13 +264,13 @@ class Server(uvicorn.Server):
         """Stop accepting, drain, end the lifespan; takes at most the times for accepting and draining and 5 seconds."""
         assert self._forced is not None
         await self._serve_while_leaving()
-        drain_s = self.config.drain_s
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         state = self.server_state
-        _logger.info("Draining %d connection(s) within %g s", len(state.connections), drain_s)
+        if not self._forced.is_set():
+            _logger.info("Draining %d connection(s) within %g s", len(state.connections), self.config.drain_s)
         if self.config.admission is not None:
             self.config.admission.going_away.set()
         drain = Drain(
@@ -240,29 +278,12 @@ class Server(uvicorn.Server):
             state.tasks,
             has_pending=self._has_pending_handshake,
             websocket_class=self.config.ws_protocol_class,
-            drain_s=drain_s,
+            drain_s=self.config.drain_s,
             forced=self._forced,
         )
         await drain.run()
-        if self.force_exit:
-            return
         try:
             async with asyncio.timeout(_LIFESPAN_S):
                 await self.lifespan.shutdown()
         except TimeoutError:
             _logger.error("The application did not shut down within %g s", _LIFESPAN_S)
-
-
-def _exit_within(seconds: float, code: int) -> None:
-    """Exit the process with *code* after *seconds*, even if something hangs."""
-
-    def exit_now() -> None:
-        if code == 0:
-            _logger.error("A thread or a task did not end in time; the process exits without it")
-        logging.shutdown()
-        sys.stdout.flush()
-        os._exit(code)
-
-    timer = threading.Timer(seconds, exit_now)
-    timer.daemon = True
-    timer.start()

@@ -27,7 +27,7 @@ from falconws.server.config import ServerConfig
 from falconws.server.server import Server
 
 _GRACE_S = 5.0
-"""Past the drain time, after which a worker is killed."""
+"""Past the drain time, or a second signal, after which a worker is killed."""
 _TICK_S = 0.1
 _DRAIN, _FORCE_EXIT = "drain", "force exit"
 """Commands of the parent to a worker."""
@@ -47,9 +47,11 @@ class _Worker:
         commands, self._commands = _spawn.Pipe(duplex=False)
         self.process = _spawn.Process(target=_work, args=(config, listener, writer, commands))
         self.process.start()
+        self._shutdown_s = config.drain_accept_s + config.drain_s + _GRACE_S
         writer.close()
         commands.close()
-        self.terminated_at: float | None = None
+        self.kill_at: float | None = None
+        """When it will be killed, once it was told to end."""
         self.ready = False
         self.retry_delay_s = retry_delay_s
         """The wait before it is replaced, if it does not start."""
@@ -72,13 +74,18 @@ class _Worker:
             if accept:
                 self.process.terminate()
             else:
-                with contextlib.suppress(OSError):
-                    self._commands.send(_DRAIN)
-            self.terminated_at = self.terminated_at or time.monotonic()
+                self._command(_DRAIN)
+            if self.kill_at is None:
+                self.kill_at = time.monotonic() + self._shutdown_s
 
     def force_exit(self) -> None:
+        """End the drain of the worker; at the second call, end the worker at once."""
+        self._command(_FORCE_EXIT)
+        self.kill_at = time.monotonic() + _GRACE_S
+
+    def _command(self, command: str) -> None:
         with contextlib.suppress(OSError):
-            self._commands.send(_FORCE_EXIT)
+            self._commands.send(command)
 
     def close(self) -> None:
         self.process.join()
@@ -104,23 +111,22 @@ def _work(config: ServerConfig, listener: socket.socket, writer: Connection, com
 
 
 def _obey_parent(commands: Connection, server: Server) -> None:
-    """Drain or exit at once if the parent says so; drain if it has died, since nothing else would stop this worker."""
-    try:
-        while commands.recv() != _FORCE_EXIT:
-            server.config.drain_accept_s = 0.0
-            os.kill(os.getpid(), signal.SIGTERM)
-    except (EOFError, OSError):
-        os.kill(os.getpid(), signal.SIGTERM)
-    else:
-        server.force_exit_now(signal.SIGTERM)
+    """Drain or end at once when the parent says so; return when it has died, which the server itself notices."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            if commands.recv() == _FORCE_EXIT:
+                server.force_exit_now(signal.SIGTERM)
+            else:
+                server.config.drain_accept_s = 0.0
+                os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Supervisor:
     """Keeps `config.workers` workers serving on *listener*.
 
-    SIGTERM and SIGINT drain all of them at the same time; a second signal ends them at once. SIGHUP replaces them one
-    by one, each when its successor is ready. A worker that dies is replaced; if its replacement does not start, it is
-    tried again as long as another worker serves.
+    SIGTERM and SIGINT drain all of them at the same time; a second signal ends the drain, and a third one ends them at
+    once. SIGHUP replaces them one by one, each when its successor is ready. A worker that dies is replaced; if its
+    replacement does not start, it is tried again as long as another worker serves.
     """
 
     def __init__(self, config: ServerConfig, listener: socket.socket) -> None:
@@ -248,10 +254,9 @@ class Supervisor:
         if not worker.process.is_alive():
             worker.close()
             return True
-        if (
-            worker.terminated_at is not None
-            and time.monotonic() - worker.terminated_at > self._config.drain_accept_s + self._config.drain_s + _GRACE_S
-        ):
+        if worker.kill_at is not None and time.monotonic() > worker.kill_at:
+            _logger.error("Worker %s did not end in time and is killed", worker.process.pid)
+            worker.kill_at = None
             worker.process.kill()
         return False
 
@@ -261,10 +266,10 @@ class Supervisor:
         running = [*self._workers, *self._retiring, *([self._successor] if self._successor else [])]
         for worker in running:
             worker.terminate()
-        forced = False
+        passed_on = 1
         while running:
-            if self._signals > 1 and not forced:
-                forced = True
+            if passed_on < self._signals:
+                passed_on += 1
                 for worker in running:
                     worker.force_exit()
             running = [worker for worker in running if not self._has_ended(worker)]

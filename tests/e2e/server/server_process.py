@@ -28,6 +28,7 @@ class ServerProcess:
             text=True,
             cwd=folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            process_group=0,
         )
         self._lines: list[str] = []
         self._changed = threading.Condition()
@@ -49,6 +50,12 @@ class ServerProcess:
     def output(self) -> str:
         with self._changed:
             return "\n".join(self._lines)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the output has ended: no process is left that could write to it."""
+        with self._changed:
+            return self._ended
 
     @property
     def pid(self) -> int:
@@ -114,6 +121,9 @@ class ServerProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)
+        # Children that a failed test has left: the output ends with them.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._pump.join(5)
         with contextlib.suppress(Exception):
             assert self.process.stdout is not None

@@ -29,10 +29,13 @@ APP = """
                 if event["type"] == "lifespan.shutdown":
                     return
         if scope["type"] == "http":
+            if scope["path"] == "/waits":
+                print("waits", flush=True)
+                await asyncio.Event().wait()
             if scope["method"] == "POST":
                 await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
                 await send({"type": "http.response.body", "body": b"<", "more_body": True})
-                while (await receive())["more_body"]:
+                while (await receive()).get("more_body"):
                     pass
                 await send({"type": "http.response.body", "body": b">"})
                 return
@@ -42,6 +45,7 @@ APP = """
         path = scope["path"]
         await receive()
         if path == "/slow-handshake":
+            print("in the handshake", flush=True)
             await asyncio.Event().wait()
         await send({"type": "websocket.accept"})
         if path == "/awaits-something-else":
@@ -373,15 +377,61 @@ def test_an_idle_connection_is_closed_at_once(serve, dial):
     assert server.wait() == 0
 
 
-def test_a_second_signal_ends_it_at_once(serve, join):
-    server = serve(APP, drain_s=60).wait_until_ready()
-    clients = [join(server.ws_url) for _ in range(5)]
-    server.signal()
-    server.wait_for_line("Draining")
-    server.signal()
-    assert server.wait() == 128 + signal.SIGTERM
+@pytest.mark.parametrize(
+    ("path", "engine", "workers"),
+    [
+        *itertools.product(
+            ["/", "/awaits-something-else", "/floods", "/slow-handshake", "upload", "/waits"],
+            ["picows", "websockets-sansio"],
+            [1],
+        ),
+        ("/", "picows", 2),
+        ("/waits", "websockets-sansio", 2),
+    ],
+)
+def test_a_second_signal_ends_the_drain_and_then_the_lifespan(serve, dial, workers, engine, path):
+    server = serve(
+        APP, drain_s=150, workers=workers, engine=engine, connection=ConnectionSettings(handshake_timeout_s=None)
+    )
+    server.wait_for_line("workers are ready" if workers > 1 else "startup complete")
+    clients = [dial(server.port) for _ in range(4)]
     for client in clients:
-        client.socket.close()
+        if path == "upload":
+            client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n1")
+            client.read_head()
+        elif path == "/waits":
+            client.send(b"GET /waits HTTP/1.1\r\nhost: x\r\n\r\n")
+            server.wait_for_line("^waits")
+        else:
+            client.request(path)
+            if path == "/slow-handshake":
+                server.wait_for_line("in the handshake")
+            else:
+                client.read_head()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server.signal(number)
+        server.wait_for_line("Draining")
+    assert server.wait() == 128 + signal.SIGINT
+    # What the log says is true: nothing was waited for, and what was cancelled has ended. A worker without connections
+    # was through before the second signal.
+    assert 1 <= server.output.count("Second signal: aborting") <= workers
+    assert server.output.count("lifespan ends") == server.output.count("Application shutdown complete") == workers
+    for false in ("did not close", "did not end", "did not shut down", "Traceback", "died"):
+        assert false not in server.output, server.output
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_third_signal_ends_the_process_at_once(serve, workers):
+    endless = "import falconws.server.server as server; server._LIFESPAN_S = server._FORCED_S = 1000\n"
+    source = endless + textwrap.dedent(APP).replace('print("lifespan ends"', 'await asyncio.Event().wait(); print("no"')
+    server = serve(source, workers=workers, drain_s=150)
+    server.wait_for_line("workers are ready" if workers > 1 else "startup complete")
+    # Two signals of one kind can be delivered as one.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        server.signal(number)
+        server.wait_for_line("Waiting for application shutdown")
+    assert server.wait() == 128 + signal.SIGTERM
+    assert server.output.count("Third signal: the process exits at once") == workers
 
 
 MIX = ["/", "/awaits-something-else", "/floods", "/ignores-cancellation"]
@@ -516,30 +566,35 @@ def test_workers_that_are_told_twice_drain_all_the_same(serve, join):
     assert server.output.count("lifespan ends") == 2
 
 
-def test_a_second_signal_ends_workers_at_once(serve, join):
-    server = serve(PID_APP, workers=2, drain_s=150)
-    server.wait_for_line("2 workers are ready")
-    workers = worker_pids(server)
-    clients = [join(server.ws_url) for _ in range(10)]
-    server.signal()
-    server.wait_for_line("Draining")
-    server.signal()
-    assert server.wait() == 128 + signal.SIGTERM
-    assert len(closes_of(clients)) == 10
-    for pid in workers:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-
-
-def test_workers_drain_when_their_parent_has_died(serve, join):
-    server = serve(PID_APP, workers=2, drain_s=1)
-    server.wait_for_line("2 workers are ready")
-    clients = [join(server.ws_url) for _ in range(10)]
+@pytest.mark.parametrize("options", [{"workers": 2}, {"reload": True}], ids=str)
+@pytest.mark.parametrize("path", ["/", "/blocks", "/ignores-cancellation"])
+def test_children_end_when_their_parent_has_died(serve, join, tmp_path, options, path):
+    if "reload" in options:
+        options = {**options, "reload_dirs": [str(tmp_path)]}
+    server = serve(APP, drain_s=1, **options)
+    server.wait_for_line("workers are ready" if "workers" in options else "startup complete")
+    clients = [join(server.ws_url + path) for _ in range(5)]
+    if path == "/blocks":
+        clients[0].send("go")
     server.signal(signal.SIGKILL)
-    assert {end[1] for end in closes_of(clients)} == {1012}
+    if path == "/":
+        assert {end[1] for end in closes_of(clients)} == {1012}
     # The output ends when nobody is left who could write to it.
     server.wait()
-    assert server.output.count("lifespan ends") == 2
+    assert server.ended
+    if path == "/":
+        assert server.output.count("lifespan ends") == options.get("workers", 1)
+
+
+@pytest.mark.parametrize("options", [{"workers": 2}, {"reload": True}], ids=str)
+def test_children_that_start_end_when_their_parent_has_died(serve, tmp_path, options):
+    if "reload" in options:
+        options = {**options, "reload_dirs": [str(tmp_path)]}
+    server = serve(HANGING, drain_s=1, **options)
+    server.wait_for_line("it hangs")
+    server.signal(signal.SIGKILL)
+    server.wait()
+    assert server.ended
 
 
 def test_no_client_is_accepted_while_workers_drain(serve, join):

@@ -87,6 +87,26 @@ def test_a_network_of_ipv6_addresses_counts_as_one_client(serve, tmp_path, unix)
             assert refused.value.response.status_code == 503
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+@pytest.mark.parametrize("parser", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"])
+def test_clients_without_an_address_count_as_their_proxy(serve, header, parser):
+    server = started(serve(APP, prelude=parser, admission=AdmissionSettings(limit_connections_per_ip=1)))
+
+    def reported(name: str) -> dict[str, str]:
+        return {header: f"for={name};proto=https" if header == "Forwarded" else name}
+
+    with connect(server.ws_url + "/first", additional_headers=reported("_one")) as client:
+        assert json.loads(client.recv(timeout=20))[1] == "127.0.0.1"
+        for name in ("_two", "unknown", "localhost"):
+            with pytest.raises(InvalidStatus) as refused, connect(server.ws_url, additional_headers=reported(name)):
+                pass
+            assert refused.value.response.status_code == 503
+            assert httpx.get(server.url, headers=reported(name)).status_code == 503
+        assert httpx.get(server.url, headers=reported("203.0.113.9")).status_code == 200
+    server.wait_for_line(r'127\.0\.0\.1:\d+ - "WebSocket /first" \[accepted\]')
+    assert not any(name in server.output for name in ("_one", "_two", "unknown", "localhost"))
+
+
 def test_the_unix_socket_is_for_its_owner_and_group(serve, tmp_path):
     for options, mode in (({}, 0o660), ({"uds_mode": 0o600}, 0o600), ({"uds_mode": 0o666}, 0o666)):
         path = str(tmp_path / f"s{mode}")

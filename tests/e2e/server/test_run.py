@@ -187,6 +187,10 @@ def test_a_certificate_without_its_key_is_one_line(serve, tmp_path: Path):
     assert "chain.pem: it must also hold the private key, or keyfile (--ssl-keyfile) must name it" in line
 
 
+def test_a_name_of_a_trusted_proxy_is_one_line(serve):
+    assert '"nginx" is neither an address nor a network' in refuses(serve(ECHO, forwarded_allow_ips="10.0.0.1,nginx"))
+
+
 def test_an_address_of_another_machine_is_one_line(serve):
     # One for documentation: no machine has it (RFC 5737).
     assert "this machine does not have that address" in refuses(serve(ECHO, host="192.0.2.1"))

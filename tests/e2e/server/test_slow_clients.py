@@ -8,9 +8,9 @@ Looked at, and held here or in the module named:
   large message comes in; what is sent to a client that is slow; a client that takes less than the minimum (here);
 - progress of a request: its head by age, its body and its response by a minimum rate (test_http);
 - a connection that fails, and a drain, end after their own time: neither owes the client anything (test_drain);
-- an unfinished message: in fragments, whole ones or cut, with pings and without; in one frame, with pings (which it
-  cannot answer) and without; while the application does not read; one whose fragments keep coming, fast enough or
-  dripping (here);
+- an unfinished message: in fragments, whole ones or cut, with pings and without; in one frame, cut in each of its
+  fields, with pings (which it cannot answer) and without; a control frame; while the application does not read; one
+  whose fragments keep coming, fast enough or dripping (here);
 - order: concurrent `send()` in every state of the queue, and the `try_` methods (test_connection, test_flow_control);
   `close()` does not wait for messages of other tasks, which raise OSError.
 """
@@ -22,7 +22,7 @@ import time
 
 import pytest
 
-from falconws.server import ConnectionSettings
+from falconws.server import ConnectionSettings, DeflateSettings
 
 MIB = 1024 * 1024
 ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
@@ -226,12 +226,49 @@ def test_a_client_in_the_middle_of_a_large_frame_is_not_blamed_for_a_missing_pon
     assert answer == (1, str(MIB - 1000).encode())
 
 
-def test_a_client_that_stops_in_the_middle_of_a_frame_is_disconnected(serve, dial):
-    server = serve(APP, connection=ConnectionSettings(ping_interval_s=0.2, ping_timeout_s=0.5))
+PARTS = {
+    "a part of the payload": b"\x82\xff" + (900_000).to_bytes(8, "big") + bytes(4) + bytes(500_000),
+    "the beginning of the payload": b"\x82\xff" + (900_000).to_bytes(8, "big") + bytes(4) + b"x",
+    "a compressed one": b"\xc2\xff" + (900_000).to_bytes(8, "big") + bytes(4) + b"x",
+    "a fragment": b"\x02\x81\0\0\0\0x\x00\xfe\xff\xff\0\0\0\0x",
+    "a ping": b"\x89\xfd\0\0\0\0x",
+    "a close frame": b"\x88\xfd\0\0\0\0x",
+    "a mask": b"\x81\xfe\xff\xff\0",
+    "a length": b"\x81\xff\0",
+    "one byte": b"\x82",
+}
+
+
+@pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
+@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize(
+    ("part", "drips"),
+    # Without pings the rate is an average, which half a megabyte keeps up for long. More of a length would be an error.
+    [(part, False) for part in PARTS] + [(part, True) for part in list(PARTS)[1:-2]],
+)
+def test_a_client_that_is_too_slow_within_a_frame_is_told(serve_module, dial, loop, part, pings, drips):
+    settings = ConnectionSettings(
+        ping_interval_s=0.2 if pings else None, ping_timeout_s=0.7, message_timeout_s=0.7, deflate=DeflateSettings()
+    )
+    server = serve_module(APP, prelude=loop, connection=settings)
     client = dial(server.port)
-    client.handshake("/counts")
-    client.send(client.frame(2, bytes(500_000), size=900_000))
-    server.wait_for_line("WebSocket disconnected: no answer to a ping")
+    client.handshake("/counts", sec_websocket_extensions="permessage-deflate")
+    client.send(PARTS[part])
+    ended = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            # The mask is complete soon; what follows is the payload, of which much is missing.
+            while not ended.wait(0.1):
+                client.send(b"\0")
+
+    dripping = threading.Thread(target=drip, daemon=True)
+    if drips:
+        dripping.start()
+    code, reason = client.read_close()
+    ended.set()
+    assert code == 1008
+    assert reason in ("a message came too slowly for 0.7 s", "nothing of a message came for 0.7 s")
 
 
 def test_a_client_that_takes_everything_and_answers_no_ping_is_disconnected(serve, dial):
@@ -276,7 +313,7 @@ def test_a_message_that_is_not_completed_ends_the_connection(serve, dial, pings,
         client.send(client.frame(2, b"x" * 10_000)[:1792])
     else:
         client.send(client.frame(0 if rest == "cut fragment" else 2, b"x" * 100, size=1000))
-    server.wait_for_line("nothing of a message came for 1 s|no answer to a ping")
+    server.wait_for_line("WebSocket failed with 1008: (nothing of a message came|a message came too slowly) for 1 s")
 
 
 def answer_pings(client, end) -> None:

@@ -40,19 +40,19 @@ _throttle = LogThrottle(logging.getLogger("uvicorn.error"))
 class _FlowControl(FlowControl):
     """uvicorn's flow control of a connection, whose reading the guard can hold up as well."""
 
-    _held = False
+    held = False
 
     def hold(self) -> None:
-        self._held = True
+        self.held = True
         self.pause_reading()
 
     def release(self, *, resume: bool) -> None:
-        self._held = False
+        self.held = False
         if resume:
             self.resume_reading()
 
     def resume_reading(self) -> None:
-        if not self._held:
+        if not self.held:
             super().resume_reading()
 
 
@@ -104,13 +104,12 @@ class GuardedHttp(GracefulHttp):
             self._advance()
 
     def eof_received(self) -> bool:
-        """Keep the connection open for the response to a complete request (RFC 9112 section 9.6)."""
-        if self._refused or not self._is_responding() or self.cycle.more_body:
-            return False
-        if self._awaits_disconnect or self.transport.get_extra_info("sslcontext") is not None:
-            # The application waits for just this; and TLS has no half-closed state.
+        """Answer what the client has sent before it closed its side (RFC 9112 section 9.6)."""
+        if self._refused or self._awaits_disconnect or self.transport.get_extra_info("sslcontext") is not None:
+            # An application may wait for just this; and TLS has no half-closed state.
             return False
         self._half_closed = True
+        self._advance()
         return True
 
     # Requests.
@@ -128,8 +127,8 @@ class GuardedHttp(GracefulHttp):
             self._advancing = False
         if self._refused or self.transport.is_closing() or self not in self.server_state.connections:
             return
-        if self._half_closed and not self._is_responding():
-            self.transport.close()
+        if self._half_closed:
+            self._close_when_answered()
         elif self._framer.expects_head and not self._is_responding():
             if self._framer.buffered:
                 self._unset_keepalive_if_required()
@@ -138,6 +137,16 @@ class GuardedHttp(GracefulHttp):
                 self._restart_keep_alive()
         elif self._framer.buffered > _MAX_WAITING_BYTES:
             self.flow.pause_reading()
+
+    def _close_when_answered(self) -> None:
+        """Close, unless a request of the client, which sends no more, is still to be answered."""
+        if self.flow.held or (self._is_responding() and not self.cycle.more_body):
+            return
+        is_incomplete = self._framer.buffered or not self._framer.expects_head
+        if is_incomplete and not (self._is_responding() and self.cycle.response_started):
+            self._refuse(RequestError(400, "The connection ended before the request did."))
+        else:
+            self.transport.close()
 
     def _serve_buffered(self) -> None:
         framer = self._framer
@@ -242,6 +251,10 @@ class GuardedHttp(GracefulHttp):
     def _open_websocket(self, head: RequestHead) -> None:
         """Hand the connection to the WebSocket engine, with everything that came behind the handshake."""
         request = check_handshake(head)
+        if self._half_closed:
+            # The client cannot take part in a conversation.
+            self.transport.close()
+            return
         if not self.config.engine_is_fast:
             self._check_size_for_websockets(head)
         self._unset_keepalive_if_required()
@@ -336,7 +349,10 @@ class GuardedHttp(GracefulHttp):
                 return
         headers = self.server_state.default_headers
         self.transport.write(plain_denial(error.status, error.message, default_headers=headers, headers=error.headers))
-        self._close_lingering(_REFUSAL_CLOSE_S)
+        if self._half_closed:
+            self.transport.close()
+        else:
+            self._close_lingering(_REFUSAL_CLOSE_S)
 
     def _log_refusal(self, error: RequestError) -> None:
         # The status is part of the message: refusals are throttled by status.

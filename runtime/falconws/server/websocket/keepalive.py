@@ -50,7 +50,8 @@ class Keepalive:
     more time as long as it makes progress at `min_bytes_per_s`:
 
     - the ping waits behind messages that the client is taking; from its arrival on the client has `ping_timeout_s`;
-    - the client is in the middle of a large frame, and can send its answer only after that.
+    - the client is in the middle of a large frame, and can send its answer only after that. If it sends too slowly, the
+      connection fails with 1008.
 
     While reading is paused (the application is behind), answers are not seen: that the client's machine acknowledges
     the ping counts as one.
@@ -106,6 +107,9 @@ class Keepalive:
             self._timeout = start_timeout(self._loop, max(0.0, interval_s - timeout_s), self._ping)
         elif self._makes_progress(self._settings.min_bytes_per_s * timeout_s):
             self._timeout = start_timeout(self._loop, timeout_s, self._check)
+        elif self._connection.inbox.is_receiving_frame and not undelivered_bytes(self._connection.transport):
+            # It still takes what is sent, so it can read why.
+            self._connection.state.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")
         else:
             self._connection.state.evict(f"no answer to a ping within {timeout_s:g} s")
 
