@@ -24,6 +24,8 @@ from falconws_cli.output import wants_color
 from falconws_cli.project import Project, find_project, require_project
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from falconws.server import TlsSettings
 
 PORT = 8000
@@ -31,7 +33,7 @@ _HOST = "127.0.0.1"
 _START_S = 30.0
 _RELOAD_INCLUDES = ("*.html", "*.jinja", "*.css", "*.js", "*.json", "*.toml")
 
-_Settings = TypeVar("_Settings")
+_Settings = TypeVar("_Settings", bound="DataclassInstance")
 
 
 def serve_target(target: str | None, start: Path, **options: Any) -> None:
@@ -132,7 +134,7 @@ def _tls_settings(options: dict[str, Any]) -> TlsSettings | None:
 
 def _settings(kind: type[_Settings], options: dict[str, Any]) -> _Settings:
     """Return an object of the settings class *kind*, made of the *options* that are its fields; remove these."""
-    names = [field.name for field in fields(kind) if field.name in options]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind) if field.name in options]
     return kind(**{name: options.pop(name) for name in names})
 
 

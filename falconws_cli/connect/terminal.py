@@ -9,6 +9,7 @@ import datetime
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -155,7 +156,7 @@ class Terminal:
             text: FormattedText = FormattedText()
             for parts in batch:
                 text += [*parts, ("", "\n")]
-            await run_in_terminal(lambda text=text: print_formatted_text(text, end=""))  # type: ignore[misc]
+            await run_in_terminal(partial(print_formatted_text, text, end=""))
             for _ in batch:
                 self._unshown.task_done()
 

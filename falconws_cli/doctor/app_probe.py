@@ -122,9 +122,11 @@ async def _hubs(app: Any) -> list[tuple[bool, str]]:
 
     # An app with a hub has imported this module.
     module = sys.modules.get("falconws.hub.hub")
-    found = []
-    for hub in middleware_of(app) if module else ():
-        if isinstance(hub, module.Hub):  # type: ignore[union-attr]
+    found: list[tuple[bool, str]] = []
+    if module is None:
+        return found
+    for hub in middleware_of(app):
+        if isinstance(hub, module.Hub):
             try:
                 async with hub:
                     health = await hub.health()

@@ -39,7 +39,9 @@ def set_in_table(text: str, table: str, values: Mapping[str, Value]) -> str | No
         head, tail = text[: header.end()], text[header.end() :]
         for key, value in changed.items():
             line = re.compile(rf"""^([ \t]*{re.escape(key)}[ \t]*=[ \t]*)(["'])[^"'\n]*\2""", re.MULTILINE)
-            tail = line.sub(lambda match, value=value: match[1] + _dump(value), tail, count=1)  # type: ignore[misc]
+            match = line.search(tail)
+            if match is not None:
+                tail = f"{tail[: match.end(1)]}{_dump(value)}{tail[match.end() :]}"
         edited = f"{head if head.endswith(chr(10)) else head + newline}{added}{tail}"
     try:
         return edited if tomllib.loads(edited) == wanted else None

@@ -40,7 +40,7 @@ def check_id(what: str, text: str) -> None:
         raise ValueError(f"{what} is the id of a Subscription: letters and digits.")
 
 
-def check_seconds(call: str, name: str, seconds: float, *, or_zero: bool = False) -> None:
+def check_seconds(call: str, name: str, seconds: object, *, or_zero: bool = False) -> None:
     """Raise TypeError or ValueError unless the argument *name* of *call* is a usable number of seconds."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{call}({name}={seconds!r}): use a number of seconds.")
@@ -52,7 +52,7 @@ def check_seconds(call: str, name: str, seconds: float, *, or_zero: bool = False
         raise ValueError(f"{call}({name}={seconds!r}): use at most {_MAX_SECONDS} seconds, which are ten years.")
 
 
-def check_count(call: str, name: str, count: int, *, least: int = 1, most: int | None = None) -> None:
+def check_count(call: str, name: str, count: object, *, least: int = 1, most: int | None = None) -> None:
     """Raise TypeError or ValueError unless the argument *name* of *call* is a whole number from *least* to *most*."""
     if isinstance(count, bool) or not isinstance(count, int):
         raise TypeError(f"{call}({name}={count!r}): use a whole number.")

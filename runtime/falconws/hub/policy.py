@@ -48,9 +48,9 @@ class Policy:
     def __post_init__(self) -> None:
         call = f"Policy.{self.name}"
         if self.drops:
-            check_count(call, "max_messages", self.max_messages)  # type: ignore[arg-type]
+            check_count(call, "max_messages", self.max_messages)
         else:
-            check_seconds(call, "max_lag_s", self.max_lag_s)  # type: ignore[arg-type]
+            check_seconds(call, "max_lag_s", self.max_lag_s)
         check_count(call, "max_bytes", self.max_bytes)
 
     @classmethod

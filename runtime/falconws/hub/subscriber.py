@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -59,7 +60,7 @@ class SubscriberHost(Protocol):
     def release(self, room: Room) -> None: ...
 
 
-class Subscriber:
+class Subscriber(ABC):
     """A follower of rooms with a backlog.
 
     Args:
@@ -305,9 +306,9 @@ class Subscriber:
                 room.regroup()
 
     @property
+    @abstractmethod
     def client(self) -> str:
         """The name of the client in logs."""
-        raise NotImplementedError
 
     @property
     def _replay_bytes(self) -> int | None:
@@ -421,13 +422,13 @@ class Subscriber:
         """End the subscriber because the hub stops, or because it has failed."""
         self.detach()
 
+    @abstractmethod
     def _flush(self) -> None:
         """Begin to send what waits, unless that is in progress."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _evict(self, reason: str, error: BrokerRefused | None = None) -> None:
         """Tell the consumer why the subscription has ended, perhaps because of *error*; it is detached already."""
-        raise NotImplementedError
 
 
 def _messages(events: Iterable[EncodedEvent]) -> int:

@@ -68,7 +68,7 @@ class TypedWebSocket(Generic[In, Out]):
             CallError: It was answered with an error.
         """
         call.id = next(self._ids)
-        await self.send(call)  # type: ignore[arg-type]
+        await self.ws.send_text(self._conversation.received.encode(call))
         while getattr(reply := await self._read(), "id", None) != call.id:
             self._waiting.append(reply)
         if isinstance(reply, Error):

@@ -152,8 +152,8 @@ class ClientWebSocket:
             ValueError: The message cannot be decoded.
         """
         message = await self._receive(timeout)
-        handler = self._media_handlers[_TEXT if isinstance(message, str) else _BINARY]
-        return handler.deserialize(message)  # type: ignore[arg-type]
+        handler: Any = self._media_handlers[_TEXT if isinstance(message, str) else _BINARY]
+        return handler.deserialize(message)
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over received media until the connection ends, whatever the close code."""

@@ -72,7 +72,7 @@ def tab_to(page: Page, role: str, name: str, *, back: bool = False) -> None:
         if focused.count() and focused.evaluate(
             "(node, name) => (node.labels?.[0] ?? node).textContent.trim().startsWith(name)", name
         ):
-            expect(focused).to_have_role(role)  # type: ignore[arg-type]
+            expect(focused).to_have_role(role)
             return
     raise AssertionError(f"Tab does not reach {role} {name!r}")
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.ports import free_port
 WAIT_S = 20.0
 
 
-class BrokerServer:
+class BrokerServer(ABC):
     """One server process with a folder of its own."""
 
     scheme: str
@@ -33,8 +34,8 @@ class BrokerServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self) -> list[str]: ...
 
     @property
     def url(self) -> str:
@@ -70,8 +71,8 @@ class BrokerServer:
             time.sleep(0.02)
         return False
 
-    def is_ready(self, answer: bytes) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def is_ready(self, answer: bytes) -> bool: ...
 
     def kill(self) -> None:
         """End the process with SIGKILL, paused or not."""

@@ -59,11 +59,7 @@ class _FlowControl(FlowControl):
 class GuardedHttp(GracefulHttp):
     """A mixin for uvicorn's HTTP protocol classes, which serve what it lets through."""
 
-    logger: logging.Logger
     flow: _FlowControl
-    client: tuple[str, int] | None
-    scheme: str | None
-    app_state: dict[str, Any]
     parser: Any
     _chunked: bool
     head_deadline: float | None = None
@@ -78,13 +74,13 @@ class GuardedHttp(GracefulHttp):
     _response_deadline: ResponseDeadline | None = None
 
     def __init__(self, config: Any, server_state: Any, app_state: dict[str, Any], _loop: Any = None) -> None:
-        super().__init__(config, server_state, app_state, _loop)  # type: ignore[call-arg]
+        super().__init__(config, server_state, app_state, _loop)
         self._framer = RequestFramer(config.http_settings)
 
     # The transport.
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)  # type: ignore[misc]
+        super().connection_made(transport)
         self.flow = _FlowControl(transport)
         if self.client is not None:
             self.client = plain_host(self.client[0]), self.client[1]
@@ -103,7 +99,7 @@ class GuardedHttp(GracefulHttp):
             self._framer.feed(data)
             self._advance()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's returns nothing, and asyncio takes a bool
         """Answer what the client has sent before it closed its side (RFC 9112 section 9.6)."""
         if self._refused or self._awaits_disconnect or self.transport.get_extra_info("sslcontext") is not None:
             # An application may wait for just this; and TLS has no half-closed state.
@@ -211,7 +207,7 @@ class GuardedHttp(GracefulHttp):
 
     def _feed(self, data: bytes) -> None:
         """Give *data* to uvicorn's parser."""
-        super().data_received(data)  # type: ignore[misc]
+        super().data_received(data)
 
     def on_response_complete(self) -> None:
         if self.cycle is not None:

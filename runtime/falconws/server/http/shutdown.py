@@ -8,11 +8,18 @@ not tell whether its request was served. Knows nothing of request heads.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falconws.server.lingering_close import abort_when_flushed, lingering_close
 from falconws.server.timeouts import Timeout
+
+if TYPE_CHECKING:
+    # The next base class is this one or HttpToolsProtocol, whose methods are the same.
+    from uvicorn.protocols.http.h11_impl import H11Protocol as UvicornProtocol
+else:
+    UvicornProtocol = object
 
 _UPLOAD_CLOSE_S = 10.0
 """The time for a client to notice that it was answered before it had sent the whole body."""
@@ -20,16 +27,14 @@ _RECENT_RESPONSE_S = 1.0
 """A client that was answered less than this ago may have sent its next request already."""
 
 
-class GracefulHttp:
+class GracefulHttp(ABC, UvicornProtocol):
     """Graceful shutdown for one of uvicorn's HTTP protocol classes, which is the next base class."""
 
-    loop: asyncio.AbstractEventLoop
     transport: Any
     config: Any
     server_state: Any
     cycle: Any
     """The last request that has begun, and its response."""
-    timeout_keep_alive: int
     timeout_keep_alive_task: asyncio.TimerHandle | None
     """Runs from a response to the next request."""
     timeout_keep_alive_handler: Callable[[], None]
@@ -46,7 +51,7 @@ class GracefulHttp:
             # Protocol and request refer to each other; break the cycle.
             self.cycle.transport = self.transport
             vars(self.cycle).pop("receive", None)
-        super().connection_lost(exc)  # type: ignore[misc]
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Serve the present request, or the one that is about to arrive, as the last one; close if there is none.
@@ -73,7 +78,7 @@ class GracefulHttp:
         if self._lingering:
             self.server_state.total_requests += 1
             return
-        super().on_response_complete()  # type: ignore[misc]
+        super().on_response_complete()
         if not self._draining:
             return
         if self.transport.is_closing():
@@ -96,7 +101,7 @@ class GracefulHttp:
             self._close()
 
     def _close(self) -> None:
-        super().shutdown()  # type: ignore[misc]
+        super().shutdown()
         if self.transport.is_closing():
             abort_when_flushed(self.transport, self.loop)
 
@@ -117,13 +122,13 @@ class GracefulHttp:
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    @abstractmethod
     def _has_partial_request(self) -> bool:
         """Return whether a part of a request's head has arrived, and no other request is in progress."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _timed_out(self) -> None:
         """Refuse a request that has not arrived in time."""
-        raise NotImplementedError
 
     def _end_keep_alive(self) -> None:
         """Make the present request the last one of the connection; its response says so."""

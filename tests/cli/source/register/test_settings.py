@@ -55,26 +55,26 @@ def setting(name: str = "tokens") -> dict[str, object]:
 @pytest.mark.parametrize("docstring", ['    """The level."""\n', ""], ids=["docstring", "none"])
 def test_a_setting_goes_after_the_others_and_away_again(newline: str, docstring: str) -> None:
     text = SETTINGS.replace('    """The level."""\n', docstring).replace("\n", newline)
-    made = SettingKind(**setting()).register(text, "demo")  # type: ignore[arg-type]
+    made = SettingKind(**setting()).register(text, "demo")
     assert made.outcome is RegisterOutcome.REGISTERED
     plain = made.text.replace("\r\n", "\n")
     assert f'"INFO"\n{docstring}\n    tokens: tuple[auth.Token, ...] = ()\n    """The tokens."""\n\n    def' in plain
     assert '    "log_level": str.upper,\n    "tokens": auth.read_tokens,\n}' in plain
     assert "import falconws\n\nfrom demo.middleware import auth\n" in plain
     assert made.text.count("\n") == made.text.count(newline)
-    again = SettingKind(**setting()).register(made.text, "demo")  # type: ignore[arg-type]
+    again = SettingKind(**setting()).register(made.text, "demo")
     assert (again.outcome, again.text) == (RegisterOutcome.ALREADY, made.text)
-    gone = SettingKind(**setting()).unregister(made.text, "demo", made.imports)  # type: ignore[arg-type]
+    gone = SettingKind(**setting()).unregister(made.text, "demo", made.imports)
     assert (gone.outcome, gone.text) == (UnregisterOutcome.REMOVED, text)
-    absent = SettingKind(**setting()).unregister(text, "demo")  # type: ignore[arg-type]
+    absent = SettingKind(**setting()).unregister(text, "demo")
     assert (absent.outcome, absent.text) == (UnregisterOutcome.ABSENT, text)
 
 
 def test_an_edited_setting_is_removed_too_and_others_stay() -> None:
-    both = SettingKind(**setting()).register(SETTINGS, "demo").text  # type: ignore[arg-type]
-    both = SettingKind(**setting("keys")).register(both, "demo").text  # type: ignore[arg-type]
+    both = SettingKind(**setting()).register(SETTINGS, "demo").text
+    both = SettingKind(**setting("keys")).register(both, "demo").text
     edited = both.replace('tokens: tuple[auth.Token, ...] = ()\n    """The tokens."""', "tokens: object = None  # mine")
-    gone = SettingKind(**setting()).unregister(edited, "demo")  # type: ignore[arg-type]
+    gone = SettingKind(**setting()).unregister(edited, "demo")
     assert "tokens:" not in gone.text
     assert '"tokens"' not in gone.text
     assert "keys: tuple[auth.Token, ...] = ()" in gone.text
@@ -91,7 +91,7 @@ def test_an_edited_setting_is_removed_too_and_others_stay() -> None:
     ],
 )
 def test_a_module_without_a_place_for_it_stays_and_the_lines_are_told(text: str, reason: str) -> None:
-    made = SettingKind(**setting()).register(text, "demo")  # type: ignore[arg-type]
+    made = SettingKind(**setting()).register(text, "demo")
     assert (made.outcome, made.text) == (RegisterOutcome.CANNOT, text)
     assert reason in made.reason
     assert "from demo.middleware import auth" in made.lines

@@ -14,10 +14,11 @@ from falconws.server.errors import ProtocolError
 from falconws.server.websocket.deflate import DeflateSettings, PerMessageDeflate, negotiate
 
 TEXT, BINARY = 1, 2
+DEFAULTS = DeflateSettings()
 MIB = 1024 * 1024
 
 
-def pair(settings=DeflateSettings(), **client):  # noqa: B008 - frozen
+def pair(settings=DEFAULTS, **client):
     """Return our side and theirs after a negotiation."""
     factory = ClientPerMessageDeflateFactory(**{"client_max_window_bits": True, **client})
     offer = "permessage-deflate" + "".join(
