@@ -125,18 +125,22 @@ class _Response:
 class FrameProtocol(WSProtocol):  # type: ignore[misc]
     """picows' parser and writer for one accepted connection."""
 
-    __slots__ = ("_buffer_bytes", "connection", "log")
+    __slots__ = ("_buffer_bytes", "_empty", "connection", "log")
 
     connection: Connection
     log: _ParserLog
     _buffer_bytes: int
+    _empty: memoryview | None
+    """The buffer, if it was empty before the read."""
 
     def get_buffer(self, size_hint: int) -> memoryview:
         view: memoryview = _get_buffer(self, size_hint)
         free = len(view)
         if free == self._buffer_bytes <= _MAX_READ_BYTES:
             # It is empty, as nearly always.
+            self._empty = view
             return view
+        self._empty = None
         if free > self._buffer_bytes:
             self._buffer_bytes *= 2
         # One byte stays free: picows doubles a full buffer, whose size would then no longer be known.
@@ -144,9 +148,15 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
 
     def buffer_updated(self, nbytes: int) -> None:
         inbox: Inbox = self.listener
-        if nbytes == self._buffer_bytes:
-            # picows is about to double it.
-            self._buffer_bytes *= 2
+        buffer_bytes = self._buffer_bytes
+        if nbytes <= buffer_bytes >> 1:
+            # picows parses it where it is, because the buffer need not grow.
+            inbox.read, inbox.read_bytes, inbox.frame_at = self._empty, nbytes, 0
+        else:
+            inbox.read = None
+            if nbytes == buffer_bytes:
+                # picows is about to double it.
+                self._buffer_bytes *= 2
         try:
             _buffer_updated(self, nbytes)
         except _AnsweredError:
@@ -257,6 +267,7 @@ def switch_protocols(transport: Any, connection: Connection, response: bytes, ma
     )
     protocol.log = log
     protocol.connection = connection
+    protocol._empty = None
     protocol._buffer_bytes = _FIRST_BUFFER_BYTES
     log.protocol = protocol
     protocol.connection_made(_TransportShim(transport))
