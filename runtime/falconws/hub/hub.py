@@ -15,7 +15,7 @@ from falcon import WebSocketPayloadType
 from falconws.closecodes import FORBIDDEN, check_close
 
 from .broadcast import Encode
-from .broker import Broker
+from .broker import MAX_GROUP_LAG_S, Broker
 from .brokers import make_broker
 from .checks import check_count, check_function, check_id, check_name, check_seconds
 from .codec import Media
@@ -37,7 +37,7 @@ from .subscription import Subscription
 __all__ = ("Hub",)
 
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
-_GROUP_POLICY = Policy.disconnect(max_lag_s=3600.0)
+_GROUP_POLICY = Policy.disconnect(max_lag_s=MAX_GROUP_LAG_S)
 
 
 class Hub(HubLifecycle):
@@ -346,13 +346,19 @@ class Hub(HubLifecycle):
 
         With *group*, each message goes to one of the loops of that group, in all processes: to the first one that is
         ready for it. It is not repeated if that loop fails. Every loop receives a ``Gap``. The default policy then is
-        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works.
+        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works; it is the
+        longest one.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
         if group is not None:
             check_name("group", group)
+            if policy is not None and (policy.max_lag_s is None or policy.max_lag_s > MAX_GROUP_LAG_S):
+                raise ValueError(
+                    f"The policy of a group is Policy.disconnect(max_lag_s=...) with at most {MAX_GROUP_LAG_S:g} s: "
+                    "later, it is not known which message another loop has had."
+                )
         dispatcher = self._running()
         policy = policy or (_LISTENER_POLICY if group is None else _GROUP_POLICY)
         return Listener(dispatcher, rooms, policy=policy, since=since, group=group, broker=dispatcher.broker)
