@@ -38,6 +38,8 @@ __all__ = (
     "Health",
     "History",
     "HistoryLimits",
+    "MAX_GROUP_LAG_S",
+    "MIN_CLAIM_S",
     "Member",
     "Payload",
     "Publication",
@@ -45,6 +47,10 @@ __all__ = (
 )
 
 _MOST_MESSAGES = 1_000_000_000
+
+MAX_GROUP_LAG_S = 3600.0
+"""How long a message may wait for a loop that shares its work with others."""
+MIN_CLAIM_S = MAX_GROUP_LAG_S + 300.0
 
 Payload = str | bytes
 """TEXT (``str``) or BINARY (``bytes``). A broker preserves the type."""
@@ -264,7 +270,8 @@ class Broker(Protocol):
         """Claim the message of *room* at *position* for *claimant*; return whether it has the claim.
 
         Of all claimants of a *group*, in all processes, the first one gets it, and keeps it: asking again returns True.
-        A claim is kept for as long as messages are.
+        A claim is kept for as long as messages are, and for at least ``MIN_CLAIM_S`` (3,900 seconds): so long, it may
+        wait for other claimants.
 
         Raises:
             BrokerUnavailable: Within the broker's timeout.

@@ -20,7 +20,7 @@ import falcon
 from falconws.closecodes import CloseCode
 
 from .broadcast import Encode, EncodedEvent
-from .broker import BrokerRefused
+from .broker import BrokerRefused, Publication
 from .policy import Policy
 from .subscriber import Subscriber, SubscriberHost
 
@@ -83,18 +83,18 @@ class ConnectionSubscriber(Subscriber):
         ws: The connection.
         policy: What happens when the client does not keep up.
         encode: Encodes its events.
-        subscription_id: That of the subscriber which this one replaces, if there was one.
+        previous_id: The id of the subscriber that the client had before, if it resumes.
     """
 
-    __slots__ = ("_armed", "_connection", "_held", "_hold_timer", "_on_end", "_sending", "_ws")
+    __slots__ = ("_armed", "_connection", "_held", "_hold_timer", "_on_end", "_previous_id", "_sending", "_ws")
 
     _host: ConnectionHost
 
     def __init__(
-        self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None, subscription_id: str | None
+        self, host: ConnectionHost, ws: Socket, policy: Policy, encode: Encode | None, previous_id: str | None
     ) -> None:
         super().__init__(host, policy, encode)
-        self._id = subscription_id
+        self._previous_id = previous_id
         self._ws = ws
         self._on_end: Callable[[], object] | None = None
         self._held = False
@@ -118,6 +118,9 @@ class ConnectionSubscriber(Subscriber):
     def _replay_bytes(self) -> int | None:
         return self._host.limits.replay_bytes
 
+    def _is_excluded(self, publication: Publication) -> bool:
+        return publication.exclude is not None and publication.exclude in (self._id, self._previous_id)
+
     def open(self, on_end: Callable[[], object] | None) -> None:
         """Begin; nothing is sent before ``start()``, which the first use of the connection calls too.
 
@@ -127,8 +130,6 @@ class ConnectionSubscriber(Subscriber):
         self._on_end = on_end
         self._held = True
         self._joining += 1
-        if self._id is not None:
-            self._host.subscribers[self._id] = self
         if self._connection is not None:
             self._host.encoder.prepare = self._connection.prepare
             self._connection.add_disconnect_callback(self._connection_ended)

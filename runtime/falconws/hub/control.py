@@ -79,6 +79,11 @@ class Control:
                 self._listening = None
             raise
 
+    def refused(self, reason: str) -> None:
+        """Called when the broker no longer delivers the requests of other processes."""
+        _logger.warning("Other processes can no longer end the connections of members here: %s", reason)
+        self._listening = None
+
     def stop(self) -> None:
         """Stop what is in progress."""
         if self._listening is not None:

@@ -355,6 +355,9 @@ class Dispatcher:
 
     def refused(self, room: str, reason: str) -> None:
         """End the subscriptions of *room*, which the broker no longer delivers."""
+        if room == CONTROL_ROOM:
+            self.control.refused(reason)
+            return
         local = self.rooms.get(room)
         if local is None or not local.followers:
             return

@@ -15,7 +15,7 @@ from falcon import WebSocketPayloadType
 from falconws.closecodes import FORBIDDEN, check_close
 
 from .broadcast import Encode
-from .broker import Broker
+from .broker import MAX_GROUP_LAG_S, Broker
 from .brokers import make_broker
 from .checks import check_count, check_function, check_id, check_name, check_seconds
 from .codec import Media
@@ -37,7 +37,7 @@ from .subscription import Subscription
 __all__ = ("Hub",)
 
 _LISTENER_POLICY = Policy.disconnect(max_lag_s=60.0)
-_GROUP_POLICY = Policy.disconnect(max_lag_s=3600.0)
+_GROUP_POLICY = Policy.disconnect(max_lag_s=MAX_GROUP_LAG_S)
 
 
 class Hub(HubLifecycle):
@@ -162,7 +162,7 @@ class Hub(HubLifecycle):
             payload_type: The media handler that serializes.
             key: What the message is about, for subscribers with ``Policy.conflate()`` and ``latest=True``.
             exclude: The subscription that does not receive the message, or its ``id``; in any process. A client that
-                resumes is not sent it either, if it resumes with ``subscribe(subscription_id=...)``.
+                resumes is not sent it either, if it resumes with ``subscribe(previous_id=...)``.
             keep: False: the message is delivered to those who follow the room now, as an ``Ephemeral``. It is not in
                 the history and has no position, so None is returned. For typing indicators and cursors.
 
@@ -254,7 +254,7 @@ class Hub(HubLifecycle):
         info: object = None,
         grace_s: float = 0.0,
         encode: Encode | None = None,
-        subscription_id: str | None = None,
+        previous_id: str | None = None,
     ) -> Subscription:
         """Return a context manager that sends the events of *rooms* to the client of *ws* while its block lasts.
 
@@ -285,8 +285,8 @@ class Hub(HubLifecycle):
                 By default messages are sent as they were published and other events are not sent; a client whose
                 messages the broker has lost is disconnected (1013, "messages are missing"), unless its policy drops
                 messages anyway.
-            subscription_id: The ``id`` of the subscription that the client had before, if it resumes. The new one takes
-                it over, so messages that exclude it are not replayed.
+            previous_id: The ``id`` of the subscription that the client had before, if it resumes: what excluded it is
+                not replayed.
 
         Raises:
             TypeError, ValueError: An argument cannot be used.
@@ -300,8 +300,8 @@ class Hub(HubLifecycle):
         elif info is not None:
             raise ValueError("info describes a member: give member too.")
         check_seconds("subscribe", "grace_s", grace_s, or_zero=True)
-        if subscription_id is not None:
-            check_id("subscription_id", subscription_id)
+        if previous_id is not None:
+            check_id("previous_id", previous_id)
         _check_policy(policy)
         if encode is not None:
             check_function("encode", encode, "an event")
@@ -321,7 +321,7 @@ class Hub(HubLifecycle):
             info=encode_info(info),
             grace_s=grace_s,
             encode=encode,
-            subscription_id=subscription_id,
+            previous_id=previous_id,
             recent=Recent(history, latest) if history or latest else NOTHING,
         )
 
@@ -346,13 +346,19 @@ class Hub(HubLifecycle):
 
         With *group*, each message goes to one of the loops of that group, in all processes: to the first one that is
         ready for it. It is not repeated if that loop fails. Every loop receives a ``Gap``. The default policy then is
-        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works.
+        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works; it is the
+        longest one.
         """
         for room in rooms:
             check_name("room", room)
         _check_policy(policy)
         if group is not None:
             check_name("group", group)
+            if policy is not None and (policy.max_lag_s is None or policy.max_lag_s > MAX_GROUP_LAG_S):
+                raise ValueError(
+                    f"The policy of a group is Policy.disconnect(max_lag_s=...) with at most {MAX_GROUP_LAG_S:g} s: "
+                    "later, it is not known which message another loop has had."
+                )
         dispatcher = self._running()
         policy = policy or (_LISTENER_POLICY if group is None else _GROUP_POLICY)
         return Listener(dispatcher, rooms, policy=policy, since=since, group=group, broker=dispatcher.broker)

@@ -169,6 +169,8 @@ class Listener(SubscriberView):
         while not self._subscriber.is_over:
             try:
                 return await self._broker.claim(message.room, group, message.position, self._claimant)
+            except BrokerRefused:
+                raise
             except BrokerUnavailable:
                 await asyncio.sleep(next(delays))
         return False

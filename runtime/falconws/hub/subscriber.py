@@ -264,7 +264,7 @@ class Subscriber(ABC):
     def _replay(self, room: Room, publications: Sequence[Publication], gap: EncodedEvent | None = None) -> None:
         stats = self._host.stats
         failed = stats.failed
-        publications = [p for p in publications if p.exclude is None or p.exclude != self._id]
+        publications = [p for p in publications if not self._is_excluded(p)]
         replay = [self._host.replay_cache.encode(room, self.encode, publication) for publication in publications]
         # What an ``encode`` function has made nothing of counts as delivered.
         stats.delivered += replay.count(None) - (stats.failed - failed)
@@ -291,8 +291,8 @@ class Subscriber(ABC):
         self._drop_backlog()
         if self._lag_timer is not None:
             self._lag_timer.cancel()
-        if self._id is not None and self._host.subscribers.get(self._id) is self:
-            del self._host.subscribers[self._id]
+        if self._id is not None:
+            self._host.subscribers.pop(self._id, None)
         for room in self.rooms:
             self.leave(room)
 
@@ -314,6 +314,10 @@ class Subscriber(ABC):
     def _replay_bytes(self) -> int | None:
         """How many bytes of a room's history are replayed at most; None: all."""
         return None
+
+    def _is_excluded(self, publication: Publication) -> bool:
+        """Whether *publication* is for all others."""
+        return False
 
     def offer(self, encoded: EncodedEvent, *, recovered: bool = False) -> None:
         """Take an event that could not be sent at once: keep it as the policy allows."""

@@ -60,12 +60,12 @@ class Subscription(SubscriberView):
         info: bytes,
         grace_s: float,
         encode: Encode | None,
-        subscription_id: str | None,
+        previous_id: str | None,
         recent: Recent,
     ) -> None:
         self._host = host
         self._ws = ws
-        self._subscriber = ConnectionSubscriber(host, ws, policy, encode, subscription_id)
+        self._subscriber = ConnectionSubscriber(host, ws, policy, encode, previous_id)
         self._since: dict[str, Position | None] | None = since_by_room(rooms, since)
         self._member = member
         self._info = info
@@ -89,7 +89,7 @@ class Subscription(SubscriberView):
     def id(self) -> str:
         """Names this subscription for ``publish(exclude=...)``, in all processes.
 
-        A client may know it, and give it back when it resumes; see ``subscribe(subscription_id=...)``.
+        A client may know it, and send it when it resumes; see ``subscribe(previous_id=...)``.
         """
         return self._subscriber.id
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from falconws import BrokerUnavailable, Gap, Hub, Message, Position
+from falconws import BrokerUnavailable, Gap, Hub, Message, Policy, Position
+from falconws.hub import BrokerRefused
 from falconws.hub.brokers.memory import MemoryBroker
 
 from .scripted import eventually, settle
@@ -73,6 +74,24 @@ async def test_a_message_is_not_lost_while_the_broker_is_away() -> None:
         await eventually(lambda: done)
         assert done == ["x"]
         worker.cancel()
+
+
+async def test_a_claim_that_the_broker_refuses_ends_the_loop() -> None:
+    class Refusing(MemoryBroker):
+        async def claim(self, *arguments: Any) -> bool:
+            raise BrokerRefused("no permission")
+
+    async with Hub(Refusing()) as hub, hub.listen("jobs", group="mail") as jobs:
+        await hub.publish("jobs", "x")
+        with pytest.raises(BrokerRefused, match="no permission"):
+            await anext(aiter(jobs))
+
+
+@pytest.mark.parametrize("policy", [Policy.drop_oldest(), Policy.disconnect(max_lag_s=3601)])
+async def test_a_message_does_not_wait_for_longer_than_claims_are_kept(policy: Policy) -> None:
+    async with Hub() as hub:
+        with pytest.raises(ValueError, match="3600"):
+            hub.listen("jobs", group="mail", policy=policy)
 
 
 async def test_every_loop_receives_a_gap() -> None:

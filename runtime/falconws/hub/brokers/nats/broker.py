@@ -220,7 +220,7 @@ class NatsBroker:
 
     async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
         token = token_of(room)
-        return await self._call(lambda streams: streams.claim(token, group, position.offset, claimant))
+        return await self._call(lambda streams: streams.claim(token, group, position, claimant))
 
     # Presence
 

@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from falconws.hub.broker import HistoryLimits
+from falconws.hub.broker import MIN_CLAIM_S, HistoryLimits
 from falconws.hub.history_rules import HistoryRules
+from falconws.hub.position import Position
 
 from .codec import anchor, offset_of, token_of
 from .cursor import SubjectPosition
@@ -92,6 +93,8 @@ class HubStreams:
         if not self.epoch:
             raise ConnectionError(f"the stream {self.rooms.name} does not republish what it stores")
         await self.presence.ensure(self._storage)
+        # It is created when it is needed.
+        self._has_claims = False
 
     @property
     def _anchor_after_s(self) -> float:
@@ -143,7 +146,7 @@ class HubStreams:
             await self.presence.read_clock()
         return leadership
 
-    async def claim(self, token: str, group: str, offset: int, claimant: str) -> bool:
+    async def claim(self, token: str, group: str, position: Position, claimant: str) -> bool:
         """Claim a message for *claimant*, unless another one of the group has it."""
         if not self._has_claims:
             await self.claims.ensure(
@@ -151,11 +154,12 @@ class HubStreams:
                     **self._storage,
                     "subjects": [f"{self._prefix}.claim.*.*.*"],
                     "max_msgs_per_subject": 1,
-                    "max_age": int(self._kept_s * 1e9),
+                    "max_age": int(max(self._kept_s, MIN_CLAIM_S) * 1e9),
                 }
             )
             self._has_claims = True
-        subject = f"{self._prefix}.claim.{token}.{token_of(group)}.{offset}"
+        # With the epoch: this stream may outlive that of the rooms.
+        subject = f"{self._prefix}.claim.{token}.{token_of(group)}.{position.epoch}-{position.offset}"
         try:
             await self.claims.append(subject, claimant.encode(), {"Nats-Expected-Last-Subject-Sequence": "0"})
         except Conflict:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from itertools import count
 
 from falconws.hub.broker import (
+    MIN_CLAIM_S,
     BrokerRefused,
     BrokerUnavailable,
     Entry,
@@ -57,7 +58,6 @@ from .url import RedisUrl
 
 __all__ = ("RedisBroker",)
 
-_MIN_CLAIM_S = 300.0
 _RENEWED_AT_A_TIME = 16
 _SILENT_TTL_S = 60.0
 """How long a room to which nobody has published is kept at least. See the script's ``keep()``."""
@@ -220,7 +220,7 @@ class RedisBroker:
 
     async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
         key = f"{self._base(room)}:claim:{position.offset}:{group}"
-        kept_ms = int(max(_MIN_CLAIM_S, self._history.limits(room).age_s) * 1000)
+        kept_ms = int(max(MIN_CLAIM_S, self._history.limits(room).age_s) * 1000)
         return bool(await self._client.run(scripts.CLAIM_MESSAGE, [key], [claimant, kept_ms]))
 
     # Presence
