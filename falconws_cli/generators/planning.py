@@ -142,7 +142,7 @@ def _left_to_require(project: Project, wanted: Requirements) -> list[str]:
 
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:
     """Return the missing `__init__.py` files of the folders of *files* in the project's package."""
-    paths = {file.path for file in files}
+    paths = {file.path for file in files if file.path.suffix == ".py"}
     missing = set()
     for path in paths:
         for folder in path.parents:
