@@ -1,9 +1,9 @@
 """Pydantic models as messages."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import falconws
-from falconws.typed import Conversation, speaks
+from falconws.typed import CallMixin, Conversation, speaks
 from pydantic import BaseModel, Field, model_validator
 
 
@@ -16,7 +16,7 @@ class Booked(BaseModel):
     room: str
 
 
-class Book(BaseModel):
+class Book(BaseModel, CallMixin[Booked]):
     """Book a meeting room."""
 
     type: Literal["book"] = "book"
@@ -24,8 +24,6 @@ class Book(BaseModel):
     room: str = Field(min_length=1, examples=["Turing"])
     first_hour: int = Field(ge=0, le=23, examples=[9])
     last_hour: int = Field(ge=0, le=23, examples=[10])
-
-    replies: ClassVar = Booked
 
     @model_validator(mode="after")
     def check_hours(self) -> "Book":
@@ -46,7 +44,7 @@ class BookingResource:
     async def on_websocket(self, req: falconws.Request, booking: Booking) -> None:
         await booking.accept()
         async for message in booking:
-            await booking.send(Booked(id=message.id, room=message.room))
+            await booking.reply(message, Booked(room=message.room))
             # end: responder
 
 

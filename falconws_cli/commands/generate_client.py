@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from falconws_cli.change.write_options import WriteOptions
+    from falconws_cli.source.registration import JsonValue
 
 _OUTPUT = click.option(
     "--output",
@@ -30,17 +31,20 @@ _FROM = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Read the conversations from this AsyncAPI document, instead of the app.",
 )
+_ONLY = click.option(
+    "--only", multiple=True, metavar="NAME", help="Only this conversation; may be given several times.  [default: all]"
+)
 _CHECK = click.option("--check", is_flag=True, help="Write nothing; fail if the client is out of date.")
 
 
 def _source_options(function: Callable[..., None]) -> Callable[..., None]:
     decorated = click.argument("app_path", metavar="[MODULE:ATTR]", required=False)(function)
-    for option in (_CHECK, _FROM, _OUTPUT):
+    for option in (_CHECK, _ONLY, _FROM, _OUTPUT):
         decorated = option(decorated)
     return decorated
 
 
-@click.group("generate-client", short_help="Generate a TypeScript or Python client.")
+@click.group("generate-client", short_help="Generate a TypeScript, JavaScript or Python client.")
 def command() -> None:
     """Generate a client of the project's typed conversations, as source.
 
@@ -72,6 +76,7 @@ def ts(
     app_path: str | None,
     output: Path,
     document: Path | None,
+    only: tuple[str, ...],
     check: bool,
     react: bool,
     import_extension: str,
@@ -87,14 +92,44 @@ def ts(
       falconws generate-client ts demo.app:create_app --output client --import-extension js
     """
     extension = "" if import_extension == "none" else f".{import_extension}"
-    options: dict[str, str | bool] = {"language": "ts", "react": react, "import_extension": extension}
-    _generate(app_path, output, document, check, options, write_options)
+    options: dict[str, JsonValue] = {"language": "ts", "react": react, "import_extension": extension}
+    _generate(app_path, output, document, only, check, options, write_options)
+
+
+@command.command("js", short_help="Generate a JavaScript client.")
+@_source_options
+@generating(unrecorded=("check",))
+def js(
+    app_path: str | None,
+    output: Path,
+    document: Path | None,
+    only: tuple[str, ...],
+    check: bool,
+    write_options: WriteOptions,
+) -> None:
+    """Generate a JavaScript client: one module, client.js, which a page can import without a build.
+
+    It is the TypeScript client without its types.
+
+    \b
+    Examples:
+      falconws generate-client js --output demo/static
+      falconws generate-client js --only Chat --output demo/resources/chat_client
+    """
+    _generate(app_path, output, document, only, check, {"language": "js"}, write_options)
 
 
 @command.command("python", short_help="Generate a Python client.")
 @_source_options
 @generating(unrecorded=("check",))
-def python(app_path: str | None, output: Path, document: Path | None, check: bool, write_options: WriteOptions) -> None:
+def python(
+    app_path: str | None,
+    output: Path,
+    document: Path | None,
+    only: tuple[str, ...],
+    check: bool,
+    write_options: WriteOptions,
+) -> None:
     """Generate a package with the classes of the conversations, for falconws.client in a repository without the app.
 
     It needs falconws[typed].
@@ -104,15 +139,16 @@ def python(app_path: str | None, output: Path, document: Path | None, check: boo
       falconws generate-client python --from asyncapi.json --output chat_client
       falconws generate-client python --from asyncapi.json --output chat_client --check
     """
-    _generate(app_path, output, document, check, {"language": "python"}, write_options)
+    _generate(app_path, output, document, only, check, {"language": "python"}, write_options)
 
 
 def _generate(
     app_path: str | None,
     output: Path,
     document: Path | None,
+    only: tuple[str, ...],
     check: bool,
-    options: dict[str, str | bool],
+    options: dict[str, JsonValue],
     write_options: WriteOptions,
 ) -> None:
     if app_path is not None and document is not None:
@@ -120,4 +156,4 @@ def _generate(
     from falconws_cli.lifecycle import client
 
     place = client.find_place(Path.cwd(), output, app_path or "", document)
-    sys.exit(client.generate(place, options, write_options, only_check=check))
+    sys.exit(client.generate(place, {**options, "only": list(only)}, write_options, only_check=check))

@@ -163,7 +163,7 @@ def _commands_to_require(command: str, wanted: Requirements) -> list[str]:
 
 def _packages(project: Project, files: Iterable[PlannedFile]) -> list[PlannedFile]:
     """Return the missing `__init__.py` files of the folders of *files* in the project's package."""
-    paths = {file.path for file in files}
+    paths = {file.path for file in files if file.path.suffix == ".py"}
     missing = set()
     for path in paths:
         for folder in path.parents:

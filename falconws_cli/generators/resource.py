@@ -6,9 +6,11 @@ Reads the project; must not write.
 import ast
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path, PurePosixPath
 
-from falconws_cli.change.plan import NOTHING, Generated, Recipe, Requirements
+from falconws_cli.change.plan import NOTHING, Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
 from falconws_cli.generators.planning import read_text, refuse_taken_class
 from falconws_cli.layout import app_module, routes_module
@@ -17,7 +19,7 @@ from falconws_cli.project import Project
 from falconws_cli.source.python import Import
 from falconws_cli.source.register.route_reader import routes_in
 from falconws_cli.source.registration import JsonValue, hub, route
-from falconws_cli.source.uritemplate import find_conflict, parse_uri_template
+from falconws_cli.source.uritemplate import UriTemplate, find_conflict, parse_uri_template
 from falconws_cli.templating.rendering import render_trees
 
 # RFC 9110 section 5.6.2, "token"; RFC 6455 section 4.1 asks for it.
@@ -111,6 +113,7 @@ class ResourceGenerator:
             "class_prefix": name.class_prefix,
             "route": template.text,
             "path": template.example,
+            "path_pattern": template.pattern,
             "parameters": [f"{field.name}: {field.type.annotation}" for field in template.fields],
             "parameter_imports": [f"{t.import_from}.{t.annotation}" for t in types if t.import_from],
             "subprotocol": recipe.options.get("subprotocol"),
@@ -123,6 +126,8 @@ class ResourceGenerator:
         kind = "typed" if context["typed"] else "resource"
         trees = [f"{kind}/{pattern.value}", *(["page/room"] if room and context["page"] else [])]
         files = render_trees(trees, context, root=project.root)
+        if client := client_of_page(project, recipe):
+            files.append(_render_client(client, template, recipe, project.root))
         resource = Import(f"{project.package}.resources.{name.module}", _class_name(name))
         registrations = [route(routes_module(project), project.package, template=template.text, resource=resource)]
         if room:
@@ -134,6 +139,52 @@ class ResourceGenerator:
         )
         requirements = _TYPED_REQUIREMENTS if context["typed"] else NOTHING
         return Generated(tuple(files), tuple(registrations), requirements, tuple(notes))
+
+
+@dataclass(frozen=True)
+class PageClient:
+    """The client that the page of a typed room imports."""
+
+    file: PurePosixPath
+    conversation: str
+
+
+def client_of_page(project: Project, recipe: Recipe) -> PageClient | None:
+    """Return the client of the page that *recipe* generates; None for a recipe without one."""
+    options = recipe.options
+    if recipe.generator != "resource" or options.get("pattern") != Pattern.ROOM.value:
+        return None
+    if not options.get("typed") or not options.get("page", True):
+        return None
+    name = parse_name(recipe.name)
+    return PageClient(project.package_path / "resources" / f"{name.module}_client" / "client.js", name.class_prefix)
+
+
+def _render_client(client: PageClient, template: UriTemplate, recipe: Recipe, root: Path) -> PlannedFile:
+    """Return the client of a page: what `falconws generate-client js` makes of the conversation in the templates.
+
+    It is a file of the resource, and not rendered from the app, which cannot be loaded yet.
+    """
+    # It takes time, and most resources have no client.
+    from falconws_cli.generators.client.document import ConversationSpec
+    from falconws_cli.generators.client.generator import javascript_file
+
+    subprotocol = recipe.options.get("subprotocol")
+    spec = ConversationSpec(
+        name=client.conversation,
+        summary="People in a room hear each other, and miss nothing when their connection breaks.",
+        path=template.address,
+        fields=tuple(field.name for field in template.fields),
+        query=None,
+        subprotocol=None if subprotocol is None else str(subprotocol),
+        resumes=True,
+        close_codes={},
+        errors={},
+        sends={},
+        receives=dict.fromkeys(("welcome", "said", "is_typing", "joined", "left", "gap"), ""),
+        replies={},
+    )
+    return javascript_file(client.file.parent, [spec], root)
 
 
 def _class_name(name: Name) -> str:

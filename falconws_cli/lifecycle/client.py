@@ -24,7 +24,7 @@ from falconws_cli.lifecycle.moves import locate
 from falconws_cli.project import Project, find_project
 from falconws_cli.source.registration import JsonValue
 
-_LANGUAGES = {"python": "Python", "ts": "TypeScript"}
+_LANGUAGES = {"js": "JavaScript", "python": "Python", "ts": "TypeScript"}
 _FILE_SUFFIXES = frozenset(
     {".cjs", ".cts", ".html", ".js", ".json", ".jsx", ".mjs", ".mts", ".py", ".pyi", ".ts", ".tsx", ".yaml", ".yml"}
 )

@@ -64,6 +64,18 @@ class UriTemplate:
         values = iter(self.fields)
         return quote(_FIELD.sub(lambda _: next(values).type.example, self.text), safe="/:@!$&'()*+,;=~")
 
+    @property
+    def address(self) -> str:
+        """The template without converters, as in an AsyncAPI document."""
+        return _FIELD.sub(r"{\g<name>}", self.text)
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of JavaScript for percent-encoded paths, with a group for each field."""
+        literals = [re.sub(r"[.$*+()/]", r"\\\g<0>", each) for each in _FIELD.sub("{}", self.text).split("{}")]
+        groups = [f"(?<{field.name}>{'.+' if field.kind == 'path' else '[^/]+'})" for field in self.fields]
+        return literals[0] + "".join(group + literal for group, literal in zip(groups, literals[1:], strict=True))
+
 
 def parse_uri_template(text: str) -> UriTemplate:
     """Parse a URI template.

@@ -25,7 +25,7 @@ from .typed.asyncapi import replies_to
 from .typed.conversation import Conversation
 from .typed.errors import CallError
 from .typed.kinds import DECODE_ERRORS
-from .typed.messages import Call, Error
+from .typed.messages import AnyCall, Error
 
 __all__ = ("CallError", "Client", "HandshakeDenied", "connect")
 
@@ -155,7 +155,7 @@ class Client(Generic[In, Out]):
             return False
         return True
 
-    async def call(self, call: Call[R], *, timeout_s: float = 10.0) -> R:
+    async def call(self, call: AnyCall[R], *, timeout_s: float = 10.0) -> R:
         """Send *call* under an id of its own, and return the reply.
 
         Without a connection, the call waits for one until its deadline. It is never sent twice: if the connection is
@@ -165,6 +165,7 @@ class Client(Generic[In, Out]):
             CallError: The reply is an error or did not come in time, or the connection is lost or closed.
         """
         call.id = call_id = next(self._ids)
+        kind: type = type(call)
         reply: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
@@ -172,7 +173,7 @@ class Client(Generic[In, Out]):
                     if self._status == "closed":
                         raise CallError("disconnected", "the client is closed; the call was not sent")
                     await self._opened.wait()
-                self._pending[call_id] = reply, _replies_to(type(call))
+                self._pending[call_id] = reply, _replies_to(kind)
                 if not await self.send(call):  # type: ignore[arg-type]
                     raise CallError("disconnected", "the connection was lost")
                 return await reply

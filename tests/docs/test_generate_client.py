@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from falconws.testing import LiveServer
 from tests.docs.shell import Shell, session
@@ -20,6 +21,7 @@ from tests.node import node_packages
 
 SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
 SECONDS = 100.0
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 COMPILER_OPTIONS = {
     "noEmit": True,
     "strict": True,
@@ -87,3 +89,19 @@ async def test_the_python_package_talks_to_the_app(
         assert await client.count(server.ws_url, "two words") == 2
     for name in [name for name in sys.modules if name.partition(".")[0] == "chat_client"]:
         monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+def test_a_page_without_a_build_calls_the_app(shell: Shell, snippet: Load) -> None:
+    shell.play(session("generate-javascript-client"))
+    shutil.copy(SNIPPETS / "clients" / "words.html", shell.folder / "static")
+    app = snippet("typed_chat").app
+    app.add_static_route("/static", str(shell.folder / "static"))
+    with LiveServer(app) as server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(f"{server.url}/static/words.html")
+        page.get_by_label("Text").fill("two words")
+        page.get_by_label("Text").press("Tab")
+        expect(page.locator("output")).to_have_text("2", timeout=SECONDS * 1000)
+        browser.close()

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+import falconws
 from falconws.testing import Client, HandshakeDenied, LiveServer, check_conversations
 from tests.docs.shell import Shell
+from tests.e2e.hub.servers import Valkey
 
 SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
 Load = Callable[[str], ModuleType]
@@ -105,7 +107,31 @@ async def test_pydantic_models_are_validated_as_a_whole(snippet: Load) -> None:
         assert await ws.receive_media() == {"type": "booked", "id": 1, "room": "Turing"}
 
 
-@pytest.mark.parametrize("name", ["typed_calls", "typed_versions", "typed_pydantic"])
+async def test_messages_are_published_and_read_anywhere(snippet: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typed_chat", snippet("typed_chat"))
+    module = snippet("typed_rooms")
+    async with falconws.Hub() as hub:
+        await module.copy_to_room(hub, "lobby", [("ada", "one"), ("ben", "two")])
+        assert await module.last_texts(hub, "lobby") == ["one", "two"]
+
+
+def test_a_script_publishes_to_the_broker(
+    snippet: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setitem(sys.modules, "typed_chat", snippet("typed_chat"))
+    module = snippet("typed_rooms")
+    server = Valkey(tmp_path / "valkey")
+    request.addfinalizer(server.stop)
+
+    async def read() -> list[str]:
+        async with falconws.Hub(server.url) as hub:
+            return list(await module.last_texts(hub, "lobby"))
+
+    module.announce(server.url, "lobby", "We restart at noon")
+    assert asyncio.run(read()) == ["We restart at noon"]
+
+
+@pytest.mark.parametrize("name", ["typed_calls", "typed_dataclasses", "typed_versions", "typed_pydantic"])
 def test_what_the_pages_declare_holds(snippet: Load, name: str) -> None:
     check_conversations(snippet(name).app)
 

@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect, sync_playwright
 
 from tests.e2e.hub.servers import Valkey
 from tests.generated.workshop import START_S, environment, falconws
@@ -99,13 +100,53 @@ def enter(browser: Browser, port: int, name: str) -> Page:
     return page
 
 
-@pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The page, as it is generated."""
+@dataclass
+class Room:
+    """A generated room: its page, and the events that its server sends."""
+
+    html: str
+    client: str
+    """The module that the page imports; empty for a page with a client of its own."""
+
+    def welcome(self, *names: str) -> dict[str, object]:
+        return {"type": "welcome", "position": "a:0", "present" if self.client else "names": list(names)}
+
+    def message(self, number: int, name: str, text: str) -> dict[str, object]:
+        return {"type": "said" if self.client else "message", "position": f"a:{number}", "name": name, "text": text}
+
+    def typing(self, name: str) -> dict[str, object]:
+        return {"type": "is_typing" if self.client else "typing", "name": name}
+
+    def joined(self, name: str) -> dict[str, object]:
+        return {"type": "joined", "member" if self.client else "name": name}
+
+    def left(self, name: str) -> dict[str, object]:
+        return {**self.joined(name), "type": "left"}
+
+    def refused(self, text: str) -> dict[str, object]:
+        if self.client:
+            return {"type": "error", "code": "unavailable", "message": "The room is not available."}
+        return {"type": "error", "description": "The room cannot be reached.", "text": text}
+
+    def serve(self, page: Page, url: str) -> None:
+        """Answer the page's requests below *url*, a pattern."""
+        page.route(url, self._answer)
+
+    def _answer(self, route: Route) -> None:
+        if route.request.url.endswith("?client.js"):
+            route.fulfill(body=self.client, content_type="text/javascript")
+        else:
+            route.fulfill(body=self.html, content_type="text/html")
+
+
+@pytest.fixture(scope="module", params=[(), ("--typed",)], ids=["untyped", "typed"])
+def room(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Room:
     root = tmp_path_factory.mktemp("page")
     falconws(root, "new", "demo")
-    falconws(root / "demo", "add-resource", "chat", "--pattern", "room")
-    return (root / "demo" / "demo" / "resources" / "chat.html").read_text()
+    falconws(root / "demo", "add-resource", "chat", "--pattern", "room", *request.param)
+    folder = root / "demo" / "demo" / "resources"
+    client = folder / "chat_client" / "client.js"
+    return Room((folder / "chat.html").read_text(), client.read_text() if client.exists() else "")
 
 
 class ScriptedServer:
@@ -115,12 +156,12 @@ class ScriptedServer:
         first: What is sent on each connection as soon as it is open.
     """
 
-    def __init__(self, page: Page, html: str, *first: dict[str, object]) -> None:
+    def __init__(self, page: Page, room: Room, *first: dict[str, object]) -> None:
         self.first = first
         self.connections: list[WebSocketRoute] = []
         self.said: list[str] = []
         self.typing = 0
-        page.route("http://room.test/**", lambda route: route.fulfill(body=html, content_type="text/html"))
+        room.serve(page, "http://room.test/**")
         page.route_web_socket("ws://room.test/**", self._open)
         page.goto("http://room.test/chat?room=den")
         give_name(page, "ada")
@@ -133,30 +174,14 @@ class ScriptedServer:
 
     def _take(self, message: str | bytes) -> None:
         match json.loads(message):
-            case {"say": str(text)}:
+            case {"say": str(text)} | {"type": "say", "text": str(text)}:
                 self.said.append(text)
-            case {"typing": True}:
+            case {"typing": True} | {"type": "typing"}:
                 self.typing += 1
 
     def send(self, *events: dict[str, object]) -> None:
         for event in events:
             self.connections[-1].send(json.dumps(event))
-
-
-def message(number: int, name: str, text: str) -> dict[str, object]:
-    return {"type": "message", "position": f"a:{number}", "name": name, "text": text}
-
-
-def welcome(*names: str) -> dict[str, object]:
-    return {"type": "welcome", "position": "a:0", "names": list(names)}
-
-
-def joined(name: str) -> dict[str, object]:
-    return {"type": "joined", "name": name}
-
-
-def left(name: str) -> dict[str, object]:
-    return {"type": "left", "name": name}
 
 
 def say(page: Page, text: str) -> None:
@@ -225,13 +250,14 @@ def test_a_room_that_was_forgotten_is_told_to_who_comes_back(tmp_path: Path, bro
         expect_log(ada, "adahello", "adaanybody here?")
 
 
+@pytest.mark.parametrize("typed", [(), ("--typed",)], ids=["untyped", "typed"])
 @pytest.mark.parametrize(("path", "shown"), [("/rooms/caf%C3%A9", "/rooms/café"), ("/rooms/caf%E9", "/rooms/caf%E9")])
 def test_a_path_with_the_rooms_name_is_shown_as_it_can_be(
-    tmp_path: Path, browser: Browser, path: str, shown: str
+    tmp_path: Path, browser: Browser, path: str, shown: str, typed: tuple[str, ...]
 ) -> None:
     root = tmp_path / "demo"
     falconws(tmp_path, "new", "demo")
-    falconws(root, "add-resource", "chat", "--pattern", "room", "--route", "/rooms/{room_id}")
+    falconws(root, "add-resource", "chat", "--pattern", "room", "--route", "/rooms/{room_id}", *typed)
     with serving(root, 0, "memory://") as port:
         page = window(browser)
         page.goto(f"http://127.0.0.1:{port}{path}")
@@ -243,9 +269,9 @@ def test_a_path_with_the_rooms_name_is_shown_as_it_can_be(
         page.close()
 
 
-def test_a_room_is_chosen_from_a_list(browser: Browser, html: str) -> None:
+def test_a_room_is_chosen_from_a_list(browser: Browser, room: Room) -> None:
     page = window(browser)
-    ScriptedServer(page, html, welcome("ada"))
+    ScriptedServer(page, room, room.welcome("ada"))
     rooms = page.get_by_role("navigation", name="Rooms")
     expect(rooms.get_by_role("link")).to_have_text(["lobby", "help", "random", "den"])
     expect(rooms.locator("[aria-current]")).to_have_text("den")
@@ -256,77 +282,77 @@ def test_a_room_is_chosen_from_a_list(browser: Browser, html: str) -> None:
     expect(page.locator("#status")).to_have_text("connected")
 
 
-def test_a_member_that_has_to_leave_does_not_come_back(browser: Browser, html: str) -> None:
+def test_a_member_that_has_to_leave_does_not_come_back(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada"))
+    server = ScriptedServer(page, room, room.welcome("ada"))
     server.connections[-1].close(code=4403, reason="left on another device")
     expect(page.locator("#status")).to_have_text("left on another device")
     expect(page.get_by_label("Your name")).to_be_visible()
     assert len(server.connections) == 1
 
 
-def test_typing_is_shown_until_the_message_comes_or_for_a_moment(browser: Browser, html: str) -> None:
+def test_typing_is_shown_until_the_message_comes_or_for_a_moment(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada", "ben", "cyd"))
+    server = ScriptedServer(page, room, room.welcome("ada", "ben", "cyd"))
     typing = page.locator("#typing")
-    server.send({"type": "typing", "name": "ben"}, {"type": "typing", "name": "cyd"})
+    server.send(room.typing("ben"), room.typing("cyd"))
     expect(typing).to_have_text("ben, cyd are typing…")
-    server.send(message(1, "ben", "hi"))
+    server.send(room.message(1, "ben", "hi"))
     expect(typing).to_have_text("cyd is typing…")
     expect(typing).to_have_text("")
 
 
-def test_the_others_are_told_of_typing_now_and_then(browser: Browser, html: str) -> None:
+def test_the_others_are_told_of_typing_now_and_then(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada"))
+    server = ScriptedServer(page, room, room.welcome("ada"))
     page.get_by_label("Message", exact=True).press_sequentially("hello")
     say(page, "hello")
     expect(page.locator("#log .pending")).to_have_text(["adahello"])
     assert (server.typing, server.said) == (1, ["hello"])
 
 
-def test_messages_have_the_time(browser: Browser, html: str) -> None:
+def test_messages_have_the_time(browser: Browser, room: Room) -> None:
     page = window(browser)
     at = "2026-05-04T12:34:56+00:00"
-    ScriptedServer(page, html, welcome("ada"), {**message(1, "ben", "hi"), "at": at})
+    ScriptedServer(page, room, room.welcome("ada"), {**room.message(1, "ben", "hi"), "at": at})
     expect(page.locator("#log time")).to_have_attribute("datetime", at)
     assert page.locator("#log time").inner_text().strip()
 
 
-def test_only_changes_are_told_of_those_who_were_there_before_a_reconnect(browser: Browser, html: str) -> None:
+def test_only_changes_are_told_of_those_who_were_there_before_a_reconnect(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada", "ben", "cyd"))
-    server.send(left("cyd"))
+    server = ScriptedServer(page, room, room.welcome("ada", "ben", "cyd"))
+    server.send(room.left("cyd"))
     expect(page.locator("#present")).to_have_text("2 here: ada, ben")
-    server.first = (welcome("ada"),)
+    server.first = (room.welcome("ada"),)
     server.connections[-1].close()
     expect(page.locator("#present")).to_have_text("1 here: ada")
-    server.send(joined("ben"), joined("cyd"))
+    server.send(room.joined("ben"), room.joined("cyd"))
     expect(page.locator("#present")).to_have_text("3 here: ada, ben, cyd")
     expect(page.locator("#log .note")).to_have_text(["cyd has left", "cyd has joined"])
 
 
-def test_what_is_said_waits_until_it_comes_back_from_the_room(browser: Browser, html: str) -> None:
+def test_what_is_said_waits_until_it_comes_back_from_the_room(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada"))
+    server = ScriptedServer(page, room, room.welcome("ada"))
     say(page, " one ")
     say(page, "two")
     expect(page.locator("#log .pending")).to_have_text(["adaone", "adatwo"])
-    server.send(message(1, "ben", "hi"), message(2, "ada", "one"))
+    server.send(room.message(1, "ben", "hi"), room.message(2, "ada", "one"))
     expect_log(page, "benhi", "adaone", "adatwo")
     expect(page.locator("#log .pending")).to_have_text(["adatwo"])
-    server.send(message(3, "ada", "two"))
+    server.send(room.message(3, "ada", "two"))
     expect(page.locator("#log .pending")).to_have_count(0)
     expect_log(page, "benhi", "adaone", "adatwo")
     assert server.said == ["one", "two"]
 
 
-def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browser, html: str) -> None:
+def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada"))
+    server = ScriptedServer(page, room, room.welcome("ada"))
     say(page, "one")
     say(page, "two")
-    server.send({"type": "error", "description": "The room cannot be reached.", "text": "one"})
+    server.send(room.refused("one"))
     expect(page.locator("#log .uncertain")).to_contain_text("one (may not have been sent)")
     expect(page.locator("#log .pending")).to_have_text(["adatwo"])
     page.get_by_role("button", name="Send again").click()
@@ -335,7 +361,7 @@ def test_what_was_perhaps_not_said_is_kept_and_can_be_said_again(browser: Browse
     assert server.said == ["one", "two", "one"]
 
     # Cut off: "two" was said after all, "one" was not.
-    server.first = (welcome("ada"), message(1, "ada", "two"))
+    server.first = (room.welcome("ada"), room.message(1, "ada", "two"))
     server.connections[-1].close()
     expect(page.locator("#log .uncertain")).to_have_count(2)
     expect(page.locator("#status")).to_have_text("connected")
@@ -392,24 +418,26 @@ def test_nothing_typed_is_lost_while_the_broker_is_away(
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "problem"),
+    ("called", "name", "problem"),
     [("den", "ada", "cannot be reached"), ("x" * 41, "ada", "up to 40 characters")],
 )
-def test_who_is_refused_can_give_another_name(browser: Browser, html: str, room: str, name: str, problem: str) -> None:
+def test_who_is_refused_can_give_another_name(
+    browser: Browser, room: Room, called: str, name: str, problem: str
+) -> None:
     page = window(browser)
     # Nothing listens there: to a page, that looks the same as a handshake that is refused.
-    page.route("http://127.0.0.1:*/**", lambda route: route.fulfill(body=html, content_type="text/html"))
-    page.goto(f"http://127.0.0.1:{free_port()}/chat?room={room}")
+    room.serve(page, "http://127.0.0.1:*/**")
+    page.goto(f"http://127.0.0.1:{free_port()}/chat?room={called}")
     give_name(page, name)
     expect(page.locator("#status")).to_contain_text(problem)
     expect(page.get_by_label("Your name")).to_be_visible()
     expect(page.get_by_label("Message", exact=True)).to_be_hidden()
 
 
-def test_a_name_is_more_than_spaces(browser: Browser, html: str) -> None:
+def test_a_name_is_more_than_spaces(browser: Browser, room: Room) -> None:
     page = window(browser)
     opened: list[str] = []
-    page.route("http://room.test/**", lambda route: route.fulfill(body=html, content_type="text/html"))
+    room.serve(page, "http://room.test/**")
     page.on("websocket", lambda ws: opened.append(ws.url))
     page.goto("http://room.test/chat")
     give_name(page, "   ")
@@ -424,13 +452,13 @@ SCROLL_UP = "log => new Promise(done => { log.addEventListener('scroll', done, {
 
 @pytest.mark.parametrize("width", [640, 320])
 def test_a_crowd_leaves_room_for_the_conversation_which_is_followed(
-    tmp_path: Path, browser: Browser, html: str, width: int
+    tmp_path: Path, browser: Browser, room: Room, width: int
 ) -> None:
     page = window(browser, width)
     log = page.locator("#log")
-    server = ScriptedServer(page, html, welcome("ada"))
+    server = ScriptedServer(page, room, room.welcome("ada"))
     for number in range(60):
-        server.send(message(number + 1, "ben", f"message {number}"), joined(f"guest {number}"))
+        server.send(room.message(number + 1, "ben", f"message {number}"), room.joined(f"guest {number}"))
     expect(log.locator("li").last).to_have_text("guest 59 has joined")
     expect(page.locator("#present")).to_contain_text("61 here: ada, guest 0")
     assert log.evaluate(AT_END)
@@ -439,14 +467,14 @@ def test_a_crowd_leaves_room_for_the_conversation_which_is_followed(
     page.screenshot(path=tmp_path / "crowd.png")
 
     log.evaluate(SCROLL_UP)
-    server.send(message(61, "ben", "last"))
+    server.send(room.message(61, "ben", "last"))
     expect(log.locator("li").last).to_have_text("benlast")
     assert log.evaluate("log => log.scrollTop") == 0
 
 
-def test_who_is_there_is_no_fact_while_disconnected(browser: Browser, html: str) -> None:
+def test_who_is_there_is_no_fact_while_disconnected(browser: Browser, room: Room) -> None:
     page = window(browser)
-    server = ScriptedServer(page, html, welcome("ada"))
+    server = ScriptedServer(page, room, room.welcome("ada"))
     opacity = "line => getComputedStyle(line).opacity"
     connected = float(page.locator("#present").evaluate(opacity))
     server.first = ()

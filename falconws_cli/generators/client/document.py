@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+
+from falconws_cli.errors import UnavailableError
 
 Schema = dict[str, Any]
 
@@ -53,6 +55,18 @@ class ContractDocument:
     title: str
     conversations: tuple[ConversationSpec, ...]
     schemas: Mapping[str, Schema]
+
+    def only(self, names: Collection[str]) -> ContractDocument:
+        """Return the document with the conversations called *names*, and no others.
+
+        Raises:
+            UnavailableError: There is no such conversation.
+        """
+        known = [each.name for each in self.conversations]
+        for name in names:
+            if name not in known:
+                raise UnavailableError(f'There is no conversation "{name}"; there are {", ".join(known) or "none"}.')
+        return replace(self, conversations=tuple(each for each in self.conversations if each.name in names))
 
     def types_of(self, conversation: ConversationSpec) -> list[str]:
         """Return the types of a conversation and all that they refer to, in the order of first use."""

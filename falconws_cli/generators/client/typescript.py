@@ -1,4 +1,4 @@
-"""Renders conversations as TypeScript, formatted as prettier does. Pure."""
+"""Renders conversations as TypeScript and JavaScript, formatted as prettier does. Pure."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class TypeScript:
             about = "/** The query of the handshake. */"
             yield f"{about}\nexport interface {name}Query {self._members(conversation.query)}"
         yield self._options(conversation)
-        yield _route(conversation)
+        yield f"const route: Route = {_route(conversation)};"
 
     def _calls(self, conversation: ConversationSpec) -> str:
         if not conversation.replies:
@@ -184,13 +184,12 @@ class TypeScript:
     def _functions(self, conversation: ConversationSpec) -> Iterator[str]:
         name = conversation.name
         options = f"options: {name}Options{'' if _needs_options(conversation) else ' = {}'}"
-        about = conversation.summary or f"Connect to {conversation.path}."
         yield (
-            f"{comment(about, 0)}{_signature(f'connect{name}', options, f'{name}Client')} {{\n"
+            f"{comment(_about(conversation), 0)}{_signature(f'connect{name}', options, f'{name}Client')} {{\n"
             f"  return create{name}(options).open();\n}}"
         )
         yield (
-            f"/** Return a client that connects when `open()` is called. */\n"
+            f"{_ABOUT_CREATE}"
             f"{_signature(f'create{name}', options, f'{name}Client')} {{\n  return new Client(route, options);\n}}"
         )
 
@@ -199,7 +198,30 @@ def _needs_options(conversation: ConversationSpec) -> bool:
     return bool(conversation.fields or (conversation.query or {}).get("required"))
 
 
+def javascript_functions(conversation: ConversationSpec) -> str:
+    """Return the functions that connect to *conversation*, and what they know of it, as JavaScript."""
+    name = conversation.name
+    route = f"{name[0].lower()}{name[1:]}Route"
+    return "\n\n".join(
+        (
+            f"const {route} = {_route(conversation)};",
+            f"{comment(_about(conversation), 0)}export function connect{name}(options = {{}}) {{\n"
+            f"  return create{name}(options).open();\n}}",
+            f"{_ABOUT_CREATE}export function create{name}(options = {{}}) {{\n"
+            f"  return new Client({route}, options);\n}}",
+        )
+    )
+
+
+_ABOUT_CREATE = "/** Return a client that connects when `open()` is called. */\n"
+
+
+def _about(conversation: ConversationSpec) -> str:
+    return conversation.summary or f"Connect to {conversation.path}."
+
+
 def _route(conversation: ConversationSpec) -> str:
+    """Return what a client knows of the conversation when it runs, as an object."""
     lines = [f"  path: {literal(conversation.path)},"]
     if conversation.subprotocol is not None:
         lines.append(f"  subprotocol: {literal(conversation.subprotocol)},")
@@ -214,7 +236,7 @@ def _route(conversation: ConversationSpec) -> str:
         lines.append("  finalCodes: [")
         lines += [f"    {code}, // {' '.join(text.split())}" for code, text in conversation.close_codes.items()]
         lines.append("  ],")
-    return "const route: Route = {\n" + "\n".join(lines) + "\n};"
+    return "{\n" + "\n".join(lines) + "\n}"
 
 
 def _type_names(document: ContractDocument) -> dict[str, str]:

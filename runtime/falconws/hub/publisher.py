@@ -108,9 +108,10 @@ class Publisher:
         payload_type: WebSocketPayloadType = WebSocketPayloadType.TEXT,
         *,
         key: Callable[[Any], str | None] | None = None,
+        exclude: str | None = None,
     ) -> list[Position]:
         """Send several messages with one round trip; see ``Hub.publish_many()``."""
-        return self._run(lambda hub: hub.publish_many(room, messages, payload_type, key=key))
+        return self._run(lambda hub: hub.publish_many(room, messages, payload_type, key=key, exclude=exclude))
 
     def close(self) -> None:
         """Disconnect. Does nothing if no message was published."""

@@ -15,7 +15,7 @@ import msgspec
 from falconws.typed.conversation import Conversation
 from falconws.typed.errors import CallError
 from falconws.typed.kinds import DECODE_ERRORS
-from falconws.typed.messages import Call, Error
+from falconws.typed.messages import AnyCall, Error
 
 from .websocket import ClientWebSocket
 
@@ -59,7 +59,7 @@ class TypedWebSocket(Generic[In, Out]):
             pass
         return message
 
-    async def call(self, call: Call[R]) -> R:
+    async def call(self, call: AnyCall[R]) -> R:
         """Send *call* under an id of its own, and return its reply.
 
         Other messages that come first are kept, in their order, for ``receive()``.

@@ -5,7 +5,7 @@ Needs the extra ``falconws[typed]``. Knows the WebSocket and the hub; ``import f
 
 from .conversation import Conversation
 from .errors import CallError
-from .messages import Call, Error, Gap, Joined, Left, Reply, RoomMessage, Welcome
+from .messages import Call, CallMixin, Error, Gap, Joined, Left, Reply, RoomMessage, Welcome
 from .speaks import conversations_of, speaks
 
 __all__ = (
@@ -18,6 +18,7 @@ __all__ = (
     "CallError",
     # messages
     "Call",
+    "CallMixin",
     "Error",
     "Gap",
     "Joined",

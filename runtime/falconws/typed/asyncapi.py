@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 from .codec import kind_of, message_types, tag_of
 from .conversation import Conversation
 from .kinds import TAG_FIELD, MessageKind
-from .messages import Call, Error
+from .messages import Call, CallMixin, Error, has_id
 from .security import describe_security, security_schemes_of
 from .speaks import conversations_of
 
@@ -86,13 +86,14 @@ def asyncapi(
 
 
 def replies_to(call: type) -> tuple[type, ...]:
-    """Return the types that answer a message: the parameters of ``Call``, or the class attribute ``replies``."""
-    for base in call.__dict__.get("__orig_bases__", ()):
-        if get_origin(base) is Call:
-            # The name of a class that is defined further down, perhaps.
-            names = type("Names", (), {"__annotations__": {"reply": get_args(base)[0]}, "__module__": call.__module__})
-            return message_types(get_type_hints(names)["reply"])
-    return message_types(getattr(call, "replies", None))
+    """Return the types that answer a message: the parameters of ``Call`` or ``CallMixin``; none if it is no call."""
+    for owner in call.__mro__:
+        for base in owner.__dict__.get("__orig_bases__", ()):
+            if get_origin(base) in (Call, CallMixin):
+                # The name of a class that is defined further down, perhaps.
+                annotations = {"__annotations__": {"reply": get_args(base)[0]}, "__module__": owner.__module__}
+                return message_types(get_type_hints(type("Names", (), annotations))["reply"])
+    return ()
 
 
 def types_of(conversation: _Conversation) -> list[type]:
@@ -233,6 +234,10 @@ class _Builder:
                 raise TypeError(
                     f"{channel['title']}: {reply.__name__} answers {message_type.__name__}, "
                     "but is not declared as a message to the client."
+                )
+            if not has_id(reply):
+                raise TypeError(
+                    f"{channel['title']}: {reply.__name__} answers {message_type.__name__}, but has no field `id`."
                 )
         if replies:
             operation["reply"] = {

@@ -8,8 +8,8 @@ hub by their public methods; they do not know it.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, get_args, get_origin, overload
 
 import falcon
 import msgspec
@@ -22,16 +22,17 @@ from ..hub.events import Joined as HubJoined
 from ..hub.events import Left as HubLeft
 from ..hub.events import Message as HubMessage
 from ..hub.position import Position
+from ..log_throttle import LogThrottle
 from .codec import Codec, kind_of, message_types
 from .errors import InvalidMessageError
 from .kinds import DECODE_ERRORS, Payload
-from .messages import Call, Error, Gap, Joined, Left
+from .messages import AnyCall, CallMixin, Error, Gap, Joined, Left, has_id
 
 if TYPE_CHECKING:
     import asyncio
 
     from ..connection_events import Headers
-    from ..hub import Hub, Subscription
+    from ..hub import Hub, Publisher, Subscription
     from ..request import Request
     from ..tasks import TaskScope
     from ..websocket import WebSocket
@@ -48,8 +49,11 @@ _MAX_ERROR_BYTES = 500
 _MAX_TEXT = 120
 _MAX_PATH = 80
 _MAX_TYPE = 40
+_MAX_LOGGED = 1000
+"""Rooms and types of invalid messages that are told apart in the log; further ones are not logged."""
 
 _logger = logging.getLogger("falconws")
+_throttle = LogThrottle(_logger)
 
 
 class Conversation(Generic[In, Out]):
@@ -78,14 +82,19 @@ class Conversation(Generic[In, Out]):
     """Decodes what clients send."""
     sent: ClassVar[Codec]
     """Encodes what clients are sent."""
+    _logged: ClassVar[set[tuple[str, str, str | None]]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._logged = set()
         declared = [base for base in cls.__dict__.get("__orig_bases__", ()) if get_origin(base) is Conversation]
         if declared:
             incoming, outgoing = map(message_types, get_args(declared[0]))
             if any(isinstance(each, TypeVar) for each in (*incoming, *outgoing)):
                 raise TypeError(f"{cls.__name__}: name the messages, as in Conversation[Say, Said | Gap].")
+            for each in incoming:
+                if issubclass(each, CallMixin) and not has_id(each):
+                    raise TypeError(f"{each.__name__} has no id: give it a field `id: int | str | None = None`.")
             cls.received = Codec(cls.__name__, incoming)
             cls.sent = Codec(cls.__name__, (*outgoing, Error))
         elif not hasattr(cls, "received"):
@@ -174,12 +183,12 @@ class Conversation(Generic[In, Out]):
         # The coroutine of the WebSocket itself, not another one around it.
         return self.ws.send_text(self.sent.encode(message))
 
-    async def reply(self, call: Call[R], message: R) -> None:
+    async def reply(self, call: AnyCall[R], message: R) -> None:
         """Answer *call* with *message*, which gets the ``id`` of the call."""
         message.id = call.id  # type: ignore[attr-defined]
         await self.ws.send_text(self.sent.encode(message))
 
-    async def reject(self, call: Call[Any] | None, code: str, message: str | None = None) -> None:
+    async def reject(self, call: AnyCall[Any] | None, code: str, message: str | None = None) -> None:
         """Answer *call*, or a message that is no call (None), with an ``Error``.
 
         Args:
@@ -235,23 +244,107 @@ class Conversation(Generic[In, Out]):
 
     # Rooms
 
+    @overload
     @classmethod
-    async def publish(
-        cls, hub: Hub, room: str, message: Out, *, key: str | None = None, exclude: Subscription | str | None = None
-    ) -> Position:
+    def publish(
+        cls, hub: Hub, room: str, message: Out, *, key: str | None = ..., exclude: Subscription | str | None = ...
+    ) -> Coroutine[Any, Any, Position]: ...
+
+    @overload
+    @classmethod
+    def publish(
+        cls, hub: Publisher, room: str, message: Out, *, key: str | None = ..., exclude: str | None = ...
+    ) -> Position: ...
+
+    @classmethod
+    def publish(cls, hub: Any, room: str, message: Out, *, key: str | None = None, exclude: Any = None) -> Any:
         """Publish *message* to a room of this conversation, from anywhere; see ``Hub.publish()``.
+
+        Await it with a ``Hub``; with a ``falconws.Publisher`` it blocks, and returns the position.
 
         Raises:
             TypeError: It is not one of the messages that the conversation declares.
         """
-        return await hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude)
+        return hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude)
+
+    @overload
+    @classmethod
+    def publish_many(
+        cls,
+        hub: Hub,
+        room: str,
+        messages: Iterable[Out],
+        *,
+        key: Callable[[Out], str | None] | None = ...,
+        exclude: Subscription | str | None = ...,
+    ) -> Coroutine[Any, Any, list[Position]]: ...
+
+    @overload
+    @classmethod
+    def publish_many(
+        cls,
+        hub: Publisher,
+        room: str,
+        messages: Iterable[Out],
+        *,
+        key: Callable[[Out], str | None] | None = ...,
+        exclude: str | None = ...,
+    ) -> list[Position]: ...
 
     @classmethod
-    async def publish_ephemeral(
-        cls, hub: Hub, room: str, message: Out, *, key: str | None = None, exclude: Subscription | str | None = None
-    ) -> None:
+    def publish_many(
+        cls,
+        hub: Any,
+        room: str,
+        messages: Iterable[Out],
+        *,
+        key: Callable[[Out], str | None] | None = None,
+        exclude: Any = None,
+    ) -> Any:
+        """Publish several messages with one round trip; *key* returns the key of a message. See ``Hub.publish_many()``.
+
+        Await it with a ``Hub``; with a ``falconws.Publisher`` it blocks, and returns the positions.
+
+        Raises:
+            TypeError: One of them is not a message that the conversation declares; nothing is published.
+        """
+        messages = list(messages)
+        payloads = [cls.sent.encode(message) for message in messages]
+        if key is None:
+            return hub.publish_many(room, payloads, exclude=exclude)
+        # The hub asks once for each message, in their order, and knows only the payloads.
+        keys = iter([key(message) for message in messages])
+        return hub.publish_many(room, payloads, key=lambda payload: next(keys), exclude=exclude)
+
+    @overload
+    @classmethod
+    def publish_ephemeral(
+        cls, hub: Hub, room: str, message: Out, *, key: str | None = ..., exclude: Subscription | str | None = ...
+    ) -> Coroutine[Any, Any, None]: ...
+
+    @overload
+    @classmethod
+    def publish_ephemeral(
+        cls, hub: Publisher, room: str, message: Out, *, key: str | None = ..., exclude: str | None = ...
+    ) -> None: ...
+
+    @classmethod
+    def publish_ephemeral(
+        cls, hub: Any, room: str, message: Out, *, key: str | None = None, exclude: Any = None
+    ) -> Any:
         """Publish *message* to those who follow the room now; it is not kept. See ``Hub.publish(keep=False)``."""
-        await hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude, keep=False)
+        return hub.publish(room, cls.sent.encode(message), key=key, exclude=exclude, keep=False)
+
+    @classmethod
+    async def history(cls, hub: Hub, room: str, *, limit: int = 50, before: Position | None = None) -> list[Out]:
+        """Return the newest messages that the room keeps, the oldest of them first; see ``Hub.history()``.
+
+        A ``RoomMessage`` has its ``position``: ``Position.parse()`` makes it *before* of the page before. Messages
+        that are not of this conversation are left out.
+        """
+        events = await hub.history(room, limit=limit, before=before)
+        found = (cls._decode_published(event, str(event.position)) for event in events)
+        return [message for message in found if message is not None]
 
     def subscribe(self, hub: Hub, *rooms: str, **options: Any) -> Subscription:
         """Follow rooms whose messages are of this conversation; *options* are those of ``Hub.subscribe()``.
@@ -297,16 +390,34 @@ class Conversation(Generic[In, Out]):
 
     @classmethod
     def _encode_published(cls, event: HubMessage | Ephemeral, position: str | None) -> str | None:
+        message = cls._decode_published(event, position)
+        return None if message is None else cls.sent.encode(message)
+
+    @classmethod
+    def _decode_published(cls, event: HubMessage | Ephemeral, position: str | None) -> Out | None:
+        """Return the message of *event* with its position, or None if it is not of this conversation."""
         try:
-            message = cls.sent.decode(event.payload)
-        except DECODE_ERRORS:
-            _logger.warning(
-                "Room %r: a message is not one of %s; it is not sent: %.200s", event.room, cls.__name__, ascii(event)
-            )
+            message: Out = cls.sent.decode(event.payload)
+        except DECODE_ERRORS as error:
+            cls._log_unknown(event.room, cls.sent.explain(event.payload, error))
             return None
         if position is not None and hasattr(message, "position"):
             message.position = position
-        return cls.sent.encode(message)
+        return message
+
+    @classmethod
+    def _log_unknown(cls, room: str, invalid: InvalidMessageError) -> None:
+        """Log that a message of *room* is not sent, once for the room and the type: each client would get it."""
+        kind = room, invalid.code, invalid.received
+        if kind not in cls._logged and len(cls._logged) < _MAX_LOGGED:
+            cls._logged.add(kind)
+            _throttle.log_repeated(
+                logging.WARNING,
+                "Room %r: a message is not one of %s, and is not sent: %s (logged once for this room and type)",
+                room,
+                cls.__name__,
+                ascii(str(invalid)[:200]),
+            )
 
     @classmethod
     def _encode_own(cls, message: msgspec.Struct) -> str | None:

@@ -5,11 +5,24 @@ Plain values. Knows nothing of connections, of hubs, or of how a message becomes
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from inspect import get_annotations
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-__all__ = ("Call", "Error", "Gap", "Joined", "Left", "Reply", "RoomMessage", "Welcome")
+__all__ = (
+    "AnyCall",
+    "Call",
+    "CallMixin",
+    "Error",
+    "Gap",
+    "Joined",
+    "Left",
+    "Reply",
+    "RoomMessage",
+    "Welcome",
+    "has_id",
+)
 
 R = TypeVar("R")
 
@@ -22,6 +35,29 @@ class Call(Struct, Generic[R], kw_only=True, omit_defaults=True):
     """
 
     id: int | str | None = None
+
+
+class CallMixin(Generic[R]):
+    """Base of a dataclass or pydantic model that is a call, answered by one *R*, or by an ``Error``::
+
+        class Book(BaseModel, CallMixin[Booked | Full]):
+            type: Literal["book"] = "book"
+            id: int | str | None = None
+
+    The class declares the field ``id`` itself, and so does each *R* that is not a ``Reply``.
+    """
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+        id: int | str | None
+
+
+AnyCall: TypeAlias = Call[R] | CallMixin[R]
+
+
+def has_id(message_type: type) -> bool:
+    """Return whether the class declares a field ``id``."""
+    return any("id" in get_annotations(each) for each in message_type.__mro__)
 
 
 class Reply(Struct, kw_only=True, omit_defaults=True):

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 from falconws import BrokerUnavailable, Hub, Position, Publisher
+from falconws.typed import Left
 from tests.e2e.hub.servers import BrokerServer
 from tests.ports import free_port
+from tests.runtime.typed.conversations import Chat, Said
 
 BROKERS = ["valkey", "nats"]
 
@@ -51,6 +53,24 @@ def test_a_script_publishes(url: str, request: pytest.FixtureRequest) -> None:
     assert publisher.publish(room, "4") is not None
     publisher.close()
     publisher.close()
+
+
+@pytest.mark.parametrize("url", BROKERS, indirect=True)
+def test_a_script_publishes_typed_messages(url: str, request: pytest.FixtureRequest) -> None:
+    room = request.node.name
+
+    async def read() -> list[Said]:
+        async with Hub(url) as hub:
+            return [message for message in await Chat.history(hub, room) if isinstance(message, Said)]
+
+    said = [Said(name="ops", text=text) for text in ("one", "two", "three")]
+    with Publisher(url) as publisher:
+        positions = [Chat.publish(publisher, room, said[0])]
+        positions += Chat.publish_many(publisher, room, said[1:], key=lambda message: "news")
+        Chat.publish_ephemeral(publisher, room, Left("ada"))
+    assert [(each.text, each.position) for each in asyncio.run(read())] == [
+        (each.text, str(position)) for each, position in zip(said, positions, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("url", BROKERS, indirect=True)

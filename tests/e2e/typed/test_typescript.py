@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.typed.generated_client import generate, run
+from tests.e2e.typed.javascript import TEMPLATE, javascript_template
 from tests.node import node_packages
 
 HERE = Path(__file__).parent / "typescript"
@@ -55,6 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "node_modules").symlink_to(packages / "node_modules")
     generate(folder, "ts", "served:app", "--output", "client", "--react")
     generate(folder, "ts", "awkward:app", "--output", "awkward", "--react")
+    generate(folder, "js", "served:app", "--output", "static")
+    generate(folder, "js", "awkward:app", "--output", "awkward_static")
     return folder
 
 
@@ -85,7 +88,7 @@ def test_the_compiler_accepts_what_is_right_and_refuses_what_is_wrong(
 
 
 def test_the_source_is_formatted(folder: Path) -> None:
-    run(folder, ".bin/prettier", "--check", "client", "awkward")
+    run(folder, ".bin/prettier", "--check", "client", "awkward", "static", "awkward_static")
 
 
 def test_a_bundle_with_one_conversation_is_small(folder: Path) -> None:
@@ -101,3 +104,7 @@ def test_a_bundle_with_one_conversation_is_small(folder: Path) -> None:
 def test_vitest(folder: Path, file: str) -> None:
     patience = ["--testTimeout=60000", "--hookTimeout=60000"]
     run(folder, ".bin/vitest", "run", "--root", ".", *patience, file)
+
+
+def test_the_javascript_client_is_the_typescript_client_without_its_types() -> None:
+    assert TEMPLATE.read_text() == javascript_template(), "run `python -m tests.e2e.typed.javascript`"

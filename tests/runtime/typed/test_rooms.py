@@ -79,3 +79,38 @@ async def test_an_event_is_decoded_and_encoded_once_for_all_subscribers(monkeypa
         assert len(received) == 1
         # Encoding once more is publishing.
         assert counts == {"decode": 1, "encode": 2}
+
+
+async def test_several_messages_are_published_in_order_with_their_keys() -> None:
+    hub = falconws.Hub()
+    async with make_client(hub) as client, client.converse(Room) as member:
+        said = [Said(name=name, text=name) for name in ("a", "b", "c")]
+        positions = await Room.publish_many(hub, "lobby", said, key=lambda message: message.name)
+        received = [await member.receive(Said) for _ in said]
+        assert [(each.text, each.position) for each in received] == [
+            (each.text, str(position)) for each, position in zip(said, positions, strict=True)
+        ]
+        with pytest.raises(TypeError, match="Say is not a message of this direction"):
+            Room.publish_many(hub, "lobby", [said[0], Say("x")])  # type: ignore[list-item]
+        assert await Room.history(hub, "lobby", limit=2) == received[1:]
+
+
+async def test_what_an_older_contract_has_left_is_logged_once_for_each_room_and_type(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Today(Conversation[Say, Said]):
+        """Newer than what the rooms keep."""
+
+    hub = falconws.Hub()
+    async with hub:
+        for room in ("lobby", "attic"):
+            for old in ('{"type": "shouted"}', '{"type": "said"}', "no JSON"):
+                await hub.publish(room, old)
+        for _ in range(3):
+            assert [await Today.history(hub, room) for room in ("lobby", "attic")] == [[], []]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 6
+    assert [line for line in lines if "no such message" in line and "'lobby'" in line] == [
+        "Room 'lobby': a message is not one of Today, and is not sent: '$.type: This conversation has no such message'"
+        " (logged once for this room and type)"
+    ]

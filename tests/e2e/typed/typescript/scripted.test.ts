@@ -144,6 +144,15 @@ describe("connecting", () => {
   });
 });
 
+/** The close codes of all connections that were lost. */
+function closesOf(chat: ReturnType<typeof chatOf>): unknown[] {
+  const closes: unknown[] = [];
+  chat.onStatus((status) => {
+    if (status === "waiting") closes.push(chat.lastClose?.code);
+  });
+  return closes;
+}
+
 describe("close codes", () => {
   test.each([1000, 1002, 1003, 1007, 1008, 1009, 3403, 3401, 4001])("%d is final", async (code) => {
     const chat = chatOf();
@@ -154,17 +163,20 @@ describe("close codes", () => {
 
   test.each([1001, 1011, 1012, 1013, 1014, 3429, 3503, 4002])("%d is not", async (code) => {
     const chat = chatOf();
+    const closes = closesOf(chat);
     (await server.accept()).socket.close(code);
     await server.accept();
     await becomes(chat, "open");
-    expect(chat.lastClose?.code).toBe(code);
+    expect(closes).toEqual([code]);
+    expect(chat.lastClose).toBe(null);
   });
 
   test("a lost connection is not", async () => {
     const chat = chatOf();
+    const closes = closesOf(chat);
     (await server.accept()).socket.terminate();
     await server.accept();
-    expect(chat.lastClose?.code).toBe(1006);
+    expect(closes).toEqual([1006]);
   });
 
   test("the application may decide otherwise", async () => {
@@ -252,9 +264,9 @@ describe("messages", () => {
 
   test("a handler that throws takes nothing from the others", async () => {
     const thrown: unknown[] = [];
-    const uncaught = (error: unknown) => thrown.push(error);
-    const before = process.listeners("uncaughtException");
-    process.removeAllListeners("uncaughtException").on("uncaughtException", uncaught);
+    const unhandled = (error: unknown) => thrown.push(error);
+    const before = process.listeners("unhandledRejection");
+    process.removeAllListeners("unhandledRejection").on("unhandledRejection", unhandled);
     try {
       const chat = chatOf();
       chat.on("said", () => {
@@ -266,8 +278,8 @@ describe("messages", () => {
       await vi.waitUntil(() => thrown.length > 0, { timeout: 20_000 });
       expect(String(thrown[0])).toBe("Error: mine");
     } finally {
-      process.removeAllListeners("uncaughtException");
-      for (const listener of before) process.on("uncaughtException", listener);
+      process.removeAllListeners("unhandledRejection");
+      for (const listener of before) process.on("unhandledRejection", listener);
     }
   });
 
@@ -365,11 +377,25 @@ describe("calls", () => {
     controller.abort();
     expect(await code(call)).toBe("aborted");
     expect(await code(words.call("reverse", { text: "" }, { signal: controller.signal }))).toBe("aborted");
-    // The reply comes too late, and harms nobody.
+    // What comes too late is for nobody.
+    const heard: unknown[] = [];
+    words.on("*", (message) => heard.push(message));
     peer.send({ type: "reversed", text: "", id });
     const next = words.call("reverse", { text: "x" });
     peer.send({ type: "reversed", text: "x", id: (await peer.receive()).id });
     expect(await next).toMatchObject({ text: "x" });
+    expect(heard).toEqual([]);
+  });
+
+  test("a call that timed out before there was a connection is not sent", async () => {
+    server.refuse = 503;
+    const words = wordsOf();
+    expect(await code(words.call("reverse", { text: "late" }, { timeoutMs: 10 }))).toBe("timeout");
+    server.refuse = null;
+    const peer = await server.accept();
+    await becomes(words, "open");
+    words.send({ type: "reverse", text: "next" });
+    expect(await peer.receive()).toEqual({ type: "reverse", text: "next" });
   });
 
   test("a call that was sent fails with its connection, one that was not waits", async () => {

@@ -1,7 +1,8 @@
 """Right code: type checkers in strict mode accept every line."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, ClassVar, Never, assert_never, assert_type
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Never, assert_never, assert_type
 
 from msgspec import Meta, Struct
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 import falconws
 from falconws.client import connect
 from falconws.testing import Client
-from falconws.typed import Call, Conversation, Gap, Joined, Left, Reply, RoomMessage, Welcome, speaks
+from falconws.typed import Call, CallMixin, Conversation, Gap, Joined, Left, Reply, RoomMessage, Welcome, speaks
 
 
 class Say(Struct, tag="say"):
@@ -52,6 +53,38 @@ class Reverse(Call[WordCount | TooLong], tag="reverse"):
     text: str
 
 
+@dataclass
+class Moved:
+    x: int
+    id: int | str | None = None
+    type: Literal["moved"] = "moved"
+
+
+@dataclass
+class Move(CallMixin[Moved | TooLong]):
+    """A dataclass, answered by a dataclass or by a struct."""
+
+    x: int
+    id: int | str | None = None
+    type: Literal["move"] = "move"
+
+
+class Booked(BaseModel):
+    type: Literal["booked"] = "booked"
+    id: int | str | None = None
+    room: str
+
+
+class Book(BaseModel, CallMixin[Booked]):
+    type: Literal["book"] = "book"
+    id: int | str | None = None
+    room: str
+
+
+class Desk(Conversation[Move | Book | CountWords, Moved | TooLong | Booked | WordCount]):
+    """Calls of three libraries."""
+
+
 class Words(Conversation[CountWords | Reverse, WordCount | TooLong]):
     """Calls and replies."""
 
@@ -64,10 +97,6 @@ class WordsV2(Conversation[CountWords, WordCount]):
 
 class Feed(Conversation[Never, Said]):
     """The client only listens."""
-
-
-class Move(BaseModel):
-    x: int
 
 
 class ChatResource:
@@ -115,6 +144,22 @@ class WordsResource:
                 await words.send(TooLong(limit=1))
 
 
+class DeskResource:
+    @speaks(Desk)
+    async def on_websocket(self, req: falconws.Request, desk: Desk) -> None:
+        async for call in desk:
+            match call:
+                case Move(x=x):
+                    await desk.reply(call, Moved(x) if x else TooLong(limit=1))
+                case Book(room=room):
+                    await desk.reply(call, Booked(room=room))
+                    await desk.reject(call, "taken")
+                case CountWords():
+                    await desk.reply(call, WordCount(words=1))
+                case _:
+                    assert_never(call)
+
+
 class FeedResource:
     @speaks(Feed)
     async def on_websocket(self, req: falconws.Request, feed: Feed) -> None:
@@ -139,3 +184,24 @@ async def use(client: Client) -> None:
     async with connect(Words, "ws://127.0.0.1:8000/words") as remote:
         assert_type(await remote.call(CountWords(text="two words")), WordCount)
         await remote.send(Reverse(text="a"))
+    async with client.converse(Desk, "/desk") as desk:
+        assert_type(await desk.call(Move(1)), Moved | TooLong)
+        assert_type(await desk.call(Book(room="a")), Booked)
+    async with connect(Desk, "ws://127.0.0.1:8000/desk") as far:
+        assert_type(await far.call(Move(1)), Moved | TooLong)
+        assert_type(await far.call(Book(room="a")), Booked)
+        assert_type(await far.call(CountWords(text="a")), WordCount)
+
+
+async def publish(hub: falconws.Hub) -> None:
+    said = Said(name="ada", text="hello")
+    assert_type(await Chat.publish_many(hub, "lobby", [said, Left("ada")]), list[falconws.Position])
+    await Chat.publish_many(hub, "lobby", [said], key=lambda message: type(message).__name__)
+    assert_type(await Feed.history(hub, "lobby", limit=10), list[Said])
+
+
+def publish_from_a_script(publisher: falconws.Publisher) -> None:
+    said = Said(name="ada", text="hello")
+    assert_type(Chat.publish(publisher, "lobby", said), falconws.Position)
+    assert_type(Chat.publish_many(publisher, "lobby", [said]), list[falconws.Position])
+    Chat.publish_ephemeral(publisher, "lobby", said)
