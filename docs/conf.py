@@ -17,12 +17,14 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "corrections",
+    "number_search",
 ]
 exclude_patterns = ["_build", "snippets", "sessions"]
 # Quotes and dashes stay as they are, so that commands can be copied.
 smartquotes = False
 # The copy button of a session copies the commands, without prompts and output.
 copybutton_prompt_text = "$ "
+html_search_language = "numbers"
 html_theme = "furo"
 html_title = f"falconws {version}"
 html_copy_source = False

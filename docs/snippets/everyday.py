@@ -78,6 +78,22 @@ async def set_price(hub: falconws.Hub, symbol: str, price: float) -> None:
     # end: prices
 
 
+# start: direct
+class InboxResource:
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket, room: str) -> None:
+        hub: falconws.Hub = req.context.hub
+        user: str = req.context.user
+        await ws.accept()
+        async with hub.subscribe(ws, room, f"user:{user}"):
+            async for message in ws:
+                match message:
+                    case {"to": str(other), "text": text}:
+                        await hub.publish(f"user:{other}", {"from": user, "text": text})
+                    case {"text": text}:
+                        await hub.publish(room, {"from": user, "text": text})
+                        # end: direct
+
+
 # start: hubs
 chat = falconws.Hub(history={"chat:*": HistoryLimits(messages=500, age_s=86_400), "*": HistoryLimits()})
 prices = falconws.Hub(name="prices")
@@ -87,6 +103,7 @@ app.ws_options.allowed_origins = "same-origin"
 app.add_route("/rooms/{room}", ChatResource())
 app.add_route("/rooms/{room}/users/{who}", ChatResource(), suffix="user")
 app.add_route("/prices", PricesResource())
+app.add_route("/inbox/{room}", InboxResource())
 
 
 async def import_prices(rows: list[dict[str, Any]]) -> None:

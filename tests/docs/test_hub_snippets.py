@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from websockets.sync.client import connect
 
+import falconws
 from falconws import WebSocketDisconnected
 from falconws.testing import Client, HandshakeDenied, LiveServer
 
@@ -132,6 +134,33 @@ async def test_the_latest_prices_come_first(snippet: Load) -> None:
                 {"symbol": "B", "price": 2},
                 {"symbol": "A", "price": 3},
             ]
+
+
+async def test_a_message_to_one_user_reaches_all_connections_of_this_user(snippet: Load) -> None:
+    class NameFromQuery:
+        async def process_request_ws(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+            req.context.user = req.get_param("user")
+
+    app: Any = snippet("everyday").app
+    app.add_middleware(NameFromQuery())
+    async with (
+        Client(app) as client,
+        client.websocket("/inbox/tea?user=ada") as ada,
+        client.websocket("/inbox/tea?user=ben") as phone,
+        client.websocket("/inbox/tea?user=ben") as laptop,
+    ):
+        # Each of them follows the room when it receives its own message.
+        for ws, name in ((ada, "ada"), (phone, "ben"), (laptop, "ben")):
+            await ws.send_media({"text": "here"})
+            while (await ws.receive_media())["from"] != name:
+                pass
+        await ada.send_media({"to": "ben", "text": "hello"})
+        for ws in (phone, laptop):
+            while await ws.receive_media() != {"from": "ada", "text": "hello"}:
+                pass
+        await laptop.send_media({"text": "bye"})
+        while (message := await ada.receive_media())["text"] != "bye":
+            assert message["text"] == "here"
 
 
 async def test_processes_share_the_work(snippet: Load) -> None:

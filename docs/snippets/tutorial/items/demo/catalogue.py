@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS items (
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """An item, its price, and who has bid it; None for nobody. It ends at a Unix time."""
+    """An item. ``bidder`` is None until somebody bids, and ``ends_at`` is a Unix time."""
 
     item_id: int
     title: str
