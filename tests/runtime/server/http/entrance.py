@@ -105,7 +105,7 @@ async def enter(parser: str, pieces: list[bytes]) -> tuple[list[tuple[str, bytes
         while state.tasks:
             # One after the other: a request begins when the one in front of it is answered.
             await asyncio.wait(state.tasks, timeout=0)
-            if not any(task.done() for task in state.tasks) and not protocol.flow._held:
+            if not any(task.done() for task in state.tasks) and not protocol.flow.held:
                 break
     for _ in range(5):
         await asyncio.sleep(0)
