@@ -368,22 +368,26 @@ class Dispatcher:
 
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Announce the member to the followers of *room*."""
-        local = self.rooms.get(room)
+        local = self._reporting(room)
         if local is not None:
             self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info), devices))
 
     def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Called when the info, or the number of devices, of a present member has changed."""
-        local = self.rooms.get(room)
+        local = self._reporting(room)
         if local is not None:
-            event = Updated(room, member, decode_info(room, member, info), devices)
-            self._presence_events.announce(local, event)
+            self._presence_events.announce(local, Updated(room, member, decode_info(room, member, info), devices))
 
     def left(self, room: str, member: str) -> None:
         """Announce the member to the followers of *room*."""
-        local = self.rooms.get(room)
+        local = self._reporting(room)
         if local is not None:
             self._presence_events.announce(local, Left(room, member))
+
+    def _reporting(self, name: str) -> Room | None:
+        """Return the room if events of its members concern its followers."""
+        room = self.rooms.get(name)
+        return room if room is not None and room.reports_members else None
 
     # Recovery
 
