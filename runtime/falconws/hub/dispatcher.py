@@ -73,7 +73,7 @@ class Dispatcher:
         self.encoder = Encoder(media)
         self.replay_cache = ReplayCache(broker, self.message)
         self.roster = Roster(broker)
-        self._presence_events = PresenceEvents()
+        self._presence_events = PresenceEvents(broker, self.spawn)
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, lambda: self._interruption is None)
         self.control = Control(broker)
@@ -199,6 +199,14 @@ class Dispatcher:
         """Return the message that subscribers receive for *publication*."""
         return Message(publication, self._media.decode)
 
+    async def members(self, name: str) -> dict[str, Any]:
+        """Return the info of each member of a room, by name."""
+        members = await self.roster.members(name)
+        room = self._reporting(name)
+        if room is not None:
+            self._presence_events.listed(room, members)
+        return members
+
     def follower(self, subscription: str | None) -> Subscriber | None:
         """Return the subscriber with the id *subscription*, if it is in this process."""
         return None if subscription is None else self.subscribers.get(subscription)
@@ -290,6 +298,7 @@ class Dispatcher:
     def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
         if self.rooms.pop(room.name, None) is not None:
             self._quota.leave(room.name, self._loop.time())
+        self._presence_events.forget(room)
         room.settle(error)
 
     def release(self, room: Room) -> None:
@@ -350,6 +359,7 @@ class Dispatcher:
         self._interruption = None
         self._recovery_queue.retry_now()
         self.presence.check_now()
+        self._presence_events.compare_soon()
         for room in self.rooms.values():
             room.recover()
 
