@@ -73,7 +73,7 @@ class Dispatcher:
         self.encoder = Encoder(media)
         self.replay_cache = ReplayCache(broker, self.message)
         self.roster = Roster(broker)
-        self._presence_events = PresenceEvents()
+        self._presence_events = PresenceEvents(broker, self.spawn)
         self._recovery_queue = RecoveryQueue(broker, self._take_history, self.spawn, timeout_s)
         self.presence = Presence(broker, lease_s, lambda: self._interruption is None)
         self.control = Control(broker)
@@ -199,6 +199,14 @@ class Dispatcher:
         """Return the message that subscribers receive for *publication*."""
         return Message(publication, self._media.decode)
 
+    async def members(self, name: str) -> dict[str, Any]:
+        """Return the info of each member of a room, by name."""
+        members = await self.roster.members(name)
+        room = self._reporting(name)
+        if room is not None:
+            self._presence_events.listed(room, members)
+        return members
+
     def follower(self, subscription: str | None) -> Subscriber | None:
         """Return the subscriber with the id *subscription*, if it is in this process."""
         return None if subscription is None else self.subscribers.get(subscription)
@@ -290,6 +298,7 @@ class Dispatcher:
     def _forget(self, room: Room, error: BrokerUnavailable | None = None) -> None:
         if self.rooms.pop(room.name, None) is not None:
             self._quota.leave(room.name, self._loop.time())
+        self._presence_events.forget(room)
         room.settle(error)
 
     def release(self, room: Room) -> None:
@@ -350,6 +359,7 @@ class Dispatcher:
         self._interruption = None
         self._recovery_queue.retry_now()
         self.presence.check_now()
+        self._presence_events.compare_soon()
         for room in self.rooms.values():
             room.recover()
 
@@ -368,22 +378,26 @@ class Dispatcher:
 
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Announce the member to the followers of *room*."""
-        local = self.rooms.get(room)
+        local = self._reporting(room)
         if local is not None:
             self._presence_events.announce(local, Joined(room, member, decode_info(room, member, info), devices))
 
     def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
         """Called when the info, or the number of devices, of a present member has changed."""
-        local = self.rooms.get(room)
+        local = self._reporting(room)
         if local is not None:
-            event = Updated(room, member, decode_info(room, member, info), devices)
-            self._presence_events.announce(local, event)
+            self._presence_events.announce(local, Updated(room, member, decode_info(room, member, info), devices))
 
     def left(self, room: str, member: str) -> None:
         """Announce the member to the followers of *room*."""
-        local = self.rooms.get(room)
+        local = self._reporting(room)
         if local is not None:
             self._presence_events.announce(local, Left(room, member))
+
+    def _reporting(self, name: str) -> Room | None:
+        """Return the room if events of its members concern its followers."""
+        room = self.rooms.get(name)
+        return room if room is not None and room.reports_members else None
 
     # Recovery
 

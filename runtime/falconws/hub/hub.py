@@ -28,7 +28,7 @@ from .limits import HubLimits
 from .listener import Listener
 from .policy import Policy
 from .position import BEGINNING, Position, check_position
-from .presence import Roster, encode_info
+from .presence import encode_info
 from .publishing import Publishing
 from .replay import NOTHING, Recent
 from .stats import Dropped
@@ -425,12 +425,13 @@ class Hub(HubLifecycle):
     async def present(self, room: str) -> dict[str, Any]:
         """Return the members present in *room*, in all processes: the info of each, by name.
 
-        Concurrent callers may share the infos: do not change them.
+        Concurrent callers may share the infos: do not change them. If this process follows the room with an ``encode``
+        function, ``Joined`` and ``Left`` keep the list true, after an outage of the broker too.
 
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
-        return await self._roster("room", room).members(room)
+        return await self._checked("room", room).members(room)
 
     async def present_count(self, room: str) -> int:
         """Return how many members are present in *room*, in all processes.
@@ -446,7 +447,7 @@ class Hub(HubLifecycle):
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
-        return await self._roster("room", *rooms).count(rooms)
+        return await self._checked("room", *rooms).roster.count(rooms)
 
     async def where(self, member: str) -> list[str]:
         """Return the rooms in which *member* is present, in all processes, sorted.
@@ -454,14 +455,14 @@ class Hub(HubLifecycle):
         Raises:
             BrokerUnavailable: The broker cannot be reached.
         """
-        return await self._roster("member", member).rooms_of(member)
+        return await self._checked("member", member).roster.rooms_of(member)
 
-    def _roster(self, kind: str, *names: str) -> Roster:
+    def _checked(self, kind: str, *names: str) -> Dispatcher:
         dispatcher = self._running()
         dispatcher.check_loop()
         for name in names:
             check_name(kind, name)
-        return dispatcher.roster
+        return dispatcher
 
 
 def _check_policy(policy: Policy | None) -> None:

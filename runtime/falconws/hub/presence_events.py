@@ -2,13 +2,21 @@
 
 Each member that joins is announced to all followers of the room. When all members of a large room reconnect after a
 restart, announcing each of them at once would cost a write for every pair of them.
+
+Events are lost while the broker is away. Where the application has asked who is present, its clients show that list; so
+those lists are compared with the broker's some time after an outage, and the differences are announced.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
+from .broker import Broker, BrokerUnavailable
+from .concurrency import gather_limited
 from .events import Joined, Left, Updated
+from .presence import decode_info
 from .room import Room
 
 __all__ = ("PresenceEvents",)
@@ -24,17 +32,76 @@ _CONTINUE_S = 0.005
 """Delay before the next batch, if one iteration could not take all."""
 
 
-class PresenceEvents:
-    """The presence events of all rooms of this process."""
+_SETTLE_S = 5.0
+"""How long after an outage the lists are compared: other processes may have to join their members again first."""
+_LISTS_AT_A_TIME = 16
 
-    def __init__(self) -> None:
+
+class PresenceEvents:
+    """The presence events of all rooms of this process.
+
+    Args:
+        broker: Knows the members.
+        spawn: Runs a coroutine in the background.
+    """
+
+    def __init__(self, broker: Broker, spawn: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        self._broker = broker
+        self._spawn = spawn
         self._periods: dict[Room, _Period] = {}
+        self._lists: dict[Room, set[str]] = {}
+        """Who is present, as clients have been told, in each room of which the application has asked for it."""
+        self._comparing: dict[Room, set[str]] = {}
+        """The members that were announced since the broker was asked for the list of their room."""
+        self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
+
+    def listed(self, room: Room, members: Iterable[str]) -> None:
+        """Called when the application has asked for the members of *room*: its clients show them from now on."""
+        if not self._stopped:
+            self._lists.setdefault(room, set(members))
+
+    def forget(self, room: Room) -> None:
+        """Called when *room* is closed."""
+        self._lists.pop(room, None)
+
+    def compare_soon(self) -> None:
+        """Called when the broker is back."""
+        if self._stopped:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_SETTLE_S, self._compare_all)
+
+    def _compare_all(self) -> None:
+        self._timer = None
+        self._spawn(gather_limited(self._compare, list(self._lists), limit=_LISTS_AT_A_TIME))
+
+    async def _compare(self, room: Room) -> None:
+        announced = self._comparing[room] = set()
+        try:
+            members = await self._broker.members(room.name)
+        except BrokerUnavailable:
+            # It is away again, and compare_soon() is called when it is back.
+            return
+        finally:
+            del self._comparing[room]
+        listed = self._lists.get(room, set()).copy() - announced
+        for member in sorted(listed - members.keys()):
+            self.announce(room, Left(room.name, member))
+        for member in sorted(members.keys() - listed - announced):
+            info, devices = members[member]
+            self.announce(room, Joined(room.name, member, decode_info(room.name, member, info), devices))
 
     def announce(self, room: Room, event: Joined | Left | Updated) -> None:
         """Send *event* to all followers of *room*, now or when the period ends."""
         if self._stopped:
             return
+        if room in self._comparing:
+            self._comparing[room].add(event.member)
+        if room in self._lists:
+            members = self._lists[room]
+            (members.discard if isinstance(event, Left) else members.add)(event.member)
         period = self._periods.get(room)
         if period is None:
             period = self._begin(room, _PERIOD_S)
@@ -56,6 +123,9 @@ class PresenceEvents:
         for period in self._periods.values():
             period.timer.cancel()
         self._periods.clear()
+        self._lists.clear()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _begin(self, room: Room, seconds: float) -> _Period:
         timer = asyncio.get_running_loop().call_later(seconds, self._end, room)

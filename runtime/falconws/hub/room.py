@@ -25,7 +25,7 @@ from typing import Protocol
 
 from falconws.log_throttle import definition_of
 
-from .broadcast import Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
+from .broadcast import AS_EVENT, Broadcaster, BroadcastGroup, Encode, EncodedEvent, Encoder, group_followers
 from .broker import BrokerRefused, History, Publication
 from .events import Ephemeral, Event, Gap, Message
 from .position import Position
@@ -82,7 +82,18 @@ class RoomHost(Protocol):
 class Room:
     """See the module's docstring. A process may have a hundred thousand: what few rooms need is created on demand."""
 
-    __slots__ = ("_groups", "_held", "_host", "_settled", "epoch", "followers", "name", "offset", "state")
+    __slots__ = (
+        "_groups",
+        "_held",
+        "_host",
+        "_settled",
+        "epoch",
+        "followers",
+        "name",
+        "offset",
+        "reports_members",
+        "state",
+    )
 
     def __init__(self, host: RoomHost, name: str) -> None:
         self._host = host
@@ -94,6 +105,8 @@ class Room:
         self._settled: asyncio.Future[None] | None = None
         """Completed when the present state ends, if anything waits for that."""
         self.followers: SmallSet[Follower] = SmallSet()
+        self.reports_members = False
+        """Whether a follower has, or had, an ``encode`` function that may report members; the others never do."""
         self._held: _Held | None = None
         self._groups: list[BroadcastGroup[Follower]] | None = None
 
@@ -107,6 +120,7 @@ class Room:
     def add(self, follower: Follower) -> None:
         """Deliver to *follower*, beginning with the next publication."""
         self.followers.add(follower)
+        self.reports_members = self.reports_members or follower.encode not in (None, AS_EVENT)
         self._groups = None
 
     def remove(self, follower: Follower) -> None:

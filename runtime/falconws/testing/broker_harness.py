@@ -46,6 +46,7 @@ class Recorder:
         self.publications: list[Publication] = []
         self.ephemeral: list[EphemeralPublication] = []
         self.presence: list[tuple[object, ...]] = []
+        self.refusals: list[tuple[str, str]] = []
         self._changed = asyncio.Event()
 
     def deliver(self, publication: Publication) -> None:
@@ -63,6 +64,7 @@ class Recorder:
         self._changed.set()
 
     def refused(self, room: str, reason: str) -> None:
+        self.refusals.append((room, reason))
         self._changed.set()
 
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial, update_wrapper
+
+from falconws.hub.broker import BrokerRefused
 
 from .broker_harness import (
     LIMITS,
@@ -78,6 +81,27 @@ async def cancelled_calls_leave_it_usable(factory: BrokerFactory) -> None:
         expect((await node.broker.history(room, last)).complete, True, "the history after cancelled calls")
 
 
+async def a_room_that_is_refused_is_told(factory: BrokerFactory, refuse: Callable[[str], Awaitable[None]]) -> None:
+    """Check ``Sink.refused()``, which needs a server that takes a permission away; see ``check_broker()``."""
+    async with started(factory, 1) as [node]:
+        refused, other = new_room(), new_room()
+        for room in (refused, other):
+            await node.broker.subscribe(room)
+        await refuse(refused)
+        await node.sink.until(lambda: bool(node.sink.refusals), "the sink is told that a room is refused")
+        expect([room for room, _ in node.sink.refusals], [refused], "the rooms that are refused")
+        expect("\n" in node.sink.refusals[0][1], False, "a line break in the reason")
+        error = None
+        try:
+            await soon(node.broker.subscribe(refused), "subscribe() returns for a room that is refused")
+        except BrokerRefused as caught:
+            error = caught
+        expect(error and error.room, refused, "the room of the error with which subscribe() is refused")
+        await soon(node.broker.publish(other, "on"), "publish() returns for another room")
+        await node.sink.until(lambda: node.sink.payloads(other) == ["on"], "a message of another room comes")
+        expect((await node.broker.health()).ok, True, "health while one room is refused")
+
+
 BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
     *MESSAGE_CHECKS,
     *PRESENCE_CHECKS,
@@ -88,18 +112,24 @@ BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
 """The single checks, coroutine functions, for parametrized tests: ``await check(factory)``."""
 
 
-async def check_broker(factory: BrokerFactory) -> None:
+async def check_broker(factory: BrokerFactory, *, refuse: Callable[[str], Awaitable[None]] | None = None) -> None:
     """Check that a broker keeps everything that ``falconws.hub.Broker`` promises.
 
     Args:
         factory: Called with ``HistoryLimits``; returns a broker that is not started. All brokers that it returns share
             one server, as those of several processes do.
+        refuse: Called with the name of a room that a broker follows; makes the server refuse to deliver that room, and
+            no other. ``None``: the server has no permissions, and ``Sink.refused()`` is not checked.
 
     Raises:
         ExceptionGroup: With one error for each broken promise; each says what was expected.
     """
     failures: list[Exception] = []
-    for check in BROKER_CHECKS:
+    checks = list(BROKER_CHECKS)
+    if refuse is not None:
+        told = partial(a_room_that_is_refused_is_told, refuse=refuse)
+        checks.append(update_wrapper(told, a_room_that_is_refused_is_told))
+    for check in checks:
         try:
             await check(factory)
         except Exception as error:

@@ -39,7 +39,10 @@ static double cpu_of(const char *pids) {
 static int open_websocket(int port, const char *path, char *text, int most) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) fail("cannot connect");
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) {
+        perror("cannot connect");
+        exit(1);
+    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     int size = snprintf(text, most,
         "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

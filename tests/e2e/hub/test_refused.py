@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from falconws.hub import BrokerRefused, BrokerUnavailable
+from falconws.hub.brokers.nats.broker import NatsBroker
+from falconws.hub.brokers.nats.codec import token_of
+from falconws.hub.brokers.redis.broker import RedisBroker
+from falconws.testing.brokers import a_room_that_is_refused_is_told
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats, Valkey
@@ -91,6 +95,30 @@ async def test_subscribers_of_a_room_that_loses_its_permission_are_told_over_red
         await expect_loss(hub, lose)
 
 
+async def test_the_contract_of_a_refused_room_over_redis(valkey_with_rights: Valkey) -> None:
+    async def refuse(room: str) -> None:
+        # Permissions can only be given: to every name that differs from this one at some place.
+        channel = f"falconws:{{{room}}}"
+        others = [f"&{channel[:index]}[^{character}]*" for index, character in enumerate(channel)]
+        for command in (("ACL", "SETUSER", "app", "resetchannels", *others), ("CLIENT", "KILL", "USER", "app")):
+            await asyncio.to_thread(valkey_with_rights.say, *command)
+
+    url = f"redis://app:pass@127.0.0.1:{valkey_with_rights.port}"
+    valkey_with_rights.say("ACL", "SETUSER", "app", "allchannels")
+    await a_room_that_is_refused_is_told(lambda limits: RedisBroker(url, history=limits), refuse)
+
+
+async def test_the_contract_of_a_refused_room_over_nats(nats_with_rights: Nats) -> None:
+    async def refuse(room: str) -> None:
+        denied = {"deny": [f"falconws.live.*.{token_of(room)}.*"]}
+        user = {"user": "app", "password": "pass", "permissions": {"subscribe": denied}}
+        nats_with_rights.settings["authorization"] = {"users": [user]}
+        await asyncio.to_thread(nats_with_rights.reload)
+
+    url = f"nats://app:pass@127.0.0.1:{nats_with_rights.port}"
+    await a_room_that_is_refused_is_told(lambda limits: NatsBroker(url, history=limits), refuse)
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_subscribers_of_a_room_that_loses_its_permission_are_told_over_nats(
     restarted: bool, nats_with_rights: Nats
@@ -165,7 +193,7 @@ async def test_a_refusal_after_an_attempt_that_may_have_succeeded_does_not_say_t
 
 @pytest.fixture
 def nats_with_rights(start_broker: Start) -> Nats:
-    denied = {"deny": ["falconws.room.secret", "falconws.live.*.secret.*"]}
+    denied = {"deny": ["falconws.room.Top%20Secret", "falconws.live.*.Top%20Secret.*"]}
     user = {"user": "app", "password": "pass", "permissions": {"publish": denied, "subscribe": denied}}
     users = [user, {"user": "limited", "password": "pass"}]
     server: Nats = start_broker("nats", settings={"authorization": {"users": users}, "max_subscriptions": 40})
@@ -176,8 +204,8 @@ async def test_a_room_without_permission_is_refused_and_others_go_on_over_nats(n
     url = f"nats://app:pass@127.0.0.1:{nats_with_rights.port}"
     async with make_hub(url, timeout_s=TIMEOUT_S) as hub, following(hub, "open") as follower:
         for _ in range(5):
-            await expect_refusal(follow(hub, "secret"), room="secret", match=r"(?i)permissions violation")
-            await expect_refusal(hub.publish("secret", "x"), room="secret", match=r"(?i)permissions violation")
+            await expect_refusal(follow(hub, "Top Secret"), room="Top Secret", match=r"(?i)permissions violation")
+            await expect_refusal(hub.publish("Top Secret", "x"), room="Top Secret", match=r"(?i)permissions violation")
         await hub.publish("open", "1")
         await follower.until(lambda: follower.payloads == ["1"], "a message of another room comes")
         assert follower.gaps == []

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from falconws import Hub, Joined, Left, Message
+from falconws.hub.brokers.memory import MemoryBroker
 
-from .scripted import ScriptedConnection, ScriptedSocket, settle
+from .scripted import ScriptedConnection, ScriptedSocket, eventually, settle
 
 
 def describe(event: Any) -> str:
@@ -31,6 +32,41 @@ async def test_few_members_are_announced_at_once() -> None:
         async with hub.subscribe(ScriptedSocket(ScriptedConnection()), "room", member="ada"):
             assert watching.taken == ["+ada"]
         assert watching.taken == ["+ada", "-ada"]
+
+
+async def test_what_was_missed_while_the_broker_was_away_is_announced_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the rooms of which the application has asked who is present: it shows that list."""
+    monkeypatch.setattr("falconws.hub.presence_events._SETTLE_S", 0.0)
+
+    class Deaf(MemoryBroker):
+        is_deaf = False
+
+        def _sinks(self, room: str) -> list[Any]:
+            return [] if self.is_deaf else super()._sinks(room)
+
+    listed, other = ScriptedConnection(), ScriptedConnection()
+    broker = Deaf()
+    async with (
+        Hub(broker) as hub,
+        hub.subscribe(ScriptedSocket(listed), "listed", encode=describe),
+        hub.subscribe(ScriptedSocket(other), "other", encode=describe),
+    ):
+        rooms = ("listed", "other")
+        async with hub.subscribe(ScriptedSocket(ScriptedConnection()), *rooms, member="stays"):
+            async with hub.subscribe(ScriptedSocket(ScriptedConnection()), *rooms, member="goes"):
+                assert set(await hub.present("listed")) == {"stays", "goes"}
+                broker.is_deaf = True
+            async with hub.subscribe(ScriptedSocket(ScriptedConnection()), *rooms, member="comes"):
+                broker.is_deaf = False
+                assert hub._dispatcher is not None
+                for _ in range(2):
+                    hub._dispatcher.interrupted("the test says so")
+                    hub._dispatcher.restored()
+                    await eventually(lambda: "+comes" in listed.taken)
+                    await asyncio.sleep(0.01)
+                    await settle()
+                assert listed.taken == ["+stays", "+goes", "-goes", "+comes"]
+                assert other.taken == ["+stays", "+goes"]
 
 
 async def test_many_members_are_announced_in_batches_in_order_and_once() -> None:

@@ -34,6 +34,7 @@ OnAnswer = Callable[[str, bytes, dict[str, str]], None]
 
 _CLOSE_S = 0.5
 _TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded"
+_NO_PERMISSION = "permissions violation"
 _REFUSED_SUBJECT = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]+)\"", re.IGNORECASE)
 _UNUSUAL = re.compile(r":  | \r|[\t\v\f\x1c-\x1f]")
 _TASKS = ("_reading_task", "_flusher_task", "_ping_interval_task", "_reconnection_task")
@@ -100,8 +101,14 @@ def _client_class() -> Any:
         async def _process_err(self, err_msg: str) -> None:
             # nats-py closes the connection for every error but a missing permission. For one subscription too many,
             # that is wrong: the server refuses only the subscription.
-            if _TOO_MANY_SUBSCRIPTIONS in err_msg.lower():
-                await self._error_cb(load_nats().errors.Error(f"nats: {err_msg.strip(chr(39))}"))
+            if any(refusal in err_msg.lower() for refusal in (_TOO_MANY_SUBSCRIPTIONS, _NO_PERMISSION)):
+                # nats-py has turned the text into lower case, and with it the subject. The parser has the original.
+                line = bytes(self._ps.buf).partition(b"\r\n")[0].decode("utf-8", "replace")
+                _, _, text = line.partition("'")
+                original = text.rstrip("'")
+                if original.lower() != err_msg.strip("'").lower():
+                    original = err_msg.strip("'")
+                await self._error_cb(load_nats().errors.Error(f"nats: {original}"))
             else:
                 await super()._process_err(err_msg)
 

@@ -14,10 +14,11 @@ from falconws.hub.brokers.nats.library import make_client
 
 def test_the_client_has_the_private_names_that_the_hub_uses() -> None:
     client = make_client(encrypted=True)
-    for name in (*library._TASKS, "_transport", "_server_info", "_error_cb"):
+    for name in (*library._TASKS, "_transport", "_server_info", "_error_cb", "_ps"):
         assert hasattr(client, name), name
     for name in ("_connect_command", "_parse_header_lines", "_process_err", "_process_headers", "_process_msg"):
         assert inspect.isfunction(getattr(nats.aio.client.Client, name)), name
+    assert isinstance(client._ps.buf, bytearray)
     subscription = inspect.getsource(nats.aio.subscription.Subscription.__init__)
     assert "_wait_for_msgs_task" in subscription
     assert "self._id = id" in subscription
