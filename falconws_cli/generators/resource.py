@@ -10,7 +10,7 @@ from enum import Enum
 
 from falconws_cli.change.plan import NOTHING, Generated, Recipe, Requirements
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.planning import read_text, refuse_taken_class
+from falconws_cli.generators.planning import names_for, read_text, refuse_taken_class
 from falconws_cli.layout import app_module, routes_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
@@ -104,11 +104,7 @@ class ResourceGenerator:
         template = parse_uri_template(str(recipe.options["route"]))
         types = [field.type for field in template.fields]
         context = {
-            "package": project.package,
-            "package_dir": str(project.package_path),
-            "module": name.module,
-            "class_name": _class_name(name),
-            "class_prefix": name.class_prefix,
+            **names_for(project, name, _class_name(name)),
             "route": template.text,
             "path": template.example,
             "parameters": [f"{field.name}: {field.type.annotation}" for field in template.fields],
