@@ -5,16 +5,11 @@ from pathlib import Path
 import click
 
 from falconws_cli.commands.options import FloatRange, IntRange, quantity
-
-
-def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.completions import route_paths
-
-    return route_paths(ctx, parameter, incomplete)
+from falconws_cli.completions import route_paths
 
 
 @click.command("bench", short_help="Put a WebSocket route under load.")
-@click.argument("where", metavar="[URL|PATH]", shell_complete=_routes, default="/echo")
+@click.argument("where", metavar="[URL|PATH]", shell_complete=route_paths, default="/echo")
 @quantity("--connections", "connections", IntRange(1, 20_000), 32, "NUMBER", "Number of connections.")
 @quantity(
     "--in-flight", "in_flight", IntRange(1, 1_000), 1, "NUMBER", "Messages of each connection that wait for a reply."
