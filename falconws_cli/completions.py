@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import click
 
 
-def generated_kinds(incomplete: str) -> list[str]:
+def generated_kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the kinds of generated code in the project: "resource", ..."""
     kinds = dict.fromkeys(kind for kind, _ in _generated())
     return [kind for kind in kinds if kind.startswith(incomplete)]

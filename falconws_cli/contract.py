@@ -65,7 +65,7 @@ def page_of(document: dict[str, Any]) -> str:
 
 
 def check(document: dict[str, Any], path: Path, *, breaking: bool) -> None:
-    """Compare *document* with the committed one at *path*; with *breaking*, allow changes that break nobody.
+    """Compare *document* with the committed one at *path*; with *breaking*, allow changes that break no client.
 
     Raises:
         CommandError: They differ, or the committed one cannot be read.

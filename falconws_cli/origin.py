@@ -9,8 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 
 def find_source(root: Path) -> str:
@@ -75,7 +74,17 @@ def _origin(recorded: dict[str, Any]) -> tuple[Path | None, str]:
     if version_control:
         return None, f"{version_control['vcs']}+{url}@{version_control['commit_id']}"
     parts = urlsplit(url)
-    return (Path(url2pathname(parts.path)), "") if parts.scheme == "file" else (None, url)
+    return (_path_of(parts.path), "") if parts.scheme == "file" else (None, url)
+
+
+def _path_of(path: str) -> Path:
+    """Return the path in a file: URL."""
+    if os.name != "nt":
+        return Path(unquote(path))
+    # Its import takes as long as half of `falconws new`.
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(path))
 
 
 def _table(recorded: dict[str, Any], name: str) -> dict[str, Any]:

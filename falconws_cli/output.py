@@ -8,9 +8,7 @@ import errno
 import io
 import os
 import select
-import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from pathlib import Path
@@ -89,7 +87,7 @@ class Output(io.RawIOBase):
 def protect_streams() -> Output | None:
     """Let standard output and standard error of this process drop what they cannot write; return standard output.
 
-    Streams that somebody has replaced, as tests do, stay as they are.
+    Streams that were replaced, as in tests, stay as they are.
     """
     _open_closed()
     protected = [_protect(name) for name in _STREAMS[1:]]
@@ -109,6 +107,9 @@ def run_program(command: Sequence[str], folder: Path) -> int:
     On a terminal it has our standard output. Elsewhere it writes into a pipe and we write on, so that output which
     cannot be written fails this command, with one line, and not the other program.
     """
+    import subprocess
+    import threading
+
     if sys.stdout.isatty():
         return subprocess.run(command, cwd=folder, check=False).returncode
     reader, writer = os.pipe()

@@ -21,7 +21,7 @@ from falconws.hosts import LOCAL_HOSTS, own_name
 from falconws_cli.errors import CommandError, RefusedError
 from falconws_cli.extras import require_modules
 from falconws_cli.output import wants_color
-from falconws_cli.project import Project, find_project, require_project
+from falconws_cli.project import find_project, require_project
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -48,6 +48,7 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
         CommandError: There is no project, an option is invalid, the app cannot be loaded, or the address is taken.
     """
     project = require_project(start) if target is None else find_project(start)
+    app = target or (project.app if project else "")
     folder = project.import_root if project else start
     watched, patterns = options.pop("reload_dirs", ()), options.pop("reload_includes", ())
     if options.get("reload"):
@@ -60,7 +61,7 @@ def serve_target(target: str | None, start: Path, **options: Any) -> None:
         options["allowed_hosts"] = [*LOCAL_HOSTS, *own_name(options["host"]), *options.get("allowed_hosts", ())]
     elif watched or patterns:
         raise RefusedError("--reload-dir and --reload-include need --reload.")
-    _run(target or _app_of(project), app_dir=str(folder), **options)
+    _run(app, app_dir=str(folder), **options)
 
 
 def serve_new_project(root: Path) -> int:
@@ -136,11 +137,6 @@ def _settings(kind: type[_Settings], options: dict[str, Any]) -> _Settings:
     """Return an object of the settings class *kind*, made of the *options* that are its fields; remove these."""
     names = [field.name for field in fields(kind) if field.name in options]
     return kind(**{name: options.pop(name) for name in names})
-
-
-def _app_of(project: Project | None) -> str:
-    assert project is not None
-    return project.app
 
 
 def _free_port() -> tuple[int, bool]:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import picows
@@ -104,12 +105,12 @@ class LoadGenerator:
             mark = _Clocks(settings)
             whole.merge(counted)
             if counted.count:
-                self._report({"tick": mark.since(last, counted).to_json()})
+                self._report({"tick": asdict(mark.since(last, counted))})
                 last_reply = mark.time
             elif mark.time - (last_reply if whole.count else begin.time) > _REPLY_TIMEOUT_S:
                 raise LoadFailed(f"The server has sent no reply for {_REPLY_TIMEOUT_S:.0f} s: {EXPECTATION}.")
             last = mark
-        self._report({"summary": last.since(begin, whole).to_json()})
+        self._report({"summary": asdict(last.since(begin, whole))})
 
     async def _connect_all(self) -> None:
         slots = asyncio.Semaphore(_CONCURRENT_HANDSHAKES)

@@ -8,9 +8,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from falconws_cli.bench.app_server import serve_project
 from falconws_cli.bench.settings import Measurement, Settings
@@ -101,21 +101,18 @@ def _load(settings: Settings, view: View) -> None:
     )
     try:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(settings.to_json()) + "\n")
+        process.stdin.write(json.dumps(asdict(settings)) + "\n")
         process.stdin.flush()
         view.begin()
         interrupted = False
-        reader = _Reader(process, view)
         try:
-            reader.read()
+            summary = _read(process, view)
         except KeyboardInterrupt:
             interrupted = True
             process.stdin.close()
-            reader.read(silent=True)
-        if reader.error is not None:
-            raise CommandError(reader.error)
-        if reader.summary is not None:
-            view.end(reader.summary, interrupted=interrupted)
+            summary = _read(process, None)
+        if summary is not None:
+            view.end(summary, interrupted=interrupted)
         elif not interrupted:
             raise CommandError(f"The load generator ended with code {process.wait(_EXIT_TIMEOUT_S)} and no result.")
     finally:
@@ -127,35 +124,22 @@ def _load(settings: Settings, view: View) -> None:
                     pipe.close()
 
 
-class _Reader:
-    """Reads the generator's lines."""
+def _read(process: subprocess.Popen[str], view: View | None) -> Measurement | None:
+    """Read until the generator has ended; show each tick, unless *view* is None. Return the summary, if there is one.
 
-    def __init__(self, process: subprocess.Popen[str], view: View) -> None:
-        self.summary: Measurement | None = None
-        self.error: str | None = None
-        self._process = process
-        self._view = view
-        self._elapsed_s = 0.0
-
-    def read(self, *, silent: bool = False) -> None:
-        """Read until the generator has ended; show each tick unless *silent*."""
-        handlers: dict[str, Callable[[Any], None]] = {
-            "tick": (lambda value: None) if silent else self._tick,
-            "summary": self._end,
-            "error": self._fail,
-        }
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            for kind, value in json.loads(line).items():
-                handlers[kind](value)
-
-    def _tick(self, value: dict[str, Any]) -> None:
+    Raises:
+        CommandError: The generator has failed.
+    """
+    assert process.stdout is not None
+    elapsed_s, summary = 0.0, None
+    for line in process.stdout:
+        [(kind, value)] = json.loads(line).items()
+        if kind == "error":
+            raise CommandError(value)
         measurement = Measurement(**value)
-        self._elapsed_s += measurement.seconds
-        self._view.tick(self._elapsed_s, measurement)
-
-    def _end(self, value: dict[str, Any]) -> None:
-        self.summary = Measurement(**value)
-
-    def _fail(self, value: str) -> None:
-        self.error = value
+        if kind == "summary":
+            summary = measurement
+        elif view is not None:
+            elapsed_s += measurement.seconds
+            view.tick(elapsed_s, measurement)
+    return summary

@@ -1,7 +1,6 @@
 """The settings of a load test and its measurements, which cross a pipe as JSON lines. Pure."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,6 @@ class Settings:
     @property
     def url(self) -> str:
         return f"{'wss' if self.tls else 'ws'}://{self.authority}{self.path}"
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -70,6 +66,3 @@ class Measurement:
     def generator_busy(self) -> float:
         """Cores that the generator kept busy; near 1, the generator and not the server limits the rate."""
         return self.generator_cpu_s / self.seconds if self.seconds else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)

@@ -1,6 +1,6 @@
 """The git work tree that a project is in, if any: what is not committed, and who committed what. Reads only.
 
-The repository may be somebody else's: nothing that its configuration names is run.
+The repository is untrusted: no program that its configuration names is run.
 """
 
 import os
@@ -36,8 +36,8 @@ def require_clean(root: Path, paths: Iterable[PurePosixPath]) -> None:
     named = ", ".join(open_changes[:_MAX_NAMED])
     more = len(open_changes) - _MAX_NAMED
     raise CommandError(
-        f"{named}{f' and {more} more' if more > 0 else ''}: changed and not committed, so that an upgrade could not be "
-        "told from your own work; commit or stash first, or use --force. Nothing was written."
+        f"{named}{f' and {more} more' if more > 0 else ''}: changed and not committed, so an upgrade could not be told "
+        "apart from your own changes; commit or stash first, or use --force. Nothing was written."
     )
 
 
@@ -60,7 +60,7 @@ class Authors:
 
 
 def read_authors(root: Path, folder: str) -> Authors:
-    """Return who committed the files in *folder* of the project; outside of a repository nobody did."""
+    """Return who committed the files in *folder* of the project; nobody outside of a repository."""
     log = _git(
         root,
         "log",

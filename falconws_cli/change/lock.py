@@ -1,10 +1,8 @@
 """One command at a time in a project, from the plan to the end of the transaction."""
 
 import errno
-import hashlib
 import importlib
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +13,12 @@ from falconws_cli.errors import CommandError
 _POLL_S = 0.05
 WAIT_S = 10.0
 _BUSY = (errno.EAGAIN, errno.EACCES)
-"""What flock() and msvcrt.locking() answer while somebody else has the lock."""
+"""What flock() and msvcrt.locking() answer while another process has the lock."""
 
 
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
-    """Keep other falconws commands out of the project at *root* meanwhile; wait for one that is at work.
+    """Keep other falconws commands out of the project at *root*; wait for one that is running.
 
     The lock is on the folder itself, or on Windows, which locks only files, on a file in the folder for temporary
     files: nothing is left behind in the project. On a file system without locks, the writer still refuses to overwrite
@@ -39,7 +37,7 @@ def exclusive(root: Path) -> Iterator[None]:
         while not _is_locked(descriptor, lock):
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"Another falconws command is at work in {root}; wait until it ends. Nothing was written."
+                    f"Another falconws command is running in {root}; wait until it ends. Nothing was written."
                 )
             time.sleep(_POLL_S)
         yield
@@ -53,6 +51,9 @@ def _open(root: Path) -> tuple[int, Callable[[int], None]]:
     try:
         import fcntl
     except ImportError:
+        import hashlib
+        import tempfile
+
         name = hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:16]
         file = Path(tempfile.gettempdir(), f"falconws-{name}.lock")
         msvcrt = importlib.import_module("msvcrt")

@@ -11,7 +11,7 @@ import click
 @click.argument("app_path", metavar="[MODULE:ATTR]", required=False)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the document to this file.")
 @click.option(
-    "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write the document as a page for people."
+    "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write the document as an HTML page."
 )
 @click.option("--server", "servers", multiple=True, metavar="URL", help="URL of a server, such as wss://example.com.")
 @click.option(

@@ -4,51 +4,22 @@ from pathlib import Path
 
 import click
 
-from falconws_cli.commands.options import FloatRange, IntRange
-
-
-def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.completions import route_paths
-
-    return route_paths(ctx, parameter, incomplete)
+from falconws_cli.commands.options import FloatRange, IntRange, quantity
+from falconws_cli.completions import route_paths
 
 
 @click.command("bench", short_help="Put a WebSocket route under load.")
-@click.argument("where", metavar="[URL|PATH]", shell_complete=_routes, default="/echo")
-@click.option("--connections", type=IntRange(1, 20_000), default=32, show_default=True, help="Number of connections.")
-@click.option(
-    "--in-flight",
-    type=IntRange(1, 1_000),
-    default=1,
-    show_default=True,
-    help="Messages of each connection that wait for a reply.",
+@click.argument("where", metavar="[URL|PATH]", shell_complete=route_paths, default="/echo")
+@quantity("--connections", "connections", IntRange(1, 20_000), 32, "NUMBER", "Number of connections.")
+@quantity(
+    "--in-flight", "in_flight", IntRange(1, 1_000), 1, "NUMBER", "Messages of each connection that wait for a reply."
 )
-@click.option(
-    "--size",
-    type=IntRange(0, 16 * 1024 * 1024),
-    default=32,
-    show_default=True,
-    help="Size of a message in bytes.",
-)
+@quantity("--size", "size", IntRange(0, 16 * 1024 * 1024), 32, "BYTES", "Size of a message.")
 @click.option("--message", metavar="TEXT", help="Message to send, instead of --size bytes of x.")
 @click.option("--binary", is_flag=True, help="Send BINARY messages instead of TEXT.")
 @click.option("--header", "headers", multiple=True, metavar='"NAME: VALUE"', help="Add a header to the handshake.")
-@click.option(
-    "--seconds",
-    "duration_s",
-    type=FloatRange(0.1, 3600),
-    default=10.0,
-    show_default=True,
-    help="Duration of the test.",
-)
-@click.option(
-    "--warm-up",
-    "warm_up_s",
-    type=FloatRange(0, 60),
-    default=0.5,
-    show_default=True,
-    help="Seconds of load before the measurement.",
-)
+@quantity("--seconds", "duration_s", FloatRange(0.1, 3600), 10.0, "SECONDS", "Duration of the test.")
+@quantity("--warm-up", "warm_up_s", FloatRange(0, 60), 0.5, "SECONDS", "Duration of the load before the measurement.")
 @click.option("--allow-remote", is_flag=True, help="Allow a URL of another machine.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, and nothing else.")
 def command(

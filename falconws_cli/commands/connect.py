@@ -7,14 +7,9 @@ from typing import Any
 import click
 
 from falconws_cli.commands.options import FloatRange, IntRange, quantity
+from falconws_cli.completions import route_paths
 
 _STEPS = {"sends": "send", "expects": "expect"}
-
-
-def _routes(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.completions import route_paths
-
-    return route_paths(ctx, parameter, incomplete)
 
 
 class _InOrder(click.Command):
@@ -29,7 +24,7 @@ class _InOrder(click.Command):
 
 
 @click.command("connect", cls=_InOrder, short_help="Talk to a WebSocket, interactively or in scripts.")
-@click.argument("where", metavar="URL|PATH", shell_complete=_routes)
+@click.argument("where", metavar="URL|PATH", shell_complete=route_paths)
 @click.option(
     "--port",
     type=IntRange(1, 65535),

@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from falconws_cli.commands.options import recording
+from falconws_cli.completions import recorded_names
 
 if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.completions import recorded_names
-
-    return recorded_names(ctx, parameter, incomplete)
-
-
 @click.command("forget", short_help="Stop managing generated code; its files stay.")
-@click.argument("name", shell_complete=_names)
+@click.argument("name", shell_complete=recorded_names)
 @recording()
 def command(name: str, write_options: WriteOptions) -> None:
     """Remove NAME from .falconws/, where falconws records the code that it has generated. No file of yours changes.

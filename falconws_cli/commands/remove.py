@@ -9,22 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from falconws_cli.commands.options import removing
+from falconws_cli.completions import generated_kinds, generated_names
 
 if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.completions import generated_names
-
     kind = ctx.params.get("kind") or (ctx.command.name or "").removeprefix("remove-")
     return generated_names(kind, incomplete)
-
-
-def _kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from falconws_cli.completions import generated_kinds
-
-    return generated_kinds(incomplete)
 
 
 def _remove(kind: str, name: str, write_options: WriteOptions) -> None:
@@ -61,7 +54,7 @@ def command_of(kind: str) -> click.Command:
 
 
 @click.command("destroy", hidden=True, short_help="Remove generated code: the older spelling of remove-KIND.")
-@click.argument("kind", metavar="KIND", shell_complete=_kinds)
+@click.argument("kind", metavar="KIND", shell_complete=generated_kinds)
 @click.argument("name", shell_complete=_names)
 @removing()
 def destroy(kind: str, name: str, write_options: WriteOptions) -> None:

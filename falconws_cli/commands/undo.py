@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("undo", short_help="Undo the last generating command.")
 @click.option(
-    "--yes", is_flag=True, help="Do not ask, even if somebody else committed it or it is older than an upgrade."
+    "--yes", is_flag=True, help="Do not ask, even if another author committed it or it is older than an upgrade."
 )
 @removing(unrecorded=("yes",))
 def command(yes: bool, write_options: WriteOptions) -> None:
     """Undo the last add- or remove- command of this working tree; run it again to undo the one before.
 
-    Asks first if somebody else committed it, or if it is older than the last upgrade. Files that were edited since are
+    Asks first if another author committed it, or if it is older than the last upgrade. Files that were edited since are
     kept and listed, unless --force is given. `falconws new`, another undo, an upgrade, and the packages that pip has
     installed cannot be undone.
 

@@ -6,6 +6,7 @@ project and never write; they know no command.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +42,16 @@ class Generator(Protocol):
         ...
 
 
+_GENERATORS = {
+    "resource": ("resource", "ResourceGenerator"),
+    "middleware": ("middleware", "MiddlewareGenerator"),
+    "media-handler": ("media_handler", "MediaHandlerGenerator"),
+    "part": ("part", "PartGenerator"),
+    "client": ("client.generator", "ClientGenerator"),
+}
+"""The module and the class of each built-in generator; a command needs one of them."""
+
+
 def find_generator(kind: str, package: str = "") -> Generator:
     """Return the generator of this kind, perhaps from another package.
 
@@ -51,26 +62,10 @@ def find_generator(kind: str, package: str = "") -> Generator:
     Raises:
         CommandError: There is no such generator, or it cannot be loaded.
     """
-    if kind == "resource":
-        from falconws_cli.generators.resource import ResourceGenerator
-
-        return ResourceGenerator()
-    if kind == "middleware":
-        from falconws_cli.generators.middleware import MiddlewareGenerator
-
-        return MiddlewareGenerator()
-    if kind == "media-handler":
-        from falconws_cli.generators.media_handler import MediaHandlerGenerator
-
-        return MediaHandlerGenerator()
-    if kind == "part":
-        from falconws_cli.generators.part import PartGenerator
-
-        return PartGenerator()
-    if kind == "client":
-        from falconws_cli.generators.client.generator import ClientGenerator
-
-        return ClientGenerator()
+    if kind in _GENERATORS:
+        module, name = _GENERATORS[kind]
+        generator: Generator = getattr(import_module(f"{__name__}.{module}"), name)()
+        return generator
     from falconws_cli.generators.plugins import load_extension
 
     extension = load_extension(kind)

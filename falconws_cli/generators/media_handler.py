@@ -9,7 +9,7 @@ from enum import Enum
 
 from falconws_cli.change.plan import NOTHING, Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.planning import read_text
+from falconws_cli.generators.planning import names_for, read_text
 from falconws_cli.layout import app_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
@@ -95,11 +95,7 @@ class MediaHandlerGenerator:
         name = parse_name(recipe.name)
         payload, codec = Payload(recipe.options["payload"]), Codec(recipe.options["codec"])
         context = {
-            "package": project.package,
-            "package_dir": str(project.package_path),
-            "module": name.module,
-            "class_name": _class_name(name),
-            "class_prefix": name.class_prefix,
+            **names_for(project, name, _class_name(name)),
             "payload": payload.name,
             "import_folder": str(project.package_path.parent),
         }

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from falconws_cli.change.plan import Generated, Recipe
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.planning import read_text, refuse_taken_class
+from falconws_cli.generators.planning import names_for, read_text, refuse_taken_class
 from falconws_cli.layout import app_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
@@ -63,10 +63,7 @@ class MiddlewareGenerator:
         class_name = f"{name.class_prefix}Middleware"
         field, variable = f"{name.module}_tokens", _variable(project, name)
         context = {
-            "package": project.package,
-            "package_dir": str(project.package_path),
-            "module": name.module,
-            "class_name": class_name,
+            **names_for(project, name, class_name),
             "variable": variable,
             "settings": settings,
             "field": field,

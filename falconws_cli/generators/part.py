@@ -93,7 +93,7 @@ class PartGenerator:
             if recipe.options["hub"] == _MEMORY_HUB:
                 specs.append(lines(app, what=f"the part {part.value}", old=_MEMORY_LINE, new=_SETTINGS_LINE))
             if recipe.options["hub"] == _OTHER_HUB:
-                notes.append(f"{app} has a hub already: let it be `falconws.Hub(settings.hub_url)`.")
+                notes.append(f"{app} has a hub already: change it to `falconws.Hub(settings.hub_url)`.")
             else:
                 # Resources that need a hub share this registration: it is removed with the last of them.
                 specs.append(hub_in(app, project.package))

@@ -73,6 +73,17 @@ def read_text(project: Project, path: PurePosixPath) -> str | None:
         return None
 
 
+def names_for(project: Project, name: Name, class_name: str) -> dict[str, str]:
+    """Return the values that the templates of every generated module use."""
+    return {
+        "package": project.package,
+        "package_dir": str(project.package_path),
+        "module": name.module,
+        "class_name": class_name,
+        "class_prefix": name.class_prefix,
+    }
+
+
 def refuse_taken_class(project: Project, folder: str, name: Name) -> None:
     """Refuse a name whose class would be that of another module in *folder*: chat-room2 beside chat-room-2.
 

@@ -21,7 +21,7 @@ def read_presets(file: Path) -> dict[str, ProjectOptions]:
     """Return the presets in *file*, which has a table for each, such as `[service]` with `with = ["docker"]`.
 
     Raises:
-        CommandError: The file cannot be read, or says something that means nothing; the message names file and key.
+        CommandError: The file cannot be read, or has an unknown key or value; the message names file and key.
     """
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -53,11 +53,11 @@ def find_preset(name: str, file: Path) -> ProjectOptions:
 
 def _preset(file: Path, name: str, table: object) -> ProjectOptions:
     if not isinstance(table, dict):
-        raise CommandError(f"{file}: {name} stands outside of a preset; put a line such as [service] above it.")
+        raise CommandError(f"{file}: {name} is outside of a preset; put a line such as [service] above it.")
     for key in table:
         if key not in _KEYS:
             hint = did_you_mean(key, _KEYS) or f" There are {' and '.join(_KEYS)}."
-            raise CommandError(f"{file}: {name}.{key} means nothing.{hint}")
+            raise CommandError(f"{file}: {name}.{key} is unknown.{hint}")
     minimal, names = table.get("minimal", False), table.get("with", [])
     if not isinstance(minimal, bool):
         raise CommandError(f"{file}: {name}.minimal must be true or false.")

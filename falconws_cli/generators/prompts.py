@@ -1,4 +1,4 @@
-"""Asks on a terminal for what `falconws new` could have been told by options. Decides nothing, writes nothing."""
+"""Asks on a terminal for the options of `falconws new`. Must not write."""
 
 import sys
 from dataclasses import replace

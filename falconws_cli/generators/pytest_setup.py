@@ -1,7 +1,6 @@
 """What generated tests need of a project: options of pytest, and the fixture `app`. Reads, and never writes."""
 
 import ast
-import configparser
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -154,6 +153,8 @@ def _toml_table(text: str, table: str) -> dict[str, Any] | None:
 
 
 def _ini_section(text: str, section: str) -> dict[str, str] | None:
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text)

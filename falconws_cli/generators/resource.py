@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from falconws_cli.change.plan import NOTHING, Generated, PlannedFile, Recipe, Requirements
 from falconws_cli.errors import RefusedError
-from falconws_cli.generators.planning import read_text, refuse_taken_class
+from falconws_cli.generators.planning import names_for, read_text, refuse_taken_class
 from falconws_cli.layout import app_module, routes_module
 from falconws_cli.names import Name, parse_name
 from falconws_cli.project import Project
@@ -106,11 +106,7 @@ class ResourceGenerator:
         template = parse_uri_template(str(recipe.options["route"]))
         types = [field.type for field in template.fields]
         context = {
-            "package": project.package,
-            "package_dir": str(project.package_path),
-            "module": name.module,
-            "class_name": _class_name(name),
-            "class_prefix": name.class_prefix,
+            **names_for(project, name, _class_name(name)),
             "route": template.text,
             "path": template.example,
             "path_pattern": template.pattern,

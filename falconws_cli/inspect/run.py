@@ -15,7 +15,7 @@ import click
 from falconws.server import StartError
 from falconws.server.importer import load_application
 from falconws_cli.errors import CommandError
-from falconws_cli.inspect.survey import Survey, survey
+from falconws_cli.inspect.survey import survey
 from falconws_cli.inspect.view import table, tree
 from falconws_cli.project import find_project, require_project
 
@@ -26,7 +26,7 @@ def inspect(app_path: str | None, start: Path, *, as_tree: bool, as_json: bool, 
     Raises:
         CommandError: There is no project, or the app does not load.
     """
-    found = load_survey(app_path, start)
+    found = survey(*load_app(app_path, start))
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))
     else:
@@ -42,16 +42,6 @@ def _drawable(text: str) -> str:
     except UnicodeEncodeError:
         return text.translate(str.maketrans("└├─│", "`|-|"))
     return text
-
-
-def load_survey(app_path: str | None, start: Path) -> Survey:
-    """Return a survey of the app; its output during the import goes to stderr.
-
-    Raises:
-        CommandError: There is no project, or the app does not load.
-    """
-    app, name, root = load_app(app_path, start)
-    return survey(app, name, root)
 
 
 def load_app(app_path: str | None, start: Path) -> tuple[Any, str, Path]:

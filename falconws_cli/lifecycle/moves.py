@@ -117,8 +117,8 @@ class Located:
 
     def since(self, name: str) -> Moves:
         """Return what was moved since the operation of this id."""
-        told = _recorded_moves(self.original, name)
-        places = {old: self.moves.path(new) for old, new in told.places.items()} | dict(self.moves.places)
+        recorded = _recorded_moves(self.original, name)
+        places = {old: self.moves.path(new) for old, new in recorded.places.items()} | dict(self.moves.places)
         return Moves(places, self.moves.folders)
 
     def as_written(self, operations: Sequence[Operation]) -> list[Operation]:
@@ -183,7 +183,7 @@ def locate(record: Record) -> Located:
 
 
 def _recorded_moves(record: Record, name: str) -> Moves:
-    """Return what `falconws moved` was told since the operation of this id."""
+    """Return what `falconws moved` has recorded since the operation of this id."""
     places: dict[str, str] = {}
     for operation in record.operations:
         if operation.id > name and operation.moves:
@@ -241,7 +241,7 @@ def _find_one(path: str, text: bytes, name: str, pool: Mapping[str, bytes]) -> s
 
 
 def _find_registering(record: Record, path: str, pool: Mapping[str, bytes]) -> str | None:
-    """Return the module that has everything which was registered in a file of the user's own."""
+    """Return the module with all that was registered in a file that the user has written."""
     from falconws_cli.source.register.result import RegisterOutcome
 
     specs = [made.spec for operation in record.generated for made in _registered(operation) if made.path == path]

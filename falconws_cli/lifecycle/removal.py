@@ -1,8 +1,8 @@
 """Plans the removal of what operations generated: what is deleted, what is restored, and what stays.
 
 One rule for all files: a file is deleted, or gets its earlier text again, only if nobody has edited it since; an edited
-file is kept and named, unless the user forces the removal. From a file of the user's own only the registrations are
-taken out. Plans only; writer.py writes.
+file is kept and listed, unless the user forces the removal. In a file that the user has written, only the
+registrations are removed. Plans only; writer.py writes.
 """
 
 import re
@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from falconws_cli import VERSION
 from falconws_cli.change import changes as files
 from falconws_cli.change.changes import FileChange
+from falconws_cli.change.merge import has_markers
 from falconws_cli.change.operation import MAX_TEXT_BYTES, Operation, RecordedRegistration
 from falconws_cli.change.plan import (
     NOTHING,
@@ -26,6 +27,7 @@ from falconws_cli.change.plan import (
 )
 from falconws_cli.change.record import Record, is_text, unix, with_newlines_of
 from falconws_cli.change.transaction import recorded_edit
+from falconws_cli.errors import CommandError
 from falconws_cli.lifecycle.rendered import PYPROJECT, REGISTERED, recorded_version
 from falconws_cli.lifecycle.usages import importers, still_used
 
@@ -63,7 +65,7 @@ def plan_removal(
         force: Edited files are removed too.
 
     Raises:
-        CommandError: A file cannot be read.
+        CommandError: A file cannot be read, or has conflict markers.
     """
     return _Removal(record, operations, destroys=destroys, force=force).plan(command)
 
@@ -108,7 +110,7 @@ class _Removal:
             plan.notes.append(f"What `{'` and `'.join(self._twins)}` made stays; another `falconws undo` removes it.")
         if unneeded.dependencies:
             names = " and ".join(unneeded.dependencies)
-            plan.notes.append(f"{names} is no dependency of the project any more; pip has not uninstalled it.")
+            plan.notes.append(f"{names} is no longer a dependency of the project; pip has not uninstalled it.")
         if needed.dependencies:
             plan.notes.append(f"{' and '.join(needed.dependencies)} stays a dependency: other code needs it.")
         if not changed and remaining and all(operation.partly_removed for operation in self._operations):
@@ -127,10 +129,9 @@ class _Removal:
         for path in sorted({path for operation in self._operations for path in operation.files}):
             current = self._read(path)
             makers = [operation for operation in self._operations if path in operation.files]
-            # Two branches can have made the same thing: what stays has the file too.
-            twins = {other.command: other.files[path] for other in self._others if path in other.files}
-            others = list(twins.values())
-            self._twins |= dict.fromkeys(twins)
+            sharing = [other for other in self._others if path in other.files and self._may_share(other)]
+            others = [other.files[path] for other in sharing]
+            self._twins |= dict.fromkeys(other.command for other in sharing)
             if current is None or any(text in others for text in (unix(current), *(one.files[path] for one in makers))):
                 continue
             earlier = makers[0].edits.get(path)
@@ -207,6 +208,11 @@ class _Removal:
         current = self._read(made.path)
         if current is None:
             return
+        if has_markers(current):
+            raise CommandError(
+                f"{made.path} has conflict markers of a merge, so {made.spec.what} cannot be removed from it; resolve "
+                "them first. Nothing was written."
+            )
         spec = made.spec
         added = [import_from(text) for text in made.imports]
         if made.path in self._restored:
@@ -226,7 +232,17 @@ class _Removal:
 
     def _is_shared(self, made: RecordedRegistration) -> bool:
         """Return whether something that stays needs the same registration."""
-        return any(made.is_same(one) for other in self._others for one in other.registrations)
+        others = [other for other in self._others if made.kind == "hub" or self._may_share(other)]
+        return any(made.is_same(one) for other in others for one in other.registrations)
+
+    def _may_share(self, other: Operation) -> bool:
+        """Return whether what *other* has made as well stays.
+
+        An undo leads back to the text from before, unless another branch has made the same: no file was there then.
+        """
+        return self._destroys or not any(
+            path in operation.edits for operation in self._operations for path in operation.files.keys() & other.files
+        )
 
     def _remove_requirements(self, unneeded: Requirements) -> None:
         if not unneeded or PYPROJECT in self._restored:

@@ -193,7 +193,7 @@ def merge_file(
     if base is None:
         if ours == theirs:
             return MergedFile(True, (FileChange(planned, Status.IDENTICAL, ours),))
-        # The user's own, as a README that was there before the project. It is not worth an upgrade of its own.
+        # A file of the user, such as a README from before the project; not a reason for an upgrade.
         note = "new in the templates; yours, which was there first, is kept"
         return MergedFile(False, (FileChange(planned, Status.SKIP, ours, note),))
     if has_markers(ours):

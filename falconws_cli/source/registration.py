@@ -42,6 +42,11 @@ class RegistrationSpec:
         """Remove the registration from *text*; *added* are the imports that registering added, None if unknown."""
         return self._kind().unregister(text, self.package, added)
 
+    @property
+    def what(self) -> str:
+        """Its name in reports: "the route /chat"."""
+        return self._kind().what
+
     def _kind(self) -> RegistrationKind:
         module, name = _KINDS[self.kind]
         arguments = {name: _value(name, value) for name, value in self.arguments.items()}

@@ -12,7 +12,7 @@ from falconws_cli.source.imports import bindings, import_edits, import_removals,
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source
 from falconws_cli.source.register.result import RegisterOutcome, RegisterResult, UnregisterOutcome, UnregisterResult
 
-# Nobody registers the same object this often; this only bounds the loop.
+# An object is rarely registered more than once; this only bounds the loop.
 _MOST_REGISTRATIONS = 20
 
 
@@ -155,7 +155,7 @@ class ObjectKind(RegistrationKind):
             left = lines_using(Source(without, package), names) if bound else ()
             removable = [wanted for wanted in (self.wanted, *self.extra) if added is None or wanted in added]
             if without == text:
-                # Without a statement to remove, the extra imports belong to somebody else.
+                # Without a statement to remove, the extra imports belong to other code.
                 removable = [wanted for wanted in removable if wanted == self.wanted]
             candidates = without_imports(without, package, removable)
             result = closest(candidates, text, lambda candidate: self.register(candidate, package))

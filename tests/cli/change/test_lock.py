@@ -75,7 +75,7 @@ def test_a_link_to_the_project_is_the_same_project(root: Path, monkeypatch: pyte
     link = root.with_name("link")
     link.symlink_to(root)
     monkeypatch.setattr(lock, "WAIT_S", 0.0)
-    with exclusive(root), pytest.raises(CommandError, match="Another falconws command is at work"), exclusive(link):
+    with exclusive(root), pytest.raises(CommandError, match="Another falconws command is running"), exclusive(link):
         pass
     with exclusive(link):
         pass

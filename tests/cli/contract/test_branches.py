@@ -102,6 +102,21 @@ def test_what_both_have_added_is_removed_once_and_brought_back(
     }
 
 
+def test_nothing_is_half_removed_while_a_merge_has_conflicts(run: Run, repository: Path) -> None:
+    git(repository, "checkout", "-q", "-b", "theirs")
+    do(run, "add-middleware", "log", "--kind", "logging")
+    commit(repository)
+    git(repository, "checkout", "-q", "main")
+    do(run, "add-middleware", "audit")
+    commit(repository)
+    git(repository, "merge", "-q", "--no-edit", "theirs", code=1)
+    before = contents(repository)
+    for words in (("undo",), ("remove-middleware", "log")):
+        said = do(run, *words, code=ExitCode.FAILURE)
+        assert "demo/app.py has conflict markers of a merge, so the middleware " in said
+    assert contents(repository) == before
+
+
 def test_the_undo_of_one_says_that_the_other_stays(run: Run, merged: Callable[[Branches], dict[str, bytes]]) -> None:
     merged(BRANCHES["both add the same"])
     assert "What `falconws add-resource chat` made stays; another `falconws undo` removes it." in do(run, "undo")

@@ -112,7 +112,9 @@ def test_another_hub_stays_and_is_pointed_out(run: Run, demo: Path) -> None:
     place = next(number for number, line in enumerate(lines) if "add_routes(app" in line)
     app.write_text("".join([*lines[:place], "    app.add_middleware(make_Hub(1))\n", *lines[place:]]))
     text = app.read_text()
-    assert "demo/app.py has a hub already: let it be `falconws.Hub(settings.hub_url)`." in do(run, "add-part", "nats")
+    assert "demo/app.py has a hub already: change it to `falconws.Hub(settings.hub_url)`." in do(
+        run, "add-part", "nats"
+    )
     assert app.read_text() == text
 
 

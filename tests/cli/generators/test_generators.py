@@ -37,16 +37,16 @@ def test_a_recipe_renders_again_what_is_there(project: Project, kind: str, optio
     commit(project.root, plan.files)
     assert plan.recipe is not None
     assert (plan.recipe.generator, plan.recipe.name) == (kind, "chat-room")
-    again = generators.render(project, plan.recipe)
+    again = generators.make_again(project, plan.recipe).files
     assert {file.path for file in again} == plan.generated
     assert {compare(project.root, file) for file in again} == {Status.IDENTICAL}
     # A recorded recipe is not asked whether its name, its route or its payload is taken.
     other = Recipe(kind, "other-room", plan.recipe.options)
-    assert generators.render(project, other)
+    assert generators.make_again(project, other).files
 
 
 def test_the_project_itself_has_a_recipe(project: Project) -> None:
-    again = generators.render(project, Recipe("project", "demo"))
+    again = generators.make_again(project, Recipe("project", "demo")).files
     assert PurePosixPath("demo/app.py") in {file.path for file in again}
     # The first resource's route is registered in it.
     assert {file.path for file in again if compare(project.root, file) is not Status.IDENTICAL} == {
@@ -58,7 +58,7 @@ def test_the_project_itself_has_a_recipe(project: Project) -> None:
 def test_a_recorded_name_means_the_files_of_the_typed_one(project: Project, name: str) -> None:
     plan = generators.plan(project, "resource", name, {})
     assert plan.recipe is not None
-    assert {file.path for file in generators.render(project, plan.recipe)} == plan.generated
+    assert {file.path for file in generators.make_again(project, plan.recipe).files} == plan.generated
 
 
 @pytest.mark.parametrize(("kind", "options"), RECIPES)

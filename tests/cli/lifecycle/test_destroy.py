@@ -154,7 +154,7 @@ def test_a_dependency_stays_for_as_long_as_something_needs_it(run: Run, demo: Pa
     do(run, "undo")
     own.unlink()
     output = do(run, "destroy", "media-handler", "two")
-    assert "msgspec>=0.19 is no dependency of the project any more" in output
+    assert "msgspec>=0.19 is no longer a dependency of the project" in output
     assert pyproject.read_bytes() == fresh
 
 

@@ -170,7 +170,7 @@ def test_a_command_that_waits_too_long_says_so(run: Run, demo: Path, monkeypatch
         for command in (["add-resource", "chat"], ["undo"], ["destroy", "resource", "echo"], ["upgrade"]):
             result = run(*command, cwd="demo")
             assert result.exit_code == ExitCode.FAILURE
-            assert "Another falconws command is at work" in one_line_error(result)
+            assert "Another falconws command is running" in one_line_error(result)
     assert tree(demo) == before
     do(run, "add-resource", "chat")
 
