@@ -32,42 +32,42 @@ DIFFERENCES = {
     "http_error_before_accept": "An `HTTPError` or `HTTPStatus` raised before `accept()` reaches the client as that "
     "HTTP response, on servers that can send one. With Falcon the client sees a 403.",
     "error_before_accept": "An unhandled error before `accept()` is a 500. With Falcon the client sees a 403.",
-    "undecodable_payload": "A payload that its media handler cannot decode, left unhandled, closes with 1007 and one "
-    "log line. Falcon closes with 1011 and logs a traceback.",
-    "wrong_payload_type": "A `PayloadTypeError` that is left unhandled closes with 1003 and one log line. Falcon "
-    "closes with 1011 and logs a traceback.",
+    "undecodable_payload": "A payload that the media handler cannot decode closes the connection with 1007 and one log "
+    "line, if your code does not handle the error. Falcon closes with 1011 and logs a traceback.",
+    "wrong_payload_type": "An unhandled `PayloadTypeError` closes with 1003 and one log line. Falcon closes with 1011 "
+    "and logs a traceback.",
     "unhandled_disconnect": "An unhandled `WebSocketDisconnected` is logged as a warning. Falcon logs it at DEBUG.",
-    "unknown_close_code": "A disconnect for which the server gives no code is 1005, and a failed send of which it says "
-    "nothing more is 1006. Falcon says 1000 for both.",
-    "nan_is_not_json": "The default JSON handler refuses NaN and the infinities in both directions. Falcon's passes "
-    "them.",
-    "deeply_nested_json": "JSON nested too deeply raises `json.JSONDecodeError`; in the body of a request it is a 400. "
-    "Falcon lets `RecursionError` through.",
+    "unknown_close_code": "A disconnect without a code is reported as 1005, and a failed send without a reason as "
+    "1006. Falcon reports 1000 for both.",
+    "nan_is_not_json": "The default JSON handler refuses NaN and the infinities in both directions. Falcon's handler "
+    "accepts them.",
+    "deeply_nested_json": "JSON that is nested too deeply raises `json.JSONDecodeError`; in the body of a request it "
+    "is a 400. Falcon lets `RecursionError` through.",
     "json_beyond_json": "JSON with a number as large as 1e400, or with the escape of a lone surrogate, raises "
     "`json.JSONDecodeError`. Falcon returns an infinity, or a string that cannot be sent.",
-    "inexpressible_media": "What the client has sent, and the handler of the other payload type cannot express, closes "
-    "with 1007 and one log line. Falcon closes with 1011 and logs a traceback.",
+    "inexpressible_media": "Data of the client that the media handler of the answer cannot express closes with 1007 "
+    "and one log line. Falcon closes with 1011 and logs a traceback.",
     "second_receiver": "A second task that receives gets `OperationNotAllowed`. Falcon fails on an assertion.",
     "unsendable_close": "`close()` refuses codes above 4999, the reserved ones from 2000 to 2999, and reasons over 123 "
     "bytes with a `ValueError`. Falcon sends them.",
-    "close_refused": "A `close()` that is refused leaves the connection as it was. With Falcon nothing can be received "
-    "any more.",
+    "close_refused": "After a refused `close()`, the connection can still be used. With Falcon, nothing can be "
+    "received afterwards.",
     "unread_messages": "Messages that arrived before the client left can still be received after a send has failed. "
     "Falcon drops them.",
-    "disconnect_behind_unread_messages": "A responder that only sends learns of a disconnect behind unread messages. "
-    "With Falcon it never does once the queue is full.",
+    "disconnect_behind_unread_messages": "A responder that only sends notices a disconnect even behind unread "
+    "messages. With Falcon, it never does once the queue is full.",
     "responder_without_its_client": "A responder that still runs 10 seconds after its client has left is cancelled "
-    "(`ws_options.disconnect_grace_s`; None for Falcon's behaviour).",
-    "base_exception": "`sys.exit()` and every other `BaseException` of a responder ends its own connection with 1011 "
-    "(or a 500), and is logged. With Falcon it can end the server.",
-    "unoffered_subprotocol": "`accept(subprotocol=...)` with one that the client does not offer is a `ValueError`. "
-    "Falcon sends it, and the client fails the connection.",
-    "line_break_in_a_header": "A header of `accept()` or of a refusal with CR, LF or NUL is a `ValueError`; of an HTTP "
-    "response, it is a 500 in its place. Falcon passes it to the server.",
-    "proposal_middleware": "Middleware methods may leave out the `ws` argument, as in the proposal. Falcon fails when "
-    "it calls them.",
-    "media_as_bytes": "What a BINARY media handler returns is sent as `bytes`, also when it is a `bytearray` or a "
-    "`memoryview`. Falcon passes it on as it is, which some servers refuse.",
+    "(`ws_options.disconnect_grace_s`; None keeps Falcon's behaviour).",
+    "base_exception": "`sys.exit()` and every other `BaseException` of a responder ends only its own connection, with "
+    "1011 or a 500, and is logged. With Falcon, it can end the server.",
+    "unoffered_subprotocol": "`accept(subprotocol=...)` raises a `ValueError` if the client does not offer the "
+    "subprotocol. Falcon sends it, and the client fails the connection.",
+    "line_break_in_a_header": "CR, LF or NUL in a header of `accept()` or of a refusal is a `ValueError`; in a header "
+    "of an HTTP response, it turns the response into a 500. Falcon passes the header to the server.",
+    "proposal_middleware": "Middleware methods may omit the `ws` argument, as in the proposal. Falcon fails when it "
+    "calls them.",
+    "media_as_bytes": "The result of a BINARY media handler is sent as `bytes`, even if it is a `bytearray` or a "
+    "`memoryview`. Falcon passes it on unchanged, and some servers refuse it.",
     "errors_for_browsers": "The body of an HTTP error is a small HTML page for a browser, and XML only for clients "
     "that accept nothing else. Falcon sends XML to browsers. `app.set_error_serializer()` works as before.",
 }

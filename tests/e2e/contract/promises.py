@@ -20,7 +20,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "no-line-break-in-response-headers": "CR, LF or NUL in a header of an HTTP response is a 500",
         "close-before-accept": "`ws.close()` before accept is a 403 without upgrade, whatever the code",
         "return-without-accept": "A responder that returns without accept refuses with a 403",
-        "states": "`unaccepted`, `ready` and `closed` tell the state, and invalid calls in a state are refused",
+        "states": "`unaccepted`, `ready` and `closed` report the state, and invalid calls in a state are refused",
         "left-before-accept": "`accept()` raises an error if the client has disconnected during the handshake",
         "wait-before-accept": "`wait_disconnected()` returns when the client disconnects during the handshake",
         "lifespan-state": "`req.state` contains the lifespan state of `process_startup`",
@@ -34,7 +34,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "unknown-route": "An unknown route is a 404, a resource without `on_websocket` a 405",
         "deny": "`ws.deny()` with status, headers, and text, data or media",
         "bare-deny": "`ws.deny()` alone is a 403",
-        "denial-or-403": "If the server cannot send the response, the client gets a 403, and the log tells why",
+        "denial-or-403": "If the server cannot send the response, the client gets a 403, and the log says why",
     },
     "Middleware and origins": {
         "middleware": "`process_request_ws` and `process_resource_ws` with the proposal's signatures and Falcon's",
@@ -136,7 +136,7 @@ class Limit:
 
 _NO_DENIAL = Limit(
     "daphne does not offer the ASGI extension `websocket.http.response`: the client gets a 403 without headers and "
-    "body, and the log tells why.",
+    "body, and the log says why.",
     shows=r"403 == \d{3}|\(403, |KeyError: '(location|retry-after|www-authenticate|x-kettle|vary|content-type)'",
 )
 _DAPHNE_CODES = Limit(

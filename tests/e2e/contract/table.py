@@ -14,7 +14,7 @@ _HEAD = """\
 
 A falconws application runs on any ASGI server, but not every server can keep every promise. Each row is a promise that
 the contract suite (`tests/e2e/contract`) checks on every server, with a real client over a real socket. **yes** means
-that the tests pass. A number refers to a note that tells how the tests fail. If a new version of the server keeps the
+that the tests pass. A number refers to a note that says how the tests fail. If a new version of the server keeps the
 promise, the suite reports it. Each of these tests also fails with a bare ASGI application: the limit is in the server.
 
 The first column is uvicorn with the WebSocket engine of falconws, which `falconws serve` runs
