@@ -11,6 +11,12 @@ settings.register_profile("no-deadline", settings(), deadline=None, suppress_hea
 settings.load_profile("no-deadline")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # At the end, a long test would keep one core busy and the others idle. The order stays random otherwise.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     folder = open_run()
     if folder is not None:

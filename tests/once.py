@@ -18,8 +18,12 @@ def open_run() -> Path | None:
     """Create the folder of the run, unless a parent process has; return it to the process that has to remove it."""
     if _VARIABLE in os.environ:
         return None
-    os.environ[_VARIABLE] = tempfile.mkdtemp(prefix="falconws-test-run-")
-    return Path(os.environ[_VARIABLE])
+    folder = Path(tempfile.mkdtemp(prefix="falconws-test-run-"))
+    os.environ[_VARIABLE] = str(folder)
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+        # Whoever sets it wants no litter, and tests start Python thousands of times.
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(folder / "bytecode"))
+    return folder
 
 
 def close_run(folder: Path) -> None:

@@ -137,6 +137,7 @@ def open_a_page(reader: Reader) -> None:
         reader.edit(routes, before, before + after, "page.md")
 
 
+@pytest.mark.slow
 def test_from_an_empty_folder_to_typed_messages(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     reader.play(session("new"))
@@ -185,6 +186,7 @@ def bid(page: Page, amount: int) -> None:
     page.get_by_role("button", name="Bid").click()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 def test_a_page_survives_a_rolling_restart_behind_nginx(tmp_path: Path, browser: Browser) -> None:

@@ -94,6 +94,7 @@ class Reader:
             server.communicate(timeout=START_S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [(), ("--minimal",), ("--with", "redis,compose")], ids=["full", "minimal", "redis"])
 def test_each_command_works_as_written(tmp_path: Path, layout: tuple[str, ...]) -> None:
     root = new_project(tmp_path, "demo", *layout)

@@ -56,9 +56,13 @@ def abort_when_flushed(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _abort_if_flushed(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        # The transport has closed meanwhile.
+        return
     # This fails if the socket is closed already, or does not tell; then the transport decides how long it waits.
     with contextlib.suppress(OSError, ValueError):
-        (unsent,) = struct.unpack("i", ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4)))
+        (unsent,) = struct.unpack("i", ioctl(socket.fileno(), TIOCOUTQ, bytes(4)))
         if unsent:
             abort_when_flushed(transport, loop)
         else:

@@ -95,6 +95,7 @@ def check_results(results) -> None:
     assert not stale, "these are strict now: take them off the list"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_protocol(serve, tmp_path):
     server = serve(ECHO, connection=ConnectionSettings(max_message_bytes=32 * 1024 * 1024), log_level="warning")

@@ -25,7 +25,7 @@ APP = """
             return
         await receive()
         print("asked", flush=True)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.25)
         if scope["path"] == "/denies":
             await send({"type": "websocket.close"})
             return

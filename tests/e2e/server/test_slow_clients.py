@@ -70,10 +70,17 @@ def leave(client, how: str) -> None:
         client.socket.close()
 
 
-@pytest.mark.parametrize("how", ["reset", "closed"])
-@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
-@pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+# Each value with each other value.
+@pytest.mark.parametrize(
+    ("loop", "pings", "encrypted", "how"),
+    [
+        pytest.param("", False, False, "closed", id="uvloop-no pings-tcp-closed"),
+        pytest.param("", True, True, "reset", id="uvloop-pings-tls-reset"),
+        pytest.param(ASYNCIO, False, True, "reset", id="asyncio-no pings-tls-reset"),
+        pytest.param(ASYNCIO, True, False, "reset", id="asyncio-pings-tcp-reset"),
+        pytest.param(ASYNCIO, True, True, "closed", id="asyncio-pings-tls-closed"),
+    ],
+)
 def test_a_client_that_leaves_while_reading_is_paused_is_noticed(serve, dial, tls, loop, pings, encrypted, how):
     from falconws.server import TlsSettings
 
