@@ -49,7 +49,7 @@ _MAX_ERROR_BYTES = 500
 _MAX_TEXT = 120
 _MAX_PATH = 80
 _MAX_TYPE = 40
-_MAX_LOGGED = 1000
+_MAX_LOGGED = 500
 """Rooms and types of invalid messages that are told apart in the log; further ones are not logged."""
 
 _logger = logging.getLogger("falconws")
