@@ -14,6 +14,7 @@ from tests.benchmarks.fanout.bench import Bench, Case, compile_loads
 from tests.benchmarks.fanout.contenders import CONTENDERS, falconws_over
 from tests.benchmarks.fanout.parts import (
     measure_brokers,
+    measure_compression,
     measure_load,
     measure_members,
     measure_ticker,
@@ -58,7 +59,11 @@ def test_a_tiny_round_of_two_contenders_and_two_brokers(bench: Bench, tmp_path: 
         for publishers, together in ((2, 1), (1, 4))
         for broker in ("memory", "redis")
     ]
-    for row in (*load, *brokers):
+    compression = measure_compression(bench, 5, [4], contenders)
+    assert [row.what for row in compression] == [
+        {"subscribers": 5, "in_flight": 4, "server": "falconws", "compressed": compressed} for compressed in (0, 1)
+    ]
+    for row in (*load, *brokers, *compression):
         (sample,) = row.samples
         assert sample["rate"] > 0
         assert sample["cpu_us"] > 0
@@ -114,6 +119,12 @@ def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path
             "brokers": part(
                 Row({"subscribers": 5, "in_flight": 4, "publishers": 2, "together": 1, "broker": "redis"}, [sample])
             ),
+            "compression": part(
+                *(
+                    Row({"subscribers": 5, "in_flight": 4, "server": "falconws", "compressed": number}, [sample])
+                    for number in (0, 1)
+                )
+            ),
             "growth": part(Row({"subscribers": 5}, [sample])),
             "workers": part(worker(9.5), worker(9.6, workers=4)),
             "ticker": part(Row({"clients": 300}, [ticker])),
@@ -122,9 +133,10 @@ def test_the_page_shows_each_part_with_its_command_and_its_charts(tmp_path: Path
         },
     )
     page = (tmp_path / "fan-out.md").read_text()
-    assert page.count("Measured on 2026-01-31 with `the command`") == 7
-    assert page.count("the machine. A note.") == 7
+    assert page.count("Measured on 2026-01-31 with `the command`") == 8
+    assert page.count("the machine. A note.") == 8
     assert "| 5 | 4 | falconws.Hub | 9.50 (9.50 to 9.50) | 1.50 | 8.00 |" in page
+    assert "| 5 | 4 | falconws.Hub | yes | 9.50 (9.50 to 9.50) | 1.50 | 8.00 | 1.00 |" in page
     assert "| 300 | 59 | 60 | 0.20 | 0.25 | 1.0 | 16.00 | 15.00: missed | 20.0 |" in page
     assert "| redis:// | 1,000 | 900 | 99 | 2.0 | 0.010 |" in page
     assert "| 2 | 10 | 9.50 (9.50 to 9.50) | 90 (90 to 90) | 50,000 | 3 to 7 |" in page

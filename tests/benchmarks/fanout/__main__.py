@@ -14,6 +14,7 @@ from tests.benchmarks.fanout.parts import (
     BROKER_LOADS,
     PARTS,
     measure_brokers,
+    measure_compression,
     measure_growth,
     measure_load,
     measure_members,
@@ -30,6 +31,7 @@ from tests.benchmarks.scenarios import LOAD_CORE, SERVER_CORE
 _TIMES = ("rounds", "seconds")
 _OPTIONS = {
     "load": (*_TIMES, "subscribers", "in_flight"),
+    "compression": (*_TIMES, "in_flight"),
     "brokers": _TIMES,
     "growth": (*_TIMES, "growth"),
     "workers": (*_TIMES, "workers"),
@@ -39,7 +41,7 @@ _OPTIONS = {
 }
 """The options that each part depends on."""
 _SUBSCRIBERS = 500
-"""The number of subscribers of a worker, over a broker."""
+"""The number of subscribers with compression, and of a worker over a broker."""
 _EPILOG = """\
 examples:
   python -m tests.benchmarks.fanout
@@ -47,7 +49,7 @@ examples:
   python -m tests.benchmarks.fanout --only workers --workers 1 2 4 8 --output figures
 
 parts:
-""" + "\n".join(f"  {name:8} {about}" for name, about in PARTS.items())
+""" + "\n".join(f"  {name:11} {about}" for name, about in PARTS.items())
 
 
 def main(words: Sequence[str]) -> int:
@@ -122,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(name, type=int, nargs="+", default=default, metavar="N", help=f"{about} (default: {shown})")
 
     add_counts("--subscribers", [500, 2000], "load: subscribers of the room")
-    add_counts("--in-flight", [1, 16], "load: publications in flight")
+    add_counts("--in-flight", [1, 16], "load, compression: publications in flight")
     # A little less than 20,000: many systems allow a process that many open files.
     add_counts("--growth", [100, 1000, 5000, 19_500], "growth: subscribers of the room")
     add_counts("--workers", [1, 2, 4], f"workers: worker processes, with {_SUBSCRIBERS} subscribers each")
@@ -144,6 +146,7 @@ def _measures(options: argparse.Namespace, folder: Path) -> dict[str, Callable[[
 
     return {
         "load": lambda: measure_load(bench(install(default_folder())), options.subscribers, options.in_flight),
+        "compression": lambda: measure_compression(bench(install(default_folder())), _SUBSCRIBERS, options.in_flight),
         "brokers": lambda: measure_brokers(bench(), folder, _SUBSCRIBERS, BROKER_LOADS),
         "growth": lambda: measure_growth(bench(), options.growth),
         "workers": lambda: measure_workers(bench(), folder, options.workers, _SUBSCRIBERS),

@@ -38,6 +38,8 @@ class Case:
         in_flight: Publications in flight, of all publishers together.
         batch: How many of them a publisher makes together, with ``publish_many()`` if there are several.
         workers: Worker processes of the server.
+        bytes: The size of a message.
+        compressed: Whether the server compresses messages, with permessage-deflate.
         broker_pid: The process of the broker, if its CPU time is measured.
     """
 
@@ -48,6 +50,8 @@ class Case:
     in_flight: int = 1
     batch: int = 1
     workers: int = 1
+    bytes: int = BYTES
+    compressed: bool = False
     broker_pid: int | None = None
 
 
@@ -109,8 +113,8 @@ class Bench:
         if isinstance(case, TickerCase):
             counts = (case.subscribers, case.symbols, case.each, case.updates)
             return self._run("ticker", [server.port, *counts, warm_up_s, self.seconds, pids])
-        words: list[str | float] = [server.port, case.subscribers, case.publishers, case.in_flight, case.batch, BYTES]
-        words += [warm_up_s, self.seconds, pids]
+        words: list[str | float] = [server.port, case.subscribers, case.publishers, case.in_flight, case.batch]
+        words += [case.bytes, int(case.compressed), warm_up_s, self.seconds, pids]
         if case.broker_pid is not None:
             words.append(case.broker_pid)
         return self._run("fanout", words)

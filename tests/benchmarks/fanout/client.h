@@ -35,8 +35,8 @@ static double cpu_of(const char *pids) {
     return total;
 }
 
-/* Opens a WebSocket on path; leaves the head of the response, of less than most bytes, in text. */
-static int open_websocket(int port, const char *path, char *text, int most) {
+/* Opens a WebSocket on path, with more header lines; leaves the head of the response, of less than most bytes, in text. */
+static int open_websocket(int port, const char *path, const char *headers, char *text, int most) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
     if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address)) {
@@ -46,7 +46,7 @@ static int open_websocket(int port, const char *path, char *text, int most) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     int size = snprintf(text, most,
         "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n", path);
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, headers);
     if (send(fd, text, size, 0) != size) fail("cannot send");
     /* Byte by byte: what follows the head is a frame already. */
     size = 0;

@@ -23,6 +23,12 @@ class Contender:
     command: Command
     user_target: float | None = None
     """The most CPU time of falconws in user mode, relative to this contender."""
+    deflates: bool = False
+    """Whether it compresses messages if the environment variable FANOUT_DEFLATE is set."""
+
+    def compressing(self, peers: Peers, port: int) -> list[str]:
+        """Return the command line that serves with compression."""
+        return ["env", "FANOUT_DEFLATE=1", *self.command(peers, port)]
 
 
 def falconws_over(url: str, workers: int = 1) -> Command:
@@ -30,7 +36,11 @@ def falconws_over(url: str, workers: int = 1) -> Command:
 
     def command(peers: Peers, port: int) -> list[str]:
         options = f"app_dir={str(_SERVERS)!r}, port={port}, workers={workers}, log_level='critical', access_log=False"
-        code = f"from falconws.server import run; run('hub_app:app', {options})"
+        code = (
+            "import os; from falconws.server import ConnectionSettings, DeflateSettings, run; "
+            "deflate = DeflateSettings() if 'FANOUT_DEFLATE' in os.environ else None; "
+            f"run('hub_app:app', connection=ConnectionSettings(deflate=deflate), {options})"
+        )
         return ["env", f"FANOUT_HUB_URL={url}", str(peers.python), "-c", code]
 
     return command
@@ -61,12 +71,12 @@ def _always(target: float) -> Mapping[int, float]:
     return {1: target, 16: target}
 
 
-OWN = Contender("falconws", "falconws.Hub", {}, falconws_over("memory://"))
+OWN = Contender("falconws", "falconws.Hub", {}, falconws_over("memory://"), deflates=True)
 CONTENDERS = (
     OWN,
     Contender("litestar", "Litestar ChannelsPlugin", _always(1 / 4), _uvicorn("litestar_app:app"), user_target=0.12),
     Contender("falcon", "Falcon, a loop of send_text()", _always(1 / 2), _uvicorn("falcon_app:app")),
-    Contender("node", "Node ws, a loop of send()", _always(2 / 3), _node),
-    Contender("bun", "Bun, native publish()", {1: 1.0, 16: 1.5}, _bun),
+    Contender("node", "Node ws, a loop of send()", _always(2 / 3), _node, deflates=True),
+    Contender("bun", "Bun, native publish()", {1: 1.0, 16: 1.5}, _bun, deflates=True),
     Contender("floor", "C, one send() for each delivery", {}, _floor),
 )

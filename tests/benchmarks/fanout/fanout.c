@@ -1,9 +1,11 @@
-/* Load for fan-out: PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BATCH BYTES WARM_UP_S SECONDS PID[,PID...] [BROKER_PID]
+/* Load for fan-out:
+ *     PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BATCH BYTES COMPRESSED WARM_UP_S SECONDS PID[,PID...] [BROKER_PID]
  *
  * Opens SUBSCRIBERS connections to /sub and PUBLISHERS connections to /pub. The server broadcasts every message of /pub
  * to all connections on /sub, unchanged. IN_FLIGHT publications of all publishers together are in flight: the next
  * publisher sends the next one when the slowest subscriber has received one more. If BATCH is not 1, they connect to
- * /pub-many, and the server publishes each of their messages BATCH times, together.
+ * /pub-many, and the server publishes each of their messages BATCH times, together. If COMPRESSED is 1, messages are
+ * JSON, and subscribers ask for permessage-deflate without context takeover, so that every reply has the same size.
  *
  * Prints {"rate": deliveries a second, "cpu_us": CPU of the processes for each, "user_us": the part of it in user mode,
  * as the kernel samples it}; with a broker also "broker_us", its CPU for each publication. If the handshake of /sub returns X-Worker, also "workers", the number of different values,
@@ -46,13 +48,43 @@ static void count_worker(const char *head) {
     spread[i].count++;
 }
 
+#define DEFLATE \
+    "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+
+/* Replaces the payload, of which the mask is zero, by JSON. */
+static void make_json(unsigned char *payload, int bytes) {
+    for (int at = 0, number = 0; at < bytes; number++) {
+        char item[64];
+        int size = snprintf(item, sizeof item, "{\"id\":%d,\"price\":%d.%02d},", number, number * 7919 % 1000, number * 31 % 100);
+        if (size > bytes - at) size = bytes - at;
+        memcpy(payload + at, item, size);
+        at += size;
+    }
+}
+
+/* Receives one compressed message on each of the sockets, and returns the size of its frame. */
+static int compressed_size(const int *fds, int count) {
+    int size = 0;
+    for (int i = 0; i < count; i++) {
+        static unsigned char frame[70000];
+        if (recv(fds[i], frame, 4, MSG_WAITALL) != 4) fail("the server closed a subscriber");
+        if (!(frame[0] & 0x40)) fail("the server does not compress");
+        int found = frame[1] < 126 ? 2 + frame[1] : 4 + (frame[2] << 8 | frame[3]);
+        if (size && found != size) fail("compressed messages differ in size");
+        size = found;
+        if (recv(fds[i], frame, size - 4, MSG_WAITALL) != size - 4) fail("the server closed a subscriber");
+    }
+    return size;
+}
+
 int main(int count, char **words) {
-    if (count != 10 && count != 11)
-        fail("usage: fanout PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BATCH BYTES WARM_UP_S SECONDS PIDS [BROKER_PID]");
+    if (count != 11 && count != 12)
+        fail("usage: fanout PORT SUBSCRIBERS PUBLISHERS IN_FLIGHT BATCH BYTES COMPRESSED WARM_UP_S SECONDS PIDS [BROKER_PID]");
     int port = atoi(words[1]), subscribers = atoi(words[2]), publishers = atoi(words[3]), in_flight = atoi(words[4]);
     int batch = atoi(words[5]), bytes = atoi(words[6]);
-    double warm_up = atof(words[7]), seconds = atof(words[8]);
-    const char *server = words[9], *broker = words[10];
+    int compressed = atoi(words[7]);
+    double warm_up = atof(words[8]), seconds = atof(words[9]);
+    const char *server = words[10], *broker = words[11];
     char path[64] = "/pub", head[1024];
     if (batch > 1) snprintf(path, sizeof path, "/pub-many?count=%d", batch);
     static unsigned char frame[70000], drain[1 << 18];
@@ -67,14 +99,19 @@ int main(int count, char **words) {
     static int have[RING];
     if (in_flight >= RING) fail("at most 4095 in flight");
     for (int i = 0; i < subscribers; i++) {
-        fds[i] = open_websocket(port, "/sub", head, sizeof head);
+        fds[i] = open_websocket(port, "/sub", compressed ? DEFLATE : "", head, sizeof head);
         count_worker(head);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         epoll_ctl(poll, EPOLL_CTL_ADD, fds[i], &event);
     }
-    for (int i = 0; i < publishers; i++) pub[i] = open_websocket(port, path, head, sizeof head);
+    for (int i = 0; i < publishers; i++) pub[i] = open_websocket(port, path, "", head, sizeof head);
     /* The last subscription may still be under way in the server. */
     usleep(500000);
+    if (compressed) {
+        make_json(frame + frame_size - bytes, bytes);
+        if (send(pub[0], frame, frame_size, 0) != frame_size) fail("cannot publish");
+        reply_size = compressed_size(fds, subscribers);
+    }
     int64_t published = 0, complete = 0, deliveries = 0, mark = 0;
     double begin = now(), start = 0, cpu = 0, broker_cpu = 0, last = begin, user[2] = {0}, system[2] = {0};
     int measuring = 0;

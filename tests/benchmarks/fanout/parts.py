@@ -23,6 +23,7 @@ from tests.ports import free_port
 
 PARTS = {
     "load": "falconws and its peers",
+    "compression": "compressed messages, compared with plain ones",
     "brokers": "a broker, compared with memory://",
     "growth": "a growing number of subscribers of one room",
     "workers": "a growing number of workers on one broker",
@@ -32,6 +33,8 @@ PARTS = {
 }
 BROKER_LOADS = ((1, 1, 1), (16, 1, 1), (16, 16, 1), (16, 1, 16))
 """Publications in flight, publishers, and how many of them a publisher makes together."""
+_JSON_BYTES = 1000
+"""The size of a message that is worth compressing."""
 _IDLE_S = 10.0
 """How long the commands are counted that keep members."""
 _JOIN_S = 600.0
@@ -48,6 +51,29 @@ def measure_load(
             rows += bench.measure(
                 [Case({**what, "server": one.key}, one.command, count, in_flight=number) for one in contenders]
             )
+    return rows
+
+
+def measure_compression(
+    bench: Bench, subscribers: int, in_flight: Sequence[int], contenders: Sequence[Contender] = CONTENDERS
+) -> list[Row]:
+    """Compare compressed messages with plain ones, on each server that compresses."""
+    rows = []
+    for number in in_flight:
+        cases = [
+            Case(
+                {"subscribers": subscribers, "in_flight": number, "server": one.key, "compressed": int(compressed)},
+                one.compressing if compressed else one.command,
+                subscribers,
+                in_flight=number,
+                bytes=_JSON_BYTES,
+                compressed=compressed,
+            )
+            for one in contenders
+            if one.deflates
+            for compressed in (False, True)
+        ]
+        rows += bench.measure(cases)
     return rows
 
 

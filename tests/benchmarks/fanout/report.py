@@ -57,7 +57,8 @@ def section(name: str, part: Part) -> str:
 _HEAD = [
     "# Fan-out",
     "",
-    f"All messages have {BYTES} bytes. CPU is the CPU time of all processes of the server, in µs for each delivery.",
+    f"Messages have {BYTES} bytes, unless stated otherwise. CPU is the CPU time of all processes of the server, in µs",
+    "for each delivery.",
     "The least and the greatest value of the rounds are in parentheses. The benchmark writes this page from",
     "`fan-out.json`, which contains every sample. The command below each table measures it again, from a checkout.",
     "",
@@ -123,6 +124,31 @@ def _verdict(ratio: float | None, target: float | None) -> list[str]:
     shown = f"{ratio:.2f}"
     missed = target is not None and float(shown) > round(target, 2)
     return [shown, "" if target is None else f"{target:.2f}{': missed' if missed else ''}"]
+
+
+def _compression(rows: Sequence[Row]) -> _Section:
+    lines = [
+        "## Compressed messages",
+        "",
+        "Messages of 1,000 bytes of JSON, with permessage-deflate and without. falconws compresses a message once for",
+        "all connections that have agreed on the same parameters.",
+        "",
+        *_table("Subscribers", "In flight", "Server", "Compressed", "µs CPU/delivery", "user", "system", "of plain"),
+    ]
+    titles = {one.key: one.title for one in CONTENDERS}
+    plain: dict[tuple[str | int, ...], float] = {}
+    for row in rows:
+        place = (row.what["subscribers"], row.what["in_flight"], titles[str(row.what["server"])])
+        cpu_us, user_us = row.median("cpu_us"), row.median("user_us")
+        ratio = ""
+        if not row.what["compressed"]:
+            plain[place] = cpu_us
+        elif place in plain:
+            ratio = f"{cpu_us / plain[place]:.2f}"
+        compressed = "yes" if row.what["compressed"] else "no"
+        cells = [*place, compressed, _spread(row, "cpu_us"), f"{user_us:.2f}", f"{cpu_us - user_us:.2f}", ratio]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return _Section(lines)
 
 
 def _brokers(rows: Sequence[Row]) -> _Section:
@@ -270,6 +296,7 @@ def _rooms(rows: Sequence[Row]) -> _Section:
 
 _SECTIONS: dict[str, Callable[[Sequence[Row]], _Section]] = {
     "load": _load,
+    "compression": _compression,
     "brokers": _brokers,
     "growth": _growth,
     "workers": _workers,

@@ -29,11 +29,11 @@ int main(int count, char **words) {
     setrlimit(RLIMIT_NOFILE, &files);
     for (int i = 0; i < clients; i++) {
         snprintf(path, sizeof path, "/ticker?first=%d&count=%d", i * 7 % symbols, each);
-        fds[i] = open_websocket(port, path, head, sizeof head);
+        fds[i] = open_websocket(port, path, "", head, sizeof head);
         struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
         epoll_ctl(poll, EPOLL_CTL_ADD, fds[i], &event);
     }
-    int feed = open_websocket(port, "/feed", head, sizeof head);
+    int feed = open_websocket(port, "/feed", "", head, sizeof head);
     usleep(500000);
     size_t most = (size_t)(rate * seconds * clients * each / symbols * 1.5) + 1000, measured = 0;
     float *ages = malloc(most * sizeof *ages);

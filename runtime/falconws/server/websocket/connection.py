@@ -221,18 +221,22 @@ class Connection:
     def try_send_prepared(self, prepared: PreparedMessage) -> bool:
         if not self._can_send:
             return False
-        coalescer, corked = prepared.coalescer, self._corked
+        coalescer, corked, deflate = prepared.coalescer, self._corked, self._deflate
         if coalescer is not None or corked is not None:
-            if self._deflate is None and len(prepared.payload) <= _COALESCED_BYTES:
+            if len(prepared.payload) <= _COALESCED_BYTES:
+                frame = prepared.frame if deflate is None else prepared.compressed_frame(deflate)
                 if corked is not None:
-                    self._add_to(corked, prepared.frame)
+                    self._add_to(corked, frame)
                 elif coalescer is not None:
-                    self._corked = [prepared.frame]
+                    self._corked = [frame]
                     coalescer.connections.append(self)
                 return True
             self._uncork()
-        if self._deflate is not None:
-            return self._try_send_compressed(prepared, self._deflate)
+        if deflate is not None:
+            if not self._has_capacity(len(prepared.payload)):
+                return False
+            self.transport.write(prepared.compressed_frame(deflate))
+            return True
         buffer = prepared.buffer
         if buffer is not None:
             self._ws_transport.send_reuse_external_bytearray(prepared.opcode, buffer, MAX_HEADER_BYTES)
@@ -343,16 +347,6 @@ class Connection:
             return False
         first_byte, payload = self.encode(opcode, payload)
         self.write_frame(first_byte | FIN, payload)
-        return True
-
-    def _try_send_compressed(self, prepared: PreparedMessage, deflate: PerMessageDeflate) -> bool:
-        if not self._has_capacity(len(prepared.payload)):
-            return False
-        if len(prepared.payload) < deflate.min_bytes:
-            self.transport.write(prepared.frame)
-        else:
-            deflate.forget_context()
-            self.transport.write(prepared.compressed_frame(deflate.shared_parameters))
         return True
 
     def _has_capacity(self, size: int) -> bool:

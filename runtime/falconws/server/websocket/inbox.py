@@ -66,7 +66,7 @@ class Inbox(WSListener):
         ended: Whether the end of the connection has begun: nothing is added any more.
         frame_at: Where in `read` the next frame begins.
         messages: The messages, the oldest first.
-        read: The memory of what was read last, if a frame begins it; None otherwise. It is valid while frames come.
+        read: The memory of what is being parsed, if a frame begins it; None otherwise.
         read_bytes: How many bytes were read.
         receiver: What a task that receives waits for: a message, or its next time slice.
         uncounted_bytes: How many bytes may be read until `count` has to be called.

@@ -163,6 +163,8 @@ class FrameProtocol(WSProtocol):  # type: ignore[misc]
             # The parser cannot continue, and nothing more is expected.
             self._discard_input()
             return
+        # The memory may move with the next read, and an idle connection needs no view of it.
+        inbox.read = self._empty = None
         inbox.uncounted_bytes -= nbytes
         if inbox.uncounted_bytes < 0:
             inbox.count()

@@ -11,7 +11,7 @@ import logging
 import threading
 from typing import Protocol
 
-from falconws.server.websocket.deflate import SharedParameters, compress_alone
+from falconws.server.websocket.deflate import PerMessageDeflate, SharedParameters, compress_alone
 from falconws.server.websocket.frames import BINARY, FIN, RSV1, TEXT, frame_header
 
 MAX_HEADER_BYTES = 14
@@ -44,8 +44,12 @@ class PreparedMessage:
         self.compressed_frames: dict[SharedParameters, bytes] | None = None
         self.coalescer: WriteCoalescer | None = None
 
-    def compressed_frame(self, parameters: SharedParameters) -> bytes:
-        """Return the whole frame, compressed with *parameters*, once for all connections that have these."""
+    def compressed_frame(self, deflate: PerMessageDeflate) -> bytes:
+        """Return the whole frame for a connection with *deflate*, compressed once for all that have its parameters."""
+        if len(self.payload) < deflate.min_bytes:
+            return self.frame
+        deflate.forget_context()
+        parameters = deflate.shared_parameters
         if self.compressed_frames is None:
             self.compressed_frames = {}
         frame = self.compressed_frames.get(parameters)

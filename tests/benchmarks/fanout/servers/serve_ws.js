@@ -2,8 +2,9 @@
 const { WebSocketServer } = require("ws");
 
 const room = new Set();
+const perMessageDeflate = process.env.FANOUT_DEFLATE ? { threshold: 0 } : false;
 
-new WebSocketServer({ host: "127.0.0.1", port: Number(process.argv[2]) }).on("connection", (socket, request) => {
+new WebSocketServer({ host: "127.0.0.1", port: Number(process.argv[2]), perMessageDeflate }).on("connection", (socket, request) => {
   if (request.url === "/sub") {
     room.add(socket);
     socket.on("close", () => room.delete(socket));

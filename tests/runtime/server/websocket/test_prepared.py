@@ -66,12 +66,14 @@ async def test_a_message_is_compressed_once_for_all_with_the_same_parameters(con
     inflaters = [zlib.decompressobj(-15) for _ in subjects]
     # The message between two broadcasts refers to what the connection has sent itself, and to nothing else.
     for number in range(3):
-        prepared = Connection.prepare(f"broadcast {number} " * 40)
-        assert Connection.broadcast([subject.connection for subject in subjects], prepared) == []
+        # The second one of an iteration of the event loop is held back until its end, or the next message.
+        for part in "ab":
+            prepared = Connection.prepare(f"broadcast {number} {part} " * 40)
+            assert Connection.broadcast([subject.connection for subject in subjects], prepared) == []
         for index, subject in enumerate(subjects):
             for text in (f"own {index} " * 40, f"own {index} again " * 40):
                 assert subject.connection.try_send_text(text)
-    assert len(compressions) == 3 * 2
+    assert len(compressions) == 3 * 2 * 2
     for index, (subject, inflater) in enumerate(zip(subjects, inflaters, strict=True)):
         written = bytes(subject.transport.written)
         told = []
@@ -83,7 +85,12 @@ async def test_a_message_is_compressed_once_for_all_with_the_same_parameters(con
         assert told == [
             text
             for number in range(3)
-            for text in (f"broadcast {number} " * 40, f"own {index} " * 40, f"own {index} again " * 40)
+            for text in (
+                f"broadcast {number} a " * 40,
+                f"broadcast {number} b " * 40,
+                f"own {index} " * 40,
+                f"own {index} again " * 40,
+            )
         ]
         subject.end()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import zlib
 
 import pytest
 
@@ -197,12 +198,21 @@ async def test_a_connection_that_has_ended_meanwhile_harms_nobody(conversation, 
         subject.end()
 
 
-async def test_a_connection_with_compression_gathers_nothing(conversation):
+async def test_compressed_messages_of_one_turn_leave_in_one_write_too(conversation):
     agreement = negotiate("permessage-deflate", DeflateSettings())
     assert agreement is not None
     subject = conversation(SETTINGS, PerMessageDeflate(agreement, DeflateSettings()))
-    send([subject], "1", "2")
-    assert bytes(subject.transport.written) == frame("1") + frame("2")
+    texts = [f"price {number} " * 20 for number in range(3)]
+    send([subject], "first", *texts, "small")
+    writes = writes_of(subject)
+    await pause()
+    (write,) = writes
+    inflater, told = zlib.decompressobj(-15), []
+    while write:
+        first_byte, size = write[:2]
+        payload, write = write[2 : 2 + size], write[2 + size :]
+        told.append(payload if first_byte == 0x81 else inflater.decompress(payload + b"\0\0\xff\xff"))
+    assert told == [text.encode() for text in (*texts, "small")]
     subject.end()
 
 
