@@ -97,9 +97,14 @@ def test_however_the_bytes_are_cut_the_events_are_the_same(conversation, convers
     asyncio.run(check())
 
 
-async def test_small_answers_to_messages_that_came_together_are_one_write(conversation, monkeypatch):
-    # On a busy machine, the slice of the connection could end in between.
+@pytest.fixture
+def endless_slice(monkeypatch):
+    """On a busy machine, the time slice of a connection could end between two messages."""
     monkeypatch.setattr("falconws.server.websocket.time_slice._SLICE_S", 60.0)
+    monkeypatch.setattr("falconws.server.websocket.time_slice._CONTENDED_SLICE_S", 60.0)
+
+
+async def test_small_answers_to_messages_that_came_together_are_one_write(conversation, endless_slice):
     subject = conversation(ConnectionSettings())
     await subject.feed(b"".join(frame(TEXT, str(number).encode()) for number in range(10)))
     connection, transport = subject.connection, subject.transport
@@ -334,7 +339,9 @@ async def test_empty_messages_count(conversation):
 
 @pytest.mark.parametrize(("size", "writes"), [(1024, 1), (4096, 1), (8192, 2), (16_384, 4), (16_385, 16)])
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
-async def test_answers_of_up_to_16_kb_are_written_together_and_64_kb_at_a_time(conversation, opcode, size, writes):
+async def test_answers_of_up_to_16_kb_are_written_together_and_64_kb_at_a_time(
+    conversation, endless_slice, opcode, size, writes
+):
     subject = conversation(ConnectionSettings(max_queued_bytes=10_000_000))
     await subject.connection.receive()
     await subject.feed(frame(TEXT, b"x") * 16)
