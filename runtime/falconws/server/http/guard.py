@@ -209,6 +209,13 @@ class GuardedHttp(GracefulHttp):
         """Give *data* to uvicorn's parser."""
         super().data_received(data)
 
+    def _close_lingering(self, timeout_s: float, *, restart_while_sending: bool = False) -> None:
+        self._stop_body_deadline()
+        if self._half_closed:
+            self.transport.close()
+        else:
+            super()._close_lingering(timeout_s, restart_while_sending=restart_while_sending)
+
     def on_response_complete(self) -> None:
         if self.cycle is not None:
             # The function refers to the cycle; break that.
@@ -336,6 +343,11 @@ class GuardedHttp(GracefulHttp):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
+        if not self._framer.expects_head and not self._is_responding():
+            # The request was answered before its body came. The client would take another answer for that to its next
+            # request.
+            self.close_after_response()
+            return
         self._log_refusal(error)
         if self._is_responding():
             # The application gets no more of the request, and its response is not sent.
@@ -345,10 +357,7 @@ class GuardedHttp(GracefulHttp):
                 return
         headers = self.server_state.default_headers
         self.transport.write(plain_denial(error.status, error.message, default_headers=headers, headers=error.headers))
-        if self._half_closed:
-            self.transport.close()
-        else:
-            self._close_lingering(_REFUSAL_CLOSE_S)
+        self._close_lingering(_REFUSAL_CLOSE_S)
 
     def _log_refusal(self, error: RequestError) -> None:
         # The status is part of the message: refusals are throttled by status.
