@@ -773,6 +773,17 @@ def test_a_request_that_was_answered_early_has_no_second_answer(serve, dial, tls
         with contextlib.suppress(OSError):
             assert client.socket.recv(1000) == b""
         assert client._unread == b""
+    # A handshake behind such a request, or behind none, is another request.
+    for early in (b"", b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"):
+        client = dial(server.port)
+        if encrypted:
+            client.encrypt(context)
+        client.send(early)
+        if early:
+            assert answer(client)["path"] == "/early"
+            client.send(b"hello")
+        client.send(HANDSHAKE.replace(b"13", b"8"))
+        assert status(client) == 426
     assert "Traceback" not in server.output
 
 

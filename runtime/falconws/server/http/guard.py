@@ -68,6 +68,8 @@ class GuardedHttp(GracefulHttp):
     _advancing = False
     _half_closed = False
     """Whether the client has closed its sending side and waits for its responses."""
+    _receives_body = False
+    """Whether the body of the present request is not complete."""
     _awaits_disconnect = False
     """Whether the application has the whole request, and waits for the client to leave."""
     _body_deadline: BodyDeadline | None = None
@@ -182,6 +184,7 @@ class GuardedHttp(GracefulHttp):
         if event is None:
             return False
         assert event is END
+        self._receives_body = False
         self._stop_body_deadline()
         if self._chunked:
             self._feed(b"0\r\n\r\n")
@@ -199,6 +202,7 @@ class GuardedHttp(GracefulHttp):
         self._feed(head.as_plain_http())
         if self.cycle is before:
             return
+        self._receives_body = True
         self._prepare_response()
         if (tls := tls_extension(self.transport)) is not None:
             self.cycle.scope.setdefault("extensions", {})["tls"] = tls
@@ -343,7 +347,7 @@ class GuardedHttp(GracefulHttp):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        if not self._framer.expects_head and not self._is_responding():
+        if self._receives_body and not self._is_responding():
             # The request was answered before its body came. The client would take another answer for that to its next
             # request.
             self.close_after_response()
