@@ -51,7 +51,7 @@ def describe_client(client: Any) -> str:
 
 def redact_query(text: str, names: Iterable[str] = REDACTED_NAMES) -> str:
     """Return *text*, a URL or a query, with the values of the parameters *names* replaced by ``***``."""
-    return _secrets(tuple(names)).sub(r"\1***", text) if "=" in text else text
+    return _secrets(tuple(names)).sub(r"\1***", text) if "=" in text or "%3" in text else text
 
 
 @lru_cache(maxsize=8)
@@ -60,7 +60,9 @@ def _secrets(names: tuple[str, ...]) -> re.Pattern[str]:
     alternatives = "|".join(
         "".join(f"(?:{re.escape(character)}|%{ord(character):02x})" for character in name) for name in names
     )
-    return re.compile(rf"(?i)((?:^|[?&;\s\"'])(?:{alternatives})=)[^&;\s\"']*") if names else _NOTHING
+    # The URL may itself be encoded, as a parameter of another one. Only "&" ends a value: Falcon takes the rest for it.
+    start, equals = r"(?:^|[?&;\s\"']|%26|%3b|%3f)", "(?:=|%3d)"
+    return re.compile(rf"(?i)({start}(?:{alternatives}){equals})[^&\s]*") if names else _NOTHING
 
 
 _NOTHING = re.compile(r"(?!)()")

@@ -5,8 +5,10 @@ several workers. Every test runs on uvloop and asyncio, and with httptools and h
 """
 
 import contextlib
+import itertools
 import json
 import select
+import socket
 import threading
 import time
 
@@ -739,6 +741,50 @@ def test_nothing_is_upgraded_for_a_client_that_has_closed_its_side(server, dial)
     client.close_writing()
     assert answer(client)["path"] == "/first"
     assert client.at_end()
+
+
+ANSWERED_EARLY = {
+    "stops": (b"Content-Length: 5", b"hel"),
+    "stops in a chunk": (b"Transfer-Encoding: chunked", b"5\r\nhel"),
+    "is malformed": (b"Transfer-Encoding: chunked", b"x\r\n"),
+    "is too large": (b"Transfer-Encoding: chunked", b"ffffffffff\r\n"),
+    "has a malformed trailer": (b"Transfer-Encoding: chunked", b"0\r\nno colon\r\n\r\n"),
+    "ends": (b"Content-Length: 5", None),
+}
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
+def test_a_request_that_was_answered_early_has_no_second_answer(serve, dial, tls, stack, encrypted):
+    """The client would take it for the answer to its next request."""
+    certificate, context = tls
+    options = {"tls": TlsSettings(certificate)} if encrypted else {}
+    server = serve(APP, prelude=stack, http=HttpSettings(body_timeout_s=0.7), **options).wait_until_ready()
+    for (framing, body), close in itertools.product(ANSWERED_EARLY.values(), (b"", b"Connection: close\r\n")):
+        client = dial(server.port)
+        if encrypted:
+            client.encrypt(context)
+        client.send(b"POST /early HTTP/1.1\r\nHost: a\r\n" + close + framing + b"\r\n\r\n")
+        assert answer(client)["path"] == "/early"
+        with contextlib.suppress(OSError):
+            if body is None:
+                client.socket.shutdown(socket.SHUT_WR)
+            else:
+                client.send(body)
+        with contextlib.suppress(OSError):
+            assert client.socket.recv(1000) == b""
+        assert client._unread == b""
+    # A handshake behind such a request, or behind none, is another request.
+    for early in (b"", b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"):
+        client = dial(server.port)
+        if encrypted:
+            client.encrypt(context)
+        client.send(early)
+        if early:
+            assert answer(client)["path"] == "/early"
+            client.send(b"hello")
+        client.send(HANDSHAKE.replace(b"13", b"8"))
+        assert status(client) == 426
+    assert "Traceback" not in server.output
 
 
 # Request targets: RFC 9112 section 3.2.

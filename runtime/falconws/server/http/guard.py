@@ -68,6 +68,8 @@ class GuardedHttp(GracefulHttp):
     _advancing = False
     _half_closed = False
     """Whether the client has closed its sending side and waits for its responses."""
+    _receives_body = False
+    """Whether the body of the present request is not complete."""
     _awaits_disconnect = False
     """Whether the application has the whole request, and waits for the client to leave."""
     _body_deadline: BodyDeadline | None = None
@@ -182,6 +184,7 @@ class GuardedHttp(GracefulHttp):
         if event is None:
             return False
         assert event is END
+        self._receives_body = False
         self._stop_body_deadline()
         if self._chunked:
             self._feed(b"0\r\n\r\n")
@@ -199,6 +202,7 @@ class GuardedHttp(GracefulHttp):
         self._feed(head.as_plain_http())
         if self.cycle is before:
             return
+        self._receives_body = True
         self._prepare_response()
         if (tls := tls_extension(self.transport)) is not None:
             self.cycle.scope.setdefault("extensions", {})["tls"] = tls
@@ -208,6 +212,13 @@ class GuardedHttp(GracefulHttp):
     def _feed(self, data: bytes) -> None:
         """Give *data* to uvicorn's parser."""
         super().data_received(data)
+
+    def _close_lingering(self, timeout_s: float, *, restart_while_sending: bool = False) -> None:
+        self._stop_body_deadline()
+        if self._half_closed:
+            self.transport.close()
+        else:
+            super()._close_lingering(timeout_s, restart_while_sending=restart_while_sending)
 
     def on_response_complete(self) -> None:
         if self.cycle is not None:
@@ -336,6 +347,11 @@ class GuardedHttp(GracefulHttp):
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
+        if self._receives_body and not self._is_responding():
+            # The request was answered before its body came. The client would take another answer for that to its next
+            # request.
+            self.close_after_response()
+            return
         self._log_refusal(error)
         if self._is_responding():
             # The application gets no more of the request, and its response is not sent.
@@ -345,10 +361,7 @@ class GuardedHttp(GracefulHttp):
                 return
         headers = self.server_state.default_headers
         self.transport.write(plain_denial(error.status, error.message, default_headers=headers, headers=error.headers))
-        if self._half_closed:
-            self.transport.close()
-        else:
-            self._close_lingering(_REFUSAL_CLOSE_S)
+        self._close_lingering(_REFUSAL_CLOSE_S)
 
     def _log_refusal(self, error: RequestError) -> None:
         # The status is part of the message: refusals are throttled by status.
