@@ -42,7 +42,8 @@ def check_conversations(app: Any, *, send_calls: bool = True, **options: Any) ->
         ExceptionGroup: With one error for each message that does not hold.
     """
     routes = typed_routes(app)
-    assert routes, "the application has no route with @speaks(...)"
+    if not routes:
+        raise AssertionError("The application has no route with @speaks(...).")
     failures: list[Exception] = []
     asyncapi(app)
     schemas = MessageSchemas(each for _, conversation in routes for each in types_of(conversation))
