@@ -274,7 +274,7 @@ class Hub(HubLifecycle):
                 clients that are new to the room.
             latest: Send the newest message of each ``key`` first, if there is no *since*: for rooms that hold state,
                 such as prices. Neither reaches back further than the history that the broker keeps.
-            member: Who the client is to callers of ``present()`` while the block lasts.
+            member: The name under which ``present()`` reports the client while the block lasts.
             info: What ``present()`` returns of the member; anything that JSON can express. Only with *member*: if that
                 may be None, omit both. ``subscription.update_info()`` replaces it.
             grace_s: Seconds for which the member stays present after the connection has ended. A client that comes back
@@ -346,8 +346,8 @@ class Hub(HubLifecycle):
 
         With *group*, each message goes to one of the loops of that group, in all processes: to the first one that is
         ready for it. It is not repeated if that loop fails. Every loop receives a ``Gap``. The default policy then is
-        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works; it is the
-        longest one.
+        ``Policy.disconnect(max_lag_s=3600)``, because the messages of other loops wait while a loop works. A longer lag
+        is refused: claims are forgotten after that.
         """
         for room in rooms:
             check_name("room", room)
@@ -356,8 +356,8 @@ class Hub(HubLifecycle):
             check_name("group", group)
             if policy is not None and (policy.max_lag_s is None or policy.max_lag_s > MAX_GROUP_LAG_S):
                 raise ValueError(
-                    f"The policy of a group is Policy.disconnect(max_lag_s=...) with at most {MAX_GROUP_LAG_S:g} s: "
-                    "later, it is not known which message another loop has had."
+                    f"A group needs Policy.disconnect(max_lag_s=...) with at most {MAX_GROUP_LAG_S:g} s: after that, "
+                    "the hub forgets which messages other loops have processed."
                 )
         dispatcher = self._running()
         policy = policy or (_LISTENER_POLICY if group is None else _GROUP_POLICY)

@@ -3,8 +3,8 @@
 Each member that joins is announced to all followers of the room. When all members of a large room reconnect after a
 restart, announcing each of them at once would cost a write for every pair of them.
 
-Events are lost while the broker is away. Where the application has asked who is present, its clients show that list; so
-those lists are compared with the broker's some time after an outage, and the differences are announced.
+Events are lost while the broker is away. If the application has called ``present()`` for a room, its clients show that
+list. A few seconds after an outage, these lists are compared with the broker's, and the differences are announced.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class PresenceEvents:
         self._spawn = spawn
         self._periods: dict[Room, _Period] = {}
         self._lists: dict[Room, set[str]] = {}
-        """Who is present, as clients have been told, in each room of which the application has asked for it."""
+        """The members of each room for which ``present()`` was called, as its clients know them."""
         self._comparing: dict[Room, set[str]] = {}
         """The members that were announced since the broker was asked for the list of their room."""
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def listed(self, room: Room, members: Iterable[str]) -> None:
-        """Called when the application has asked for the members of *room*: its clients show them from now on."""
+        """Called when ``present()`` has returned the members of *room*: its clients show them from now on."""
         if not self._stopped:
             self._lists.setdefault(room, set(members))
 

@@ -125,4 +125,4 @@ class Progress:
 
 
 NO_PROGRESS = Progress()
-"""Shared by all subscribers that stand where their rooms stand; nobody changes it."""
+"""Shared by all subscribers that stand where their rooms stand; it never changes."""

@@ -25,7 +25,7 @@ _PERIOD_S = 2.0
 
 _MAX_MESSAGES = 2048
 _MAX_MESSAGE_BYTES = 4096
-"""Kept in each period: so many events, none of them larger. Together 16 MiB of payload."""
+"""The limits of what is kept in each period: the number of events, and the bytes of each. That is 8 MiB."""
 
 _Key = tuple[str, Encode | None, Position, int | None]
 
@@ -34,9 +34,9 @@ class Recent(NamedTuple):
     """Which messages a client that is new to a room is sent first."""
 
     messages: int = 0
-    """So many of the newest ones."""
+    """The number of the newest messages."""
     latest: bool = False
-    """The newest one of each key."""
+    """Whether the newest message of each key is sent too."""
 
     def select(self, publications: Sequence[Publication]) -> list[Publication]:
         """Return the selected ones of *publications*, in their order."""

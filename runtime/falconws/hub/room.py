@@ -37,10 +37,10 @@ __all__ = ("CLOSING", "FLOWING", "OPENING", "RECOVERING", "Follower", "Room", "R
 OPENING, FLOWING, RECOVERING, CLOSING = range(4)
 
 _MAX_HELD = 1024
-"""Publications held back at most. The oldest of more are discarded: the history has them, or a ``Gap`` is sent."""
+"""The most publications that are held back. The oldest are discarded: the history has them, or a ``Gap`` is sent."""
 
 _MANY_GROUPS = 8
-"""So many different ``encode`` functions in a room are probably one that is made for each connection."""
+"""If a room has this many different ``encode`` functions, one is probably made for each connection."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -80,7 +80,7 @@ class RoomHost(Protocol):
 
 
 class Room:
-    """See the module's docstring. A process may have a hundred thousand: what few rooms need is created on demand."""
+    """See the module's docstring. A process may have a hundred thousand: what few of them need is created on demand."""
 
     __slots__ = (
         "_groups",

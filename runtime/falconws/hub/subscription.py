@@ -110,7 +110,7 @@ class Subscription(SubscriberView):
             raise RuntimeError("A subscription is entered once: call hub.subscribe() again.")
         if getattr(self._ws, "unaccepted", False):
             raise falcon.OperationNotAllowed("Accept the WebSocket before hub.subscribe()")
-        # Without a member there is nobody to leave.
+        # Only a member has to leave when the connection ends.
         self._subscriber.open(None if self._member is None else self._connection_ended)
         try:
             if self._member is not None:

@@ -186,7 +186,7 @@ class _Store:
         self.presence = PresenceTable()
         self.brokers: list[MemoryBroker] = []
         self.claims: dict[tuple[str, str, Position], str] = {}
-        """Who has claimed a message, by room, group and position; the oldest claims come first."""
+        """The claimant of each message, by room, group and position; the oldest claims come first."""
 
     def log(self, room: str) -> HistoryLog:
         log = self.rooms.get(room)

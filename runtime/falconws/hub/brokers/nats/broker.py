@@ -18,9 +18,9 @@ Knows nothing of subscriptions: it delivers the rooms that a process follows to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
 
 from falconws.hub.broker import (
     BrokerRefused,
@@ -34,23 +34,21 @@ from falconws.hub.broker import (
 )
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
-from falconws.hub.concurrency import backoff
 from falconws.hub.history_rules import HistoryRules, RoomHistory
 from falconws.hub.limits import DEFAULT_LIMITS, HubLimits
 from falconws.hub.position import Position
 
+from .calls import Calls
 from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, offset_of, token_of
 from .hub_streams import EPHEMERAL, HubStreams
 from .jetstream import Stored
 from .library import check_credentials, load_nats
 from .presence import MemberEvent, PresenceIdentity, read_event
 from .rooms import FollowedRooms
-from .session import ApiError, NatsSession, RefusedError, TooLargeError
+from .session import NatsSession, RefusedError
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
-
-T = TypeVar("T")
 
 _ROUNDS_PER_TTL = 6
 """How often, while a room is remembered, all rooms that are followed are checked for an anchor. An anchor is in time
@@ -96,10 +94,8 @@ class NatsBroker:
         self._rooms = FollowedRooms(self._url.prefix, timeout_s, self._deliver)
         self._streams: HubStreams | None = None
         self._identity = PresenceIdentity()
-        self._attempts: set[asyncio.Timeout] = set()
+        self._calls = Calls(self._url.name, timeout_s, self._reconnect, lambda: self._streams)
         self._anchoring: asyncio.Task[None] | None = None
-        self._misses = 0
-        """How often deliveries may have been missed while the connection held."""
 
     async def start(self, sink: Sink) -> None:
         self._sink = sink
@@ -149,7 +145,7 @@ class NatsBroker:
             streams.check_epoch()
             return Position(streams.epoch, sequence)
 
-        return await self._call(append, room)
+        return await self._calls.run(append, room)
 
     async def publish_many(
         self, room: str, messages: Sequence[tuple[Payload, str | None]], *, exclude: str | None = None
@@ -163,7 +159,7 @@ class NatsBroker:
         self, room: str, payload: Payload, *, key: str | None = None, exclude: str | None = None
     ) -> None:
         data, headers = encode(payload, key, exclude)
-        await self._call(
+        await self._calls.run(
             lambda streams: streams.session.publish(streams.ephemeral_subject(token_of(room)), data, headers)
         )
 
@@ -183,7 +179,7 @@ class NatsBroker:
             return Position(streams.epoch, position.offset)
 
         try:
-            return await self._call_without_misses(follow, room)
+            return await self._calls.run_without_misses(follow, room)
         except BaseException:
             if known is None:
                 await self._rooms.remove(token)
@@ -216,120 +212,46 @@ class NatsBroker:
                 cursor.remember(next(message for message in reversed(stored) if ANCHOR_HEADER not in message.headers))
             return history
 
-        return await self._call_without_misses(read, room)
+        return await self._calls.run_without_misses(read, room)
 
     async def claim(self, room: str, group: str, position: Position, claimant: str) -> bool:
         token = token_of(room)
-        return await self._call(lambda streams: streams.claim(token, group, position, claimant))
+        return await self._calls.run(lambda streams: streams.claim(token, group, position, claimant))
 
     # Presence
 
     async def renew(self, lease_s: float) -> bool:
-        return await self._call(lambda streams: streams.presence.renew(lease_s))
+        return await self._calls.run(lambda streams: streams.presence.renew(lease_s))
 
     async def join(self, entry: Entry, info: bytes) -> None:
-        await self._call(lambda streams: streams.presence.join(entry, info), entry.room)
+        await self._calls.run(lambda streams: streams.presence.join(entry, info), entry.room)
 
     async def leave(self, entry: Entry) -> None:
-        await self._call(lambda streams: streams.presence.leave(entry))
+        await self._calls.run(lambda streams: streams.presence.leave(entry))
 
     async def members(self, room: str) -> dict[str, Member]:
-        return await self._call(lambda streams: streams.presence.members(room), room)
+        return await self._calls.run(lambda streams: streams.presence.members(room), room)
 
     async def count_members(self, rooms: Sequence[str]) -> list[int]:
-        return await self._call(lambda streams: streams.presence.count_members(rooms))
+        return await self._calls.run(lambda streams: streams.presence.count_members(rooms))
 
     async def rooms_of(self, member: str) -> list[str]:
-        return await self._call(lambda streams: streams.presence.rooms_of(member))
+        return await self._calls.run(lambda streams: streams.presence.rooms_of(member))
 
     async def expire(self) -> None:
-        await self._call(lambda streams: streams.presence.expire())
+        await self._calls.run(lambda streams: streams.presence.expire())
 
     async def release(self, after_s: float = 0.0) -> None:
-        await self._call(lambda streams: streams.presence.release(after_s))
+        await self._calls.run(lambda streams: streams.presence.release(after_s))
 
-    # Calls
-
-    async def _call(self, work: Callable[[HubStreams], Awaitable[T]], room: str | None = None) -> T:
-        """Return what *work* returns in a session; retry until it succeeds or the time is over.
-
-        *room* is the only one that a missing permission concerns.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout_s
-        pauses = backoff(longest_s=1.0)
-        may_have_run = False
-        while True:
-            streams = None
-            try:
-                await self._reconnect.wait_connected(deadline)
-                streams = self._streams
-                if streams is None:
-                    raise ConnectionError("no session")
-                streams.check_epoch()
-                async with self._attempt(min(deadline, loop.time() + self._timeout_s / 2)):
-                    return await work(streams)
-            except TooLargeError:
-                raise
-            except BrokerUnavailable as error:
-                if may_have_run and isinstance(error, BrokerRefused):
-                    raise BrokerUnavailable(f"{error}; an earlier attempt may have succeeded") from error
-                raise
-            except Exception as error:
-                if isinstance(error, RefusedError) or (isinstance(error, ApiError) and error.is_final):
-                    message = f"{self._url.name}: {describe(error)}"
-                    if may_have_run:
-                        raise BrokerUnavailable(f"{message}; an earlier attempt may have succeeded") from error
-                    concerns = room if isinstance(error, RefusedError) else None
-                    raise BrokerRefused(message, room=concerns) from error
-                may_have_run = may_have_run or not isinstance(error, ApiError)
-                pause = next(pauses)
-                if loop.time() + pause >= deadline:
-                    raise BrokerUnavailable(f"{self._url.name}: {describe(error)}") from error
-                if streams is not None and streams is self._streams:
-                    # The streams may be gone, with the server's memory or deleted by hand.
-                    with suppress(Exception):
-                        async with self._attempt(min(deadline, loop.time() + self._timeout_s / 4)):
-                            await streams.ensure()
-            await asyncio.sleep(pause)
-
-    @asynccontextmanager
-    async def _attempt(self, deadline: float) -> AsyncIterator[None]:
-        """Bound the block by *deadline*, or by the next election: requests to the old leader get no answer."""
-        async with asyncio.timeout_at(deadline) as attempt:
-            self._attempts.add(attempt)
-            try:
-                yield
-            finally:
-                self._attempts.discard(attempt)
-
-    async def _call_without_misses(self, work: Callable[[HubStreams], Awaitable[T]], room: str) -> T:
-        """Like ``_call()``; retry *work* also if deliveries were missed while it ran, of which it may not know."""
-
-        async def check(streams: HubStreams) -> T:
-            misses = self._misses
-            result = await work(streams)
-            streams.check_epoch()
-            if misses != self._misses:
-                raise ConnectionError("deliveries were missed meanwhile")
-            return result
-
-        return await self._call(check, room)
-
-    def _retry_attempts(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for attempt in self._attempts:
-            if not attempt.expired():
-                attempt.reschedule(now)
+    # Sessions
 
     async def _anchor_if_needed(self, token: str) -> None:
         cursor, streams = self._rooms.get(token), self._streams
         if cursor is not None and streams is not None and streams.needs_anchor(cursor.last_stamp):
             # If it fails, the next round tries again.
             with suppress(BrokerUnavailable):
-                await self._call(lambda streams: streams.position(token))
-
-    # Sessions
+                await self._calls.run(lambda streams: streams.position(token))
 
     async def _run_session(self, ready: Callable[[], None]) -> str:
         session = NatsSession(
@@ -344,7 +266,7 @@ class NatsBroker:
             self._leader_changed(streams)
 
         async def on_presence_election(_: Any) -> None:
-            self._retry_attempts()
+            self._calls.retry_now()
 
         try:
             try:
@@ -373,7 +295,7 @@ class NatsBroker:
     def _leader_changed(self, streams: HubStreams) -> None:
         # The new leader does not republish what the old one had stored and not republished yet.
         streams.leadership = None
-        self._retry_attempts()
+        self._calls.retry_now()
         self._deliveries_missed(f"the stream {streams.rooms.name} has another leader")
 
     async def _check_streams(self, streams: HubStreams) -> str | None:
@@ -394,7 +316,7 @@ class NatsBroker:
 
     def _deliveries_missed(self, reason: str) -> None:
         """Make the hub look for what may have been missed."""
-        self._misses += 1
+        self._calls.misses += 1
         self._rooms.invalidate()
         if self._sink is not None and self._reconnect.connected:
             self._sink.interrupted(f"{self._url.name}: {reason}")

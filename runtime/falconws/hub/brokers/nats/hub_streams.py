@@ -38,8 +38,8 @@ class HubStreams:
         session: The connection.
         url: Names the streams, and how they are stored.
         history: How much of each room is kept.
-        room_ttl_s: How long the stream of rooms keeps a message at least, and so the position of a room that nobody
-            follows. A room that is followed gets an anchor before that.
+        room_ttl_s: The shortest time for which the stream of rooms keeps a message, and so the position of a room
+            without followers. A room that is followed gets an anchor before that.
         identity: This process, for presence.
     """
 
@@ -193,7 +193,7 @@ class HubStreams:
         """Return the position of a room, which the stream will know for at least half of ``room_ttl_s``.
 
         A room whose newest message is old gets an anchor, which stands for the same offset and outlives that message.
-        So does a room without messages: otherwise nobody could tell later whether it had messages that are gone.
+        So does a room without messages: otherwise it would not be known later whether it had messages that are gone.
         """
         subject = self.subject(token)
         while True:

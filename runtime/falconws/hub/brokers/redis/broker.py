@@ -60,7 +60,7 @@ __all__ = ("RedisBroker",)
 
 _RENEWED_AT_A_TIME = 16
 _SILENT_TTL_S = 60.0
-"""How long a room to which nobody has published is kept at least. See the script's ``keep()``."""
+"""The shortest time for which a room without publications is kept. See the script's ``keep()``."""
 
 _logger = logging.getLogger("falconws.hub")
 
@@ -69,7 +69,7 @@ class RedisBroker:
     """A broker on Redis 7 or Valkey; see ``falconws.hub.Broker`` for its methods.
 
     A room that nobody has published to or followed for ``room_ttl_s`` is forgotten, and begins again with a new epoch.
-    So is a room to which nobody has ever published, after the history's age.
+    A room without any publication is forgotten after the history's age.
 
     Args:
         url: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path``. For a cluster
@@ -106,7 +106,7 @@ class RedisBroker:
         self._rooms: dict[bytes, str] = {}
         """The rooms that this process follows, by channel."""
         self._silent: set[bytes] = set()
-        """Those of them to which nobody has published, as far as this process knows."""
+        """The rooms without publications, as far as this process knows."""
         self._session: RedisSession | None = None
         self._refused: dict[str, str] = {}
         """The rooms that have lost their permission since the last session, each with the reason."""
