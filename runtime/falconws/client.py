@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -27,7 +28,7 @@ from .typed.errors import CallError
 from .typed.kinds import DECODE_ERRORS
 from .typed.messages import AnyCall, Error
 
-__all__ = ("CallError", "Client", "HandshakeDenied", "connect")
+__all__ = ("CallError", "Client", "Close", "HandshakeDenied", "connect")
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -40,12 +41,27 @@ Status = Literal["connecting", "open", "waiting", "closed"]
 Source: TypeAlias = _Value | Callable[[], _Value] | Callable[[], Awaitable[_Value]]
 """A value, or a function that is called for every attempt to connect, so that it can return a new token."""
 
+Verdict: TypeAlias = bool | None
+"""Whether to reconnect; None leaves it to the close code, or to the status of a refused handshake."""
+
+_logger = logging.getLogger("falconws")
+
 _MAX_UNREAD = 1024
 """Messages that wait for the iteration; then the client stops reading, and TCP slows the server down."""
 
 
+class Close(NamedTuple):
+    """How a connection, or an attempt to connect, has ended."""
+
+    code: int
+    """The close code; 1006 if the handshake has failed or the connection was lost."""
+    reason: str = ""
+    status: int | None = None
+    """The HTTP status if the server has refused the handshake."""
+
+
 class HandshakeDenied(ConnectionError):
-    """The server refuses the handshake, and a retry would not help.
+    """The server refuses the handshake, and the client gives up.
 
     Attributes:
         status: The HTTP status.
@@ -73,32 +89,36 @@ class Client(Generic[In, Out]):
         query: Source[Any],
         headers: Source[Mapping[str, str] | None],
         since: str | None,
+        connect_timeout_s: float,
         first_delay_s: float,
         max_delay_s: float,
-        reconnect: Callable[[int, str], bool] | None,
+        reconnect: Callable[[Close, bool], Verdict | Awaitable[Verdict]] | None,
         on_status: Callable[[Status], object] | None,
         options: Mapping[str, Any],
     ) -> None:
         self.position = since
         """The position of the last message; the client resumes after it."""
-        self.close_code: int | None = None
-        """How the last connection was closed; None before."""
-        self.close_reason: str | None = None
+        self.last_close: Close | None = None
+        """How the last connection, or attempt to connect, has ended; None while connected."""
         self._status: Status = "connecting"
         self._conversation = conversation
         self._url = url
         self._query = query
         self._headers = headers
+        self._connect_timeout_s = connect_timeout_s
         self._first_delay_s = first_delay_s
         self._max_delay_s = max_delay_s
-        self._reconnect = reconnect or (lambda code, reason: not is_final(code, conversation.close_codes))
+        self._reconnect = reconnect
         self._on_status = on_status
         self._options = options
         self._connection: websockets.asyncio.client.ClientConnection | None = None
         self._ids = itertools.count(1)
         self._pending: dict[int, tuple[asyncio.Future[Any], tuple[type, ...]]] = {}
-        """The reply to each call, and the types that it can have."""
+        """The reply to each call that was sent on this connection, and the types that it can have. A call that was
+        given up stays until its reply comes, which is for nobody else."""
         self._unread: asyncio.Queue[Out | None] = asyncio.Queue(_MAX_UNREAD)
+        self._denied: HandshakeDenied | None = None
+        """Why the client has given up, for the iteration."""
         self._opened = asyncio.Event()
         """Set while there is a connection, and when there will be none."""
         self._ready: asyncio.Future[None] | None = None
@@ -113,8 +133,10 @@ class Client(Generic[In, Out]):
         """Connect.
 
         Raises:
-            HandshakeDenied: The server refuses the handshake. After other failures the client tries again without a
-                limit: put ``asyncio.timeout()`` around the entry of the block.
+            HandshakeDenied: The server refuses the handshake with a status that is not temporary. After other failures
+                the client tries again without a limit: put ``asyncio.timeout()`` around the entry of the block.
+
+        An error of a function for *query* or *headers* is raised, too; later it is only logged, and tried again.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(self._ready))
@@ -145,7 +167,9 @@ class Client(Generic[In, Out]):
         Raises:
             TypeError: It is not a message of the client in this conversation.
         """
-        payload = self._conversation.received.encode(message)
+        return await self._send(self._conversation.received.encode(message))
+
+    async def _send(self, payload: str) -> bool:
         connection = self._connection
         if connection is None:
             return False
@@ -162,9 +186,11 @@ class Client(Generic[In, Out]):
         lost before the reply, nobody knows whether the server has carried it out.
 
         Raises:
+            TypeError: It is not a message of the client in this conversation.
             CallError: The reply is an error or did not come in time, or the connection is lost or closed.
         """
         call.id = call_id = next(self._ids)
+        payload = self._conversation.received.encode(call)
         kind: type = type(call)
         reply: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         try:
@@ -174,16 +200,18 @@ class Client(Generic[In, Out]):
                         raise CallError("disconnected", "the client is closed; the call was not sent")
                     await self._opened.wait()
                 self._pending[call_id] = reply, _replies_to(kind)
-                if not await self.send(call):  # type: ignore[arg-type]
+                if not await self._send(payload):
                     raise CallError("disconnected", "the connection was lost")
                 return await reply
         except TimeoutError:
             raise CallError("timeout", f"no answer within {timeout_s:g} s") from None
-        finally:
-            self._pending.pop(call_id, None)
 
     def __aiter__(self) -> Self:
-        """Iterate over the messages of the server that are not replies, until the client is closed."""
+        """Iterate over the messages of the server that are not replies, until the client is closed.
+
+        Raises:
+            HandshakeDenied: The server has refused to reconnect, and the client has given up.
+        """
         return self
 
     async def __anext__(self) -> Out:
@@ -191,6 +219,8 @@ class Client(Generic[In, Out]):
         if message is None:
             # Wakes any other task that iterates.
             self._unread.put_nowait(None)
+            if self._denied is not None:
+                raise self._denied
             raise StopAsyncIteration
         return message
 
@@ -199,18 +229,32 @@ class Client(Generic[In, Out]):
             loop = asyncio.get_running_loop()
             bound_s = self._first_delay_s
             while True:
-                retry_after_s = None
                 begin = loop.time()
+                retry_after_s = None
+                denied = None
                 try:
                     await self._talk(ready)
-                    # The delay keeps growing for a server that accepts connections and then drops them.
-                    if loop.time() - begin > self._max_delay_s:
-                        bound_s = self._first_delay_s
                 except InvalidStatus as error:
+                    denied = HandshakeDenied(error.response.status_code, bytes(error.response.body or b""))
                     retry_after_s = _retry_after_s(error)
-                except (OSError, InvalidHandshake, TimeoutError):
-                    pass
-                if self._status == "open" and not self._reconnect(self.close_code or 0, self.close_reason or ""):
+                    self.last_close = Close(CloseCode.ABNORMAL, str(denied), denied.status)
+                except (OSError, InvalidHandshake, TimeoutError) as error:
+                    self.last_close = Close(CloseCode.ABNORMAL, str(error))
+                except Exception as error:
+                    # One of the application's functions.
+                    if not ready.done():
+                        raise
+                    _logger.warning("%s: cannot reconnect: %r", self._url, error)
+                    self.last_close = Close(CloseCode.ABNORMAL, repr(error))
+                opened = self._status == "open"
+                # The delay keeps growing for a server that accepts connections and then drops them.
+                if opened and loop.time() - begin > self._max_delay_s:
+                    bound_s = self._first_delay_s
+                assert self.last_close is not None
+                if not await self._is_to_reconnect(self.last_close, opened):
+                    self._denied = denied
+                    if not ready.done():
+                        ready.set_exception(denied or ConnectionError(f"Cannot connect: {self.last_close.reason}"))
                     return
                 self._set_status("waiting")
                 # Full jitter: clients that have lost the same server do not come back at the same moment.
@@ -218,10 +262,9 @@ class Client(Generic[In, Out]):
                 bound_s = min(bound_s * 2, self._max_delay_s)
                 self._set_status("connecting")
         except Exception as error:
-            if not ready.done():
-                ready.set_exception(error)
-            else:
+            if ready.done():
                 raise
+            ready.set_exception(error)
         finally:
             self._set_status("closed")
             self._opened.set()
@@ -229,20 +272,41 @@ class Client(Generic[In, Out]):
                 ready.cancel()
             self._end_iteration()
 
+    async def _is_to_reconnect(self, close: Close, opened: bool) -> bool:
+        if self._reconnect is not None:
+            try:
+                verdict: Verdict = await _awaited(self._reconnect(close, opened))
+            except Exception as error:
+                # As without a network: it has not decided.
+                _logger.warning("%s: reconnect() has failed: %r", self._url, error)
+            else:
+                if verdict is not None:
+                    return verdict
+        if close.status is not None:
+            return close.status in TEMPORARY_STATUS_CODES or close.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return not is_final(close.code, self._conversation.close_codes)
+
     async def _talk(self, ready: asyncio.Future[None]) -> None:
         """Connect once, and receive until the connection ends."""
         subprotocol = self._conversation.subprotocol
-        query = {**_members(await _current(self._query)), **({"since": self.position} if self.position else {})}
-        url = f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(query, doseq=True)}" if query else self._url
-        async with websockets.asyncio.client.connect(
-            url,
-            subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
-            additional_headers=await _current(self._headers),
-            **self._options,
-        ) as connection:
+        async with asyncio.timeout(self._connect_timeout_s):
+            query = _members(await _current(self._query))
+            if self.position:
+                query["since"] = self.position
+            url = f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(query, doseq=True)}" if query else self._url
+            headers = await _current(self._headers)
+            connection = await websockets.asyncio.client.connect(
+                url,
+                subprotocols=None if subprotocol is None else [Subprotocol(subprotocol)],
+                additional_headers=headers,
+                open_timeout=None,
+                **self._options,
+            )
+        async with connection:
             self._connection = connection
-            self._opened.set()
+            self.last_close = None
             self._set_status("open")
+            self._opened.set()
             if not ready.done():
                 ready.set_result(None)
             try:
@@ -253,10 +317,12 @@ class Client(Generic[In, Out]):
             finally:
                 self._connection = None
                 self._opened.clear()
-                self.close_code, self.close_reason = connection.close_code, connection.close_reason
+                code = CloseCode.ABNORMAL if connection.close_code is None else connection.close_code
+                self.last_close = Close(code, connection.close_reason or "")
                 for reply, _ in self._pending.values():
                     if not reply.done():
                         reply.set_exception(CallError("disconnected", "the connection was lost before the answer"))
+                self._pending.clear()
 
     async def _take(self, payload: str | bytes) -> None:
         try:
@@ -267,15 +333,19 @@ class Client(Generic[In, Out]):
         position = getattr(message, "position", None)
         if position is not None:
             self.position = position
-        reply, types = self._pending.get(getattr(message, "id", None), (None, ()))  # type: ignore[arg-type]
+        call_id: Any = getattr(message, "id", None)
+        reply, types = self._pending.get(call_id, (None, ())) if isinstance(call_id, int) else (None, ())
         # A message of another type may have an id of its own.
         if reply is None or not isinstance(message, types):
             await self._unread.put(message)
-        elif not reply.done():
-            if isinstance(message, Error):
-                reply.set_exception(CallError(message.code, message.message))
-            else:
-                reply.set_result(message)
+            return
+        del self._pending[call_id]
+        if reply.done():
+            return
+        if isinstance(message, Error):
+            reply.set_exception(CallError(message.code, message.message, message))
+        else:
+            reply.set_result(message)
 
     def _end_iteration(self) -> None:
         if self._unread.full():
@@ -304,9 +374,10 @@ def connect(
     query: Source[Any] = None,
     headers: Source[Mapping[str, str] | None] = None,
     since: str | None = None,
+    connect_timeout_s: float = 10.0,
     first_delay_s: float = 0.5,
     max_delay_s: float = 15.0,
-    reconnect: Callable[[int, str], bool] | None = None,
+    reconnect: Callable[[Close, bool], Verdict | Awaitable[Verdict]] | None = None,
     on_status: Callable[[Status], object] | None = None,
     **options: Any,
 ) -> Client[In, Out]:
@@ -322,11 +393,13 @@ def connect(
         query: The query of the handshake: a message object or a mapping, or a function that returns one.
         headers: Headers of the handshake, or a function that returns them; both kinds of function may be coroutines.
         since: The position after which the client resumes; the client keeps it up to date by itself.
+        connect_timeout_s: Seconds that an attempt to connect may take, with the functions for *query* and *headers*.
         first_delay_s: The longest delay before the first attempt to reconnect; it doubles with each attempt. The delay
             itself is random.
         max_delay_s: The upper limit of the delay.
-        reconnect: Called with the close code and reason; says whether to reconnect. By default the codes of RFC 6455
-            and of the conversation decide: see the page on close codes.
+        reconnect: Called with the ``Close`` of each connection and attempt that has ended, and with whether it was
+            open; returns whether to reconnect, or None where the close code or the HTTP status decides: see the page on
+            close codes. May be a coroutine. If it fails, it has not decided.
         on_status: Called with each new status.
         options: Further arguments of ``websockets.asyncio.client.connect()``, such as ``ssl`` or ``max_size``.
     """
@@ -336,6 +409,7 @@ def connect(
         query=query,
         headers=headers,
         since=since,
+        connect_timeout_s=connect_timeout_s,
         first_delay_s=first_delay_s,
         max_delay_s=max_delay_s,
         reconnect=reconnect,
@@ -352,7 +426,10 @@ def _replies_to(call: type) -> tuple[type, ...]:
 
 
 async def _current(source: Any) -> Any:
-    value = source() if callable(source) else source
+    return await _awaited(source() if callable(source) else source)
+
+
+async def _awaited(value: Any) -> Any:
     return await value if isinstance(value, Awaitable) else value
 
 
@@ -366,9 +443,6 @@ def _text(value: Any) -> Any:
 
 
 def _retry_after_s(error: InvalidStatus) -> float | None:
-    """Return the seconds of Retry-After, or None; raise HandshakeDenied for a status that is not temporary."""
-    status = error.response.status_code
-    if status not in TEMPORARY_STATUS_CODES and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise HandshakeDenied(status, bytes(error.response.body or b"")) from error
+    """Return the seconds of Retry-After, or None."""
     text = error.response.headers.get("Retry-After", "")
     return float(text) * random.uniform(1, 1.5) if text.isascii() and text.isdigit() else None

@@ -72,7 +72,7 @@ class TypedWebSocket(Generic[In, Out]):
         while getattr(reply := await self._read(), "id", None) != call.id:
             self._waiting.append(reply)
         if isinstance(reply, Error):
-            raise CallError(reply.code, reply.message)
+            raise CallError(reply.code, reply.message, reply)
         answer: R = reply
         return answer
 

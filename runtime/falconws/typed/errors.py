@@ -10,6 +10,11 @@ Neither implies a close code: the conversation goes on.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .messages import Error
+
 __all__ = ("CallError", "InvalidMessageError")
 
 
@@ -19,11 +24,13 @@ class CallError(Exception):
     Attributes:
         code: A code of the conversation's ``errors``, one of "invalid_message", "unknown_type", "not_a_message", or
             "timeout"; or "disconnected", if it is not known whether the call was carried out.
+        answer: The ``Error`` of the server; None if it has not answered.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, answer: Error | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.answer = answer
 
 
 class InvalidMessageError(ValueError):

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import falcon
 import pytest
 
 import falconws
-from falconws.client import CallError, Client, HandshakeDenied, Status, connect
+from falconws.client import CallError, Client, Close, HandshakeDenied, Status, connect
 from falconws.testing import LiveServer
 from falconws.typed import Gap, Welcome
 from tests.e2e.server.server_process import ServerProcess
@@ -184,7 +185,7 @@ async def test_a_declared_close_code_is_final(served: Callable[[], LiveServer]) 
         async with connect(Chat, f"{server.ws_url}/rooms/lobby/chat", query=Who("ada")) as ada:
             await ada.send(Say("close"))
             assert [message async for message in ada][-1:] != [None]
-            assert (ada.status, ada.close_code, ada.close_reason) == ("closed", 4001, Chat.close_codes[4001])
+            assert (ada.status, ada.last_close) == ("closed", Close(4001, Chat.close_codes[4001]))
             assert not await ada.send(Say("too late"))
 
 
@@ -273,3 +274,88 @@ async def test_unknown_messages_of_a_newer_server_are_skipped() -> None:
     with LiveServer(app) as server:
         async with connect(PriceFeed, server.ws_url) as prices:
             assert await anext(prices) == Price("A", 1, 2)
+
+
+class Guarded:
+    """Accepts those who know the token of today, and drops each connection when the test says so."""
+
+    def __init__(self) -> None:
+        self.token = "one"
+        self.accepted: asyncio.Queue[falconws.WebSocket] = asyncio.Queue()
+
+    async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
+        if req.get_param("token") != self.token:
+            raise falcon.HTTPUnauthorized(description="The token has expired.")
+        await ws.accept()
+        self.accepted.put_nowait(ws)
+        await ws.wait_disconnected()
+
+    def served(self) -> LiveServer:
+        app = falconws.App()
+        app.add_route("/", self)
+        return LiveServer(app)
+
+
+async def test_the_iteration_says_why_the_server_does_not_let_the_client_back() -> None:
+    guarded = Guarded()
+    with guarded.served() as server:
+        async with Cut(server.port).running() as line, asyncio.timeout(WAIT_S):
+            url = f"ws://127.0.0.1:{line.port}/"
+            async with connect(Words, url, query={"token": "one"}, first_delay_s=0.01) as words:
+                guarded.token = "two"
+                line.cut()
+                for _ in range(2):
+                    with pytest.raises(HandshakeDenied, match=r"401.*expired"):
+                        await anext(words)
+                assert words.status == "closed"
+                assert words.last_close is not None
+                assert (words.last_close.code, words.last_close.status) == (1006, 401)
+                with pytest.raises(CallError, match="closed"):
+                    await words.call(CountWords(text="x"))
+
+
+async def test_a_new_token_is_tried_where_the_application_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    guarded = Guarded()
+    tokens = iter(["one", "one", "", "two"])
+    asked: list[tuple[int | None, bool]] = []
+
+    def query() -> dict[str, str]:
+        token = next(tokens)
+        if not token:
+            raise RuntimeError("no token service")
+        return {"token": token}
+
+    async def reconnect(close: Close, opened: bool) -> bool | None:
+        asked.append((close.status, opened))
+        return True if close.status == 401 else None
+
+    with guarded.served() as server:
+        async with Cut(server.port).running() as line, asyncio.timeout(WAIT_S):
+            url = f"ws://127.0.0.1:{line.port}/"
+            async with connect(Words, url, query=query, reconnect=reconnect, first_delay_s=0.01) as words:
+                await guarded.accepted.get()
+                guarded.token = "two"
+                line.cut()
+                await guarded.accepted.get()
+                while words.status != "open":
+                    await asyncio.sleep(0.001)
+    assert asked == [(None, True), (401, False), (None, False)]
+    assert [record.getMessage() for record in caplog.records if "no token service" in record.getMessage()]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_client_that_cannot_connect_says_why(refused: bool) -> None:
+    with Guarded().served() as server:
+        url = server.ws_url if refused else f"ws://127.0.0.1:{free_port()}/"
+        with pytest.raises(ConnectionError, match="401" if refused else "Cannot connect"):
+            async with connect(Words, url, reconnect=lambda close, opened: False):
+                raise AssertionError("it is connected")
+
+
+async def test_an_error_of_a_function_for_the_first_handshake_is_raised() -> None:
+    def headers() -> dict[str, str]:
+        raise LookupError("no token")
+
+    with pytest.raises(LookupError, match="no token"):
+        async with connect(Words, "ws://127.0.0.1:1/", headers=headers):
+            raise AssertionError("it is connected")

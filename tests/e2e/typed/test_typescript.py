@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the generated client, the files of the tests, and the packages of npm."""
     packages = node_packages("esbuild", "prettier", "react-dom", "typescript", "typescript5", "vitest", "ws")
     folder = tmp_path_factory.mktemp("typescript")
-    for file in HERE.iterdir():
+    for file in (*HERE.iterdir(), HERE.with_name("scenarios.json")):
         if file.is_file():
             shutil.copy(file, folder)
     (folder / "node_modules").symlink_to(packages / "node_modules")
@@ -100,7 +100,7 @@ def test_a_bundle_with_one_conversation_is_small(folder: Path) -> None:
     assert size <= MAX_BYTES
 
 
-@pytest.mark.parametrize("file", ["scripted.test.ts", "served.test.ts", "react.test.tsx"])
+@pytest.mark.parametrize("file", ["scripted.test.ts", "scenarios.test.ts", "served.test.ts", "react.test.tsx"])
 def test_vitest(folder: Path, file: str) -> None:
     patience = ["--testTimeout=60000", "--hookTimeout=60000"]
     run(folder, ".bin/vitest", "run", "--root", ".", *patience, file)
