@@ -131,7 +131,7 @@ class SessionResource:
 
     async def _expire(self, ws: falconws.WebSocket) -> None:
         await asyncio.sleep(self._session_s)
-        await ws.close(4401, "The session has expired")
+        await ws.close(4001, "The session has expired")
         # end: expiry
 
 

@@ -318,7 +318,7 @@ class TestAuthenticate:
     async def test_an_expired_session_is_closed(self, snippet: Load) -> None:
         app = snippet("authenticate").app
         async with Client(app) as client, client.websocket("/session", headers=self.AUTHORIZED) as ws:
-            assert await ws.wait_closed() == 4401
+            assert await ws.wait_closed() == 4001
             assert ws.close_reason == "The session has expired"
 
 

@@ -18,6 +18,12 @@ __all__ = ("conversations_at", "free_view", "room_view", "rooms_view", "route_vi
 _FIELD = re.compile(r"\{(\w+)(:[^}]*)?\}")
 _REST = ":path"
 _DEMO_NAMES = ("ada", "ben")
+_RESOURCES = (
+    ("chat", "room", "adds a chat room with a page of its own"),
+    ("ticker", "feed", "adds a WebSocket that sends events as they happen"),
+    ("words", "request-response", "adds a WebSocket that answers requests"),
+)
+"""What the page suggests to add: the first one that the application does not have."""
 _COPIES = (("command", "command"), ("typescript", "TypeScript"), ("python", "test"))
 _TEXT_HINT = "Enter sends, Shift+Enter starts a new line"
 _HEX_HINT = "hexadecimal, such as 48 65 6c 6c 6f"
@@ -53,7 +59,7 @@ def start_view(title: str, routes: Sequence[Route], demo: str | None, problem: s
             "div",
             _echo_card(echo),
             _room_card(demo),
-            _commands_card(f"{base}{echo or '/chat'}"),
+            _commands_card(routes, base),
             _routes_card(routes),
             class_="cards",
         ),
@@ -88,12 +94,17 @@ def _room_card(demo: str | None) -> Tree:
     return el("section", el("h3", "A room"), el("p", *text))
 
 
-def _commands_card(address: str) -> Tree:
-    commands = (
-        ("falconws add-resource chat --pattern room", "adds a chat room with a page of its own"),
-        ("falconws test", "runs the tests of the project"),
-        (f"falconws connect {address}", "talks to a WebSocket from the terminal"),
-    )
+def _commands_card(routes: Sequence[Route], base: str) -> Tree:
+    taken = {route.path for route in routes}
+    commands = [
+        (f"falconws add-resource {name} --pattern {pattern}", what)
+        for name, pattern, what in _RESOURCES
+        if f"/{name}" not in taken
+    ][:1]
+    commands.append(("falconws test", "runs the tests of the project"))
+    sockets = [route.path for route in routes if route.is_websocket and "{" not in route.path]
+    if sockets:
+        commands.append((f"falconws connect {base}{sockets[0]}", "talks to a WebSocket from the terminal"))
     items = [el("li", el("code", command), el("br"), el("small", what)) for command, what in commands]
     return el("section", el("h3", "Go on"), el("ol", *items))
 

@@ -88,7 +88,8 @@ class Codec:
                 raise TypeError(
                     f"{owner}: {other.__name__} and {message_type.__name__} have the same tag {tag_of(other)!r}."
                 )
-        self._encoders = {each: kind_of(each).encoder(each) for each in message_types}
+        self.encoders = _Encoders({each: kind_of(each).encoder(each) for each in message_types})
+        """Return the JSON of a message, by its class; a TypeError for a class that is not declared."""
         self.decode: Callable[[Payload], Any] = self._make_decoder()
         """Return the message in a payload; raises one of DECODE_ERRORS, which ``explain()`` reads."""
 
@@ -113,14 +114,7 @@ class Codec:
         Raises:
             TypeError: It is not of a class that this direction declares.
         """
-        try:
-            encoder = self._encoders[message.__class__]
-        except KeyError:
-            names = ", ".join(each.__name__ for each in self._encoders) or "nothing"
-            raise TypeError(
-                f"{type(message).__name__} is not a message of this direction, which has {names}."
-            ) from None
-        return encoder(message).decode()
+        return self.encoders[message.__class__](message).decode()
 
     def explain(self, payload: Payload, error: Exception) -> InvalidMessageError:
         """Return what is wrong with *payload*, of which ``decode`` has raised *error*."""
@@ -140,6 +134,14 @@ class Codec:
             )
         text, path = kind_of(message_type).explain(error)
         return InvalidMessageError("invalid_message", text, path, about.type, _id(about.id))
+
+
+class _Encoders(dict[type, Callable[[Any], bytes]]):
+    """The encoder of each class."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], bytes]:
+        names = ", ".join(each.__name__ for each in self) or "nothing"
+        raise TypeError(f"{kind.__name__} is not a message of this direction, which has {names}.")
 
 
 class _Peek(Struct):

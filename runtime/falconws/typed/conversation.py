@@ -180,8 +180,8 @@ class Conversation(Generic[In, Out]):
 
         Further errors are those of ``WebSocket.send_text()``.
         """
-        # The coroutine of the WebSocket itself, not another one around it.
-        return self.ws.send_text(self.sent.encode(message))
+        # The coroutine of the WebSocket itself, not another one around it; and Codec.encode() without its call.
+        return self.ws.send_text(self.sent.encoders[message.__class__](message).decode())
 
     async def reply(self, call: AnyCall[R], message: R) -> None:
         """Answer *call* with *message*, which gets the ``id`` of the call."""

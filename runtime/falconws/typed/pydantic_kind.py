@@ -21,10 +21,12 @@ class _PydanticKind:
         return None if field is None else literal_tag(field.annotation)
 
     def decoder(self, message_type: type[BaseModel]) -> Callable[[Payload], Any]:
-        return message_type.model_validate_json
+        # model_validate_json() does no more, but passes on ten arguments.
+        decode: Callable[[Payload], Any] = message_type.__pydantic_validator__.validate_json
+        return decode
 
     def encoder(self, message_type: type[BaseModel]) -> Callable[[Any], bytes]:
-        return lambda message: message_type.model_dump_json(message).encode()
+        return message_type.__pydantic_serializer__.to_json
 
     def convert(self, value: Mapping[str, Any], message_type: type[BaseModel]) -> Any:
         return message_type.model_validate(value)
