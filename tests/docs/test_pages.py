@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -93,13 +94,30 @@ def test_every_limit_is_in_the_table() -> None:
             assert f"| `{field.name}`<br>`{name}`" in rows
 
 
-def test_the_options_of_the_security_page_exist_and_have_the_defaults_it_names() -> None:
+def options(command: click.Command) -> Iterator[str]:
+    """Yield the options of a command and of those below it."""
+    yield "--help"
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from options(below)
+
+
+def test_the_options_that_pages_name_exist() -> None:
+    # Those of uvicorn and of Node.js.
+    known = {*options(cli), "--ws", "--experimental-websocket"}
+    for page in page_paths():
+        code = re.findall(r"`((?:--|falconws )[^`]+)`", page.read_text())
+        named = {option for words in code for option in re.findall(r"(?<![\w-])--[a-z][\w-]+", words)}
+        assert named <= known, page
+
+
+def test_the_security_page_names_the_defaults() -> None:
     page = (DOCS / "howto" / "security.md").read_text()
-    context = click.Context(cli)
-    commands = [cli.get_command(context, name) for name in cli.list_commands(context)]
-    parameters = [parameter for command in commands if command is not None for parameter in command.params]
-    known = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts)}
-    assert set(re.findall(r"(--[a-z][a-z-]+)", page)) <= known
     limits = list(tables.all_limits())
     defaults = {limit.name: limit.default for limit in limits} | {limit.option: limit.default for limit in limits}
     named = re.findall(r"`(?:ws_options\.)?(--[a-z-]+|[a-z_]+_s|max_\w+)` \((1 MiB|[\d,]+|none)", page)

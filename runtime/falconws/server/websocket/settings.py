@@ -40,10 +40,11 @@ class ConnectionSettings:
             While half of it is used, the server does not read from connections that hold more than an equal share of
             that half. A connection that cannot complete its message for this reason is closed with 1013 after
             `message_timeout_s`. Messages that the application has received do not count. None sets no limit.
-        message_timeout_s: Seconds in which at least one byte has to come of a message that has begun and is not
-            complete, and after which it has to come at `min_bytes_per_s` on average; or the connection ends with 1008.
-            None waits forever. A message in one frame is watched by pings instead, if there are any: its client cannot
-            answer meanwhile, and has to send `min_bytes_per_s`, or the connection ends with 1008 too.
+        message_timeout_s: Seconds within which at least one more byte of an incomplete message must arrive. After this
+            time, the message must also arrive at `min_bytes_per_s` on average. Otherwise the connection is closed with
+            1008. None waits forever. Pings watch a message in a single frame instead, if the server sends any: the
+            client cannot answer them before the end of the frame, and must send at `min_bytes_per_s`, or the connection
+            is closed with 1008 too.
         high_water_bytes: Sending pauses while more than this many bytes wait for the client.
         low_water_bytes: Sending resumes when at most this many bytes wait for the client.
         max_buffered_bytes: The most bytes that ever wait for the client. A larger message is sent in fragments.
