@@ -59,12 +59,9 @@ def pip_environment(wheelhouse: Path) -> dict[str, str]:
 def environment_with_everything(venv: Path) -> dict[str, str]:
     """Create a virtual environment that has all that is installed here; return the variables to use it with pip.
 
-    pip has to find out that what it is asked for is enough, and can build projects, without a network.
+    pip has to find out that what it is asked for is enough, and builds projects with what is there.
     """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True, timeout=120)
-    index = venv / "index"
-    index.mkdir()
-    pack(["editables", "hatchling"], index)
     (packages,) = venv.glob("lib/python*/site-packages")
     installed = sysconfig.get_path("purelib")
     (packages / "installed.pth").write_text(f"import site; site.addsitedir({installed!r})\n")
@@ -72,7 +69,8 @@ def environment_with_everything(venv: Path) -> dict[str, str]:
     pip.write_text(f'#!/bin/sh\nexec {venv}/bin/python -m pip "$@"\n')
     pip.chmod(0o755)
     path = os.pathsep.join([str(venv / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**pip_environment(index), "PATH": path}
+    # For pip, "0" is what the option of this name stands for.
+    return {**pip_environment(venv), "PIP_NO_BUILD_ISOLATION": "0", "PATH": path}
 
 
 def _needed(requirements: Iterable[str]) -> set[str]:

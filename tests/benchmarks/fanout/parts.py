@@ -124,9 +124,9 @@ def measure_rooms(counts: Sequence[int]) -> list[Row]:
     return rows
 
 
-def measure_ticker(bench: Bench) -> list[Row]:
-    """Measure a ticker of 200 symbols, with 300 clients of 20 each."""
-    return bench.measure([TickerCase({"clients": 300}, OWN.command, 300)])
+def measure_ticker(bench: Bench, clients: int = 300) -> list[Row]:
+    """Measure a ticker of 200 symbols, with clients of 20 each."""
+    return bench.measure([TickerCase({"clients": clients}, OWN.command, clients)])
 
 
 def measure_members(folder: Path, counts: Sequence[int]) -> list[Row]:
