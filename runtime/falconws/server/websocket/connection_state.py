@@ -196,6 +196,8 @@ class ConnectionState:
 
     def _finish(self, state: int, code: int, reason: str) -> None:
         """Enter *state*, CLOSING or CLOSED, and wake everything that waits; the first code and reason are told."""
+        if self._state == CLOSED:
+            return
         self._state = state
         self._connection.stop_sending()
         if self.closed is None:
