@@ -191,7 +191,8 @@ def _configure(log_config: str | None, app: str, **options: Any) -> ServerConfig
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         if log_config is None:
             raise
-        raise StartError(f'Cannot use the logging configuration "{log_config}": {error}.') from error
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise StartError(f'Cannot use the logging configuration "{log_config}": {reason}.') from error
     try:
         TrustedProxies(config.forwarded_allow_ips, trust_unix_socket=False)
     except ValueError as error:

@@ -116,8 +116,9 @@ def test_what_all_clients_have_sent_unread_is_bounded(serve, dial, loop, kind):
     send_all(clients, frames(kind, clients[0]))
     settle(dial, server)
     server.wait_for_line(STOPPED)
-    # The budget, and the last two reads of each connection in a buffer that has grown: half of what was sent.
-    assert memory_of(server) - before < BUDGET + CLIENTS * 400 * KIB
+    # The budget, and for each connection its last two reads and a buffer that has grown: 36 MB, and 50 if all buffers
+    # had grown. Without the budget it is all that was sent, at least 90 MB.
+    assert memory_of(server) - before < CLIENTS * 600 * KIB
 
 
 @pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])

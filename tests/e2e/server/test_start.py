@@ -169,10 +169,11 @@ def test_a_logging_configuration_is_used(serve, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "No such file"), ("{", "Expecting"), ('{"version": 7}', "version")]
+    ("content", "reason"),
+    [(None, "No such file"), ("{", "Expecting"), ('{"version": 7}', "version"), ("[x]\n", "'formatters' is missing")],
 )
 def test_a_broken_logging_configuration_is_one_line(serve, tmp_path, content, reason):
-    path = tmp_path / "log.json"
+    path = tmp_path / ("log.ini" if content == "[x]\n" else "log.json")
     if content is not None:
         path.write_text(content)
     server = serve(ECHO, log_config=str(path))
