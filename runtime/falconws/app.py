@@ -159,10 +159,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await super().__call__(scope, receive, send)
 
     async def _serve_http(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        """Serve a request; answer with a 500 if a responder raises what is no Exception, or a header is malformed.
+        """Serve a request; answer with a 500 after SystemExit and its like, or in place of a malformed header.
 
-        As a SystemExit, it would end the server. Some servers would let a line break in a header end the header, and
-        others send no response at all.
+        A SystemExit would otherwise end the server. With a line break in a header, some servers would end the header
+        there, and others would send no response at all.
         """
         malformed: ValueError | None = None
         started = False
