@@ -26,6 +26,7 @@ from .connection_events import close_event
 from .disconnect_grace import DisconnectGrace
 from .error_serializer import serialize_error
 from .errors import TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
+from .extension import GOING_AWAY_KEY
 from .headers import check_headers
 from .hosts import HostPolicy, host_headers
 from .log_text import describe_client, escape_for_log
@@ -459,7 +460,7 @@ def _closed_by_shutdown(req: Any, ws: WebSocket) -> bool:
     if ws.close_code != CloseCode.SERVICE_RESTART:
         return False
     # Where the server does not report that it shuts down, only the code shows it.
-    going_away = (req.scope.get("extensions") or {}).get("falconws.going_away")
+    going_away = (req.scope.get("extensions") or {}).get(GOING_AWAY_KEY)
     return going_away is None or going_away.is_set()
 
 
