@@ -26,6 +26,7 @@ from .connection_events import close_event
 from .disconnect_grace import DisconnectGrace
 from .error_serializer import serialize_error
 from .errors import TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
+from .extension import GOING_AWAY_KEY
 from .headers import check_headers
 from .hosts import HostPolicy, host_headers
 from .log_text import describe_client, escape_for_log
@@ -159,10 +160,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await super().__call__(scope, receive, send)
 
     async def _serve_http(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        """Serve a request; answer with a 500 if a responder raises what is no Exception, or a header is malformed.
+        """Serve a request; answer with a 500 after SystemExit and its like, or in place of a malformed header.
 
-        As a SystemExit, it would end the server. Some servers would let a line break in a header end the header, and
-        others send no response at all.
+        A SystemExit would otherwise end the server. With a line break in a header, some servers would end the header
+        there, and others would send no response at all.
         """
         malformed: ValueError | None = None
         started = False
@@ -459,7 +460,7 @@ def _closed_by_shutdown(req: Any, ws: WebSocket) -> bool:
     if ws.close_code != CloseCode.SERVICE_RESTART:
         return False
     # Where the server does not report that it shuts down, only the code shows it.
-    going_away = (req.scope.get("extensions") or {}).get("falconws.going_away")
+    going_away = (req.scope.get("extensions") or {}).get(GOING_AWAY_KEY)
     return going_away is None or going_away.is_set()
 
 

@@ -1,6 +1,6 @@
-"""How long a responder may go on after its client has left.
+"""Cancels a responder that still runs some time after its client has left.
 
-Owns that timer. Of the connection it knows only when it is lost.
+Owns the timer. Knows nothing of a connection except when it is lost.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class HostPolicy:
             name = entry.lower()
             if _NAME.fullmatch(name) is None:
                 raise ValueError(
-                    f"allowed_hosts holds {entry!r}, which is not a name of a host: write it without scheme, port and "
+                    f"allowed_hosts contains {entry!r}, which is not a host name: write it without scheme, port and "
                     'path, such as "example.com", "*.example.com", "127.0.0.1" or "[::1]".'
                 )
             if name.startswith("*."):

@@ -17,9 +17,9 @@ REDACTED_NAMES = ("token", "access_token")
 """Parameters of a query that are masked unless others are named."""
 
 _MAX_CHARACTERS = 200
-"""Of one value; a line has room for several within 1 kB, and what is escaped counts as it is written."""
+"""The limit for one value: a line of 1 kB has room for several. Escaped characters count as they are written."""
 _MAX_ARGUMENT_CHARACTERS = 850
-"""Of one argument of a line that has at most 1 kB."""
+"""The limit for one argument of a line, which has at most 1 kB."""
 
 
 def escape_for_log(value: object, max_characters: int = _MAX_CHARACTERS) -> str:

@@ -17,7 +17,7 @@ __all__ = ("Origin", "OriginPolicy", "parse_origin")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _NO_ORIGINS = {"ws", "wss", "file", "data", "blob", "about", "javascript"}
-"""Schemes that no page of an Origin header has: a page is loaded by http or https, and the origin of a file is null."""
+"""Schemes that no Origin header has: pages are loaded by http or https, and the origin of a file is ``null``."""
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 # scheme://host[:port] and nothing else: RFC 6454 section 6.1 serializes no path, query or user.
@@ -103,7 +103,7 @@ class OriginPolicy:
         if origin is None or origin.scheme in _NO_ORIGINS:
             hint = " (every sandboxed page has that origin)" if entry == "null" else ""
             raise ValueError(
-                f"allowed_origins holds {entry!r}, which is not an origin{hint}: write scheme and host, such as "
+                f"allowed_origins contains {entry!r}, which is not an origin{hint}: write scheme and host, such as "
                 '"https://example.com", "http://localhost:3000", "https://*.example.com" or "capacitor://localhost", '
                 "without a path."
             )

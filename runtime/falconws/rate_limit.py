@@ -63,7 +63,7 @@ class RateLimit:
 
 
 class Meter:
-    """What one client has sent, against a limit: the two buckets as one time each (GCRA).
+    """Meters what one client has sent. Each of the two buckets is one point in time (GCRA).
 
     Args:
         limit: The limit.
@@ -75,7 +75,7 @@ class Meter:
     def __init__(self, limit: RateLimit, now: float) -> None:
         self._limit = limit
         self._due = [now - limit.burst_s] * 2
-        """When the messages, and the bytes, are paid for; a full bucket is *burst_s* ahead."""
+        """When the messages, and the bytes, are paid for. A full bucket is *burst_s* in the past."""
 
     def charge(self, size: int, now: float) -> None:
         """Count a message of *size* bytes."""

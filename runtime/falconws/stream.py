@@ -1,11 +1,11 @@
 """One connection's messages, in both directions, and how it was closed: on any ASGI server.
 
-Owns the ``Stream`` protocol, which ``websocket.py`` works with, and ``AsgiStream``, which keeps it on the two callables
-that every ASGI server passes. ``direct_stream.py`` keeps it on our own server's extension. Knows nothing of media, of
-handshakes or of the application.
+Owns the ``Stream`` protocol, and ``AsgiStream``, which implements it with the two callables that every ASGI server
+passes. ``direct_stream.py`` implements it with our own server's extension. Knows nothing of media, handshakes or the
+application.
 
 An ASGI server reports a disconnect only through ``receive()``, after all messages that arrived before it. To learn of a
-disconnect, something must be receiving. That is one of two:
+disconnect, something must be receiving. One of two things does:
 
 - **The responder**, when it awaits a message. Its coroutine awaits the server's ``receive()`` itself, without a task
   or a future. This is the hot path; see ``AsgiStream.may_bypass_receive``.
@@ -71,7 +71,7 @@ class Close(NamedTuple):
 
 
 class Stream(Protocol):
-    """What ``WebSocket`` needs of a connection."""
+    """The messages of one connection, and how it was closed."""
 
     closed: Close | None
     """How the connection was closed; None while it is open, or until that is known."""

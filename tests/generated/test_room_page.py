@@ -6,13 +6,13 @@ What depends on the order of frames is played by a server of the test's own, wit
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect, sync_playwright
@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect, sy
 from tests.e2e.hub.servers import Valkey
 from tests.generated.workshop import START_S, environment, falconws
 from tests.ports import free_port
+from tests.serving import falconws_serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LOAD_MS = 20_000
@@ -47,32 +48,11 @@ def broker(tmp_path: Path) -> Iterator[Valkey]:
 @contextmanager
 def serving(root: Path, port: int, url: str) -> Iterator[int]:
     """Serve the project on *port* (0: a free one); yield the port."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "falconws_cli", "serve", "--port", str(port), "--drain", "0.5", "--console"],
-        cwd=root,
-        env=environment({"DEMO_HUB_URL": url}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Application startup complete" in line:
-                break
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", "".join(lines))
-        assert found is not None, "".join(lines)
-        yield int(found[1])
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-        assert process.wait(START_S) == 0, rest
-        assert "Traceback" not in rest, rest
-    finally:
-        process.kill()
-        process.wait(START_S)
-        process.stdout.close()
+    words = ("--port", str(port), "--drain", "0.5", "--console")
+    with falconws_serve(root, *words, env=environment({"DEMO_HUB_URL": url})) as served:
+        found = urlsplit(served).port
+        assert found is not None
+        yield found
 
 
 def window(browser: Browser, width: int = 640) -> Page:

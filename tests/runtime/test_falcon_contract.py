@@ -62,14 +62,17 @@ DIFFERENCES = {
     "1011 or a 500, and is logged. With Falcon, it can end the server.",
     "unoffered_subprotocol": "`accept(subprotocol=...)` raises a `ValueError` if the client does not offer the "
     "subprotocol. Falcon sends it, and the client fails the connection.",
-    "line_break_in_a_header": "CR, LF or NUL in a header of `accept()` or of a refusal is a `ValueError`; in a header "
-    "of an HTTP response, it turns the response into a 500. Falcon passes the header to the server.",
+    "malformed_header": "A header of `accept()` or of a refusal is a `ValueError` if its name is not a token, or its "
+    "value contains CR, LF or NUL. In an HTTP response, it turns the response into a 500. Falcon passes the header to "
+    "the server.",
     "proposal_middleware": "Middleware methods may omit the `ws` argument, as in the proposal. Falcon fails when it "
     "calls them.",
     "media_as_bytes": "The result of a BINARY media handler is sent as `bytes`, even if it is a `bytearray` or a "
     "`memoryview`. Falcon passes it on unchanged, and some servers refuse it.",
     "errors_for_browsers": "The body of an HTTP error is a small HTML page for a browser, and XML only for clients "
     "that accept nothing else. Falcon sends XML to browsers. `app.set_error_serializer()` works as before.",
+    "inspected_error_handlers": "`falcon.inspect` lists the default error handlers of falconws. It lists Falcon's own "
+    "only with `internal=True`.",
 }
 """Each is shown by the test of the same name; the how-to "Migrate from Falcon" lists them all."""
 
@@ -1110,10 +1113,13 @@ async def test_unoffered_subprotocol(app_class: AppClass, ours: bool) -> None:
     await serve(app_of(app_class, responder), ScriptedServer())
 
 
-async def test_line_break_in_a_header(app_class: AppClass, ours: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "what"), [("X-A", "a\r\nX-B: b", "line break"), ("X-A:", "a", "must be a token")]
+)
+async def test_malformed_header(app_class: AppClass, ours: bool, name: str, value: str, what: str) -> None:
     async def responder(req: Any, ws: Any) -> None:
-        with pytest.raises(ValueError, match="line break") if ours else contextlib.nullcontext():
-            await ws.accept(headers={"X-A": "a\r\nX-B: b"})
+        with pytest.raises(ValueError, match=what) if ours else contextlib.nullcontext():
+            await ws.accept(headers={name: value})
 
     await serve(app_of(app_class, responder), ScriptedServer())
 
@@ -1160,3 +1166,8 @@ async def test_errors_for_browsers(app_class: AppClass, ours: bool) -> None:
 
 def test_every_difference_has_its_test() -> None:
     assert [name for name in DIFFERENCES if not callable(globals().get(f"test_{name}"))] == []
+
+
+def test_inspected_error_handlers(app_class: AppClass, ours: bool) -> None:
+    handlers = falcon.inspect.inspect_app(app_class()).error_handlers
+    assert any(not handler.internal for handler in handlers) is ours

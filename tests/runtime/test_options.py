@@ -19,7 +19,7 @@ def test_a_misspelt_option_is_an_error() -> None:
 
 def test_origins_are_checked_when_they_are_set() -> None:
     options = falconws.WebSocketOptions()
-    with pytest.raises(ValueError, match=r"allowed_origins holds 'example\.com'"):
+    with pytest.raises(ValueError, match=r"allowed_origins contains 'example\.com'"):
         options.allowed_origins = ["example.com"]
     assert options.allowed_origins is None
     options.allowed_origins = ["https://example.com"]

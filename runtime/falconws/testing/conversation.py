@@ -1,4 +1,4 @@
-"""Tests of typed conversations: the client's end of one, typed by its class.
+"""The client's end of a typed conversation, for tests.
 
 Imported only by tests that use it: it needs the extra ``falconws[typed]``.
 """

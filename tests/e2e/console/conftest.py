@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.serving import falconws_serve
+
 HERE = Path(__file__).parent
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LOAD_MS = 20_000
-STOP_S = 60.0
 # Also where nothing is said of it: five seconds are short for a browser and a server on a busy machine.
 expect.set_options(timeout=LOAD_MS)
 
@@ -34,35 +31,9 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@contextmanager
-def serving(folder: Path, *words: str) -> Iterator[str]:
+def serving(folder: Path, *words: str) -> AbstractContextManager[str]:
     """Serve an application of *folder*; yield the URL that the server names."""
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "falconws_cli", "serve", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HERE)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Application startup complete" in line:
-                break
-        found = re.search(r"serves (https?://\S+)", "".join(lines))
-        assert found is not None, "".join(lines)
-        yield found[1]
-        process.send_signal(signal.SIGTERM)
-        rest = process.stdout.read()
-        assert process.wait(STOP_S) == 0, rest
-        assert "Traceback" not in rest, rest
-    finally:
-        process.kill()
-        process.wait(STOP_S)
-        process.stdout.close()
+    return falconws_serve(folder, *words, env={**os.environ, "PYTHONPATH": str(HERE)})
 
 
 @pytest.fixture(scope="session")

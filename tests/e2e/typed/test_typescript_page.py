@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -15,11 +13,11 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from tests.e2e.typed.generated_client import environment, generate, run
 from tests.node import node_packages
 from tests.ports import free_port
+from tests.serving import falconws_serve
 
 HERE = Path(__file__).parent / "typescript"
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LOAD_MS = 20_000
-EXIT_S = 30.0
 HTML = """<!doctype html><title>Chat</title><output></output><ol></ol>
 <form><input aria-label="Message"><button>Send</button></form><script type="module" src="page.js"></script>"""
 
@@ -50,28 +48,8 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@contextmanager
-def serving(folder: Path, port: int) -> Iterator[None]:
-    command = [sys.executable, "-u", "-m", "falconws_cli", "serve", "served:app", "--port", str(port), "--drain", "0.5"]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    try:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if "Application startup complete" in line:
-                break
-        assert process.poll() is None, "".join(lines)
-        yield
-        process.terminate()
-        rest = process.stdout.read()
-        assert process.wait(EXIT_S) == 0, rest
-    finally:
-        process.kill()
-        process.wait(EXIT_S)
-        process.stdout.close()
+def serving(folder: Path, port: int) -> AbstractContextManager[str]:
+    return falconws_serve(folder, "served:app", "--port", str(port), "--drain", "0.5", env=environment(folder))
 
 
 def enter(browser: Browser, port: int, name: str, errors: list[Error]) -> Page:
