@@ -64,9 +64,8 @@ class Publisher:
         # Checks the arguments.
         self._make_hub()
         self._timeout_s = timeout_s
-        self._lock = threading.Lock()
-        self._runner: _Runner | None = None
-        self._process = os.getpid()
+        self._threads: dict[int, _Thread] = {}
+        """By process: a fork has no threads, and a lock that was held then is never released."""
 
     def __enter__(self) -> Self:
         return self
@@ -115,9 +114,10 @@ class Publisher:
 
     def close(self) -> None:
         """Disconnect. Does nothing if no message was published."""
-        if self._process == os.getpid():
-            with self._lock:
-                runner, self._runner = self._runner, None
+        thread = self._threads.get(os.getpid())
+        if thread is not None:
+            with thread.lock:
+                runner, thread.runner = thread.runner, None
             if runner is not None:
                 runner.stop()
 
@@ -128,14 +128,21 @@ class Publisher:
             pass
         else:
             raise RuntimeError("Publisher would block this event loop: use `await hub.publish(...)` of a Hub here.")
-        if self._process != os.getpid():
-            # The thread exists in the parent only, and the lock may have been held by another thread there.
-            self._lock, self._runner, self._process = threading.Lock(), None, os.getpid()
-        with self._lock:
-            if self._runner is None:
-                self._runner = _Runner(self._make_hub(), self._timeout_s + _START_S)
-            runner = self._runner
+        # One step, so that of several callers the first one decides.
+        thread = self._threads.setdefault(os.getpid(), _Thread())
+        with thread.lock:
+            if thread.runner is None:
+                thread.runner = _Runner(self._make_hub(), self._timeout_s + _START_S)
+            runner = thread.runner
         return asyncio.run_coroutine_threadsafe(work(runner.hub), runner.loop).result()
+
+
+class _Thread:
+    """The thread of one process, if it runs."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.runner: _Runner | None = None
 
 
 class _Runner:
