@@ -95,7 +95,9 @@ class ResourceGenerator:
             _check_typed(pattern, parsed)
             chosen["typed"] = True
         recipe = Recipe("resource", parsed.kebab, chosen)
-        fields = [field.name for field in template.fields]
+        # The responders of a room give a text of this name another one: the room is the whole path.
+        replaced = {"room"} if pattern is Pattern.ROOM else set()
+        fields = [one.name for one in template.fields if one.name not in replaced or one.type.annotation != "str"]
         if fields:
             _refuse_used_names(fields, self.make(project, recipe))
         return recipe

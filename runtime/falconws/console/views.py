@@ -95,11 +95,11 @@ def _room_card(demo: str | None) -> Tree:
 
 
 def _commands_card(routes: Sequence[Route], base: str) -> Tree:
-    taken = {route.path for route in routes}
+    taken = {segment for route in routes for segment in route.path.split("/")}
     commands = [
         (f"falconws add-resource {name} --pattern {pattern}", what)
         for name, pattern, what in _RESOURCES
-        if f"/{name}" not in taken
+        if name not in taken
     ][:1]
     commands.append(("falconws test", "runs the tests of the project"))
     sockets = [route.path for route in routes if route.is_websocket and "{" not in route.path]

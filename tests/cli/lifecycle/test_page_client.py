@@ -8,6 +8,7 @@ import pytest
 
 from falconws_cli.doctor.client_check import check_clients
 from falconws_cli.doctor.finding import Level
+from falconws_cli.errors import ExitCode
 from falconws_cli.project import find_project
 from tests.cli.conftest import Run, do
 from tests.cli.recorder import snapshot
@@ -24,6 +25,7 @@ GENERATE = ("generate-client", "js", "--output", FOLDER, "--only", "Chat")
         ("--subprotocol", "chat.v1"),
         ("--route", "/rooms/{number:int}/{part}.{kind}/chat"),
         ("--route", "/{rest:path}"),
+        ("--route", "/rooms/{room}"),
     ],
 )
 def test_it_is_what_generate_client_makes_of_the_app(run: Run, demo: Path, options: tuple[str, ...]) -> None:
@@ -69,3 +71,8 @@ def test_a_change_of_the_messages_is_noticed_generated_and_undone(run: Run, demo
     messages.write_text(source)
     do(run, "undo")
     assert {path: text for path, text in snapshot(demo).items() if "__pycache__" not in str(path)} == before
+
+
+@pytest.mark.parametrize("route", ["/rooms/{room:int}", "/rooms/{hub}", "/rooms/{who}"])
+def test_a_field_that_the_responders_use_is_refused(run: Run, demo: Path, route: str) -> None:
+    assert "is a name that the generated" in do(run, *ADD, "--route", route, code=ExitCode.USAGE)

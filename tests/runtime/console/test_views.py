@@ -16,7 +16,7 @@ from falconws.console.views import start_view
     [
         ((), ["add-resource chat --pattern room", "test"]),
         (("/echo",), ["add-resource chat --pattern room", "test", "connect /echo"]),
-        (("/chat", "/rooms/{room}"), ["add-resource ticker --pattern feed", "test", "connect /chat"]),
+        (("/rooms/{room}/chat", "/hello"), ["add-resource ticker --pattern feed", "test", "connect /hello"]),
         (("/chat", "/ticker", "/words"), ["test", "connect /chat"]),
     ],
 )
