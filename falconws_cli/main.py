@@ -37,7 +37,7 @@ _COMMANDS = {
     "test": "Run the project's tests.",
     "inspect": "Show the parts of the app.",
     "asyncapi": "Print or check the AsyncAPI document.",
-    "generate-client": "Generate a TypeScript or Python client.",
+    "generate-client": "Generate a TypeScript, JavaScript or Python client.",
     "doctor": "Check the installation and the project.",
     "connect": "Talk to a WebSocket, interactively or in scripts.",
     "publish": "Publish a message to a room.",

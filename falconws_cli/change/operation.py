@@ -194,7 +194,7 @@ def _dump(operation: Operation) -> dict[str, Any]:
 def _load(name: str, entry: Mapping[str, Any]) -> Operation:
     if not ID.fullmatch(name):
         raise ValueError(f"{name!r} is not the id of an operation")
-    recipe = entry.get("recipe")
+    recipe = _recipe(entry.get("recipe"))
     files = {_path(path): _load_text(text) for path, text in entry.get("files", {}).items()}
     edits = {
         _path(path): RecordedEdit(_load_text(edit["before"]) if "before" in edit else None, _string(edit["after"]))
@@ -215,14 +215,7 @@ def _load(name: str, entry: Mapping[str, Any]) -> Operation:
         id=name,
         command=_string(entry["command"]),
         version=_string(entry["version"]),
-        recipe=None
-        if recipe is None
-        else Recipe(
-            _string(recipe["generator"]),
-            _string(recipe["name"]),
-            dict(recipe["options"].items()),
-            _string(recipe.get("package", "")),
-        ),
+        recipe=recipe,
         files=files,
         packages=tuple(map(_path, _strings(entry.get("packages", [])))),
         edits=edits,
@@ -234,6 +227,20 @@ def _load(name: str, entry: Mapping[str, Any]) -> Operation:
         moves={_path(old): _path(new) for old, new in entry.get("moves", {}).items()},
         destroyed=tuple(_load(_string(other["id"]), other) for other in entry.get("destroyed", ())),
     )
+
+
+def _recipe(entry: Mapping[str, Any] | None) -> Recipe | None:
+    if entry is None:
+        return None
+    options = dict(entry["options"].items())
+    recipe = Recipe(_string(entry["generator"]), _string(entry["name"]), options, _string(entry.get("package", "")))
+    # Every later command reads these.
+    if recipe.generator == "project":
+        recipe.names("with")
+    elif recipe.generator == "part":
+        recipe.names("parts")
+        Recipe("project", recipe.name, dict(options.get("options", {}).items())).names("with")
+    return recipe
 
 
 def _arguments(made: Mapping[str, Any]) -> dict[str, JsonValue]:

@@ -24,6 +24,17 @@ class Recipe:
     package: str = ""
     """The package that the generator came with, filled in by falconws; empty for its own generators."""
 
+    def names(self, option: str) -> tuple[str, ...]:
+        """Return the texts of an option that is a list of them; none if it is missing.
+
+        Raises:
+            TypeError: It is something else.
+        """
+        value = self.options.get(option, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise TypeError(f"{option} is not a list of texts")
+        return tuple(map(str, value))
+
     def is_same_thing(self, other: "Recipe") -> bool:
         """Return whether both recipes generate the same thing, perhaps with other options."""
         return (self.generator, self.name) == (other.generator, other.name)

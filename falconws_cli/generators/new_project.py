@@ -134,9 +134,7 @@ def render_project(
     src = bool(recipe.options.get("src", False))
     minimal = bool(recipe.options.get("minimal", False))
     source = str(recipe.options.get("source", ""))
-    recorded = recipe.options.get("with", [])
-    assert isinstance(recorded, list)
-    parts = parse_parts(str(part) for part in recorded)
+    parts = parse_parts(recipe.names("with"))
     broker = next((part.value for part in parts if part in BROKERS), "")
     context = {
         "distribution": name.kebab,
@@ -160,9 +158,7 @@ def render_project(
 
 def files_of_part(recipe: Recipe, part: str) -> list[str]:
     """Return the paths of the files that a project of this recipe has for one of its parts only."""
-    parts = recipe.options["with"]
-    assert isinstance(parts, list)
-    others = [name for name in parts if name != part]
+    others: list[JsonValue] = [name for name in recipe.names("with") if name != part]
     without = {file.path for file in render_project(replace(recipe, options={**recipe.options, "with": others}))}
     return sorted(str(file.path) for file in render_project(recipe) if file.path not in without)
 

@@ -63,13 +63,12 @@ class PartGenerator:
     def make(self, project: Project, recipe: Recipe) -> Generated:
         """Return the files of the part, and its lines in other files."""
         part = Part(recipe.name)
-        recorded = recipe.options["parts"]
-        assert isinstance(recorded, list)
-        there = [str(name) for name in recorded]
+        there = list(recipe.names("parts"))
         if "project" not in recipe.options:
             return _made_for_others(project, part, there)
         options = recipe.options["options"]
-        assert isinstance(options, dict)
+        if not isinstance(options, dict):
+            raise TypeError("options is not an object")
 
         def rendered(names: list[str]) -> dict[PurePosixPath, PlannedFile]:
             own = Recipe("project", str(recipe.options["project"]), {**options, "with": list(names)})
@@ -122,9 +121,7 @@ def _parts_of(recipes: Iterable[Recipe]) -> tuple[Part, ...]:
     """Return the parts that a project was created with, and those that were added later."""
     names: list[str] = []
     for recipe in recipes:
-        recorded = recipe.options.get("with", []) if recipe.generator == "project" else [recipe.name]
-        assert isinstance(recorded, list)
-        names += [str(name) for name in recorded]
+        names += recipe.names("with") if recipe.generator == "project" else [recipe.name]
     return parse_parts(names) if names else ()
 
 

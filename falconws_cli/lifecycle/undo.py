@@ -112,8 +112,7 @@ def _refuse_part_of_new(record: Record, name: str) -> None:
     for operation in record.generated:
         recipe = operation.recipe
         assert recipe is not None
-        parts = recipe.options.get("with", [])
-        if recipe.generator == "project" and isinstance(parts, list) and name.lower() in parts:
+        if recipe.generator == "project" and name.lower() in recipe.names("with"):
             there = [path for path in files_of_part(recipe, name.lower()) if (record.root / path).exists()]
             files = f" delete {' and '.join(there)}, and" if there else ""
             raise RefusedError(

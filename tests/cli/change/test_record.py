@@ -141,6 +141,24 @@ def test_a_path_that_leads_out_of_the_project_is_damage(kind: str, path: str) ->
         load_operation(ID, json.dumps(nested).encode())
 
 
+@pytest.mark.parametrize(
+    ("generator", "options"),
+    [
+        ("project", {"with": "docker"}),
+        ("project", {"with": [1]}),
+        ("project", []),
+        ("part", {"parts": None}),
+        ("part", {"parts": [], "options": []}),
+        ("part", {"parts": [], "options": {"with": 1}}),
+    ],
+)
+def test_options_that_every_command_reads_are_checked_first(generator: str, options: object) -> None:
+    recipe = {"generator": generator, "name": "demo", "options": options}
+    data = {"format": FORMAT, "command": "c", "version": "v", "recipe": recipe}
+    with pytest.raises(DamagedError, match="not complete"):
+        load_operation(ID, json.dumps(data).encode())
+
+
 def test_an_id_that_is_a_path_is_damage() -> None:
     inner = {"id": "../../../outside", "command": "c", "version": "v"}
     data = {"format": FORMAT, "command": "c", "version": "v", "destroyed": [inner]}
