@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from falconws.server.websocket import time_slice
 from falconws.server.websocket.connection import Connection
 from falconws.server.websocket.deflate import PerMessageDeflate
 from falconws.server.websocket.picows_adapter import feed, switch_protocols
@@ -111,5 +112,8 @@ class Conversation:
 
 
 @pytest.fixture
-def conversation():
+def conversation(monkeypatch):
+    """Return the class of a connection that is fed by hand; on a busy machine, too, its time slice is not over."""
+    monkeypatch.setattr(time_slice, "_SLICE_S", 1000.0)
+    monkeypatch.setattr(time_slice, "_CONTENDED_SLICE_S", 1000.0)
     return Conversation
