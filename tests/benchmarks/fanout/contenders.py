@@ -39,7 +39,9 @@ def falconws_over(url: str, workers: int = 1) -> Command:
         code = (
             "import os; from falconws.server import ConnectionSettings, DeflateSettings, run; "
             "deflate = DeflateSettings() if 'FANOUT_DEFLATE' in os.environ else None; "
-            f"run('hub_app:app', connection=ConnectionSettings(deflate=deflate), {options})"
+            # The load answers no ping until all subscribers are connected, which takes a busy machine a minute.
+            "connection = ConnectionSettings(deflate=deflate, ping_interval_s=None); "
+            f"run('hub_app:app', connection=connection, {options})"
         )
         return ["env", f"FANOUT_HUB_URL={url}", str(peers.python), "-c", code]
 
