@@ -182,10 +182,10 @@ class Server(uvicorn.Server):
             # A socket that was inherited from the parent process must be duplicated there.
             listener = socket.fromshare(listener.share(os.getpid()))
 
+        protocol_class: Callable[..., asyncio.Protocol] = config.http_protocol_class
+
         def accept() -> asyncio.Protocol:
-            protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
-                config=config, server_state=self.server_state, app_state=self.lifespan.state
-            )
+            protocol = protocol_class(config=config, server_state=self.server_state, app_state=self.lifespan.state)
             self._accepted.add(protocol)
             return protocol
 
