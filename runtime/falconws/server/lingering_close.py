@@ -8,16 +8,10 @@ after a timeout. Knows nothing of HTTP or WebSockets.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import struct
 from collections.abc import Callable
 from typing import Any
 
-try:
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
-except ImportError:  # Windows
-    ioctl = None  # type: ignore[assignment]
+from falconws.server.socket_state import kernel_unsent_bytes
 
 _FLUSH_CHECK_S = 1.0
 
@@ -51,22 +45,17 @@ def abort_when_flushed(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
 
     A TLS transport would otherwise stay until the client closes its side too, and an idle client may not do so.
     """
-    if ioctl is not None and transport.get_extra_info("sslcontext") is not None:
+    if transport.get_extra_info("sslcontext") is not None:
         loop.call_later(_FLUSH_CHECK_S, _abort_if_flushed, transport, loop)
 
 
 def _abort_if_flushed(transport: Any, loop: asyncio.AbstractEventLoop) -> None:
-    socket = transport.get_extra_info("socket")
-    if socket is None:
-        # The transport has closed meanwhile.
-        return
-    # This fails if the socket is closed already, or does not tell; then the transport decides how long it waits.
-    with contextlib.suppress(OSError, ValueError):
-        (unsent,) = struct.unpack("i", ioctl(socket.fileno(), TIOCOUTQ, bytes(4)))
-        if unsent:
-            abort_when_flushed(transport, loop)
-        else:
-            transport.abort()
+    unsent = kernel_unsent_bytes(transport)
+    if unsent:
+        abort_when_flushed(transport, loop)
+    elif unsent == 0:
+        transport.abort()
+    # Else the socket is closed already, or does not tell: the transport decides how long it waits.
 
 
 class _LingeringClose(asyncio.Protocol):

@@ -6,7 +6,6 @@ Linux tells both; elsewhere the functions fall back on what the transport tells.
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import struct
@@ -26,21 +25,34 @@ _ACKNOWLEDGED, _RECEIVED, _TCP_INFO_BYTES = 120, 128, 136
 
 def client_has_left(transport: Any) -> bool:
     """Return whether the client has reset the connection, also while *transport* does not read."""
-    if not hasattr(select, "poll") or (number := _fileno(transport)) < 0:
-        return False
-    poll = select.poll()
     # Errors and the end of both directions are reported unasked.
-    poll.register(number, 0)
-    return bool(poll.poll(0))
+    return _has_event(transport, 0)
+
+
+def client_sends_no_more(transport: Any) -> bool:
+    """Return whether the client has closed its sending side, also while *transport* does not read.
+
+    Elsewhere than on Linux, return only whether it has reset the connection.
+    """
+    return _has_event(transport, getattr(select, "POLLRDHUP", 0))
 
 
 def undelivered_bytes(transport: Any) -> int:
     """Return how many bytes were written to *transport* and have not reached the client's machine."""
-    waiting = int(transport.get_write_buffer_size())
-    if ioctl is not None:
-        with contextlib.suppress(OSError, ValueError):
-            waiting += int(struct.unpack("i", ioctl(_fileno(transport), TIOCOUTQ, bytes(4)))[0])
-    return waiting
+    return int(transport.get_write_buffer_size()) + (kernel_unsent_bytes(transport) or 0)
+
+
+def kernel_unsent_bytes(transport: Any) -> int | None:
+    """Return how many bytes the kernel holds that have not reached the client's machine.
+
+    None if the operating system does not tell, or the socket is closed.
+    """
+    if ioctl is None:
+        return None
+    try:
+        return int(struct.unpack("i", ioctl(_fileno(transport), TIOCOUTQ, bytes(4)))[0])
+    except (OSError, ValueError):
+        return None
 
 
 def delivered_bytes(transport: Any) -> int:
@@ -74,6 +86,15 @@ def _tcp_counter(transport: Any, offset: int) -> int | None:
     return int.from_bytes(info[offset : offset + 8], sys.byteorder) if len(info) == _TCP_INFO_BYTES else None
 
 
+def _has_event(transport: Any, events: int) -> bool:
+    if not hasattr(select, "poll") or (number := _fileno(transport)) < 0:
+        return False
+    poll = select.poll()
+    poll.register(number, events)
+    return bool(poll.poll(0))
+
+
 def _fileno(transport: Any) -> int:
-    number: int = transport.get_extra_info("socket").fileno()
-    return number
+    socket_ = transport.get_extra_info("socket")
+    # A transport that has closed may have no socket.
+    return -1 if socket_ is None else int(socket_.fileno())

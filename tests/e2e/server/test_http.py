@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from falconws.server import AdmissionSettings, ConnectionSettings, HttpSettings, TlsSettings
-from tests.e2e.server.raw_client import WAIT_S
+from tests.e2e.server.raw_client import WAIT_S, RawClient
 
 APP = """
     import asyncio, json
@@ -49,7 +49,7 @@ APP = """
         if scope["path"] == "/waits":
             while (await receive())["type"] != "http.disconnect":
                 pass
-            print("client gone", flush=True)
+            print("client gone", scope["query_string"].decode(), flush=True)
             return
         body = b""
         while scope["path"] != "/early":
@@ -672,6 +672,29 @@ def test_a_responder_that_waits_for_its_client_to_leave_learns_of_a_closed_side(
     while server.output.count("client gone") == before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert server.output.count("client gone") == before + 1
+
+
+LEAVES = {
+    "reset": RawClient.reset,
+    "closed": lambda client: client.socket.close(),
+    "closed its side": RawClient.close_writing,
+}
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
+def test_a_responder_learns_of_a_client_that_leaves_behind_more_than_is_read(serve, dial, tls, stack, encrypted):
+    """The end of the stream is behind requests that the server does not read before it has answered this one."""
+    certificate, context = tls
+    options = {"tls": TlsSettings(certificate)} if encrypted else {}
+    server = serve(APP, prelude=stack, **options).wait_until_ready()
+    for number, leave in enumerate(LEAVES.values()):
+        client = dial(server.port)
+        if encrypted:
+            client.encrypt(context)
+        client.send(b"GET /waits?%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + GET * 6000)
+        leave(client)
+        server.wait_for_line(f"client gone {number}")
+    assert "Traceback" not in server.output
 
 
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: a\r\n"

@@ -12,15 +12,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 
 from falconws.log_throttle import LogThrottle
 from falconws.server.addresses import plain_host
 from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.deadlines import BodyDeadline, ResponseDeadline
 from falconws.server.http.framing import END, RequestFramer
+from falconws.server.http.reading import HttpReading
 from falconws.server.http.shutdown import GracefulHttp
+from falconws.server.lingering_close import abort_when_flushed
 from falconws.server.request_head import RequestError, RequestHead
+from falconws.server.socket_state import client_has_left, client_sends_no_more
 from falconws.server.tls import tls_extension
 
 _REFUSAL_CLOSE_S = 2.0
@@ -37,29 +40,10 @@ _WEBSOCKETS_MAX_LINES = 128
 _throttle = LogThrottle(logging.getLogger("uvicorn.error"))
 
 
-class _FlowControl(FlowControl):
-    """uvicorn's flow control of a connection, whose reading the guard can hold up as well."""
-
-    held = False
-
-    def hold(self) -> None:
-        self.held = True
-        self.pause_reading()
-
-    def release(self, *, resume: bool) -> None:
-        self.held = False
-        if resume:
-            self.resume_reading()
-
-    def resume_reading(self) -> None:
-        if not self.held:
-            super().resume_reading()
-
-
 class GuardedHttp(GracefulHttp):
     """A mixin for uvicorn's HTTP protocol classes, which serve what it lets through."""
 
-    flow: _FlowControl
+    flow: HttpReading
     parser: Any
     _chunked: bool
     head_deadline: float | None = None
@@ -83,7 +67,7 @@ class GuardedHttp(GracefulHttp):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self.flow = _FlowControl(transport)
+        self.flow = HttpReading(transport, self.loop, self._look_while_paused)
         if self.client is not None:
             self.client = plain_host(self.client[0]), self.client[1]
         self._start_deadline()
@@ -91,6 +75,7 @@ class GuardedHttp(GracefulHttp):
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.flow.stop()
         self._stop_deadline()
         self._stop_body_deadline()
         self._stop_response_deadline()
@@ -109,6 +94,17 @@ class GuardedHttp(GracefulHttp):
         self._half_closed = True
         self._advance()
         return True
+
+    def _look_while_paused(self) -> None:
+        """Close if the client has left, or has closed its side and the application waits for just this."""
+        if self.transport.is_closing():
+            return
+        if client_has_left(self.transport):
+            self.transport.abort()
+        elif self._awaits_disconnect and client_sends_no_more(self.transport):
+            self.transport.close()
+            # TLS would wait for an answer that is behind what is not read.
+            abort_when_flushed(self.transport, self.loop)
 
     # Requests.
 
@@ -272,6 +268,7 @@ class GuardedHttp(GracefulHttp):
             config=self.config, server_state=self.server_state, app_state=self.app_state
         )
         self.flow.resume_reading()
+        self.flow.stop()
         protocol.connection_made(self.transport)
         self.transport.set_protocol(protocol)
         if self.config.engine_is_fast:
