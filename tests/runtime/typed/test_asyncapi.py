@@ -285,6 +285,12 @@ class TestSchemasAndDecodersAgree:
             accepted = True
         assert validator.is_valid(payload) is accepted, payload
 
+    @pytest.mark.parametrize("value", ["5", True, 1.5, None])
+    def test_no_kind_of_message_converts_values(self, value: object) -> None:
+        for payload in ({"type": "move", "x": value}, {"type": "rename", "name": "a", "tags": [value]}):
+            with pytest.raises(DECODE_ERRORS):
+                Mixed.received.decode(json.dumps(payload))
+
     @pytest.mark.parametrize(
         "value",
         [
