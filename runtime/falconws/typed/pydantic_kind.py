@@ -23,8 +23,9 @@ class _PydanticKind:
 
     def decoder(self, message_type: type[BaseModel]) -> Callable[[Payload], Any]:
         # model_validate_json() does no more, but passes on ten arguments. Strict, as the schema and the
-        # other kinds of message are: otherwise, "5" and true would be integers.
-        return partial(message_type.__pydantic_validator__.validate_json, strict=True)
+        # other kinds of message are, if the model does not decide: otherwise, "5" and true would be integers.
+        strict = None if "strict" in message_type.model_config else True
+        return partial(message_type.__pydantic_validator__.validate_json, strict=strict)
 
     def encoder(self, message_type: type[BaseModel]) -> Callable[[Any], bytes]:
         return message_type.__pydantic_serializer__.to_json

@@ -285,6 +285,16 @@ class TestSchemasAndDecodersAgree:
             accepted = True
         assert validator.is_valid(payload) is accepted, payload
 
+    def test_a_model_may_decide_that_values_are_converted(self) -> None:
+        class Lenient(BaseModel, strict=False):
+            type: Literal["lenient"] = "lenient"
+            number: int
+
+        class Numbers(Conversation[Lenient, Never]):
+            pass
+
+        assert Numbers.received.decode('{"type": "lenient", "number": "5"}') == Lenient(number=5)
+
     @pytest.mark.parametrize("value", ["5", True, 1.5, None])
     def test_no_kind_of_message_converts_values(self, value: object) -> None:
         for payload in ({"type": "move", "x": value}, {"type": "rename", "name": "a", "tags": [value]}):
