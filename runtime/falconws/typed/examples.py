@@ -20,6 +20,7 @@ _FORMATS = {
     "email": "ada@example.com",
     "ipv4": "192.0.2.1",
     "ipv6": "2001:db8::1",
+    "partial-time": "12:00:00",
     "time": "12:00:00Z",
     "uri": "https://example.com/",
     "uuid": "6f1dbe2e-5cc4-4b0e-9a11-3c1f7e2a9d10",

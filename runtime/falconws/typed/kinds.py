@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import inspect as types
 
 __all__ = ("DECODE_ERRORS", "MSGSPEC", "TAG_FIELD", "MessageKind", "Payload", "literal_tag")
 
@@ -81,6 +82,9 @@ class _MsgspecKind:
 
     def schemas(self, message_types: Sequence[type], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
         schemas, components = msgspec.json.schema_components(message_types, ref_template=ref_template)
+        by_reference = {ref_template.format(name=name): schema for name, schema in components.items()}
+        for info, schema in zip(types.multi_type_info(message_types), schemas, strict=True):
+            _restrict_times(info, schema, by_reference)
         return list(schemas), components
 
     def explain(self, error: Exception) -> tuple[str, str | None]:
@@ -91,6 +95,66 @@ class _MsgspecKind:
         if missing:
             path = f"{path or '$'}.{missing[1]}"
         return text, path
+
+
+_DATE = r"\d{4}-\d{2}-\d{2}[Tt ]"
+_TIME = r"\d{2}:\d{2}:\d{2}(\.\d+)?"
+_OFFSET = r"([Zz]|[+-]\d{2}:\d{2})"
+
+
+def _restrict_times(info: types.Type, schema: dict[str, Any], unread: dict[str, dict[str, Any]]) -> None:
+    """Say in *schema* which texts a ``datetime`` or ``time`` accepts whose offset is optional or forbidden.
+
+    msgspec says only that it is a text, because the formats of JSON Schema require an offset.
+
+    Args:
+        info: The type of *schema*.
+        schema: What msgspec has made of the type; changed in place.
+        unread: The components by their references; those that were visited are removed.
+    """
+    while isinstance(info, types.Metadata):
+        info = info.type
+    schema = unread.pop(schema["$ref"], {}) if "$ref" in schema else schema
+    parts: list[tuple[types.Type, dict[str, Any]]] = []
+    match info:
+        case types.DateTimeType(tz=None | False) | types.TimeType(tz=None | False):
+            is_date = isinstance(info, types.DateTimeType)
+            offset = _OFFSET + "?" if info.tz is None else ""
+            schema.setdefault("pattern", f"^{_DATE if is_date else ''}{_TIME}{offset}$")
+            example = ("2030-01-31T" if is_date else "") + "12:00:00" + ("Z" if info.tz is None else "")
+            schema.setdefault("examples", [example])
+        case types.CollectionType() if "items" in schema:
+            parts = [(info.item_type, schema["items"])]
+        case types.TupleType():
+            parts = list(zip(info.item_types, schema.get("prefixItems", ()), strict=False))
+        case types.DictType() if "additionalProperties" in schema:
+            parts = [(info.value_type, schema["additionalProperties"])]
+        case types.UnionType():
+            # The order in which msgspec writes them.
+            parts = list(zip(sorted(info.types, key=_rank), _alternatives(schema), strict=False))
+        case types.StructType() | types.DataclassType() | types.TypedDictType() | types.NamedTupleType() if schema:
+            of_fields = (
+                [schema["properties"][field.encode_name] for field in info.fields]
+                if "properties" in schema
+                # The tag comes first.
+                else schema.get("prefixItems", [])[-len(info.fields) :]
+            )
+            parts = [(field.type, each) for field, each in zip(info.fields, of_fields, strict=False)]
+    for part, part_schema in parts:
+        _restrict_times(part, part_schema, unread)
+
+
+def _rank(info: types.Type) -> int:
+    while isinstance(info, types.Metadata):
+        info = info.type
+    if isinstance(info, types.NoneType):
+        return 2
+    return int(isinstance(info, types.StructType) and not info.array_like)
+
+
+def _alternatives(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the schemas of a union, flattened."""
+    return [found for each in schema["anyOf"] for found in _alternatives(each)] if "anyOf" in schema else [schema]
 
 
 MSGSPEC = _MsgspecKind()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,9 +22,10 @@ class _PydanticKind:
         return None if field is None else literal_tag(field.annotation)
 
     def decoder(self, message_type: type[BaseModel]) -> Callable[[Payload], Any]:
-        # model_validate_json() does no more, but passes on ten arguments.
-        decode: Callable[[Payload], Any] = message_type.__pydantic_validator__.validate_json
-        return decode
+        # model_validate_json() does no more, but passes on ten arguments. Strict, as the schema and the
+        # other kinds of message are, if the model does not decide: otherwise, "5" and true would be integers.
+        strict = None if "strict" in message_type.model_config else True
+        return partial(message_type.__pydantic_validator__.validate_json, strict=strict)
 
     def encoder(self, message_type: type[BaseModel]) -> Callable[[Any], bytes]:
         return message_type.__pydantic_serializer__.to_json

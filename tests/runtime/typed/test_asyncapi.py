@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time
 from pathlib import Path
-from typing import Any, Literal, Never
+from typing import Annotated, Any, Literal, Never
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import Struct
+from msgspec import Meta, Struct
 from pydantic import BaseModel
 
 import falconws
 from falconws.typed import Call, Conversation, Reply, speaks
-from falconws.typed.asyncapi import asyncapi, to_draft_07
+from falconws.typed.asyncapi import MessageSchemas, asyncapi, to_draft_07
+from falconws.typed.examples import example_value
 from falconws.typed.kinds import DECODE_ERRORS
 from falconws.typed.security import describe_security
 from tests.node import node_packages
@@ -225,6 +229,33 @@ class Tree(Struct, tag="tree"):
     children: list[Tree]
 
 
+class Other(Struct, tag="other"):
+    pass
+
+
+class Moment(Struct, tag="moment"):
+    at: datetime
+
+
+class Moments(Struct, tag="moments", omit_defaults=True):
+    """Times at every place of a message."""
+
+    plain: datetime = datetime.min
+    naive: Annotated[datetime, Meta(tz=False)] = datetime.min
+    optional: int | Annotated[datetime, Meta(description="when")] | None = None
+    listed: list[datetime] | dict[str, int] = []
+    pair: tuple[int, Stamped] | None = None
+    mapped: dict[str, list[datetime]] = {}
+    nested: Other | Moment | None = None
+    clock: time | None = None
+    naive_clock: Annotated[time, Meta(tz=False)] | None = None
+
+
+@dataclass
+class Stamped:
+    at: datetime
+
+
 class TestSchemasAndDecodersAgree:
     """What the decoder accepts the schema accepts, and the other way round.
 
@@ -253,6 +284,60 @@ class TestSchemasAndDecodersAgree:
         else:
             accepted = True
         assert validator.is_valid(payload) is accepted, payload
+
+    def test_a_model_may_decide_that_values_are_converted(self) -> None:
+        class Lenient(BaseModel, strict=False):
+            type: Literal["lenient"] = "lenient"
+            number: int
+
+        class Numbers(Conversation[Lenient, Never]):
+            pass
+
+        assert Numbers.received.decode('{"type": "lenient", "number": "5"}') == Lenient(number=5)
+
+    @pytest.mark.parametrize("value", ["5", True, 1.5, None])
+    def test_no_kind_of_message_converts_values(self, value: object) -> None:
+        for payload in ({"type": "move", "x": value}, {"type": "rename", "name": "a", "tags": [value]}):
+            with pytest.raises(DECODE_ERRORS):
+                Mixed.received.decode(json.dumps(payload))
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "2030-01-31T12:00:00",
+            "2030-01-31 12:00:00.123456",
+            "2030-01-31T12:00:00Z",
+            "2030-01-31t12:00:00+01:00",
+            "2030-01-31T12:00",
+            "2030-01-31",
+            "12:00:00",
+            "12:00:00.5Z",
+            "x",
+            "",
+        ],
+    )
+    @pytest.mark.parametrize(
+        "member", ["plain", "naive", "optional", "listed", "pair", "mapped", "clock", "naive_clock"]
+    )
+    def test_for_times_with_and_without_an_offset(self, member: str, value: str) -> None:
+        schemas = MessageSchemas([Moments])
+        made: dict[str, Any] = {"listed": [value], "pair": [1, {"at": value}], "mapped": {"a": [value]}}
+        payload = {"type": "moments", member: made.get(member, value)}
+        validator = jsonschema.Draft7Validator(schemas[Moments] | {"components": {"schemas": schemas.components}})
+        try:
+            msgspec.json.decode(json.dumps(payload), type=Moments)
+        except DECODE_ERRORS:
+            accepted = False
+        else:
+            accepted = True
+        assert validator.is_valid(payload) is accepted
+
+    def test_a_time_has_an_example_that_is_accepted(self) -> None:
+        schemas = MessageSchemas([Moments])
+        for name, schema in schemas[Moments]["properties"].items():
+            required = {key: value for key, value in schema.items() if key != "default"}
+            example = example_value(required, schemas.components)
+            msgspec.json.decode(json.dumps({"type": "moments", name: example}), type=Moments)
 
     def test_recursive_types_refer_to_themselves(self) -> None:
         class Trees(Conversation[Tree, Never]):
