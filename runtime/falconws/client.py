@@ -6,6 +6,7 @@ Needs the extra ``falconws[typed]``. Knows the declaration of a conversation, an
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 import itertools
 import logging
@@ -23,6 +24,7 @@ from websockets.typing import Subprotocol
 
 from .closecodes import TEMPORARY_STATUS_CODES, CloseCode, is_final
 from .typed.asyncapi import replies_to
+from .typed.codec import with_id
 from .typed.conversation import Conversation
 from .typed.errors import CallError
 from .typed.kinds import DECODE_ERRORS
@@ -48,6 +50,9 @@ _logger = logging.getLogger("falconws")
 
 _MAX_UNREAD = 1024
 """Messages that wait for the iteration; then the client stops reading, and TCP slows the server down."""
+
+_MAX_ABANDONED = 256
+"""Calls that were given up and may still be answered; a server that never answers must not fill the memory."""
 
 
 class Close(NamedTuple):
@@ -114,8 +119,9 @@ class Client(Generic[In, Out]):
         self._connection: websockets.asyncio.client.ClientConnection | None = None
         self._ids = itertools.count(1)
         self._pending: dict[int, tuple[asyncio.Future[Any], tuple[type, ...]]] = {}
-        """The reply to each call that was sent on this connection, and the types that it can have. A call that was
-        given up stays until its reply comes, which is for nobody else."""
+        """The reply to each call that was sent on this connection, and the types that it can have."""
+        self._abandoned: collections.deque[int] = collections.deque()
+        """The pending calls for which nobody waits any more, oldest first: their replies are for nobody else."""
         self._unread: asyncio.Queue[Out | None] = asyncio.Queue(_MAX_UNREAD)
         self._denied: HandshakeDenied | None = None
         """Why the client has given up, for the iteration."""
@@ -189,8 +195,8 @@ class Client(Generic[In, Out]):
             TypeError: It is not a message of the client in this conversation.
             CallError: The reply is an error or did not come in time, or the connection is lost or closed.
         """
-        call.id = call_id = next(self._ids)
-        payload = self._conversation.received.encode(call)
+        call_id = next(self._ids)
+        payload = self._conversation.received.encode(with_id(call, call_id))
         kind: type = type(call)
         reply: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         try:
@@ -205,6 +211,16 @@ class Client(Generic[In, Out]):
                 return await reply
         except TimeoutError:
             raise CallError("timeout", f"no answer within {timeout_s:g} s") from None
+        finally:
+            reply.cancel()
+            if reply.cancelled() and call_id in self._pending:
+                self._abandon(call_id)
+
+    def _abandon(self, call_id: int) -> None:
+        """Keep a call only so that its late reply is dropped, and forget the oldest one if too many are kept."""
+        self._abandoned.append(call_id)
+        if len(self._abandoned) > _MAX_ABANDONED:
+            self._pending.pop(self._abandoned.popleft(), None)
 
     def __aiter__(self) -> Self:
         """Iterate over the messages of the server that are not replies, until the client is closed.
@@ -323,6 +339,7 @@ class Client(Generic[In, Out]):
                     if not reply.done():
                         reply.set_exception(CallError("disconnected", "the connection was lost before the answer"))
                 self._pending.clear()
+                self._abandoned.clear()
 
     async def _take(self, payload: str | bytes) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from falconws.typed.codec import with_id
 from falconws.typed.conversation import Conversation
 from falconws.typed.errors import CallError
 from falconws.typed.kinds import DECODE_ERRORS
@@ -67,9 +68,9 @@ class TypedWebSocket(Generic[In, Out]):
         Raises:
             CallError: It was answered with an error.
         """
-        call.id = next(self._ids)
-        await self.ws.send_text(self._conversation.received.encode(call))
-        while getattr(reply := await self._read(), "id", None) != call.id:
+        call_id = next(self._ids)
+        await self.ws.send_text(self._conversation.received.encode(with_id(call, call_id)))
+        while getattr(reply := await self._read(), "id", None) != call_id:
             self._waiting.append(reply)
         if isinstance(reply, Error):
             raise CallError(reply.code, reply.message, reply)

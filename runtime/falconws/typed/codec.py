@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
 from types import UnionType
-from typing import Annotated, Any, Never, Union, get_args, get_origin
+from typing import Annotated, Any, Never, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +18,9 @@ from msgspec import Struct
 from .errors import InvalidMessageError
 from .kinds import DECODE_ERRORS, MSGSPEC, TAG_FIELD, MessageKind, Payload
 
-__all__ = ("Codec", "kind_of", "message_types", "tag_of")
+_Message = TypeVar("_Message")
+
+__all__ = ("Codec", "kind_of", "message_types", "tag_of", "with_id")
 
 
 def kind_of(message_type: type) -> MessageKind:
@@ -67,6 +69,19 @@ def tag_of(message_type: type) -> str:
         )
         raise TypeError(f"{name} has no tag: {how}.")
     return tag
+
+
+def with_id(message: _Message, call_id: int | str | None) -> _Message:
+    """Return a copy of *message* with the ``id`` of a call; the message itself stays as it is, and may be frozen.
+
+    Raises:
+        TypeError: Its class has no field ``id``.
+    """
+    message_type = type(message)
+    if not hasattr(message, "id"):
+        raise TypeError(f"{message_type.__name__} has no field `id`, which a call and its reply need.")
+    made: _Message = kind_of(message_type).with_field(message, "id", call_id)
+    return made
 
 
 class Codec:

@@ -23,7 +23,7 @@ from ..hub.events import Left as HubLeft
 from ..hub.events import Message as HubMessage
 from ..hub.position import Position
 from ..log_throttle import LogThrottle
-from .codec import Codec, kind_of, message_types
+from .codec import Codec, kind_of, message_types, with_id
 from .errors import InvalidMessageError
 from .kinds import DECODE_ERRORS, Payload
 from .messages import AnyCall, CallMixin, Error, Gap, Joined, Left, has_id
@@ -184,9 +184,8 @@ class Conversation(Generic[In, Out]):
         return self.ws.send_text(self.sent.encoders[message.__class__](message).decode())
 
     async def reply(self, call: AnyCall[R], message: R) -> None:
-        """Answer *call* with *message*, which gets the ``id`` of the call."""
-        message.id = call.id  # type: ignore[attr-defined]
-        await self.ws.send_text(self.sent.encode(message))
+        """Answer *call* with a copy of *message* that has the ``id`` of the call."""
+        await self.ws.send_text(self.sent.encode(with_id(message, call.id)))
 
     async def reject(self, call: AnyCall[Any] | None, code: str, message: str | None = None) -> None:
         """Answer *call*, or a message that is no call (None), with an ``Error``.
@@ -402,7 +401,7 @@ class Conversation(Generic[In, Out]):
             cls._log_unknown(event.room, cls.sent.explain(event.payload, error))
             return None
         if position is not None and hasattr(message, "position"):
-            message.position = position
+            message = kind_of(type(message)).with_field(message, "position", position)
         return message
 
     @classmethod

@@ -6,6 +6,7 @@ know conversations.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
@@ -37,6 +38,9 @@ class MessageKind(Protocol):
     def convert(self, value: Mapping[str, Any], message_type: type) -> Any:
         """Return an instance made of *value*, whose members may be texts; raise one of DECODE_ERRORS."""
 
+    def with_field(self, message: Any, name: str, value: Any) -> Any:
+        """Return a copy of *message*, which may be frozen, in which the field *name* is *value*."""
+
     def schemas(self, message_types: Sequence[type], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
         """Return the JSON Schema of each type, and the components that they refer to by *ref_template*."""
 
@@ -65,6 +69,15 @@ class _MsgspecKind:
 
     def convert(self, value: Mapping[str, Any], message_type: type) -> Any:
         return msgspec.convert(value, message_type, strict=False)
+
+    def with_field(self, message: Any, name: str, value: Any) -> Any:
+        made = copy.copy(message)
+        # Neither calls the __setattr__() of a frozen class.
+        if isinstance(made, msgspec.Struct):
+            msgspec.structs.force_setattr(made, name, value)
+        else:
+            object.__setattr__(made, name, value)
+        return made
 
     def schemas(self, message_types: Sequence[type], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
         schemas, components = msgspec.json.schema_components(message_types, ref_template=ref_template)

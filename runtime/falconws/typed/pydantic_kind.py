@@ -31,6 +31,9 @@ class _PydanticKind:
     def convert(self, value: Mapping[str, Any], message_type: type[BaseModel]) -> Any:
         return message_type.model_validate(value)
 
+    def with_field(self, message: BaseModel, name: str, value: Any) -> BaseModel:
+        return message.model_copy(update={name: value})
+
     def schemas(self, message_types: Sequence[type[BaseModel]], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
         found, definitions = models_json_schema(
             [(each, "serialization") for each in message_types], ref_template=ref_template.replace("{name}", "{model}")

@@ -199,8 +199,10 @@ class Silent:
     async def on_websocket(self, req: falconws.Request, ws: falconws.WebSocket) -> None:
         await ws.accept()
         async for text in ws:
+            # Read first: a test that sees the message may change the answers to the next one.
+            answers = self.answers
             self.received.append(text)
-            for answer in self.answers:
+            for answer in answers:
                 await ws.send_text(answer)
 
     def served(self) -> LiveServer:
@@ -228,6 +230,25 @@ async def test_a_call_that_was_sent_fails_with_its_connection_and_the_next_waits
             assert await words.call(CountWords(text="y"), timeout_s=WAIT_S) == WordCount(words=1, id=2)
         with pytest.raises(CallError, match="closed"):
             await words.call(CountWords(text="z"))
+
+
+async def test_a_server_that_never_answers_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(falconws.client, "_MAX_ABANDONED", 3)
+    silent = Silent()
+    with silent.served() as server:
+        async with connect(Words, server.ws_url) as words:
+            for number in range(9):
+                given_up = asyncio.create_task(words.call(CountWords(text="x"), timeout_s=WAIT_S))
+                while len(silent.received) <= number:
+                    await asyncio.sleep(0.001)
+                given_up.cancel()
+                await asyncio.wait([given_up])
+            assert list(words._pending) == [7, 8, 9]
+            # The late replies are for nobody else.
+            silent.answers = tuple(f'{{"type": "word_count", "words": 1, "id": {number}}}' for number in (7, 8, 9, 10))
+            assert await words.call(CountWords(text="y"), timeout_s=WAIT_S) == WordCount(words=1, id=10)
+            assert not words._pending
+            assert words._unread.empty()
 
 
 async def test_only_a_reply_answers_a_call() -> None:

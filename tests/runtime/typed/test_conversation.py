@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Never, TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
+from pydantic import BaseModel
 
 import falconws
 from falconws.testing import Client, ClientWebSocket, HandshakeDenied
-from falconws.typed import Conversation, Welcome, speaks
+from falconws.typed import Call, CallMixin, Conversation, Reply, RoomMessage, Welcome, speaks
+from falconws.typed.codec import with_id
 from falconws.typed.conversation import _error_text
 from tests.runtime.typed.conversations import Chat, Mixed, Said, Say, Who, Words, make_app
 
@@ -55,6 +58,89 @@ async def test_a_call_is_answered_under_its_id(client: Client) -> None:
         }
         # By hand, without an id: answered in order.
         assert await ask(ws, {"type": "reverse", "text": "ab"}) == {"type": "reversed", "text": "ba"}
+
+
+class FrozenReply(Reply, tag="done", frozen=True):
+    pass
+
+
+class FrozenCall(Call[FrozenReply], tag="do", frozen=True):
+    pass
+
+
+class FrozenStructs(Conversation[FrozenCall, FrozenReply]):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenDataclassReply:
+    type: Literal["done"] = "done"
+    id: int | str | None = None
+
+
+@dataclass(frozen=True)
+class FrozenDataclassCall(CallMixin[FrozenDataclassReply]):
+    type: Literal["do"] = "do"
+    id: int | str | None = None
+
+
+class FrozenDataclasses(Conversation[FrozenDataclassCall, FrozenDataclassReply]):
+    pass
+
+
+class FrozenModelReply(BaseModel, frozen=True):
+    type: Literal["done"] = "done"
+    id: int | str | None = None
+
+
+class FrozenModelCall(BaseModel, CallMixin[FrozenModelReply], frozen=True):
+    type: Literal["do"] = "do"
+    id: int | str | None = None
+
+
+class FrozenModels(Conversation[FrozenModelCall, FrozenModelReply]):
+    pass
+
+
+@pytest.mark.parametrize("conversation", [FrozenStructs, FrozenDataclasses, FrozenModels])
+async def test_calls_and_replies_may_be_frozen(conversation: type[Conversation[Any, Any]]) -> None:
+    (call_type,) = conversation.received.by_tag.values()
+    reply_type = conversation.sent.by_tag["done"]
+    # One message for all calls: it stays as it is.
+    done = reply_type()
+
+    class Resource:
+        @speaks(conversation)
+        async def on_websocket(self, req: falconws.Request, chat: Conversation[Any, Any]) -> None:
+            await chat.accept()
+            async for call in chat:
+                await chat.reply(call, done)
+
+    app = falconws.App()
+    app.add_route("/", Resource())
+    async with Client(app) as client, client.converse(conversation, "/") as chat:
+        call = call_type()
+        assert [(await chat.call(call)).id for _ in range(2)] == [1, 2]
+        assert (call.id, done.id) == (None, None)
+
+
+class FrozenSaid(RoomMessage, tag="said", frozen=True):
+    text: str
+
+
+async def test_a_message_of_a_room_may_be_frozen() -> None:
+    class Room(Conversation[Never, FrozenSaid]):
+        pass
+
+    hub = falconws.Hub()
+    async with hub:
+        position = await Room.publish(hub, "lobby", FrozenSaid(text="hello"))
+        assert await Room.history(hub, "lobby") == [FrozenSaid(text="hello", position=str(position))]
+
+
+def test_a_reply_needs_the_field_for_the_id() -> None:
+    with pytest.raises(TypeError, match=r"Welcome has no field `id`"):
+        with_id(Welcome("1", []), 1)
 
 
 async def test_a_rejected_call_gets_the_error_with_its_id(client: Client) -> None:

@@ -387,6 +387,24 @@ describe("calls", () => {
     expect(heard).toEqual([]);
   });
 
+  test("a server that never answers fills no memory", async () => {
+    const words = wordsOf();
+    const peer = await server.accept();
+    await becomes(words, "open");
+    const heard: unknown[] = [];
+    words.on("*", (message) => heard.push(message.id));
+    const calls = Array.from({ length: 300 }, () => words.call("reverse", { text: "" }, { timeoutMs: 1 }));
+    expect(new Set(await Promise.all(calls.map(code)))).toEqual(new Set(["timeout"]));
+    const ids: number[] = [];
+    for (const _ of calls) ids.push((await peer.receive()).id);
+    for (const id of ids) peer.send({ type: "reversed", text: "", id });
+    const next = words.call("reverse", { text: "x" });
+    peer.send({ type: "reversed", text: "x", id: (await peer.receive()).id });
+    expect(await next).toMatchObject({ text: "x" });
+    // Only the oldest are forgotten, and then nobody's.
+    expect(heard).toEqual(ids.slice(0, 300 - 99));
+  });
+
   test("a call that timed out before there was a connection is not sent", async () => {
     server.refuse = 503;
     const words = wordsOf();

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from falconws.hub.concurrency import backoff
 
-from .session import ApiError, NatsSession
+from .session import ApiError, NatsSession, RefusedError
 
 __all__ = ("Conflict", "NatsStream", "Stored")
 
@@ -115,8 +115,8 @@ class NatsStream:
             return
         update = self._session.api(f"STREAM.UPDATE.{self.name}", {**found, **wanted})
         if other.keys() == {"metadata"}:
-            # The metadata only inform other processes. Without the permission to change the stream there is no answer.
-            with suppress(ApiError, ConnectionError, TimeoutError):
+            # The metadata only informs other processes, so a user may lack the permission to change the stream.
+            with suppress(ApiError, ConnectionError, RefusedError, TimeoutError):
                 async with asyncio.timeout(_METADATA_UPDATE_S):
                     await update
             return
