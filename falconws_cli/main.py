@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "new": "Create a project.",
-    "init": "Use falconws in a project that it has not created.",
+    "init": "Use falconws in an existing project.",
     "add-resource": "Add a resource, its tests and its route.",
     "add-middleware": "Add a middleware and its tests.",
     "add-media-handler": "Add a media handler and its tests.",
     "add-part": "Add an optional part, such as a Dockerfile.",
     "status": "Show what was generated, and what has changed since.",
-    "undo": "Undo the last generating command.",
+    "undo": "Undo the last add- or remove- command.",
     "remove-resource": "Remove a generated resource.",
     "remove-middleware": "Remove a generated middleware.",
     "remove-media-handler": "Remove a generated media handler.",

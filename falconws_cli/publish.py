@@ -48,7 +48,8 @@ def publish(
     try:
         position = asyncio.run(send())
     except BrokerUnavailable as error:
-        raise CommandError(f"Not published: {str(error).rstrip('.')}.") from error
+        what = str(error).rstrip(".")
+        raise CommandError(f"Not published: {what}; check that the broker runs, or name another with --url.") from error
     except ValueError as error:
         raise RefusedError(str(error)) from error
     except Exception as error:

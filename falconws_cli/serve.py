@@ -68,7 +68,7 @@ def serve_new_project(root: Path) -> int:
     """Serve a new project with its console; as soon as it answers, print the URL to open."""
     port, taken = _free_port()
     if taken:
-        click.echo(f"Port {PORT} is taken; this project gets port {port}.")
+        click.echo(f"Port {PORT} is taken; using port {port}.")
     # A daemon: it must not keep the process alive if the server fails to start.
     threading.Thread(target=_greet_when_up, args=(port,), daemon=True).start()
     # Without watchfiles, nothing is restarted; the page is the same.
@@ -118,7 +118,7 @@ def _tls_settings(options: dict[str, Any]) -> TlsSettings | None:
     path = options.pop("keyfile_password_file", None)
     if path is not None:
         if options.get("keyfile_password"):
-            raise CommandError("--ssl-keyfile-password and --ssl-keyfile-password-file exclude each other.")
+            raise CommandError("--ssl-keyfile-password and --ssl-keyfile-password-file cannot be combined.")
         try:
             with Path(path).open(encoding="utf-8") as file:
                 options["keyfile_password"] = file.readline().rstrip("\r\n")

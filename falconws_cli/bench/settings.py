@@ -52,7 +52,7 @@ class Measurement:
 
     @property
     def server_cpu_us(self) -> float | None:
-        """Microseconds of the server's CPU time a message."""
+        """Microseconds of the server's CPU time per message."""
         if self.server_cpu_s is None or not self.messages:
             return None
         return self.server_cpu_s / self.messages * 1e6

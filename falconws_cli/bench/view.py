@@ -56,7 +56,7 @@ class PlainView:
         if measurement.generator_busy > _BUSY:
             click.echo(
                 f"The load generator was busy {measurement.generator_busy:.0%} of the time, so the server may be able "
-                "to handle more; its CPU time a message is accurate."
+                "to handle more; its CPU time per message is accurate."
             )
 
 

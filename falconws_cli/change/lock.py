@@ -37,7 +37,7 @@ def exclusive(root: Path) -> Iterator[None]:
         while not _is_locked(descriptor, lock):
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"Another falconws command is running in {root}; wait until it ends. Nothing was written."
+                    f"Another falconws command is running in {root}; wait for it to finish. Nothing was written."
                 )
             time.sleep(_POLL_S)
         yield

@@ -32,7 +32,7 @@ class Recipe:
         """
         value = self.options.get(option, [])
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise TypeError(f"{option} is not a list of texts")
+            raise TypeError(f"{option} is not a list of strings")
         return tuple(map(str, value))
 
     def is_same_thing(self, other: "Recipe") -> bool:

@@ -35,7 +35,7 @@ def command(
     allow_remote: bool,
     as_json: bool,
 ) -> None:
-    """Put a WebSocket route under load, and show its rate, its latency and the CPU time a message.
+    """Put a WebSocket route under load, and show its rate, its latency and the CPU time per message.
 
     PATH (/echo by default) is a route of the project's app, which is served on a free port during the test. URL is a
     route of a server that is already running. The route must send one reply to each message, as an echo does.

@@ -89,7 +89,7 @@ def command(
     Ctrl+C close the connection normally.
 
     With --send, --expect or lines on standard input, the command runs as a script. Messages go to standard output,
-    one a line: MessagePack as JSON, other BINARY messages in hexadecimal. --send and --expect run in the given order.
+    one per line: MessagePack as JSON, other BINARY messages in hexadecimal. --send and --expect run in the given order.
     TEXT is the whole message, or the same JSON value; /REGEX/ is searched for. Without --send, the lines of standard
     input are sent. The exit code is 0 when every --expect was met, and 1 when one was not met in time or when the
     server denied or dropped the connection.

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("init", short_help="Use falconws in a project that it has not created.")
+@click.command("init", short_help="Use falconws in an existing project.")
 @click.argument("app_path", metavar="[MODULE:ATTR]", required=False)
 @generating()
 def command(app_path: str | None, write_options: WriteOptions) -> None:
-    """Use falconws in a project that it has not created: write [tool.falconws] into pyproject.toml.
+    """Use falconws in an existing project: write [tool.falconws] into pyproject.toml.
 
     MODULE:ATTR names the Falcon app, or a factory of it; without it, the app is searched for in the current folder.
     The app is imported, to check that it is one. Options of pytest that generated tests need are added.

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
+_EXAMPLES = {
+    "resource": ("orders", '"chat room"'),
+    "middleware": ("auth", '"access log"'),
+    "media-handler": ("orders", '"fast json"'),
+    "part": ("docker", "redis"),
+}
+"""Names for the help of a command; those of a resource also stand for the kinds of plugins."""
+
+
 def _names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     kind = ctx.params.get("kind") or (ctx.command.name or "").removeprefix("remove-")
     return generated_names(kind, incomplete)
@@ -30,6 +39,7 @@ def _remove(kind: str, name: str, write_options: WriteOptions) -> None:
 def command_of(kind: str) -> click.Command:
     """Return `falconws remove-KIND`."""
     phrase = kind.replace("-", " ")
+    first, second = _EXAMPLES.get(kind, _EXAMPLES["resource"])
 
     @removing()
     def run(name: str, write_options: WriteOptions) -> None:
@@ -45,8 +55,8 @@ def command_of(kind: str) -> click.Command:
 
         \b
         Examples:
-          falconws remove-{kind} "chat room" --dry-run
-          falconws remove-{kind} orders
+          falconws remove-{kind} {second} --dry-run
+          falconws remove-{kind} {first}
         """,
     )(run)
     command.params.insert(0, click.Argument(["name"], shell_complete=_names))

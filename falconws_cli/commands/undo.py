@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from falconws_cli.change.write_options import WriteOptions
 
 
-@click.command("undo", short_help="Undo the last generating command.")
+@click.command("undo", short_help="Undo the last add- or remove- command.")
 @click.option(
     "--yes", is_flag=True, help="Do not ask, even if another author committed it or it is older than an upgrade."
 )

@@ -110,7 +110,7 @@ async def _run_terminal(handshake: HandshakeRequest, payload: Payload, catalog: 
     async with _closing(connection):
         chosen = f", subprotocol {printable(connection.subprotocol)}" if connection.subprotocol else ""
         typed = "" if catalog is None else " Type / for the messages."
-        click.echo(f"Connected to {handshake.url}{chosen}. Enter sends, Ctrl+D leaves.{typed}")
+        click.echo(f"Connected to {handshake.url}{chosen}. Enter sends, Ctrl+D quits.{typed}")
         closed = await Terminal(connection, payload, open_history(), catalog).run()
     if closed is None:
         click.echo(f"Closed with {connection.close_code}.")

@@ -162,7 +162,7 @@ class Terminal:
 
     def _toolbar(self) -> str:
         ping = "ping ..." if self._ping_s is None else f"ping {self._ping_s * 1000:.1f} ms"
-        return f" {ping}   sent {self._sent}   received {self._received}   Ctrl+D leaves "
+        return f" {ping}   sent {self._sent}   received {self._received}   Ctrl+D quits "
 
 
 class _MessageCompleter(Completer):

@@ -73,11 +73,11 @@ def _check_contract(contract: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(
             topic,
             Level.WARNING,
-            f'"{tag}" is a message of the client and another one of the server in {name}',
+            f'in {name}, the client and the server have different messages with the tag "{tag}"',
             "give one of them another tag",
         )
     for name in contract["undescribed"]:
-        yield Finding(topic, Level.WARNING, f"{name} has no docstring, which describes it to others", "write one")
+        yield Finding(topic, Level.WARNING, f"{name} has no docstring to describe it", "write one")
     if contract["outdated"]:
         yield Finding(
             topic,
@@ -99,7 +99,10 @@ def require_app(project: Project, *, timeout_s: float = IMPORT_TIMEOUT_S) -> str
     if found["app"]:
         return f"The app does not load in this environment: {found['app']}"
     if found["is_plain"]:
-        return "The app is a falcon.asgi.App, and generated code needs its subclass falconws.App: create it with that."
+        return (
+            "The app is a falcon.asgi.App, but generated code needs its subclass falconws.App: "
+            "create the app with that class."
+        )
     return ""
 
 

@@ -47,7 +47,7 @@ def check_project(project: Project) -> Iterator[Finding]:
         yield Finding(
             "project",
             Level.PROBLEM,
-            f'pyproject.toml says that the app is "{project.app}", and there is no {project.package}',
+            f'pyproject.toml says that the app is "{project.app}", but there is no {project.package}',
             "correct [tool.falconws]",
         )
     else:

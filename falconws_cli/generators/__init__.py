@@ -119,7 +119,7 @@ def _refuse_plain_app(project: Project, generated: Generated) -> None:
         return
     if line is not None:
         raise RefusedError(
-            f"{path}, line {line}: the app is a falcon.asgi.App, and generated code needs its subclass falconws.App. "
+            f"{path}, line {line}: the app is a falcon.asgi.App, but generated code needs its subclass falconws.App. "
             "Use that class there (`import falconws`), and run the command again. Nothing was written."
         )
 

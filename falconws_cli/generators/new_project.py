@@ -45,9 +45,7 @@ def plan_project(
     """
     if "/" in text or "\\" in text:
         folder, _, last = text.replace("\\", "/").rstrip("/").rpartition("/")
-        raise RefusedError(
-            f'"{text}" is a path, and a name is needed; try `falconws new {last or "NAME"} --in {folder or "/"}`.'
-        )
+        raise RefusedError(f'"{text}" is a path, not a name; try `falconws new {last or "NAME"} --in {folder or "/"}`.')
     here = text == "."
     name = parse_name(parent.resolve().name if here else text)
     package = parse_name(options.package) if options.package else name

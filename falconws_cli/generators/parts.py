@@ -103,7 +103,7 @@ def parse_parts(names: Iterable[str]) -> tuple[Part, ...]:
     for typed in names:
         named = [name.strip() for name in typed.split(",") if name.strip()]
         if not named:
-            raise RefusedError(f'--with "{typed}" names no part.{_all_parts()}')
+            raise RefusedError(f'--with "{typed}" does not name a part.{_all_parts()}')
         chosen.update(map(_parse, named))
     if Part.COMPOSE in chosen:
         chosen.add(Part.DOCKER)
@@ -124,4 +124,4 @@ def _parse(name: str) -> Part:
 
 
 def _all_parts() -> str:
-    return f" There are {listed([part.value for part in Part], 'and')}."
+    return f" The parts are {listed([part.value for part in Part], 'and')}."

@@ -56,7 +56,7 @@ def _preset(file: Path, name: str, table: object) -> ProjectOptions:
         raise CommandError(f"{file}: {name} is outside of a preset; put a line such as [service] above it.")
     for key in table:
         if key not in _KEYS:
-            hint = did_you_mean(key, _KEYS) or f" There are {' and '.join(_KEYS)}."
+            hint = did_you_mean(key, _KEYS) or f" The keys are {' and '.join(_KEYS)}."
             raise CommandError(f"{file}: {name}.{key} is unknown.{hint}")
     minimal, names = table.get("minimal", False), table.get("with", [])
     if not isinstance(minimal, bool):

@@ -21,8 +21,7 @@ def ask_for_options(name: str | None, typed: ProjectOptions) -> tuple[str, Proje
     """
     if not sys.stdin.isatty():
         raise RefusedError(
-            "--interactive asks questions, and there is no terminal to answer them on; "
-            "say it with options (`falconws new --help`)."
+            "--interactive needs a terminal to ask its questions on; use options instead (`falconws new --help`)."
         )
     if name is None:
         name = click.prompt("Name of the project", value_proc=_checked_name, err=True)

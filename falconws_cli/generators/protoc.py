@@ -34,7 +34,7 @@ def compile_proto(path: PurePosixPath, source: bytes) -> Compiled:
     """
     if importlib.util.find_spec("grpc_tools") is None:
         raise UnavailableError(
-            "Protocol Buffers need their compiler once, to generate: run "
+            "Protocol Buffers need their compiler, only to generate code: run "
             f"`{sys.executable} -m pip install grpcio-tools`, then this command again."
         )
     with tempfile.TemporaryDirectory() as name:

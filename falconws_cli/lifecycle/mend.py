@@ -33,7 +33,7 @@ def moved(project: Project, old: PurePosixPath, new: PurePosixPath, options: Wri
         record = read_record(project.root)
         recorded = _recorded_paths(record)
         if not any(str(old) in (path, *map(str, PurePosixPath(path).parents)) for path in recorded):
-            raise RefusedError(f"falconws made nothing at {old}. `falconws status` shows what it made.")
+            raise RefusedError(f"falconws generated nothing at {old}; `falconws status` shows what it generated.")
         if not project.exists(new):
             raise RefusedError(f"There is nothing at {new}; move {old} there first.")
         if project.exists(old) and (project.root / old).is_file():
@@ -90,7 +90,7 @@ def _named(record: Record, name: str) -> list[Operation]:
         raise RefusedError(f'Nothing called "{name}" is recorded. `falconws status` shows what is.')
     if len(found) > 1:
         choices = " or ".join(f"{known}/{thing}" for known in found)
-        raise RefusedError(f'There are several things called "{thing}"; say {choices}.')
+        raise RefusedError(f'There are several things called "{thing}"; use {choices}.')
     return next(iter(found.values()))
 
 

@@ -40,7 +40,9 @@ def destroy(project: Project, kind: str, name: str, options: WriteOptions) -> Ex
         kinds = [*KINDS, *(operation.recipe.generator for operation in record.operations if operation.recipe)]
         kinds = [known for known in dict.fromkeys(kinds) if known != "project"]
         if kind not in kinds:
-            raise RefusedError(f'There is no kind "{kind}"; known are {", ".join(kinds)}.{did_you_mean(kind, kinds)}')
+            raise RefusedError(
+                f'There is no kind "{kind}"; the kinds are {", ".join(kinds)}.{did_you_mean(kind, kinds)}'
+            )
         located = locate(record)
         operations = find_operations(located.record, kind, name)
         if not options.force:
@@ -95,9 +97,8 @@ def find_operations(record: Record, kind: str, name: str) -> list[Operation]:
         if kind == "part":
             _refuse_part_of_new(record, name)
         known = sorted(set(made.values()))
-        verb = "is" if len(known) == 1 else "are"
-        hint = did_you_mean(name, known) or (f" There {verb} {listed(known, 'and')}." if known else "")
-        raise RefusedError(f'falconws made no {kind.replace("-", " ")} "{name}" in this project.{hint}')
+        hint = did_you_mean(name, known) or (f" It has {listed(known, 'and')}." if known else "")
+        raise RefusedError(f'This project has no generated {kind.replace("-", " ")} "{name}".{hint}')
     return found
 
 
@@ -114,10 +115,10 @@ def _refuse_part_of_new(record: Record, name: str) -> None:
         assert recipe is not None
         if recipe.generator == "project" and name.lower() in recipe.names("with"):
             there = [path for path in files_of_part(recipe, name.lower()) if (record.root / path).exists()]
-            files = f" delete {' and '.join(there)}, and" if there else ""
+            files = f"delete {' and '.join(there)}, and " if there else ""
             raise RefusedError(
-                f"The part {name.lower()} was made by `{operation.command}`, and is not removed apart from the "
-                f"project; by hand,{files} take out what other files say about it."
+                f"The part {name.lower()} belongs to the project that `{operation.command}` created, and cannot be "
+                f"removed on its own. Remove it by hand: {files}edit the other files that mention it."
             )
 
 
@@ -136,8 +137,8 @@ def _last(record: Record, *, force: bool) -> tuple[Operation, str]:
     if not undoable:
         if candidates:
             raise RefusedError(
-                f"Nothing is left to undo but the project itself, which `{candidates[-1].command}` made; "
-                f"to take that back, delete the folder {record.root}."
+                f"Nothing is left to undo except the project itself, which `{candidates[-1].command}` created; "
+                f"to undo that, delete the folder {record.root}."
             )
         raise RefusedError("Nothing is left to undo.")
     authors = read_authors(record.root, str(OPERATIONS))

@@ -55,7 +55,7 @@ def check(project: Project, *, as_json: bool = False) -> ExitCode:
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif plan.available:
         count = f"{len(plan.changes)} file{'s' if len(plan.changes) != 1 else ''}"
-        click.echo(f"An upgrade to falconws {VERSION} is available, of {count}: see `falconws upgrade --dry-run`.")
+        click.echo(f"An upgrade to falconws {VERSION} is available for {count}: see `falconws upgrade --dry-run`.")
     else:
         click.echo(_up_to_date(plan))
     if plan.left_out and not as_json:
@@ -89,8 +89,8 @@ def _write(
 
 
 def _up_to_date(plan: Upgrade) -> str:
-    what = "All the rest of the project" if plan.left_out else "The project"
-    return f"{what} is up to date: it has what falconws {VERSION} makes."
+    what = "The rest of the project" if plan.left_out else "The project"
+    return f"{what} is up to date: it matches the templates of falconws {VERSION}."
 
 
 def _notes(plan: Upgrade) -> list[str]:

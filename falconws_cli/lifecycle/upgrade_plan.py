@@ -109,13 +109,13 @@ def _make_all_again(
             generated[operation.id] = _make_moved(project, operation.recipe, moves[operation.id])
         except (KeyError, TypeError, ValueError, AssertionError) as error:
             why = f"its recorded options cannot be used ({error})."
-            left_out.append(f"What `{operation.command}` made is left as it was: {why}")
+            left_out.append(f"What `{operation.command}` made is left unchanged: {why}")
         except CommandError as error:
             # An error of a generator of another package, or a missing compiler, does not stop the upgrade.
             if operation.recipe.generator in BUILT_IN and not isinstance(error, UnavailableError):
                 raise
             why = error.message.removesuffix(" Nothing was written.")
-            left_out.append(f"What `{operation.command}` made is left as it was: {why}")
+            left_out.append(f"What `{operation.command}` made is left unchanged: {why}")
     return generated, tuple(left_out)
 
 
@@ -194,7 +194,7 @@ def merge_file(
         if ours == theirs:
             return MergedFile(True, (FileChange(planned, Status.IDENTICAL, ours),))
         # A file of the user, such as a README from before the project; not a reason for an upgrade.
-        note = "new in the templates; yours, which was there first, is kept"
+        note = "new in the templates; your file was there first, and is kept"
         return MergedFile(False, (FileChange(planned, Status.SKIP, ours, note),))
     if has_markers(ours):
         raise CommandError(f"{path} has conflict markers of an earlier merge; resolve them first. Nothing was written.")
@@ -225,9 +225,9 @@ def _gone(path: PurePosixPath, base: bytes, ours: bytes | None) -> Iterator[File
         return
     planned = PlannedFile(path, b"", before=ours, delete=True)
     if _alike(base, ours):
-        yield FileChange(planned, Status.DELETE, ours, "the templates no longer make it")
+        yield FileChange(planned, Status.DELETE, ours, "the templates no longer have it")
     else:
-        yield FileChange(planned, Status.SKIP, ours, "the templates no longer make it; it is edited, and yours now")
+        yield FileChange(planned, Status.SKIP, ours, "the templates no longer have it; you have edited it, so it stays")
 
 
 def _alike(base: bytes, ours: bytes) -> bool:

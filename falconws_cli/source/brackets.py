@@ -57,7 +57,7 @@ class BracketedItems:
         if indent.strip() or source.line_of(self.end) == last:
             return [self._inline(behind, f", {code}" if comma is None else f" {code},", splices)]
         if not _is_comment(source.text[behind : source.line_start(last + 1)]):
-            raise CannotEditError(f"it is not clear where an item would go in line {last + 1}")
+            raise CannotEditError(f"it is not clear where an item would go on line {last + 1}")
         at = source.line_start(last + 1)
         line = f"{indent}{code}{',' if comma is not None else ''}{source.newline}"
         separator = [] if comma is not None else [Edit(end, end, ",")]
@@ -118,7 +118,7 @@ class BracketedItems:
         at = source.line_start(closing)
         indent = source.text[at : self.end]
         if indent.strip():
-            raise CannotEditError(f"it is not clear where an item would go in line {closing + 1}")
+            raise CannotEditError(f"it is not clear where an item would go on line {closing + 1}")
         return Edit(at, at, f"{indent}    {code},{source.newline}", splices)
 
     def _inline(self, at: int, code: str, splices: tuple[NodeSplice, ...]) -> Edit:
@@ -159,13 +159,13 @@ def literal_items(source: Source, node: ast.List | ast.Tuple | ast.Dict) -> Brac
     lists: tuple[list[Any], ...]
     if isinstance(node, ast.Dict):
         if None in node.keys:
-            raise CannotEditError(f"the dict in line {node.lineno} unpacks another one")
+            raise CannotEditError(f"the dict on line {node.lineno} unpacks another one")
         firsts, lasts, lists = [k for k in node.keys if k], node.values, (node.keys, node.values)
     else:
         firsts, lasts, lists = node.elts, node.elts, (node.elts,)
     start, end = source.start_of(node), source.end_of(node)
     if firsts and source.start_of(firsts[0]) == start:
-        raise CannotEditError(f"the tuple in line {node.lineno} has no brackets")
+        raise CannotEditError(f"the tuple on line {node.lineno} has no brackets")
     spans = tuple((source.start_of(a), source.end_of(b)) for a, b in zip(firsts, lasts, strict=True))
     return BracketedItems(source, spans, lists, start + 1, end - 1, keeps_comma=isinstance(node, ast.Tuple))
 

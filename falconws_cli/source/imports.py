@@ -10,7 +10,17 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from falconws_cli.source.brackets import imported_names
-from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, end_line, first_line, walk_values
+from falconws_cli.source.python import (
+    CannotEditError,
+    Edit,
+    Import,
+    Source,
+    dotted,
+    end_line,
+    first_line,
+    walk_scope,
+    walk_values,
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ def import_edits(
 def _import_edit(source: Source, wanted: Import, before_line: int) -> Edit:
     """Return the edit that imports *wanted*, where isort would put it above the line that uses it."""
     if source.binds(wanted.name):
-        raise CannotEditError(f'it already defines "{wanted.name}" as something else')
+        raise CannotEditError(_why_taken(source, wanted))
     line = wanted.line
     key = _import_key(source, wanted.module)
     imports = [s for s in source.tree.body if isinstance(s, (ast.Import, ast.ImportFrom)) and s.lineno < before_line]
@@ -113,6 +123,19 @@ def _import_edit(source: Source, wanted: Import, before_line: int) -> Edit:
     if body and ast.get_docstring(source.tree, clean=False) is not None:
         return source.after_top_level(body[0], f"\n{line}")
     return source.above_comments(body[0] if body else None, f"{line}\n")
+
+
+def _why_taken(source: Source, wanted: Import) -> str:
+    """Return why *wanted* cannot be imported under its name, which the module binds already."""
+    module_level = {id(node) for node in walk_scope(source.tree)}
+    for binding in bindings(source, wanted):
+        if binding.root == wanted.name and id(binding.statement) in module_level:
+            line = binding.statement.lineno
+            return (
+                f'line {line} imports "{wanted.name}" inside a block, such as `if TYPE_CHECKING`, so it may be missing '
+                "when the app runs; move that import to the top level"
+            )
+    return f'it already defines "{wanted.name}" as something else'
 
 
 def import_removals(source: Source, binding: Binding) -> list[list[Edit]]:

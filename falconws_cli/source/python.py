@@ -83,7 +83,7 @@ class Source:
         except (SyntaxError, ValueError) as error:
             if isinstance(error, UnicodeError):
                 raise CannotEditError("it is not UTF-8") from None
-            line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
+            line = f" on line {error.lineno}" if isinstance(error, SyntaxError) else ""
             raise CannotEditError(f"it is not valid Python{line}") from None
         self.lines = _LINE.findall(self.text)
         self.nodes = list(ast.walk(self.tree))

@@ -59,7 +59,7 @@ def _announce(trees: Sequence[str]) -> None:
     announced = context.meta.setdefault("falconws.own_templates", set()) if context else set()
     if new := [tree for tree in trees if tree not in announced]:
         announced.update(new)
-        click.echo(f"Using the project's own templates, of {IN_PROJECT.as_posix()}/, for {', '.join(new)}.", err=True)
+        click.echo(f"Using the project's own templates in {IN_PROJECT.as_posix()}/ for {', '.join(new)}.", err=True)
 
 
 def _places(paths: Iterable[str], trees: Sequence[str]) -> list[tuple[str, str]]:

@@ -226,7 +226,7 @@ def test_tags_that_collide_and_what_has_no_docstring_are_told(typed: Path, port:
     messages = typed / "demo" / "messages" / "chat.py"
     rewrite(messages, 'tag="is_typing"', 'tag="typing"')
     said = findings(typed, port, "warning")["typed routes"]["detail"]
-    assert said == '"typing" is a message of the client and another one of the server in Chat'
+    assert said == 'in Chat, the client and the server have different messages with the tag "typing"'
     rewrite(messages, 'tag="typing"', 'tag="type"')
     rewrite(messages, '"""People in a room hear each other, and miss nothing when their connection breaks."""', "")
     said = findings(typed, port, "warning")["typed routes"]["detail"]

@@ -157,7 +157,7 @@ class Shell:
         words = ["bash", "-c", f"exec {self._on_port(command)}"]
         with terminal(words, cwd=self._cwd, environ=environ) as screen:
             # The last line of the screen is the toolbar of the program.
-            screen.until("line to type on", lambda lines: lines and "Ctrl+D leaves" in lines[-1] and len(lines) > 2)
+            screen.until("line to type on", lambda lines: lines and "Ctrl+D quits" in lines[-1] and len(lines) > 2)
             for line in want.splitlines():
                 _, sent, typed = line.partition(" > ")
                 _, received, expected = line.partition(" < ")

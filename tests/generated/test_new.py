@@ -167,7 +167,7 @@ def test_new_with_serve_ends_with_the_url_of_a_page(tmp_path: Path, taken: bool)
         url = re.fullmatch(r"Open (http://127\.0\.0\.1:(\d+)/) in a browser\. Ctrl\+C stops the server\.\n", lines[-1])
         assert url is not None, output
         if held:
-            assert f"Port 8000 is taken; this project gets port {url[2]}." in output
+            assert f"Port 8000 is taken; using port {url[2]}." in output
         browser = urllib.request.Request(url[1], headers={"Accept": "text/html,application/xml;q=0.9,*/*;q=0.8"})
         with urllib.request.urlopen(browser, timeout=START_S) as response:
             assert response.url == f"{url[1]}_falconws/"

@@ -93,7 +93,7 @@ def read_document(document: Mapping[str, Any]) -> ContractDocument:
         schemas = document["components"]["schemas"]
         for name in schemas:
             if not _SCHEMA.fullmatch(name):
-                raise ValueError(f"{name!r} is no name of a type")
+                raise ValueError(f"{name!r} is not the name of a type")
         reader = _Reader(document)
         conversations = tuple(reader.read(name, channel) for name, channel in document["channels"].items())
         title = re.sub(r"[^\w .:-]+", " ", str(document["info"]["title"]))
@@ -118,7 +118,7 @@ class _Reader:
     def read(self, name: str, channel: Mapping[str, Any]) -> ConversationSpec:
         # Name and path become part of the generated code.
         if not _NAME.fullmatch(name) or not _PATH.fullmatch(channel["address"]):
-            raise ValueError(f"{name!r} at {channel['address']!r} is no conversation of falconws")
+            raise ValueError(f"{name!r} at {channel['address']!r} is not a conversation of falconws")
         sends: dict[str, str] = {}
         receives: dict[str, str] = {}
         replies: dict[str, tuple[str, ...]] = {}

@@ -119,7 +119,7 @@ class TypeScript:
         return about + alias(self._names[name], type_of(schema, self._names))
 
     def _members(self, schema: Schema) -> str:
-        """Return the members of an object in braces, one a line."""
+        """Return the members of an object in braces, one per line."""
         lines = []
         for name, each in schema.get("properties", {}).items():
             about = "" if name == "type" and "const" in each else comment(describe_member(each), 2)

@@ -78,7 +78,7 @@ def app_insertion_point(source: Source, belongs: Callable[[ast.AST], bool]) -> I
     """
     named = [creation for creation in creations(source) if creation.app is not None]
     if not named:
-        raise CannotEditError("it has no line such as `app = falconws.App()`")
+        raise CannotEditError(why_no_app(source))
     statement, block = named[0].statement, named[0].block
     if len(named) > 1:
         in_factory = [c for c in named if any(_contains(function, c.statement) for function in _factories(source))]
@@ -97,6 +97,17 @@ def app_insertion_point(source: Source, belongs: Callable[[ast.AST], bool]) -> I
         if any(belongs(node) for node in [later, *walk_scope(later)]):
             last = later
     return InsertionPoint(block, last, app)
+
+
+def why_no_app(source: Source, otherwise: str = "it has no line such as `app = falconws.App()`") -> str:
+    """Return why the module has no app to add to: it returns the app without a name, or else *otherwise*."""
+    unnamed = next((creation for creation in creations(source) if creation.app is None), None)
+    if unnamed is None:
+        return otherwise
+    return (
+        f"line {unnamed.statement.lineno} returns the app without giving it a name; write `app = ...` there, and "
+        "`return app` at the end"
+    )
 
 
 def _branches(source: Source, found: list[Creation]) -> tuple[ast.stmt, list[ast.stmt]] | None:

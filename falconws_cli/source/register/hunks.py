@@ -69,7 +69,7 @@ class LinesKind(RegistrationKind):
             return RegisterResult(self.what, RegisterOutcome.ALREADY, text, self._lines())
         changed = _changed(text, self._parsed())
         if changed is None:
-            raise CannotEditError("the lines around it are not there, or several times")
+            raise CannotEditError("the lines around it were not found, or occur several times")
         return RegisterResult(self.what, RegisterOutcome.REGISTERED, changed, self._lines())
 
     def _unregister(self, text: str, package: str, added: Collection[Import] | None) -> UnregisterResult:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from falconws_cli.source import formatting
 from falconws_cli.source.brackets import literal_items
 from falconws_cli.source.python import CannotEditError, Edit, Import, Source, dotted, last_name, walk_scope
-from falconws_cli.source.register.apps import app_insertion_point
+from falconws_cli.source.register.apps import app_insertion_point, why_no_app
 from falconws_cli.source.register.kind import InsertedItem, InsertionPoint, ObjectKind
 from falconws_cli.source.register.route_reader import (
     RouteTable,
@@ -112,7 +112,8 @@ def _routes_insertion_point(source: Source) -> InsertionPoint:
     try:
         return app_insertion_point(source, lambda node: False)
     except CannotEditError:
-        raise CannotEditError("it has no function add_routes(app) and adds no routes") from None
+        why = why_no_app(source, "it has no function add_routes(app) and adds no routes")
+        raise CannotEditError(why) from None
 
 
 def _app_parameter(function: _Function) -> str:

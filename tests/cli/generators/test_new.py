@@ -118,13 +118,13 @@ def test_a_hub_says_where_it_looks_for_its_broker(run: Run) -> None:
     [
         (("--with", "dokcer"), 'no part "dokcer"', 'Did you mean "docker"?'),
         (("--with", "docker,github"), 'no part "github"', 'Did you mean "github-ci"?'),
-        (("--with", "zeppelin"), 'no part "zeppelin"', "There are docker, compose, redis, nats, "),
+        (("--with", "zeppelin"), 'no part "zeppelin"', "The parts are docker, compose, redis, nats, "),
         (("--with", "redis,nats"), "one hub", "choose redis or nats"),
         (("--with", "nats", "--minimal"), "no settings for the address of nats", "leave out --minimal or --with nats"),
         (("--with", "redis docker"), 'no part "redis docker"', "Put commas between parts"),
         (("--with", "valkey"), 'no part "valkey"', 'Use "redis"'),
-        (("--with", ""), "names no part", "There are docker, compose, redis, nats, "),
-        (("--with", "docker", "--with", " ,"), "names no part", "There are docker, compose, redis, nats, "),
+        (("--with", ""), "does not name a part", "The parts are docker, compose, redis, nats, "),
+        (("--with", "docker", "--with", " ,"), "does not name a part", "The parts are docker, compose, redis, nats, "),
     ],
 )
 def test_what_cannot_be_had_is_refused_before_anything_is_written(
@@ -186,7 +186,7 @@ def test_what_is_typed_comes_on_top_of_a_preset(run: Run, tmp_path: Path, home: 
         (
             "[service]\nport = 1\n",
             ExitCode.FAILURE,
-            "FILE: service.port is unknown. There are minimal and with.",
+            "FILE: service.port is unknown. The keys are minimal and with.",
         ),
         ('[service]\nwith = "docker"\n', ExitCode.FAILURE, "FILE: service.with must be a list of parts"),
         ("[service]\nwith = [1]\n", ExitCode.FAILURE, "FILE: service.with must be a list of parts"),
@@ -214,7 +214,7 @@ def test_without_a_presets_file_it_is_said_where_to_write_one(run: Run, home: Pa
 
 def test_questions_need_somebody_to_answer_them(run: Run, tmp_path: Path) -> None:
     message = refusal(run("new", "demo", "--interactive"))
-    assert "no terminal" in message
+    assert "needs a terminal" in message
     assert "falconws new --help" in message
     assert not (tmp_path / "demo").exists()
 

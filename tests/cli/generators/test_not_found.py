@@ -29,9 +29,15 @@ def project(tmp_path: Path, app: str, files: dict[str, bytes]) -> Path:
         ({}, MIDDLEWARE, "shop/main.py", "there is no such file"),
         ({"shop/main.py": b"# caf\xe9\n"}, ROUTE, "shop/main.py", "it is not UTF-8"),
         ({"shop/main.py": APP.encode(), "shop/routes.py": b"# \xff\n"}, ROUTE, "shop/routes.py", "it is not UTF-8"),
-        ({"shop/main.py": b"app = falconws.App(\n"}, MIDDLEWARE, "shop/main.py", "it is not valid Python in line 1"),
+        ({"shop/main.py": b"app = falconws.App(\n"}, MIDDLEWARE, "shop/main.py", "it is not valid Python on line 1"),
         ({"shop/main.py": b"x = 1\n"}, ROUTE, "shop/main.py", "it has no function add_routes(app) and adds no routes"),
         ({"shop/main.py": b"x = 1\n"}, MIDDLEWARE, "shop/main.py", "it has no line such as `app = falconws.App()`"),
+        (
+            {"shop/main.py": b"import falconws\n\n\ndef create_app():\n    return falconws.App()\n"},
+            MIDDLEWARE,
+            "shop/main.py",
+            "line 5 returns the app without giving it a name; write `app = ...` there, and `return app` at the end",
+        ),
         (
             {"shop/main.py": APP.encode(), "shop/urls.py": b""},
             ROUTE,

@@ -155,12 +155,12 @@ def test_upgrade_without_the_package_leaves_out_what_it_made_and_says_so(shell: 
     assert shell("add-countdown", "launch").returncode == 0
     before = tree(demo)
     left_out = (
-        "What `falconws add-countdown launch` made is left as it was: "
+        "What `falconws add-countdown launch` made is left unchanged: "
         'There is no generator "countdown"; install the package falconws-countdown, which has it.\n'
     )
     unchanged = shell("upgrade", PYTHONPATH="")
     assert (unchanged.returncode, unchanged.stderr) == (ExitCode.LEFT_TO_DO, "")
-    assert unchanged.stdout.startswith("All the rest of the project is up to date")
+    assert unchanged.stdout.startswith("The rest of the project is up to date")
     assert unchanged.stdout.endswith(left_out)
     check = shell("upgrade", "--check", PYTHONPATH="")
     assert (check.returncode, check.stdout) == (ExitCode.LEFT_TO_DO, unchanged.stdout.replace("\n\n", "\n"))
@@ -195,7 +195,7 @@ def test_upgrade_leaves_out_what_a_package_refuses_to_make_again(shell: Shell, d
     module.write_text(module.read_text().replace(wanted, '        raise RefusedError("It has no clock.")\n'))
     upgraded = shell("upgrade", PYTHONPATH=str(demo.parent / "refusing"))
     assert upgraded.returncode == ExitCode.LEFT_TO_DO, upgraded.stderr
-    assert "What `falconws add-countdown launch` made is left as it was: It has no clock.\n" in upgraded.stdout
+    assert "What `falconws add-countdown launch` made is left unchanged: It has no clock.\n" in upgraded.stdout
     assert tree(demo) == before
 
 

@@ -198,7 +198,7 @@ def test_an_app_that_does_not_load_leaves_the_client_as_it_was(run: Run, demo: P
     (demo / "served.py").write_text("raise RuntimeError('no database')")
     assert "no database" in do(run, *FROM_APP, code=ExitCode.FAILURE)
     output = do(run, "upgrade", code=ExitCode.LEFT_TO_DO)
-    assert "What `falconws generate-client ts --output web/client` made is left as it was: " in output
+    assert "What `falconws generate-client ts --output web/client` made is left unchanged: " in output
     assert findings(demo)[0].detail.startswith("web/client cannot be checked (")
 
 

@@ -194,10 +194,10 @@ def test_packages_that_were_made_for_it_go_with_the_last_module(run: Run, demo: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("resource", "chta"), 'falconws made no resource "chta" in this project. Did you mean "chat"?'),
-        (("resource", "zzz"), 'falconws made no resource "zzz" in this project. There are chat and echo.'),
-        (("middleware", "chat"), 'falconws made no middleware "chat" in this project.'),
-        (("resourse", "chat"), 'known are resource, middleware, media-handler, part. Did you mean "resource"?'),
+        (("resource", "chta"), 'This project has no generated resource "chta". Did you mean "chat"?'),
+        (("resource", "zzz"), 'This project has no generated resource "zzz". It has chat and echo.'),
+        (("middleware", "chat"), 'This project has no generated middleware "chat".'),
+        (("resourse", "chat"), 'the kinds are resource, middleware, media-handler, part. Did you mean "resource"?'),
         (("project", "demo"), 'There is no kind "project"'),
     ],
 )
@@ -292,7 +292,7 @@ def test_a_part_of_a_new_project_is_said_to_be_made_by_new(run: Run, tmp_path: P
     assert run("new", "other", "--with", "docker,agents-md").exit_code == 0
     before = tree(tmp_path / "other")
     said = one_line_error(run("remove-part", "docker", cwd="other"))
-    assert "was made by `falconws new other --with docker,agents-md`" in said
-    assert "delete .dockerignore and Dockerfile, and take out" in said
-    assert 'falconws made no part "compose"' in one_line_error(run("remove-part", "compose", cwd="other"))
+    assert "belongs to the project that `falconws new other --with docker,agents-md` created" in said
+    assert "delete .dockerignore and Dockerfile, and edit the other files" in said
+    assert 'This project has no generated part "compose"' in one_line_error(run("remove-part", "compose", cwd="other"))
     assert tree(tmp_path / "other") == before

@@ -205,7 +205,7 @@ def test_own_templates_are_announced_before_they_are_used(run: Run, demo: Path) 
     template = demo / ".falconws/templates/resource/echo/notes.txt"
     template.parent.mkdir(parents=True)
     template.write_text("theirs\n")
-    said = "Using the project's own templates, of .falconws/templates/, for resource/echo.\n"
+    said = "Using the project's own templates in .falconws/templates/ for resource/echo.\n"
     assert run("add-resource", "chat", cwd="demo").stderr == said
     assert run("upgrade", "--check", cwd="demo").stderr == said
     assert run("add-middleware", "log", "--kind", "logging", cwd="demo").stderr == ""

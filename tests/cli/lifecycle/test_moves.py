@@ -229,17 +229,17 @@ def test_forget_leaves_the_files_to_the_user(run: Run, project: Path) -> None:
     do(run, "forget", "middleware/auth")
     assert without_record(project) == before
     assert "alpha" not in do(run, "status")
-    assert 'made no resource "alpha"' in one_line_error(run("destroy", "resource", "alpha", cwd="demo"))
+    assert 'no generated resource "alpha"' in one_line_error(run("destroy", "resource", "alpha", cwd="demo"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("moved", "demo/nowhere.py", "demo/app.py"), "falconws made nothing at demo/nowhere.py"),
+        (("moved", "demo/nowhere.py", "demo/app.py"), "falconws generated nothing at demo/nowhere.py"),
         (("moved", "demo/resources/alpha.py", "demo/x.py"), "There is nothing at demo/x.py"),
         (("moved", "demo/resources/alpha.py", "demo/app.py"), "demo/resources/alpha.py is still there"),
         (("forget", "nobody"), 'Nothing called "nobody" is recorded'),
-        (("forget", "same"), "say resource/same or middleware/same"),
+        (("forget", "same"), "use resource/same or middleware/same"),
         (("moved", "demo/resources/alpha.py", "../x.py"), "not a path inside the project"),
     ],
 )

@@ -240,8 +240,8 @@ def test_both_changes_are_merged_file_by_file(
     assert "update  demo/app.py (merged)" in lines
     assert "update  demo/routes.py" in lines
     assert "create  demo/version.py" in lines
-    assert "delete  tests/test_settings.py (the templates no longer make it)" in lines
-    assert "skip  demo/asgi.py (the templates no longer make it; it is edited, and yours now)" in lines
+    assert "delete  tests/test_settings.py (the templates no longer have it)" in lines
+    assert "skip  demo/asgi.py (the templates no longer have it; you have edited it, so it stays)" in lines
     assert not any("conftest" in line for line in lines)
     app = (root / "demo/app.py").read_text()
     assert app.startswith('"""Really creates')
@@ -388,7 +388,7 @@ def test_files_of_the_user_s_own_are_not_overwritten_by_new_ones(
     assert run("upgrade", "--check").exit_code == ExitCode.OK
     (changed_templates / "project/full/%package_dir%/more.py").write_text("theirs\n")
     result = run("upgrade")
-    assert "skip  demo/version.py (new in the templates; yours, which was there first, is kept)" in result.output
+    assert "skip  demo/version.py (new in the templates; your file was there first, and is kept)" in result.output
     assert (root / "demo/version.py").read_text() == "mine\n"
     assert (root / "demo/more.py").read_text() == "theirs\n"
     assert run("upgrade", "--check").exit_code == ExitCode.OK
@@ -504,7 +504,7 @@ def test_what_needs_a_compiler_that_is_missing_is_left_out(
     monkeypatch.setitem(sys.modules, "grpc_tools", None)
     result = run("upgrade")
     assert result.exit_code == ExitCode.LEFT_TO_DO, result.output
-    assert "--codec protobuf` made is left as it was: Protocol Buffers need their compiler" in result.output
+    assert "--codec protobuf` made is left unchanged: Protocol Buffers need their compiler" in result.output
     assert (root / "demo/app.py").read_text().startswith('"""Now creates')
     assert "TradesHandler()" in (root / "demo/app.py").read_text()
     assert '"protobuf>=' in (root / "pyproject.toml").read_text()

@@ -57,8 +57,8 @@ def tree(root: Path) -> dict[str, bytes]:
 def error_of(result: click.testing.Result) -> str:
     """The error, which must be one line, after the one that announces the project's own templates."""
     *announced, error = result.stderr.splitlines(keepends=True)
-    assert [line.partition(", for ")[0] for line in announced] == [
-        "Using the project's own templates, of .falconws/templates/"
+    assert [line.partition(" for ")[0] for line in announced] == [
+        "Using the project's own templates in .falconws/templates/"
     ]
     return error
 

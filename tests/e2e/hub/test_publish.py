@@ -97,6 +97,11 @@ def test_what_cannot_be_published_is_told_in_one_line(
     assert "s3cret" not in done.stderr
 
 
+def test_a_broker_that_does_not_answer_is_told_with_what_to_do(tmp_path: Path) -> None:
+    done = publish("room", "x", "--url", f"redis://127.0.0.1:{free_port()}", cwd=tmp_path)
+    assert done.stderr.endswith("; check that the broker runs, or name another with --url.\n")
+
+
 @pytest.mark.parametrize("where", ["__init__", "publish"])
 def test_what_nobody_has_thought_of_is_told_in_one_line_too(where: str, tmp_path: Path) -> None:
     script = (

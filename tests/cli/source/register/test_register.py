@@ -200,7 +200,7 @@ def test_a_route_is_added_to_what_people_write(description: str, before: str, ad
     ("before", "reason"),
     [
         ("", "no function add_routes"),
-        ("def add_routes(app:\n", "not valid Python in line 1"),
+        ("def add_routes(app:\n", "not valid Python on line 1"),
         ("x = '\0'", "not valid Python"),
         ("def add_routes():\n    pass\n", "no function add_routes"),
         ('def add_routes(app): app.add_route("/a", 1)\n', "more than one statement"),
@@ -216,7 +216,20 @@ def test_a_route_is_added_to_what_people_write(description: str, before: str, ad
         ),
         (
             'class ChatResource: ...\n\ndef add_routes(app):\n    app.add_route("/a", 1)\n',
-            "it already defines",
+            'it already defines "ChatResource" as something else',
+        ),
+        (
+            "if TYPE_CHECKING:\n    from demo.resources.chat import ChatResource\n\ndef add_routes(app):\n    pass\n",
+            'line 2 imports "ChatResource" inside a block, such as `if TYPE_CHECKING`',
+        ),
+        (
+            "def f():\n    from demo.resources.chat import ChatResource\n\n"
+            "ChatResource = 1\n\ndef add_routes(app):\n    pass\n",
+            'it already defines "ChatResource" as something else',
+        ),
+        (
+            "import falconws\n\ndef create_app():\n    return falconws.App()\n",
+            "line 4 returns the app without giving it a name",
         ),
     ],
 )
