@@ -92,11 +92,11 @@ class Conversation(Generic[In, Out]):
             incoming, outgoing = map(message_types, get_args(declared[0]))
             if any(isinstance(each, TypeVar) for each in (*incoming, *outgoing)):
                 raise TypeError(f"{cls.__name__}: name the messages, as in Conversation[Say, Said | Gap].")
+            cls.received = Codec(cls.__name__, incoming)
+            cls.sent = Codec(cls.__name__, (*outgoing, Error))
             for each in incoming:
                 if issubclass(each, CallMixin) and not has_id(each):
                     raise TypeError(f"{each.__name__} has no id: give it a field `id: int | str | None = None`.")
-            cls.received = Codec(cls.__name__, incoming)
-            cls.sent = Codec(cls.__name__, (*outgoing, Error))
         elif not hasattr(cls, "received"):
             raise TypeError(
                 f"{cls.__name__}: subclass Conversation[...] directly, with the messages of both directions."
