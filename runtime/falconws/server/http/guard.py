@@ -97,12 +97,11 @@ class GuardedHttp(GracefulHttp):
 
     def _look_while_paused(self) -> None:
         """Close if the client has left, or has closed its side and the application waits for just this."""
-        if self.transport.is_closing():
-            return
         if client_has_left(self.transport):
             self.transport.abort()
-        elif self._awaits_disconnect and client_sends_no_more(self.transport):
-            self.transport.close()
+        elif client_sends_no_more(self.transport) and (self._awaits_disconnect or self.transport.is_closing()):
+            if not self.transport.is_closing():
+                self.transport.close()
             # TLS would wait for an answer that is behind what is not read.
             abort_when_flushed(self.transport, self.loop)
 
