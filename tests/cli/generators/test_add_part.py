@@ -142,7 +142,7 @@ def test_lines_without_a_place_are_printed_and_nothing_is_lost(run: Run, demo: P
     conftest.write_text(conftest.read_text().replace("return {}", 'return {"DEMO_LOG_LEVEL": "DEBUG"}'))
     mine = conftest.read_bytes()
     said = do(run, "add-part", "redis", code=ExitCode.LEFT_TO_DO)
-    assert "Cannot register the part redis in tests/conftest.py: the lines around it are not there" in said
+    assert "Cannot register the part redis in tests/conftest.py: the lines around it were not found" in said
     assert '    return {"DEMO_HUB_URL": "memory://"}' in said
     assert conftest.read_bytes() == mine
     do(run, "undo")

@@ -43,7 +43,7 @@ def test_undo_again_and_again_ends_with_the_new_project(run: Run, tmp_path: Path
         do(run, "undo")
         assert snapshot(demo) == state
     assert "Undoing: falconws add-resource echo" in do(run, "undo", code=ExitCode.LEFT_TO_DO)
-    assert "`falconws new demo` made" in do(run, "undo", code=ExitCode.USAGE)
+    assert "`falconws new demo` created" in do(run, "undo", code=ExitCode.USAGE)
 
 
 @pytest.mark.parametrize("thing", THINGS)
