@@ -20,7 +20,10 @@ _SCHEMES = frozenset({"http", "https", "ws", "wss"})
 _PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _HOST = re.compile(r"([0-9A-Za-z\-._~]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([\w.\-]+))?|([0-9.]+)(?::([\w.\-]+))?|([0-9A-Fa-f:.]+)", re.ASCII)
-_PAIR = re.compile(r"[ \t]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;,\"]+))[ \t]*([;,]|$)")
+_PAIR = re.compile(
+    r"[ \t]*(?:([!#$%&'*+\-.^_`|~0-9A-Za-z]+)=(?:\"((?:[^\"\\]|\\.){0,256})\"|([^\s;,\"]+))[ \t]*)?([;,]|\Z)"
+)
+"""A pair of a name and a value, or nothing, up to the end of the pair (RFC 7239 section 4)."""
 _HEADERS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"forwarded"})
 _MAX_NODE_CHARACTERS = 64
 _MAX_PORT = 65_535
@@ -147,19 +150,25 @@ def _parse_node(text: str) -> Node | None:
 
 
 def _parse_forwarded(text: str) -> list[dict[str, str]]:
-    """Return the elements of a Forwarded header; none if it is malformed."""
+    """Return the elements of a Forwarded header.
+
+    A malformed element counts as a client without an address: what proxies have added behind it is believed.
+    """
     elements: list[dict[str, str]] = [{}]
     position = 0
     while position < len(text):
         pair = _PAIR.match(text, position)
         if pair is None:
-            return []
-        value = pair[3] if pair[2] is None else re.sub(r"\\(.)", r"\1", pair[2])
-        elements[-1].setdefault(pair[1].lower(), value)
+            elements[-1:] = {"for": ""}, {}
+            position = text.find(",", position) + 1 or len(text)
+            continue
+        if pair[1] is not None:
+            value = pair[3] if pair[2] is None else re.sub(r"\\(.)", r"\1", pair[2])
+            elements[-1].setdefault(pair[1].lower(), value)
         if pair[4] == ",":
             elements.append({})
         position = pair.end()
-    return elements if all(elements) else []
+    return [element for element in elements if element]
 
 
 def _set_scheme(scope: dict[str, Any], scheme: str | None) -> None:

@@ -52,6 +52,25 @@ APP = """
                 pass
             print("client gone", scope["query_string"].decode(), flush=True)
             return
+        if scope["path"] == "/events":
+            await receive()
+            head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]}
+            part = {"type": "http.response.body", "body": b"abc", "more_body": True}
+            early = scope["query_string"] == b"early"
+            if early:
+                await send(head)
+                await send(part)
+            print("events", flush=True)
+            leaving = asyncio.ensure_future(receive())
+            await release.wait()
+            release.clear()
+            assert not leaving.done()
+            leaving.cancel()
+            if not early:
+                await send(head)
+                await send(part)
+            await send({"type": "http.response.body", "body": b"def"})
+            return
         body = b""
         while scope["path"] != "/early":
             event = await receive()
@@ -682,22 +701,68 @@ LEAVES = {
 }
 
 
+def send_what_fits(client, data):
+    """Send *data* as far as client and server take it at once."""
+    client.socket.setblocking(False)
+    view = memoryview(data)
+    with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
+        while view:
+            view = view[client.socket.send(view) :]
+    client.socket.settimeout(WAIT_S)
+
+
 @pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
 def test_a_responder_learns_of_a_client_that_leaves_behind_more_than_is_read(serve, dial, tls, stack, encrypted):
     """The end of the stream is behind requests that the server does not read before it has answered this one."""
     certificate, context = tls
     options = {"tls": TlsSettings(certificate)} if encrypted else {}
     server = serve(APP, prelude=stack, **options).wait_until_ready()
-    for number, leave in enumerate(LEAVES.values()):
+    # The kernel holds what the server does not read, and then the client's too.
+    cases = list(itertools.product(LEAVES.values(), [6000, 300_000]))
+    for number, (leave, requests) in enumerate(cases):
         client = dial(server.port)
         if encrypted:
             client.encrypt(context)
-        client.send(b"GET /waits?%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + GET * 6000)
+        send_what_fits(client, b"GET /waits?%d HTTP/1.1\r\nHost: a\r\n\r\n" % number + GET * requests)
         # A reset may discard what has not been read.
         server.wait_for_line(f"waits {number}")
         leave(client)
+    for number in range(len(cases)):
         server.wait_for_line(f"client gone {number}")
     assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
+@pytest.mark.parametrize("begins", ["early", "late"])
+def test_a_response_that_waits_for_its_client_to_leave_is_the_last_one_of_a_client_that_sends_much_more(
+    serve, dial, tls, stack, encrypted, begins
+):
+    certificate, context = tls
+    options = {"tls": TlsSettings(certificate)} if encrypted else {}
+    server = serve(APP, prelude=stack, http=HttpSettings(max_body_bytes=2**30), **options).wait_until_ready()
+    client, other = dial(server.port), dial(server.port)
+    if encrypted:
+        client.encrypt(context)
+        other.encrypt(context)
+    # Much more than the kernel holds: all of it is taken only because the server discards it.
+    client.send(b"GET /events?%b HTTP/1.1\r\nHost: a\r\n\r\n" % begins.encode() + GET * 1_000_000)
+    other.send(GET.replace(b"/first", b"/go"))
+    assert answer(other)["path"] == "/go"
+    head = client.read_head()
+    assert head.startswith(b"HTTP/1.1 200")
+    assert (b"connection: close" in head.lower()) == (begins == "late")
+    assert client.read(6) == b"abcdef"
+    assert client.read_frame() is None
+    assert "served /first" not in server.output
+    assert "Traceback" not in server.output
+
+
+def test_a_client_that_sends_much_more_behind_an_endless_response_is_disconnected(serve, dial, stack):
+    server = serve(APP, prelude=stack, http=HttpSettings(max_body_bytes=1_000_000)).wait_until_ready()
+    client = dial(server.port)
+    with pytest.raises(ConnectionError):
+        client.send(b"GET /waits HTTP/1.1\r\nHost: a\r\n\r\n" + GET * 1_000_000)
+    server.wait_for_line("client gone")
 
 
 UPLOAD = b"POST /upload HTTP/1.1\r\nHost: a\r\n"

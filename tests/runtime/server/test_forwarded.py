@@ -67,7 +67,8 @@ FOR, PROTO, HOST, PORT = "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Ho
         ([("Forwarded", "for=1.2.3.4;proto=https, for=10.0.0.9;proto=http")], "1.2.3.4", "https", "inner:8000"),
         ([("Forwarded", "for=6.6.6.6"), ("Forwarded", "for=1.2.3.4")], "1.2.3.4", "http", "inner:8000"),
         ([("Forwarded", 'for="_hidden, x";proto=https, for=1.2.3.4')], "1.2.3.4", "http", "inner:8000"),
-        ([("Forwarded", "for=1.2.3.4;;proto=https")], "127.0.0.1", "http", "inner:8000"),
+        # A pair and an element may be empty (RFC 7239 section 4, RFC 9110 section 5.6.1.2).
+        ([("Forwarded", ", ;for=1.2.3.4;;proto=https; ,")], "1.2.3.4", "https", "inner:8000"),
         ([("Forwarded", 'for="1.2.3.4')], "127.0.0.1", "http", "inner:8000"),
         # A proxy that sets the one header passes on the other.
         ([("Forwarded", "for=6.6.6.6;host=evil"), (FOR, "1.2.3.4")], "1.2.3.4", "http", "inner:8000"),
@@ -80,6 +81,42 @@ def test_a_trusted_proxy_is_believed(headers, client, scheme, host):
     assert mapped[1:] == (scheme, host)
     websocket = applied(headers, kind="websocket")
     assert websocket == (client, scheme.replace("http", "ws"), host)
+
+
+MALFORMED = [
+    *(
+        '"',
+        'x="',
+        'for="6.6.6.6',
+        'for=6.6.6.6;by="',
+        "for=6.6.6.6;x",
+        "for=6.6.6.6 proto=https",
+        "for = 6.6.6.6",
+        "=",
+        "x",
+    ),
+    *(
+        'for="6.6.6.6"x',
+        'for="\\"',
+        'for="\\',
+        "for=6.6.6.6;proto=https;(",
+        'for="' + "6" * 300 + '"',
+        "for=6.6.6.6\x01\xe9",
+    ),
+    'x="\\",' * 200,
+]
+"""What a client can send as Forwarded to hide behind its proxy, if a malformed header was ignored as a whole."""
+
+
+@pytest.mark.parametrize("made_up", MALFORMED)
+def test_what_a_proxy_adds_to_a_malformed_forwarded_header_is_believed(made_up):
+    for added in ("for=1.2.3.4;proto=https;host=example.com", 'for="1.2.3.4:99";host="example.com";proto="https"'):
+        expected = ("1.2.3.4", "https", "example.com")
+        assert applied([("Forwarded", f"{made_up}, {added}")]) == expected
+        assert applied([("Forwarded", made_up), ("Forwarded", added)]) == expected
+        # The client has made up the address of a trusted proxy: that is as far as the list is believed.
+        assert applied([("Forwarded", f"for=6.6.6.6, {made_up}, for=10.0.0.9")])[0] == "10.0.0.9"
+    assert applied([("Forwarded", made_up)])[0] == "127.0.0.1"
 
 
 NO_ADDRESS = [

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from falconws.server.http_settings import HttpSettings
 from falconws.server.request_head import PartialHead, RequestError, RequestHead, check_trailer, parse_head
 
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t -~\x80-\xff]*)?\r\n")
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})([ \t]*(?:;[\t -~\x80-\xff]*)?)\r\n")
 _MAX_CHUNK_LINE_BYTES = 1024
 
 
@@ -50,7 +50,8 @@ class RequestFramer:
         self._state = _State.HEAD
         self._remaining = 0
         self._body_bytes = 0
-        self._trailer_bytes = 0
+        self._ignored_bytes = 0
+        """Bytes of the chunk extensions and trailers of the present body."""
         self._searched = 0
         self._partial_head: PartialHead | None = None
 
@@ -108,7 +109,7 @@ class RequestFramer:
         self.head = None
         self.head = head = parse_head(bytes(buffer[: end + 4]), self._settings)
         del buffer[: end + 4]
-        self._searched = self._body_bytes = self._trailer_bytes = 0
+        self._searched = self._body_bytes = self._ignored_bytes = 0
         if head.content_length is None:
             self._state = _State.CHUNK_SIZE
         else:
@@ -133,6 +134,7 @@ class RequestFramer:
             size = _CHUNK_SIZE.fullmatch(line)
             if size is None:
                 raise RequestError(400, "Malformed chunk.")
+            self._ignore(len(size[2]))
             self._remaining = int(size[1], 16)
             self._body_bytes += self._remaining
             if self._body_bytes > self._settings.max_body_bytes:
@@ -161,10 +163,14 @@ class RequestFramer:
                 self._state = _State.HEAD
                 return END
             check_trailer(line)
-            self._trailer_bytes += len(line)
-            if self._trailer_bytes > self._settings.max_head_bytes:
-                raise RequestError(431, "The trailers of the request are too large.")
+            self._ignore(len(line))
         return None
+
+    def _ignore(self, size: int) -> None:
+        """Count *size* bytes of a chunk extension or a trailer (RFC 9112 section 7.1.1)."""
+        self._ignored_bytes += size
+        if self._ignored_bytes > self._settings.max_head_bytes:
+            raise RequestError(431, "The chunk extensions and trailers of the request are too large.")
 
     def _read_line(self, max_bytes: int) -> bytes | None:
         end = self._buffer.find(b"\n", 0, max_bytes)

@@ -20,7 +20,7 @@ from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.deadlines import BodyDeadline, ResponseDeadline
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.reading import HttpReading
-from falconws.server.http.shutdown import GracefulHttp
+from falconws.server.http.shutdown import EarlyResponseTransport, GracefulHttp
 from falconws.server.lingering_close import abort_when_flushed
 from falconws.server.request_head import RequestError, RequestHead
 from falconws.server.socket_state import client_has_left, client_sends_no_more
@@ -49,6 +49,8 @@ class GuardedHttp(GracefulHttp):
     head_deadline: float | None = None
     """When the first head is due, if the demultiplexer has waited for it already. Time of the loop."""
     _refused = False
+    """Whether what the client still sends is discarded."""
+    _discarded_bytes = 0
     _advancing = False
     _half_closed = False
     """Whether the client has closed its sending side and waits for its responses."""
@@ -85,6 +87,10 @@ class GuardedHttp(GracefulHttp):
         if not self._refused:
             self._framer.feed(data)
             self._advance()
+        elif self._awaits_disconnect:
+            self._discarded_bytes += len(data)
+            if self._discarded_bytes > self.config.http_settings.max_body_bytes:
+                self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override] # uvicorn's returns nothing, and asyncio takes a bool
         """Answer what the client has sent before it closed its side (RFC 9112 section 9.6)."""
@@ -104,6 +110,24 @@ class GuardedHttp(GracefulHttp):
                 self.transport.close()
             # TLS would wait for an answer that is behind what is not read.
             abort_when_flushed(self.transport, self.loop)
+        elif self._awaits_disconnect and self._is_responding():
+            self._serve_no_further_request()
+
+    def _serve_no_further_request(self) -> None:
+        """Discard the requests behind the present one, whose application waits for the client to leave.
+
+        The end of the stream may be behind more than the kernel holds. The client has to send these requests again
+        (RFC 9112 section 9.3.2).
+        """
+        self._refused = True
+        self._framer.take_rest()
+        if not self.cycle.response_started:
+            self._end_keep_alive()
+        self.cycle.keep_alive = False
+        self.cycle.transport = EarlyResponseTransport(
+            self.transport, lambda: self._close_lingering(_REFUSAL_CLOSE_S, restart_while_sending=True)
+        )
+        self.flow.resume_reading()
 
     # Requests.
 

@@ -150,7 +150,7 @@ class GracefulHttp(ABC, UvicornProtocol):
         if self._draining:
             self._end_keep_alive()
         if self.cycle.more_body:
-            self.cycle.transport = _EarlyResponseTransport(self.transport, self.close_after_response)
+            self.cycle.transport = EarlyResponseTransport(self.transport, self.close_after_response)
 
     def close_after_response(self) -> None:
         """Close; if the client is still sending its body, close in a way that lets it read the response."""
@@ -161,8 +161,8 @@ class GracefulHttp(ABC, UvicornProtocol):
             self.transport.close()
 
 
-class _EarlyResponseTransport:
-    """The transport of a response to a request that has not arrived completely."""
+class EarlyResponseTransport:
+    """The transport of a response to a client that is still sending."""
 
     __slots__ = ("close", "is_closing", "write")
 

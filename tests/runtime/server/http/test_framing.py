@@ -27,9 +27,9 @@ PIECES.append(HANDSHAKE)
 streams = st.lists(st.one_of(st.sampled_from(PIECES), st.binary(max_size=5)), max_size=8).map(b"".join)
 
 
-def read(pieces) -> tuple[list[tuple[str, bytes]], int | None]:
+def read(pieces, settings=SETTINGS) -> tuple[list[tuple[str, bytes]], int | None]:
     """Return the events, bodies joined, and the status of the error that ended them."""
-    framer = RequestFramer(SETTINGS)
+    framer = RequestFramer(settings)
     events: list[tuple[str, bytes]] = []
     for piece in pieces:
         framer.feed(piece)
@@ -62,6 +62,29 @@ def test_a_chunked_body_is_decoded_and_its_trailers_are_dropped():
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     events, status = read([head + b"5;a=b\r\nhello\r\n3\r\n wo\r\n0\r\nX: y\r\n\r\n"])
     assert ([data for _, data in events[1:]], status) == ([b"hello wo", b""], None)
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("step", [7, 1000, 10**6])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        # RFC 9112 section 7.1.1 asks for a limit of all extensions of a request, not only of each.
+        (b"1;" + b"a" * 900 + b"\r\nx\r\n", 431),
+        (b"1" + b" \t" * 400 + b"\r\nx\r\n", 431),
+        (b"1\r\nx\r\n", None),
+        (b"000000001\r\nx\r\n", None),
+        (b"1;a=b\r\nx\r\n", None),
+    ],
+)
+def test_the_extensions_of_chunks_are_limited_together(body, status, step):
+    stream = CHUNKED + body * 1000 + b"0\r\n\r\n"
+    assert read([stream[i : i + step] for i in range(0, len(stream), step)], HttpSettings())[1] == status
+    # Those of each request for itself.
+    stream = (CHUNKED + body * 30 + b"0\r\n\r\n") * 10
+    assert read([stream[i : i + step] for i in range(0, len(stream), step)], HttpSettings())[1] is None
 
 
 @given(streams, st.integers(1, 40))
