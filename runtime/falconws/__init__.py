@@ -88,28 +88,10 @@ __all__ = (
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "hub": __all__,  # All that no other module below owns.
         "app": ("App",),
         "closecodes": ("CloseCode",),
         "errors": ("OperationNotAllowed", "PayloadTypeError", "WebSocketDisconnected"),
-        "hub": (
-            "BrokerUnavailable",
-            "Dropped",
-            "Ephemeral",
-            "Event",
-            "Gap",
-            "HistoryLimits",
-            "Hub",
-            "HubLimits",
-            "Joined",
-            "Left",
-            "ListenerTooSlow",
-            "Message",
-            "Policy",
-            "Position",
-            "Publisher",
-            "Subscription",
-            "Updated",
-        ),
         "media": (
             "BinaryBaseHandlerWS",
             "JSONHandlerWS",

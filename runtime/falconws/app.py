@@ -33,7 +33,7 @@ from .log_text import describe_client, escape_for_log
 from .media import loads_body
 from .options import WebSocketOptions
 from .request import Request
-from .stream import Event
+from .stream import Receive, Send
 from .websocket import WebSocket
 
 __all__ = ("App",)
@@ -50,9 +50,6 @@ else:
 
     _ReqT = TypeVar("_ReqT", bound=falcon.asgi.Request, contravariant=True)
     _RespT = TypeVar("_RespT", bound=falcon.asgi.Response, contravariant=True)
-
-_Receive = Callable[[], Awaitable[Event]]
-_Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _FALLBACK_CLOSE_CODE = http_status_to_close_code(11)
 """3011, as in Falcon: sent when the server refuses ``error_close_code``."""
@@ -143,23 +140,21 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     # Serving
 
     async def __call__(  # type: ignore[override]
-        self, scope: dict[str, Any], receive: _Receive, send: _Send
+        self, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
         """Serve *scope*: one WebSocket, one HTTP request, or the lifespan."""
         if scope["type"] == "websocket":
             asgi = scope.get("asgi") or {}
             version = _validate_asgi_scope("websocket", asgi.get("spec_version"), scope.get("http_version", "1.1"))
             await self._handle_websocket(version, scope, receive, send)
-            return
-        if scope["type"] == "http" and not self._host_allowed(scope):
-            await _send_text(send, 421, b"Host not allowed")
-            return
-        if scope["type"] == "http":
+        elif scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif self._host_allowed(scope):
             await self._serve_http(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await _send_text(send, 421, b"Host not allowed")
 
-    async def _serve_http(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+    async def _serve_http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve a request; answer with a 500 after SystemExit and its like, or in place of a malformed header.
 
         A SystemExit would otherwise end the server. With a line break in a header, some servers would end the header
@@ -196,12 +191,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 raise RuntimeError(f"{scope['method']} {scope['path']} raised {type(error).__name__}") from None
             await _send_text(send, 500, b"Internal Server Error")
 
-    async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+    async def _call_lifespan_handlers(self, ver: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if self._websocket_routes:
             self._warn_of_origins()
         await super()._call_lifespan_handlers(ver, scope, receive, send)
 
-    async def _handle_websocket(self, ver: str, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
+    async def _handle_websocket(self, ver: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         receiving = receive()
         first_event = await receiving
         if first_event["type"] != "websocket.connect":
@@ -223,7 +218,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         finally:
             ws.release()
 
-    async def _respond(self, scope: dict[str, Any], receive: _Receive, ws: WebSocket) -> None:
+    async def _respond(self, scope: dict[str, Any], receive: Receive, ws: WebSocket) -> None:
         req = self._request_type(scope, receive, options=self.req_options)
         params: dict[str, Any] = {}
         request_middleware, resource_middleware = self._middleware_ws
@@ -299,13 +294,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         if policy is None:
             self._warn_of_origins()
             return True
-        origins: list[str] = []
-        host: str | None = None
-        for name, value in scope["headers"]:
-            if name == b"origin":
-                origins.append(value.decode("latin-1"))
-            elif name == b"host":
-                host = value.decode("latin-1")
+        origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+        host = next(reversed(host_headers(scope["headers"])), None)
         scheme = scope.get("scheme", "ws")
         if policy.allows(origins, scheme, host):
             return True
@@ -441,7 +431,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await ws.close(_FALLBACK_CLOSE_CODE)
 
 
-async def _send_text(send: _Send, status: int, body: bytes) -> None:
+async def _send_text(send: Send, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

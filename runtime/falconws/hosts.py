@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = ("LOCAL_HOSTS", "HostPolicy", "host_headers", "own_name")
+__all__ = ("LOCAL_HOSTS", "HostPolicy", "host_headers", "is_subdomain", "own_name")
 
 LOCAL_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 """Names of the machine itself (RFC 6761 section 6.3)."""
@@ -60,9 +60,12 @@ class HostPolicy:
         if match is None:
             return False
         host = match["host"]
-        return host in self._exact or any(
-            host.endswith(suffix) and len(host) > len(suffix) for suffix in self._suffixes
-        )
+        return host in self._exact or any(is_subdomain(host, suffix) for suffix in self._suffixes)
+
+
+def is_subdomain(host: str, suffix: str) -> bool:
+    """Return whether *host* is below the domain in *suffix*, such as ``".example.com"``, at any depth."""
+    return host.endswith(suffix) and len(host) > len(suffix)
 
 
 def host_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:

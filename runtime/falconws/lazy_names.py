@@ -20,7 +20,8 @@ def lazy_names(
 
     Args:
         package: Its ``__name__``.
-        names_by_module: For each module of the package, by its name relative to the package, the names that it owns.
+        names_by_module: For each module of the package, by its name relative to the package, the names that it owns. If
+            two modules have a name, the later one owns it.
     """
     owners = {name: module for module, names in names_by_module.items() for name in names}
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from falcon import WebSocketPayloadType
 from falcon.asgi import WebSocketOptions as FalconWebSocketOptions
@@ -53,18 +52,20 @@ class WebSocketOptions(FalconWebSocketOptions):
 
     disconnect_grace_s: float | None
     max_read_ahead: int
+    origin_policy: OriginPolicy | None  # The compiled form of allowed_origins.
+    log_throttle: LogThrottle  # Not an option: logs the lines about single connections of the application.
 
-    # Without slots of its own the class would get a dict, and a misspelled option would go unnoticed.
-    __slots__ = ("_log_throttle", "_origin_policy", "_rate_limit", "disconnect_grace_s", "max_read_ahead")
+    # Without slots, instances would have a dict, and a misspelled option would go unnoticed.
+    __slots__ = ("_rate_limit", "disconnect_grace_s", "log_throttle", "max_read_ahead", "origin_policy")
 
     def __init__(self) -> None:
         super().__init__()
         self.media_handlers[WebSocketPayloadType.TEXT] = JSONHandlerWS()
         self.disconnect_grace_s = 10.0
         self.max_read_ahead = 1 << 20
-        self._origin_policy: OriginPolicy | None = None
+        self.origin_policy = None
         self._rate_limit: RateLimit | None = None
-        self._log_throttle = LogThrottle(logging.getLogger("falconws"))
+        self.log_throttle = LogThrottle(logging.getLogger("falconws"))
 
     @property
     def allowed_origins(self) -> str | Sequence[str] | None:
@@ -72,25 +73,20 @@ class WebSocketOptions(FalconWebSocketOptions):
 
         ``"same-origin"`` compares scheme, host and port with those of the request; a sequence names origins exactly
         (``"https://example.com"``, ``"capacitor://localhost"``, ``"chrome-extension://..."``) or all subdomains
-        (``"https://*.example.com"``); ``"*"`` allows every origin and
-        None (the default) does too, with a warning at start-up. Other origins are refused with a 403 before any code
-        of the application runs. Handshakes without the header do not come from a browser, and are accepted.
+        (``"https://*.example.com"``). ``"*"`` allows every origin. None (the default) does too, with a warning at
+        start-up. Other origins are refused with a 403 before any code of the application runs. Handshakes without the
+        header do not come from a browser, and are accepted.
 
         Raises:
             ValueError: A pattern is not an origin; the message names it.
 
         Source: RFC 6454; RFC 6455 section 10.2.
         """
-        return None if self._origin_policy is None else self._origin_policy.setting
+        return None if self.origin_policy is None else self.origin_policy.setting
 
     @allowed_origins.setter
     def allowed_origins(self, value: str | Sequence[str] | None) -> None:
-        self._origin_policy = None if value is None else OriginPolicy(value)
-
-    @property
-    def origin_policy(self) -> OriginPolicy | None:
-        """The compiled form of ``allowed_origins``, or None when it is not set."""
-        return self._origin_policy
+        self.origin_policy = None if value is None else OriginPolicy(value)
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -103,19 +99,6 @@ class WebSocketOptions(FalconWebSocketOptions):
             raise TypeError(f"rate_limit is a falconws.RateLimit or None, not {value!r}.")
         self._rate_limit = value
 
-    @property
-    def log_throttle(self) -> LogThrottle:
-        """Logs the lines about single connections of the application; not an option."""
-        return self._log_throttle
-
     def __repr__(self) -> str:
-        names: list[str] = [
-            "error_close_code",
-            "max_receive_queue",
-            "max_read_ahead",
-            "disconnect_grace_s",
-            "rate_limit",
-            "allowed_origins",
-        ]
-        values: list[Any] = [getattr(self, name) for name in names]
-        return f"WebSocketOptions({', '.join(f'{n}={v!r}' for n, v in zip(names, values, strict=True))})"
+        names = "error_close_code max_receive_queue max_read_ahead disconnect_grace_s rate_limit allowed_origins"
+        return f"WebSocketOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in names.split())})"

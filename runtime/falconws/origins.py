@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from .hosts import is_subdomain
 
 __all__ = ("Origin", "OriginPolicy", "parse_origin")
 
@@ -48,23 +49,6 @@ def _port(text: str | None, scheme: str) -> int | None:
     return int(text) if text else _DEFAULT_PORTS.get(scheme)
 
 
-@dataclass(frozen=True, slots=True)
-class _Subdomains:
-    """``https://*.example.com``: every host below example.com, at any depth, but not example.com itself."""
-
-    scheme: str
-    suffix: str
-    port: int | None
-
-    def covers(self, origin: Origin) -> bool:
-        return (
-            origin.scheme == self.scheme
-            and origin.port == self.port
-            and origin.host.endswith(self.suffix)
-            and len(origin.host) > len(self.suffix)
-        )
-
-
 class OriginPolicy:
     """The compiled form of ``ws_options.allowed_origins``.
 
@@ -82,7 +66,8 @@ class OriginPolicy:
         self.setting = setting if isinstance(setting, str) else tuple(setting)
         self._same_origin = False
         self._exact: set[Origin] = set()
-        self._subdomains: list[_Subdomains] = []
+        self._subdomains: list[Origin] = []
+        """``https://*.example.com`` has the host ``.example.com`` here."""
         if isinstance(setting, str):
             if setting not in ("same-origin", "*"):
                 raise ValueError(
@@ -108,7 +93,7 @@ class OriginPolicy:
                 "without a path."
             )
         if separator:
-            self._subdomains.append(_Subdomains(origin.scheme, f".{origin.host}", origin.port))
+            self._subdomains.append(origin._replace(host=f".{origin.host}"))
         else:
             self._exact.add(origin)
 
@@ -129,7 +114,10 @@ class OriginPolicy:
             return False
         if self._same_origin and host is not None and origin == _origin_of_request(scheme, host):
             return True
-        return origin in self._exact or any(pattern.covers(origin) for pattern in self._subdomains)
+        return origin in self._exact or any(
+            origin == pattern._replace(host=origin.host) and is_subdomain(origin.host, pattern.host)
+            for pattern in self._subdomains
+        )
 
 
 def _origin_of_request(scheme: str, host: str) -> Origin | None:

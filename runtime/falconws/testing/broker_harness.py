@@ -10,16 +10,19 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import wraps
 from typing import Any
 
 from falconws.hub.broker import Broker, EphemeralPublication, HistoryLimits, Payload, Publication
 from falconws.hub.position import Position
 
 __all__ = (
-    "BrokerFactory",
     "LIMITS",
+    "BrokerFactory",
+    "Check",
     "Node",
     "Recorder",
+    "check",
     "expect",
     "expect_chain",
     "new_room",
@@ -30,6 +33,9 @@ __all__ = (
 
 BrokerFactory = Callable[[HistoryLimits], Broker]
 """Makes a broker that is not started. All brokers of one factory share one server."""
+
+Check = Callable[[BrokerFactory], Awaitable[None]]
+"""Checks one promise. Raises AssertionError, with what was expected."""
 
 _WAIT_S = 20.0
 """The time limit of each wait; most take milliseconds."""
@@ -121,6 +127,23 @@ async def started(factory: BrokerFactory, count: int, limits: HistoryLimits = LI
     finally:
         for node in nodes:
             await soon(node.broker.stop(), "stop() returns")
+
+
+def check(
+    checks: list[Check], count: int, limits: HistoryLimits = LIMITS
+) -> Callable[[Callable[..., Awaitable[None]]], Check]:
+    """Return a decorator that adds a function to *checks*. It is called with *count* nodes of one server."""
+
+    def decorate(function: Callable[..., Awaitable[None]]) -> Check:
+        @wraps(function)
+        async def run(factory: BrokerFactory) -> None:
+            async with started(factory, count, limits) as nodes:
+                await function(*nodes)
+
+        checks.append(run)
+        return run
+
+    return decorate
 
 
 async def soon(awaitable: Awaitable[Any], what: str) -> Any:

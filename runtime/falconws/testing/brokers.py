@@ -1,7 +1,7 @@
 """The promises of every broker of the hub, as checks that any package can run against its own.
 
-Each check makes brokers with the factory that it is given: two, where it stands for two processes on one server. Each
-uses rooms of its own. Knows the broker port only; runs on any server that the factory connects to.
+Each check makes its brokers with a factory: several brokers stand for several processes on one server. Each check uses
+rooms that no other check uses. Knows the broker port only; runs on any server that the factory connects to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from falconws.hub.broker import BrokerRefused
 from .broker_harness import (
     LIMITS,
     BrokerFactory,
+    Check,
+    Node,
     Recorder,
+    check,
     expect,
     expect_chain,
     new_room,
@@ -28,12 +31,14 @@ from .broker_presence import PRESENCE_CHECKS
 
 __all__ = ("BROKER_CHECKS", "BrokerFactory", "check_broker")
 
+_CHECKS: list[Check] = [*MESSAGE_CHECKS, *PRESENCE_CHECKS]
 
-async def a_healthy_broker_says_so(factory: BrokerFactory) -> None:
-    async with started(factory, 1) as [node]:
-        health = await node.broker.health()
-        expect(health.ok, True, f"health ({health.detail})")
-        expect("\n" in health.detail, False, "a line break in the detail")
+
+@check(_CHECKS, 1)
+async def a_healthy_broker_says_so(node: Node) -> None:
+    health = await node.broker.health()
+    expect(health.ok, True, f"health ({health.detail})")
+    expect("\n" in health.detail, False, "a line break in the detail")
 
 
 async def a_broker_can_be_started_again(factory: BrokerFactory) -> None:
@@ -52,33 +57,31 @@ async def a_broker_can_be_started_again(factory: BrokerFactory) -> None:
         await soon(broker.stop(), "the second stop() returns")
 
 
-async def cancelled_calls_leave_it_usable(factory: BrokerFactory) -> None:
-    async with started(factory, 1) as [node]:
-        room, ticks = new_room(), random.Random(1)
-        start = await node.broker.subscribe(room)
-        other = new_room()
+@check(_CHECKS, 1)
+async def cancelled_calls_leave_it_usable(node: Node) -> None:
+    room, ticks = new_room(), random.Random(1)
+    start = await node.broker.subscribe(room)
+    other = new_room()
 
-        async def calls() -> None:
-            await node.broker.publish(room, "cancelled")
-            await node.broker.history(room, start)
-            await node.broker.subscribe(other)
-            await node.broker.members(room)
-            await node.broker.health()
-            await node.broker.unsubscribe(other)
+    async def calls() -> None:
+        await node.broker.publish(room, "cancelled")
+        await node.broker.history(room, start)
+        await node.broker.subscribe(other)
+        await node.broker.members(room)
+        await node.broker.health()
+        await node.broker.unsubscribe(other)
 
-        for _ in range(60):
-            task = asyncio.create_task(calls())
-            for _ in range(ticks.randrange(30)):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait([task])
-        last = await soon(node.broker.publish(room, "last"), "publish() returns after cancelled calls")
-        await node.sink.until(
-            lambda: node.sink.payloads(room)[-1:] == ["last"], "a message comes after cancelled calls"
-        )
-        expect(node.sink.publications[-1].position, last, "its position")
-        expect_chain(node.sink.publications, start, "what was delivered")
-        expect((await node.broker.history(room, last)).complete, True, "the history after cancelled calls")
+    for _ in range(60):
+        task = asyncio.create_task(calls())
+        for _ in range(ticks.randrange(30)):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    last = await soon(node.broker.publish(room, "last"), "publish() returns after cancelled calls")
+    await node.sink.until(lambda: node.sink.payloads(room)[-1:] == ["last"], "a message comes after cancelled calls")
+    expect(node.sink.publications[-1].position, last, "its position")
+    expect_chain(node.sink.publications, start, "what was delivered")
+    expect((await node.broker.history(room, last)).complete, True, "the history after cancelled calls")
 
 
 async def a_room_that_is_refused_is_told(factory: BrokerFactory, refuse: Callable[[str], Awaitable[None]]) -> None:
@@ -102,13 +105,7 @@ async def a_room_that_is_refused_is_told(factory: BrokerFactory, refuse: Callabl
         expect((await node.broker.health()).ok, True, "health while one room is refused")
 
 
-BROKER_CHECKS: tuple[Callable[[BrokerFactory], Awaitable[None]], ...] = (
-    *MESSAGE_CHECKS,
-    *PRESENCE_CHECKS,
-    a_healthy_broker_says_so,
-    a_broker_can_be_started_again,
-    cancelled_calls_leave_it_usable,
-)
+BROKER_CHECKS: tuple[Check, ...] = (*_CHECKS, a_broker_can_be_started_again)
 """The single checks, coroutine functions, for parametrized tests: ``await check(factory)``."""
 
 
@@ -129,11 +126,11 @@ async def check_broker(factory: BrokerFactory, *, refuse: Callable[[str], Awaita
     if refuse is not None:
         told = partial(a_room_that_is_refused_is_told, refuse=refuse)
         checks.append(update_wrapper(told, a_room_that_is_refused_is_told))
-    for check in checks:
+    for each in checks:
         try:
-            await check(factory)
+            await each(factory)
         except Exception as error:
-            error.add_note(f"in the check {check.__name__}")
+            error.add_note(f"in the check {each.__name__}")
             failures.append(error)
     if failures:
         raise ExceptionGroup("The broker does not keep what falconws.hub.Broker promises", failures)

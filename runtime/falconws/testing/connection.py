@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from falconws.closecodes import CloseCode, check_close
+from falconws.stream import Close
 
 from .asgi import ASGIApp, Event, Scope, suspended_at
 
-__all__ = ("Accepted", "ClientGoneError", "Connection", "Denied", "Ended")
+__all__ = ("Accepted", "ClientGoneError", "Connection", "Denied")
 
 _MAX_DENIAL_BYTES = 16 * 2**20
 """A denial's body is kept whole; an application that streams without end must not fill the memory."""
@@ -27,29 +27,19 @@ _MAX_DENIAL_BYTES = 16 * 2**20
 HeaderList = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The application's answer to the handshake: 101."""
 
     subprotocol: str | None
     headers: HeaderList
 
 
-@dataclass(frozen=True, slots=True)
-class Denied:
+class Denied(NamedTuple):
     """The application's answer to the handshake: any other HTTP response."""
 
     status: int
     headers: HeaderList
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the connection ended, for both sides."""
-
-    code: int
-    reason: str
 
 
 class ClientGoneError(OSError):
@@ -75,7 +65,7 @@ class Connection:
 
     answer: Accepted | Denied | None
     """``None`` until the handshake is over."""
-    ended: Ended | None
+    ended: Close | None
     """``None`` while the connection is open, and for one that was never accepted."""
     messages: deque[str | bytes]
     """What the application has sent and the client has not yet taken."""
@@ -130,11 +120,7 @@ class Connection:
 
     def deliver(self, message: str | bytes) -> None:
         """Let the application receive *message* from the client."""
-        self._incoming.append(
-            {"type": "websocket.receive", "text": message}
-            if isinstance(message, str)
-            else {"type": "websocket.receive", "bytes": message}
-        )
+        self._incoming.append({"type": "websocket.receive", "text" if isinstance(message, str) else "bytes": message})
         self._changed()
 
     def take(self) -> str | bytes:
@@ -147,7 +133,7 @@ class Connection:
         """End the connection from the client's side. Does nothing when it has ended."""
         if self._state is not _State.CLOSED:
             if self._state is _State.OPEN:
-                self.ended = Ended(code, reason)
+                self.ended = Close(code, reason)
             self.messages.clear()
             self._end(code, reason)
 
@@ -189,20 +175,15 @@ class Connection:
             raise
         except BaseException as error:
             # What pytest.fail() and sys.exit() raise belongs in the test too, and not in the event loop.
-            if self.failure is None:
-                self._fail(error)
+            self._fail(error)
         finally:
-            self._returned()
-
-    def _returned(self) -> None:
-        if self._state is not _State.CLOSED:
-            if self.failure is None and self._state is not _State.OPEN:
-                self._fail(RuntimeError(f"The app returned for {self.path}, and {self._state.value}."))
             if self._state is _State.OPEN:
                 # Servers close the transport; no close frame is sent.
-                self.ended = Ended(CloseCode.ABNORMAL, "")
+                self.ended = Close(CloseCode.ABNORMAL, "")
+            elif self._state is not _State.CLOSED:
+                self._fail(RuntimeError(f"The app returned for {self.path}, and {self._state.value}."))
             self._state = _State.CLOSED
-        self._changed()
+            self._changed()
 
     async def _receive(self) -> Event:
         if self._state is _State.CONNECTING:
@@ -305,7 +286,7 @@ class Connection:
             check_close(code, reason)
         except ValueError as error:
             await self._violation(f"sent a 'websocket.close' that cannot be sent. {error}")
-        self.ended = Ended(code, reason)
+        self.ended = Close(code, reason)
         self._end(code, reason)
 
     async def _headers(self, event: Event) -> HeaderList:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 from falconws.typed.asyncapi import MessageSchemas, asyncapi, replies_to, typed_routes, types_of
 from falconws.typed.conversation import Conversation
@@ -18,7 +18,7 @@ from falconws.typed.kinds import DECODE_ERRORS
 from falconws.typed.messages import Error
 
 from .client import Client
-from .conversation import TypedWebSocket, query_of
+from .conversation import query_of
 from .websocket import HandshakeDenied
 
 __all__ = ("check_conversations",)
@@ -47,16 +47,15 @@ def check_conversations(app: Any, *, send_calls: bool = True, **options: Any) ->
     failures: list[Exception] = []
     asyncapi(app)
     schemas = MessageSchemas(each for _, conversation in routes for each in types_of(conversation))
-    calls: list[tuple[str, type[Conversation[Any, Any]], list[tuple[type, Any]]]] = []
+    calls: list[_Call] = []
     for uri_template, conversation in routes:
-        examples = [
-            (call_type, example_value(schemas[call_type], schemas.components))
-            for call_type in conversation.received.by_tag.values()
-            if replies_to(call_type)
-        ]
         query = conversation.query and example_value(schemas[conversation.query], schemas.components)
-        if examples:
-            calls.append((_example_path(uri_template, query), conversation, examples))
+        path = _example_path(uri_template, query)
+        calls += [
+            _Call(path, conversation, example_value(schemas[call_type], schemas.components), replies)
+            for call_type in conversation.received.by_tag.values()
+            if (replies := replies_to(call_type))
+        ]
         for codec in (conversation.received, conversation.sent):
             for message_type in codec.by_tag.values():
                 payload = json.dumps(example_value(schemas[message_type], schemas.components))
@@ -77,32 +76,30 @@ def check_conversations(app: Any, *, send_calls: bool = True, **options: Any) ->
         raise ExceptionGroup("messages that do not hold", failures)
 
 
-async def _failures_of_calls(
-    app: Any, routes: list[tuple[str, type[Conversation[Any, Any]], list[tuple[type, Any]]]], options: dict[str, Any]
-) -> list[Exception]:
+class _Call(NamedTuple):
+    path: str
+    conversation: type[Conversation[Any, Any]]
+    example: dict[str, Any]
+    replies: tuple[type, ...]
+
+
+async def _failures_of_calls(app: Any, calls: list[_Call], options: dict[str, Any]) -> list[Exception]:
     failures: list[Exception] = []
     async with Client(app) as client:
-        for path, conversation, examples in routes:
-            for number, (call_type, example) in enumerate(examples, start=1):
-                try:
-                    async with client.converse(conversation, path, **options) as ws:
-                        await ws.send_raw({**example, "id": number})
-                        await _await_answer(ws, number, replies_to(call_type))
-                except HandshakeDenied:
-                    break
-                except (AssertionError, TimeoutError, ConnectionError) as error:
-                    error.add_note(f"after the call {example} on {path}")
-                    failures.append(error)
+        for path, conversation, example, replies in calls:
+            try:
+                async with client.converse(conversation, path, **options) as ws:
+                    await ws.send_raw({**example, "id": 1})
+                    while getattr(answer := await ws.receive(object), "id", None) != 1:
+                        pass
+                if not isinstance(answer, (*replies, Error)):
+                    raise AssertionError(f"Expected one of its replies, received {answer!r}")
+            except HandshakeDenied:
+                pass
+            except (AssertionError, TimeoutError, ConnectionError) as error:
+                error.add_note(f"after the call {example} on {path}")
+                failures.append(error)
     return failures
-
-
-async def _await_answer(ws: TypedWebSocket[Any, Any], number: int, replies: tuple[type, ...]) -> None:
-    while True:
-        answer = await ws.receive(object)
-        if getattr(answer, "id", None) == number:
-            if not isinstance(answer, (*replies, Error)):
-                raise AssertionError(f"Expected one of its replies, received {answer!r}")
-            return
 
 
 _EXAMPLES = {

@@ -29,8 +29,7 @@ class Exchange:
         self._state = state
         self._task: asyncio.Task[Any] | None = None
         self._target = "the request"
-        self._error: Exception | None = None
-        self._failed = asyncio.Event()
+        self._failed: asyncio.Future[Exception] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the lifespan's state."""
@@ -39,8 +38,8 @@ class Exchange:
         try:
             await self._app({"state": self._state, **scope}, receive, send)
         except Exception as error:
-            self._error = error
-            self._failed.set()
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_result(error)
             raise
 
     async def within(self, timeout: float, request: Coroutine[Any, Any, T]) -> T:
@@ -51,26 +50,23 @@ class Exchange:
             Exception: The error that escaped from the application.
         """
         response = asyncio.create_task(request)
-        failed = asyncio.create_task(self._failed.wait())
+        self._failed = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait({response, failed}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            first: set[asyncio.Future[Any]] = {response, self._failed}
+            await asyncio.wait(first, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if response.done():
                 return response.result()
-            if self._error is not None:
-                raise self._error
+            if self._failed.done():
+                raise self._failed.result()
             raise TimeoutError(f"No response to {self._target} within {timeout:g} s{suspended_at(self._task)}.")
         finally:
-            failed.cancel()
             if not response.done():
-                response.cancel()
-                if self._task is not None:
-                    # The conductor does not end it while a stream has not begun.
-                    self._task.cancel()
-                tasks = {response} if self._task is None else {response, self._task}
-                await asyncio.wait(tasks, timeout=timeout)
+                # The conductor does not end the application's task while a stream has not begun.
+                tasks = [task for task in (response, self._task) if task is not None]
                 for task in tasks:
-                    if task.done() and not task.cancelled():
-                        task.exception()
+                    task.cancel()
+                # gather() retrieves their exceptions, so that asyncio does not log them.
+                await asyncio.wait({asyncio.gather(*tasks, return_exceptions=True)}, timeout=timeout)
 
     @contextlib.asynccontextmanager
     async def stream(

@@ -30,6 +30,9 @@ class Lifespan:
     state: dict[str, Any]
     """Set by the application during start-up; each connection gets a shallow copy."""
 
+    should_exit = False
+    """For uvicorn, which asks for it: a failure is raised instead."""
+
     def __init__(self, app: ASGIApp, timeout: float) -> None:
         self.state = {}
         self._app = app

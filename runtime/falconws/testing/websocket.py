@@ -195,7 +195,7 @@ class ClientWebSocket:
     async def _handshake(self) -> None:
         connection = self._connection
         connection.start()
-        await self._wait(lambda: connection.answer or connection.failure, "the handshake was not answered", None)
+        await self._wait(lambda: connection.answer or connection.failure, "the handshake was not answered")
         if connection.answer is None:
             connection.raise_failure()
         if isinstance(connection.answer, Accepted):
@@ -203,20 +203,12 @@ class ClientWebSocket:
             self.headers = _decoded(connection.answer.headers)
             return
         await self._responder_ended()
-        raise HandshakeDenied(
-            connection.path,
-            connection.answer.status,
-            _decoded(connection.answer.headers),
-            connection.answer.body,
-        )
-
-    async def _leave(self) -> None:
-        self._connection.leave(CloseCode.NORMAL)
-        await self._responder_ended()
+        status, headers, body = connection.answer
+        raise HandshakeDenied(connection.path, status, _decoded(headers), body)
 
     async def _responder_ended(self) -> None:
         connection = self._connection
-        await self._wait(lambda: connection.finished, "the responder has not ended after the connection did", None)
+        await self._wait(lambda: connection.finished, "the responder has not ended after the connection did")
         if connection.failure is not None and not connection.failure_raised:
             connection.raise_failure()
 
@@ -231,18 +223,14 @@ class ClientWebSocket:
 
     async def _send(self, message: str | bytes) -> None:
         connection = self._connection
-        await self._wait(
-            lambda: connection.has_capacity or connection.failure, "the app has not received a message", None
-        )
+        await self._wait(lambda: connection.has_capacity or connection.failure, "the app has not received a message")
         self._check_open()
         connection.deliver(message)
 
     async def _receive(self, timeout: float | None) -> str | bytes:
         connection = self._connection
         await self._wait(
-            lambda: connection.messages or connection.ended or connection.failure,
-            "no message came",
-            timeout,
+            lambda: connection.messages or connection.ended or connection.failure, "no message came", timeout
         )
         if not connection.messages:
             self._check_open()
@@ -255,15 +243,14 @@ class ClientWebSocket:
         if connection.ended is not None:
             raise WebSocketDisconnected(connection.ended.code, connection.ended.reason)
 
-    async def _wait(self, condition: Callable[[], object], missing: str, timeout: float | None) -> None:
+    async def _wait(self, condition: Callable[[], object], missing: str, timeout: float | None = None) -> None:
+        connection = self._connection
         limit = self._timeout if timeout is None else check_timeout(timeout)
         try:
             async with asyncio.timeout(limit):
-                await self._connection.until(condition)
+                await connection.until(condition)
         except TimeoutError:
-            raise TimeoutError(
-                f"{self._connection.path}: {missing} within {limit:g} s; {self._connection.doing()}."
-            ) from None
+            raise TimeoutError(f"{connection.path}: {missing} within {limit:g} s; {connection.doing()}.") from None
 
 
 @contextlib.asynccontextmanager
@@ -275,7 +262,8 @@ async def connect(
     try:
         await ws._handshake()
         yield ws
-        await ws._leave()
+        await ws.close()
+        await ws._responder_ended()
     except BaseException as error:
         await ws._abort(error)
         raise
