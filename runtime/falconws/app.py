@@ -244,14 +244,16 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             # Falcon looks for handlers of any class, though its type says Exception.
             if await self._handle_exception(req, None, error, params, ws=ws):
                 return
-        except Exception:
-            raise
         except BaseException as further:
+            # The handler has failed too.
             if _ends_the_task(further):
                 raise
-            error = further
+            error = disconnect_in(further) or further
         # Nothing that a responder raises may end more than its own connection: sys.exit() would end the server.
-        await self._python_error_handler(req, None, error, params, ws=ws)
+        if isinstance(error, falcon.WebSocketDisconnected):
+            await self._ws_disconnected_error_handler(req, None, error, params, ws=ws)
+        else:
+            await self._python_error_handler(req, None, error, params, ws=ws)
 
     async def _call_sink(
         self, sink: Callable[..., Awaitable[None]], req: Any, ws: WebSocket, params: dict[str, Any]
@@ -337,24 +339,35 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _http_status_handler(  # type: ignore[override]
         self, req: Any, resp: Any, status: Any, params: dict[str, Any], ws: Any = None
     ) -> None:
-        if ws is not None and ws.unaccepted:
-            await self._deny(req, ws, status, self._compose_status_response)
+        if ws is None:
+            await super()._http_status_handler(req, resp, status, params)
         else:
-            await super()._http_status_handler(req, resp, status, params, ws=ws)
+            await self._end_for_http(req, ws, status, self._compose_status_response)
 
     async def _http_error_handler(  # type: ignore[override]
         self, req: Any, resp: Any, error: Any, params: dict[str, Any], ws: Any = None
     ) -> None:
-        if ws is not None and ws.unaccepted:
-            await self._deny(req, ws, error, self._compose_error_response)
+        if ws is None:
+            await super()._http_error_handler(req, resp, error, params)
         else:
-            await super()._http_error_handler(req, resp, error, params, ws=ws)
+            await self._end_for_http(req, ws, error, self._compose_error_response)
 
-    async def _deny(self, req: Any, ws: WebSocket, cause: Any, compose: Callable[[Any, Any, Any], object]) -> None:
-        """Refuse the handshake with the HTTP response that Falcon composes for *cause*."""
-        if not 300 <= cause.status_code <= 599:
+    async def _end_for_http(
+        self, req: Any, ws: WebSocket, cause: Any, compose: Callable[[Any, Any, Any], object]
+    ) -> None:
+        """Refuse the handshake with the HTTP response that Falcon composes for *cause*; close after ``accept()``."""
+        code = http_status_to_close_code(cause.status_code)
+        if not ws.unaccepted:
+            self.ws_options.log_throttle.log_repeated(
+                logging.ERROR,
+                "WebSocket client %s closed with %d: the responder raised %s",
+                ws.client,
+                code,
+                type(cause).__name__,
+            )
+        if not ws.unaccepted or not 300 <= cause.status_code <= 599:
             # An HTTPStatus such as 204 can answer a request, but not a handshake.
-            await ws.close(http_status_to_close_code(cause.status_code))
+            await ws.close(code)
             return
         response = self._response_type(options=self.resp_options)
         compose(req, response, cause)
@@ -365,8 +378,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     async def _python_error_handler(  # type: ignore[override]
         self, req: Any, resp: Any, error: Any, params: dict[str, Any], ws: Any = None
     ) -> None:
-        # A task group raises a group of what its tasks raise.
-        error = sole_error(error)
+        sole = sole_error(error)
+        if sole is not error:
+            # A task group raises a group of what its tasks raise.
+            error = sole
+            if await self._handle_exception(req, resp, error, params, ws=ws):
+                return
         if isinstance(error, TemporarilyUnavailable):
             await self._answer_unavailable(req, resp, error, params, ws)
         elif ws is None:
@@ -378,7 +395,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
                 logging.ERROR, "Unhandled exception while serving WebSocket client %s", ws.client, error=error
             )
             if ws.unaccepted and ws.supports_denial:
-                await self._deny(req, ws, falcon.HTTPInternalServerError(), self._compose_error_response)
+                await self._end_for_http(req, ws, falcon.HTTPInternalServerError(), self._compose_error_response)
             else:
                 await self._ws_cleanup_on_error(ws)
 

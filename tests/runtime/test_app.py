@@ -415,3 +415,91 @@ async def test_base_exceptions_over_http_are_500_and_their_log_is_throttled(capl
     lines = [record.getMessage() for record in caplog.records if "the response is not sent" in record.getMessage()]
     assert 0 < len(lines) <= 10
     assert "GET /exit" in lines[0]
+
+
+# Errors in groups, and errors of error handlers
+
+
+class Oops(Exception):
+    pass
+
+
+def fails(error: BaseException) -> Responder:
+    async def fail() -> None:
+        raise error
+
+    async def responder(req: Any, ws: Any) -> None:
+        async with asyncio.TaskGroup() as outer:
+
+            async def nested() -> None:
+                async with asyncio.TaskGroup() as inner:
+                    inner.create_task(fail())
+
+            outer.create_task(nested())
+
+    return responder
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (falcon.HTTPForbidden(), 403),
+        (falcon.HTTPFound("/elsewhere"), 302),
+        (Oops(), 418),
+        (falconws.errors.TemporarilyUnavailable("busy"), 503),
+        (ValueError("a fault"), 500),
+        # The handler of the error fails, and is not called again.
+        (falcon.HTTPFound("/elsewhere\r\nX-Injected: yes"), 500),
+        (falcon.HTTPForbidden(headers={"X-Name": "a\nb"}), 500),
+    ],
+)
+@pytest.mark.parametrize("in_group", [False, True])
+async def test_an_error_counts_the_same_in_a_group_before_accept(
+    error: Exception, status: int, in_group: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def bare(req: Any, ws: Any) -> None:
+        raise error
+
+    async def handle(req: Any, resp: Any, error: Oops, params: Any, ws: Any = None) -> None:
+        raise falcon.HTTPError(418)
+
+    app = app_of(fails(error) if in_group else bare)
+    app.add_error_handler(Oops, handle)
+    assert (await denied(app)).status == status
+    assert ("Traceback" in caplog.text) == (status == 500)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "level"),
+    [
+        (falcon.HTTPForbidden(), 3403, logging.ERROR),
+        (falcon.HTTPFound("/a\r\nb"), 3302, logging.ERROR),
+        (falconws.WebSocketDisconnected(1001), 1011, logging.WARNING),
+        (ExceptionGroup("", [falconws.WebSocketDisconnected(1001)] * 2), 1011, logging.WARNING),
+        (falconws.errors.TemporarilyUnavailable("busy"), 1013, logging.WARNING),
+        (ValueError("a fault"), 1011, logging.ERROR),
+        (SystemExit(3), 1011, logging.ERROR),
+        (asyncio.CancelledError(), 1011, logging.ERROR),
+    ],
+)
+@pytest.mark.parametrize("in_handler", [False, True])
+async def test_an_error_after_accept_closes_with_one_line_in_the_log_wherever_it_is_raised(
+    error: BaseException, code: int, level: int, in_handler: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def responder(req: Any, ws: Any) -> None:
+        await ws.accept()
+        raise Oops if in_handler else error
+
+    async def handle(req: Any, resp: Any, failure: Oops, params: Any, ws: Any = None) -> None:
+        raise error
+
+    app = app_of(responder)
+    app.add_error_handler(Oops, handle)
+    async with Client(app) as client, client.websocket("/") as ws:
+        with pytest.raises(falconws.WebSocketDisconnected) as closed:
+            await ws.receive_text()
+    assert closed.value.code == code
+    (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (line.name, line.levelno) == ("falconws", level)
+    assert "WebSocket" in line.getMessage()
+    assert "\n" not in line.getMessage()
