@@ -64,6 +64,12 @@ ASKED = {
     "iter-text": ("question", "answered public"),
     "iter-data": (b"question", b"answered public"),
     "task-scope": ("question", "answered public"),
+    "payload": ("question", "answered public"),
+    "iter-payloads": ("question", "answered public"),
+    "iter-decoded": ("question", "answered public"),
+    "cancelled": ("question", "answered public"),
+    "concurrent": ("question", "answered public"),
+    "room": ("question", "answered public"),
 }
 
 

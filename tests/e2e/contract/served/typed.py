@@ -10,6 +10,7 @@ import falconws
 from falconws.typed import Call, Conversation, Gap, Reply, RoomMessage, Welcome, speaks
 
 from .apps import main
+from .rooms import running_hub
 
 
 class WordCount(Reply, tag="word_count"):
@@ -51,22 +52,15 @@ class Room(Conversation[Say, Welcome | Said | Gap]):
 
 
 class RoomResource:
-    def __init__(self) -> None:
-        # Not the app's: some servers run no lifespan.
-        self._hub = falconws.Hub()
-        self._running = False
-
     @speaks(Room)
     async def on_websocket(self, req: falconws.Request, room: Room, run: str) -> None:
-        if not self._running:
-            self._running = True
-            await self._hub.__aenter__()
-        subscription = room.subscribe(self._hub, run)
+        hub = await running_hub()
+        subscription = room.subscribe(hub, run)
         await room.accept()
         async with subscription:
             await room.send(Welcome(str(subscription.position), []))
             async for message in room:
-                await Room.publish(self._hub, run, Said(text=message.text))
+                await Room.publish(hub, run, Said(text=message.text))
 
 
 main.add_route("/words/{run}", WordsResource())

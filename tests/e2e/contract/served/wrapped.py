@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from falconws import Request, WebSocket, WebSocketDisconnected, WebSocketPayload
 
 from .apps import websocket
 from .journal import Run
+from .rooms import running_hub
 
 NAME = "wrapped"
 
@@ -91,6 +93,49 @@ async def _iter_data(ws: WebSocket) -> None:
         await ws.send_data(data + b" secret")
 
 
+async def _payload(ws: WebSocket) -> None:
+    while True:
+        await ws.send_text(f"{await ws.receive_payload()!s} secret")
+
+
+async def _iter_payloads(ws: WebSocket) -> None:
+    async for payload in ws.iter_payloads():
+        await ws.send_text(f"{payload!s} secret")
+
+
+async def _iter_decoded(ws: WebSocket) -> None:
+    async def refuse(*args: object) -> None:
+        raise AssertionError
+
+    async for text in ws.iter_decoded(str, refuse):
+        await ws.send_text(text + " secret")
+
+
+async def _cancelled(ws: WebSocket) -> None:
+    while True:
+        receiving = asyncio.create_task(ws.receive_text())
+        while not (await asyncio.wait([receiving], timeout=0.01))[0]:
+            receiving.cancel()
+            await asyncio.wait([receiving])
+            if receiving.cancelled():
+                receiving = asyncio.create_task(ws.receive_text())
+        await ws.send_text(receiving.result() + " secret")
+
+
+async def _concurrent(ws: WebSocket) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        async for text in ws.iter_text():
+            tasks.create_task(ws.send_text(text + " secret"))
+
+
+async def _room(ws: WebSocket) -> None:
+    hub = await running_hub()
+    room = f"wrapped {id(ws)}"
+    async with hub.subscribe(ws, room):
+        async for text in ws.iter_text():
+            await hub.publish(room, text + " secret")
+
+
 async def _close(ws: WebSocket) -> None:
     await ws.send_text("secret")
     await ws.close(4000)
@@ -110,6 +155,12 @@ _WAYS: dict[str, Callable[[WebSocket], Awaitable[None]]] = {
     "iteration": _iteration,
     "iter-text": _iter_text,
     "iter-data": _iter_data,
+    "payload": _payload,
+    "iter-payloads": _iter_payloads,
+    "iter-decoded": _iter_decoded,
+    "cancelled": _cancelled,
+    "concurrent": _concurrent,
+    "room": _room,
     "close": _close,
     "wait": WebSocket.wait_disconnected,
     "task-scope": _task_scope,
