@@ -13,6 +13,21 @@ import pytest
 _MANIFEST = Path(__file__).parent / "package.json"
 _INSTALL_S = 600.0
 
+COMPILER_OPTIONS = {
+    "noEmit": True,
+    "strict": True,
+    "target": "es2022",
+    "module": "esnext",
+    "moduleResolution": "bundler",
+    "lib": ["es2022", "dom", "dom.iterable"],
+    "types": [],
+    "jsx": "react-jsx",
+    "exactOptionalPropertyTypes": True,
+    "noUncheckedIndexedAccess": True,
+    "skipLibCheck": True,
+}
+"""The options of a strict project in TypeScript."""
+
 
 def node_packages(*names: str) -> Path:
     """Return the folder whose ``node_modules`` has the packages; skip the test where there is no Node.js."""

@@ -155,7 +155,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             await _send_text(send, 421, b"Host not allowed")
 
     async def _serve_http(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Serve a request; answer with a 500 after SystemExit and its like, or in place of a malformed header.
+        """Serve an HTTP request. Respond with a 500 to SystemExit and its like, and in place of a malformed header.
 
         A SystemExit would otherwise end the server. With a line break in a header, some servers would end the header
         there, and others would send no response at all.

@@ -132,7 +132,7 @@ def close_event(code: int, reason: str, spec_version: str) -> dict[str, Any]:
 
 
 async def send_close(send: Send, event: dict[str, Any], client: str) -> None:
-    """Send a ``websocket.close`` *event*. Raises nothing: *client*, for the log, may be gone already."""
+    """Send a ``websocket.close`` *event*. Errors are logged with the name *client*: the peer may be gone already."""
     try:
         await send(event)
     except OSError:

@@ -15,19 +15,19 @@ __all__ = ("LogThrottle", "definition_of")
 _INTERVAL_S = 10.0
 """Seconds between two log lines about the same function, and the length of a counting interval for repeated lines."""
 _MAX_FUNCTIONS = 16
-"""Functions that are told apart. If more of them fail at the same time, the rest is logged at level DEBUG."""
+"""Functions with an interval each. If more of them fail at the same time, the rest is logged at level DEBUG."""
 _MAX_REPEATS = 10
 """Log lines of one kind in an interval; the rest is logged at level DEBUG."""
 
 
 class LogThrottle:
-    """Decides which failures are logged at their level, and which at DEBUG.
+    """Logs failures at their own level or, if they repeat, at DEBUG.
 
     Functions that one line of code makes, such as a closure for each connection, count as one function.
 
     Args:
         logger: Where lines are logged.
-        counted_in: Where else they are counted, for the line that says that others follow.
+        counted_in: Where failures are counted, such as ``"hub.stats"``, to be named when further lines are suppressed.
     """
 
     def __init__(self, logger: logging.Logger, counted_in: str | None = None) -> None:
@@ -84,7 +84,7 @@ class LogThrottle:
 
 
 def definition_of(function: object) -> object:
-    """Return the same for all functions that one line of code has made."""
+    """Return a key that is equal for all functions that one line of code has defined."""
     while isinstance(function, partial):
         function = function.func
     # A method has the code of its function. Other callables need not be hashable.

@@ -15,13 +15,13 @@ __all__ = ("Meter", "RateLimit")
 class RateLimit:
     """How much a client may send; for ``ws_options.rate_limit``. Made by ``slow_down()`` and ``disconnect()``.
 
-    Two token buckets are filled at these rates, and hold what comes in *burst_s* seconds. A message takes one token
-    from the one and its size from the other when the application receives it.
+    Two token buckets are filled at these rates, and hold what comes in *burst_s* seconds. When the application receives
+    a message, it takes one token from the first bucket, and as many as its size from the second.
 
     Attributes:
         messages_per_s: Messages a second; None sets no limit.
         bytes_per_s: Bytes a second (for TEXT, characters); None sets no limit.
-        burst_s: For how many seconds an idle client may save its rate. Seconds.
+        burst_s: An idle client saves up what it may send in this many seconds.
         policy: What happens to a client that sends more.
 
     Raises:
@@ -67,7 +67,7 @@ class Meter:
 
     Args:
         limit: The limit.
-        now: The present time. Seconds, from any start.
+        now: The time in seconds, of any monotonic clock.
     """
 
     __slots__ = ("_due", "_limit")
@@ -85,5 +85,5 @@ class Meter:
                 self._due[index] = max(self._due[index], now - limit.burst_s) + amount / rate
 
     def debt_s(self, now: float) -> float:
-        """Return in how many seconds everything is paid for; not more than 0 if it is."""
+        """Return the seconds until everything is paid for; 0 or less if it is."""
         return max(self._due) - now

@@ -21,10 +21,10 @@ import falconws
 from falconws.hub import HistoryLimits
 from tests.benchmarks.fanout.rooms import Anonymous
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
+from tests.memory import resident_bytes
 from tests.runtime.hub.scripted import ScriptedSocket
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-_PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 _TASKS = 16
 _PAYLOAD = "x" * 64
 KINDS: tuple[type[BrokerServer], ...] = (Valkey, Nats)
@@ -36,11 +36,6 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * _TICK_S
 
 
-def memory_kb(pid: int) -> float:
-    """Return the resident memory of a process, in kB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_KB
-
-
 def make_hub(url: str) -> falconws.Hub:
     return falconws.Hub(url, history=HistoryLimits(messages=100), timeout_s=30)
 
@@ -50,11 +45,11 @@ async def follow(url: str, rooms: int) -> None:
     policy = falconws.Policy.disconnect(max_lag_s=60, max_bytes=1 << 30)
     async with make_hub(url) as hub:
         if rooms > _TASKS:
-            before = memory_kb(os.getpid())
+            before = resident_bytes(os.getpid())
             listeners = [hub.listen(f"room:{number}") for number in range(rooms)]
             for listener in listeners:
                 await listener.__aenter__()
-            print((memory_kb(os.getpid()) - before) / rooms, flush=True)
+            print((resident_bytes(os.getpid()) - before) / 1024 / rooms, flush=True)
             return
         async with hub.listen(*(f"room:{number}" for number in range(rooms)), policy=policy) as messages:
             print("ready", flush=True)
@@ -116,10 +111,10 @@ async def measure(messages: int, rounds: int, rooms: int) -> None:
             print("|---|---|---|---|---|---|")
             for server in servers:
                 times = [statistics.median(part) for part in zip(*costs[server.scheme], strict=True)]
-                before_kb = memory_kb(server.pid)
+                before = resident_bytes(server.pid)
                 room_kb = _room_kb(server.url, rooms)
                 cells = [f"{time_us:.0f}" for time_us in times]
-                cells += [f"{room_kb:.1f}", f"{(memory_kb(server.pid) - before_kb) / rooms:.1f}"]
+                cells += [f"{room_kb:.1f}", f"{(resident_bytes(server.pid) - before) / 1024 / rooms:.1f}"]
                 print(f"| {server.scheme}:// | {' | '.join(cells)} |")
             print(f"| memory:// | | | | {_room_kb('memory://', rooms):.1f} | |")
         finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.benchmarks.peers import ROOT
+from tests.memory import resident_bytes
 
 START_S = 30.0
 _STOP_S = 10.0
@@ -37,11 +38,7 @@ class Server:
 
     def resident_kb(self) -> int:
         """Return the resident memory of all processes, in kB."""
-        total = 0
-        for pid in self.pids():
-            status = Path(f"/proc/{pid}/status").read_text()
-            total += int(status.partition("VmRSS:")[2].split()[0])
-        return total
+        return sum(resident_bytes(pid) for pid in self.pids()) // 1024
 
     def idle_kb(self, count: int, warm_up: int = 50) -> float:
         """Return the memory of each of *count* idle connections, after *warm_up* others, in kB."""

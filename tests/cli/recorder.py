@@ -7,9 +7,10 @@ from pathlib import Path
 import click.testing
 
 
-def tree(root: Path) -> dict[str, bytes]:
-    """The content of each file below *root*."""
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+def tree(root: Path, without: str = "") -> dict[str, bytes]:
+    """The content of each file below *root*, except in folders of the name *without*."""
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and without not in path.parts]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 def without_record(root: Path) -> dict[str, bytes]:

@@ -17,24 +17,11 @@ from playwright.sync_api import expect, sync_playwright
 
 from falconws.testing import LiveServer
 from tests.docs.shell import Shell, session
-from tests.node import node_packages
+from tests.node import COMPILER_OPTIONS, node_packages
 
 SNIPPETS = Path(__file__).parents[2] / "docs" / "snippets"
 SECONDS = 100.0
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-COMPILER_OPTIONS = {
-    "noEmit": True,
-    "strict": True,
-    "target": "es2022",
-    "module": "esnext",
-    "moduleResolution": "bundler",
-    "lib": ["es2022", "dom", "dom.iterable"],
-    "types": [],
-    "jsx": "react-jsx",
-    "exactOptionalPropertyTypes": True,
-    "noUncheckedIndexedAccess": True,
-    "skipLibCheck": True,
-}
 Load = Callable[[str], ModuleType]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import re
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 import falconws
 from falconws import Hub, Policy
 from falconws.testing import LiveServer
+from tests.memory import resident_bytes
 
 WAIT_S = 20.0
 
@@ -305,10 +305,6 @@ STALLED_APP = f"""
 """
 
 
-def rss_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_a_thousand_stalled_subscribers_stay_within_the_sum_of_the_bounds(tmp_path: Path) -> None:
     (tmp_path / "stalled.py").write_text(textwrap.dedent(STALLED_APP))
@@ -327,13 +323,13 @@ def test_a_thousand_stalled_subscribers_stay_within_the_sum_of_the_bounds(tmp_pa
                     stack.enter_context(stalled(port))
                 with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
                     http.post("/", json=1)
-                    before = rss_bytes(process.pid)
+                    before = resident_bytes(process.pid)
                     counted = dropped = published = 0
                     # Until everybody drops: half of what is delivered, at least.
                     while dropped < 100 * STALLED and published < 2000:
                         published += 100
                         counted, dropped = http.post("/", json=100).json()
-                    growth = rss_bytes(process.pid) - before
+                    growth = resident_bytes(process.pid) - before
                 assert counted == (published + 1) * STALLED
                 assert dropped >= 100 * STALLED
                 assert growth < STALLED * (BACKLOG_BYTES + WRITE_BUFFER_BYTES + PACE_BYTES)

@@ -1,4 +1,4 @@
-"""What tests of WebSocket APIs need: an in-process client, a live server, their fixtures, and ``check_broker()``.
+"""Tools to test WebSocket APIs: an in-process client, a live server, their fixtures, and ``check_broker()``.
 
 Must not know ``falconws.server``. Names are loaded on first use, so that pytest loads the plugin without importing
 Falcon and uvicorn.

@@ -1,6 +1,6 @@
-"""The ASGI application under test: its type, and where its task is at the moment.
+"""The ASGI application under test: its type, the check that it is one, and the line at which its task waits.
 
-Knows nothing of the protocols spoken with it.
+Knows nothing of the protocols that are spoken with it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tools for the checks of brokers: brokers as nodes of one server, a sink that records, and waits with a time limit.
+"""Tools for the checks of brokers: nodes, which are brokers with a sink that records, and waits with a time limit.
 
 Knows the broker port only, and none of the promises.
 """
@@ -89,8 +89,8 @@ class Recorder:
         """Wait until *count* messages have been delivered."""
         await self.until(lambda: len(self.publications) >= count, what)
 
-    async def until_told(self, event: tuple[object, ...], what: str) -> None:
-        """Wait until *event*, the change of a member, has been reported."""
+    async def until_reported(self, event: tuple[object, ...], what: str) -> None:
+        """Wait until *event*, a change of a member, has been reported."""
         await self.until(lambda: event in self.presence, what)
 
     def payloads(self, room: str) -> list[Payload]:
@@ -118,7 +118,7 @@ class Node:
 
 @asynccontextmanager
 async def started(factory: BrokerFactory, count: int, limits: HistoryLimits = LIMITS) -> AsyncIterator[list[Node]]:
-    """Start *count* brokers of one server, as so many processes would, and stop them."""
+    """Start *count* brokers of one server, as that many processes would, and stop them."""
     nodes = [Node(factory(limits)) for _ in range(count)]
     try:
         for node in nodes:
@@ -156,7 +156,7 @@ async def soon(awaitable: Awaitable[Any], what: str) -> Any:
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Poll *condition*, for what only the server knows."""
+    """Wait until *condition* returns True. It is polled: only the server knows when it changes."""
 
     async def poll() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""What every broker promises of messages: their order, their positions, and the history. Knows the broker port only."""
+"""The promises of every broker about messages: order, positions and history. Knows the broker port only."""
 
 from __future__ import annotations
 
@@ -187,11 +187,13 @@ async def unsubscribing_ends_deliveries(publisher: Node, subscriber: Node) -> No
     await publisher.broker.publish(room, "2")
     await publisher.broker.publish(other, "3")
     await subscriber.sink.until(lambda: subscriber.sink.payloads(other) == ["3"], "the other room's message comes")
-    expect(subscriber.sink.payloads(room), ["1"], "what was delivered of the room that was left")
+    expect(subscriber.sink.payloads(room), ["1"], "what was delivered before unsubscribe()")
     top = await subscriber.broker.subscribe(room)
     await publisher.broker.publish(room, "4")
-    await subscriber.sink.until(lambda: len(subscriber.sink.payloads(room)) == 2, "the message after coming back")
-    expect_chain(subscriber.sink.publications[-1:], top, "what comes after coming back")
+    await subscriber.sink.until(
+        lambda: len(subscriber.sink.payloads(room)) == 2, "the message after the second subscribe()"
+    )
+    expect_chain(subscriber.sink.publications[-1:], top, "what comes after the second subscribe()")
 
 
 @check(MESSAGE_CHECKS, 2)
@@ -222,7 +224,7 @@ async def history_says_what_is_missing(node: Node) -> None:
         if not 10 <= len(kept) <= 20:
             raise AssertionError(f"10 messages should be kept, or a few more, not {len(kept)}")
     history = await node.broker.history(room, positions[-6])
-    expect((history.complete, len(history.publications)), (True, 5), "what is kept for those who missed five")
+    expect((history.complete, len(history.publications)), (True, 5), "the history of the last five messages")
 
 
 @check(MESSAGE_CHECKS, 1, HistoryLimits(messages=100, age_s=1))
@@ -236,7 +238,7 @@ async def old_messages_are_removed(node: Node) -> None:
 
     await until(forgotten, "a message is removed after its second")
     expect(list((await node.broker.history(room, start)).publications), [], "what is kept")
-    expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
+    expect((await node.broker.history(room, top)).complete, True, "completeness after the last message")
     await node.broker.publish(room, "new")
     await node.sink.until(lambda: node.sink.payloads(room) == ["old", "new"], "the next message comes")
     expect_chain(node.sink.publications, start, "what came before and after")
@@ -262,7 +264,7 @@ async def without_history_only_a_loss_is_incomplete(node: Node) -> None:
     expect_chain(node.sink.publications, start, "the delivery")
     history = await node.broker.history(room, start)
     expect((history.complete, history.top), (False, top), "completeness and top after a message")
-    expect((await node.broker.history(room, top)).complete, True, "completeness for one who has seen it")
+    expect((await node.broker.history(room, top)).complete, True, "completeness after the last message")
 
 
 @check(MESSAGE_CHECKS, 2)

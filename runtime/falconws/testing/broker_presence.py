@@ -1,4 +1,4 @@
-"""What every broker promises of members: who is present, and what happens to those of a dead process.
+"""The promises of every broker about members: who is present, and what happens when their process dies.
 
 Knows the broker port only.
 """
@@ -53,8 +53,8 @@ async def two_devices_are_one_member(one: Node, two: Node) -> None:
         ("left", room, "ada"),
     ]
     for node in (one, two):
-        await node.sink.until_told(events[-1], "all changes are told")
-        expect(node.sink.presence, events, "the changes that a process is told")
+        await node.sink.until_reported(events[-1], "all changes are reported")
+        expect(node.sink.presence, events, "the changes that are reported to a process")
 
 
 @check(PRESENCE_CHECKS, 2)
@@ -94,7 +94,7 @@ async def one_renewal_keeps_all_devices(one: Node, two: Node) -> None:
 
 
 @check(PRESENCE_CHECKS, 3)
-async def a_dead_process_is_told_once(dead: Node, one: Node, two: Node) -> None:
+async def a_dead_process_is_reported_once(dead: Node, one: Node, two: Node) -> None:
     room, other = new_room(), new_room()
     for node in (one, two):
         await node.broker.subscribe(room)
@@ -117,11 +117,11 @@ async def a_dead_process_is_told_once(dead: Node, one: Node, two: Node) -> None:
             for node in (one, two):
                 group.create_task(node.broker.expire())
     for node in (one, two):
-        await node.sink.until_told(("left", room, "ghost"), "left() is told")
-        told = ("updated", room, "stays", '"new"', 1)
-        await node.sink.until_told(told, "updated() is told of a member that has a device left")
-        expect(node.sink.presence.count(("left", room, "ghost")), 1, "how often left() is told to a process")
-        expect(("left", room, "stays") in node.sink.presence, False, "left() is told of a member that is present")
+        await node.sink.until_reported(("left", room, "ghost"), "left() is called")
+        updated = ("updated", room, "stays", '"new"', 1)
+        await node.sink.until_reported(updated, "updated() is called for a member that has a device left")
+        expect(node.sink.presence.count(("left", room, "ghost")), 1, "the number of calls of left()")
+        expect(("left", room, "stays") in node.sink.presence, False, "left() is called for a member that is present")
     await one.broker.join(Entry(other, "ghost", "6"), b"null")
     expect(await two.broker.members(other), {"ghost": Member(b"null", 1)}, "the members after one has come back")
 
@@ -140,7 +140,7 @@ async def a_lost_lease_is_reported(slow: Node, other: Node) -> None:
 
     await until(gone, "the members of a process that does not renew leave")
     expect(await slow.broker.renew(_LEASE_S), False, "renew() after the lease has run out")
-    expect(await other.broker.members(room), {}, "the members after renew(), which brings nobody back")
+    expect(await other.broker.members(room), {}, "the members after renew(), which restores nobody")
     await slow.broker.join(Entry(room, "ada", "1"), b"null")
     expect(await slow.broker.renew(_LEASE_S), True, "renew() after the loss was reported")
     expect(await other.broker.members(room), {"ada": Member(b"null", 1)}, "the members that have joined again")
@@ -165,9 +165,9 @@ async def released_processes_have_no_members(one: Node, two: Node, watching: Nod
         await watching.broker.expire()
         return [event[0] for event in watching.sink.presence].count("left") >= 51
 
-    await until(gone, "left() is told of all members of both processes")
+    await until(gone, "left() is called for all members of both processes")
     expect(await watching.broker.members(room), {}, "the members after both are released")
-    expect(len(watching.sink.presence), 102, "the number of changes that are told")
+    expect(len(watching.sink.presence), 102, "the number of reported changes")
     await one.broker.renew(_LEASE_S)
     await one.broker.join(Entry(room, "one", "1"), b"null")
     expect(await watching.broker.members(room), {"one": Member(b"null", 1)}, "the members after a new lease")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from functools import partial, update_wrapper
+from functools import partial
 
 from falconws.hub.broker import BrokerRefused
 
@@ -84,14 +84,14 @@ async def cancelled_calls_leave_it_usable(node: Node) -> None:
     expect((await node.broker.history(room, last)).complete, True, "the history after cancelled calls")
 
 
-async def a_room_that_is_refused_is_told(factory: BrokerFactory, refuse: Callable[[str], Awaitable[None]]) -> None:
-    """Check ``Sink.refused()``, which needs a server that takes a permission away; see ``check_broker()``."""
+async def a_refused_room_is_reported(factory: BrokerFactory, refuse: Callable[[str], Awaitable[None]]) -> None:
+    """Check ``Sink.refused()``. Needs a server that can withdraw a permission; see ``check_broker()``."""
     async with started(factory, 1) as [node]:
         refused, other = new_room(), new_room()
         for room in (refused, other):
             await node.broker.subscribe(room)
         await refuse(refused)
-        await node.sink.until(lambda: bool(node.sink.refusals), "the sink is told that a room is refused")
+        await node.sink.until(lambda: bool(node.sink.refusals), "refused() is called")
         expect([room for room, _ in node.sink.refusals], [refused], "the rooms that are refused")
         expect("\n" in node.sink.refusals[0][1], False, "a line break in the reason")
         error = None
@@ -106,7 +106,7 @@ async def a_room_that_is_refused_is_told(factory: BrokerFactory, refuse: Callabl
 
 
 BROKER_CHECKS: tuple[Check, ...] = (*_CHECKS, a_broker_can_be_started_again)
-"""The single checks, coroutine functions, for parametrized tests: ``await check(factory)``."""
+"""All checks, as coroutine functions for parametrized tests: ``await check(factory)``."""
 
 
 async def check_broker(factory: BrokerFactory, *, refuse: Callable[[str], Awaitable[None]] | None = None) -> None:
@@ -122,15 +122,14 @@ async def check_broker(factory: BrokerFactory, *, refuse: Callable[[str], Awaita
         ExceptionGroup: With one error for each broken promise; each says what was expected.
     """
     failures: list[Exception] = []
-    checks = list(BROKER_CHECKS)
+    checks = {promise.__name__: promise for promise in BROKER_CHECKS}
     if refuse is not None:
-        told = partial(a_room_that_is_refused_is_told, refuse=refuse)
-        checks.append(update_wrapper(told, a_room_that_is_refused_is_told))
-    for each in checks:
+        checks["a_refused_room_is_reported"] = partial(a_refused_room_is_reported, refuse=refuse)
+    for name, promise in checks.items():
         try:
-            await each(factory)
+            await promise(factory)
         except Exception as error:
-            error.add_note(f"in the check {each.__name__}")
+            error.add_note(f"in the check {name}")
             failures.append(error)
     if failures:
         raise ExceptionGroup("The broker does not keep what falconws.hub.Broker promises", failures)

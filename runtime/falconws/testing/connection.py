@@ -68,7 +68,7 @@ class Connection:
     ended: Close | None
     """``None`` while the connection is open, and for one that was never accepted."""
     messages: deque[str | bytes]
-    """What the application has sent and the client has not yet taken."""
+    """Messages that the application has sent, and the client has not received yet."""
     failure: BaseException | None
     """The exception that the application raised, or how it broke the protocol (even if it caught that error)."""
 

@@ -29,14 +29,14 @@ R = TypeVar("R")
 
 
 class TypedWebSocket(Generic[In, Out]):
-    """The client's end of a typed conversation, from ``Client.converse()``. Waits as long as *ws* does."""
+    """The client's end of a typed conversation, from ``Client.converse()``. Each wait has the time limit of *ws*."""
 
     def __init__(self, conversation: type[Conversation[In, Out]], ws: ClientWebSocket) -> None:
         self.ws = ws
         """The WebSocket itself."""
         self._conversation = conversation
         self._ids = itertools.count(1)
-        # What came while a call waited for its answer.
+        # Messages that came while a call waited for its reply.
         self._waiting: deque[Any] = deque()
 
     async def send(self, message: In) -> None:

@@ -31,7 +31,7 @@ class Lifespan:
     """Set by the application during start-up; each connection gets a shallow copy."""
 
     should_exit = False
-    """For uvicorn, which asks for it: a failure is raised instead."""
+    """Read by uvicorn. Always False: a failure is raised instead."""
 
     def __init__(self, app: ASGIApp, timeout: float) -> None:
         self.state = {}

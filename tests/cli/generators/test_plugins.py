@@ -19,6 +19,7 @@ from falconws_cli.errors import ExitCode
 from falconws_cli.main import cli
 from falconws_cli.project import require_project
 from falconws_cli.templating.templates import find_root
+from tests.cli import recorder
 from tests.cli.lifecycle.operations import operation_of
 
 EXAMPLE = Path(__file__).parent / "falconws-countdown"
@@ -67,11 +68,7 @@ def shell(site: Path, demo: Path) -> Shell:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    return recorder.tree(root, without="__pycache__")
 
 
 def test_its_command_works_like_the_built_in_ones(shell: Shell, demo: Path, site: Path) -> None:

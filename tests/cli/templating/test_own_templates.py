@@ -13,6 +13,7 @@ from falconws_cli.errors import RefusedError
 from falconws_cli.main import cli
 from falconws_cli.templating import templates
 from falconws_cli.templating.ejecting import find_templates, tree_names
+from tests.cli.recorder import tree
 
 Run = Callable[..., click.testing.Result]
 
@@ -48,10 +49,6 @@ def run(demo: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return click.testing.CliRunner().invoke(cli, list(arguments), prog_name="falconws")
 
     return run
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
 def error_of(result: click.testing.Result) -> str:

@@ -13,7 +13,7 @@ from falconws.hub import BrokerRefused, BrokerUnavailable
 from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.hub.brokers.nats.codec import token_of
 from falconws.hub.brokers.redis.broker import RedisBroker
-from falconws.testing.brokers import a_room_that_is_refused_is_told
+from falconws.testing.brokers import a_refused_room_is_reported
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats, Valkey
@@ -105,7 +105,7 @@ async def test_the_contract_of_a_refused_room_over_redis(valkey_with_rights: Val
 
     url = f"redis://app:pass@127.0.0.1:{valkey_with_rights.port}"
     valkey_with_rights.say("ACL", "SETUSER", "app", "allchannels")
-    await a_room_that_is_refused_is_told(lambda limits: RedisBroker(url, history=limits), refuse)
+    await a_refused_room_is_reported(lambda limits: RedisBroker(url, history=limits), refuse)
 
 
 async def test_the_contract_of_a_refused_room_over_nats(nats_with_rights: Nats) -> None:
@@ -116,7 +116,7 @@ async def test_the_contract_of_a_refused_room_over_nats(nats_with_rights: Nats) 
         await asyncio.to_thread(nats_with_rights.reload)
 
     url = f"nats://app:pass@127.0.0.1:{nats_with_rights.port}"
-    await a_room_that_is_refused_is_told(lambda limits: NatsBroker(url, history=limits), refuse)
+    await a_refused_room_is_reported(lambda limits: NatsBroker(url, history=limits), refuse)
 
 
 @pytest.mark.parametrize("restarted", [False, True])

@@ -20,6 +20,7 @@ from falconws import Hub, Policy
 from falconws.testing import LiveServer
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.servers import BrokerServer
+from tests.e2e.server.raw_client import handshake_request
 
 WAIT_S = 20.0
 CLIENTS = 5
@@ -114,10 +115,7 @@ def price_client() -> Iterator[tuple[LiveServer, socket.socket]]:
         LiveServer(app, ws=engine, ws_per_message_deflate=False) as server,
         socket.create_connection(("127.0.0.1", server.port), WAIT_S) as tcp,
     ):
-        tcp.sendall(
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
+        tcp.sendall(handshake_request())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += tcp.recv(1)

@@ -9,6 +9,20 @@ import uuid
 WAIT_S = 40.0
 
 
+def handshake_request(path: str = "/", **headers: str) -> bytes:
+    """Return the request of an opening handshake. Underscores in the names of *headers* stand for hyphens."""
+    lines = {
+        "host": "localhost",
+        "upgrade": "websocket",
+        "connection": "Upgrade",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-version": "13",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+
+
 class RawClient:
     """A WebSocket client that does what it is told, byte by byte, right or wrong."""
 
@@ -31,17 +45,7 @@ class RawClient:
         return self.read_head()
 
     def request(self, path: str = "/", **headers: str) -> None:
-        lines = {
-            "host": "localhost",
-            "upgrade": "websocket",
-            "connection": "Upgrade",
-            "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
-            "sec-websocket-version": "13",
-            "x-key": self.key,
-            **{name.replace("_", "-"): value for name, value in headers.items()},
-        }
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        self.send(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
+        self.send(handshake_request(path, **{"x_key": self.key, **headers}))
 
     def read_head(self) -> bytes:
         while b"\r\n\r\n" not in self._unread:

@@ -11,7 +11,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 WAIT_S = 40.0
+
+LOOPS = {"uvloop": "", "asyncio": "import sys; sys.modules['uvloop'] = None\n"}
+"""The prelude of a process that serves on this event loop."""
+PARSERS = {"httptools": "", "h11": "import sys; sys.modules['httptools'] = None\n"}
+"""The prelude of a process that serves with this parser of HTTP."""
+STACKS = {f"{loop}-{parser}": LOOPS[loop] + PARSERS[parser] for loop in LOOPS for parser in PARSERS}
+
+by_loop = pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+by_parser = pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)
 
 
 class ServerProcess:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.server.raw_client import RawClient
-from tests.e2e.server.server_process import ServerProcess
+from tests.e2e.server.server_process import ServerProcess, by_loop
 
 APP = """
     import asyncio
@@ -68,7 +68,7 @@ def test_it_is_1011_after_accept_and_500_before(
     server.wait_for_line("Exception in ASGI application")
 
 
-@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None\n"], ids=["uvloop", "asyncio"])
+@by_loop
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_task_of_the_application_does_not_end_the_server(
     serve: Callable[..., ServerProcess], dial: Callable[..., RawClient], loop: str, workers: int

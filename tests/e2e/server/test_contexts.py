@@ -1,13 +1,12 @@
 """Context variables belong to one request or one WebSocket, whatever came before it on the connection."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.e2e.server.raw_client import RawClient
-from tests.e2e.server.server_process import ServerProcess
+from tests.e2e.server.server_process import STACKS, ServerProcess
 
 APP = """
     import asyncio
@@ -44,12 +43,9 @@ APP = """
 """
 
 
-@pytest.fixture(scope="module", params=itertools.product(["uvloop", "asyncio"], ["httptools", "h11"]), ids="-".join)
+@pytest.fixture(scope="module", params=STACKS.values(), ids=STACKS)
 def server_options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    loop, parser = request.param
-    missing = [name for name in ("uvloop", "httptools") if name not in (loop, parser)]
-    prelude = "import sys\n" + "".join(f"sys.modules[{name!r}] = None\n" for name in missing)
-    return {"prelude": prelude}
+    return {"prelude": request.param}
 
 
 def answers(client: RawClient, count: int) -> list[bytes]:

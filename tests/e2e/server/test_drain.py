@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from falconws.server import ConnectionSettings, TlsSettings
+from tests.e2e.server.raw_client import handshake_request
+from tests.e2e.server.server_process import LOOPS, PARSERS, by_loop
 
 APP = """
     import asyncio
@@ -221,13 +223,7 @@ def test_readyz_is_ready_until_the_drain_and_nothing_is_accepted_then(serve, joi
 
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
-HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n"
-    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-
-
-PARSERS = {"httptools": "", "h11": "import sys; sys.modules['httptools'] = None; "}
+HANDSHAKE = handshake_request()
 parsers = pytest.mark.parametrize("prelude", PARSERS.values(), ids=PARSERS)
 
 
@@ -323,7 +319,7 @@ def test_a_client_that_is_being_answered_can_send_another_request(serve, dial, p
     assert server.wait() == 0
 
 
-@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@by_loop
 @pytest.mark.parametrize("engine", ["picows", "websockets-sansio"])
 def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, loop, engine):
     certificate, context = tls
@@ -347,7 +343,7 @@ def test_a_tls_handshake_that_crosses_the_signal_is_completed(serve, dial, tls, 
     assert server.wait() == 0
 
 
-@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@by_loop
 def test_failed_tls_handshakes_do_not_delay_the_end(serve, dial, tls, loop):
     certificate, _ = tls
     server = serve(APP, prelude=loop, drain_s=1000, tls=TlsSettings(certfile=certificate)).wait_until_ready()
@@ -699,7 +695,7 @@ def test_workers_that_cannot_start_end_the_parent(serve):
 
 @pytest.mark.parametrize(
     ("engine", "loop"),
-    [("picows", ""), ("websockets-sansio", "import sys; sys.modules['uvloop'] = None; ")],
+    [("picows", ""), ("websockets-sansio", LOOPS["asyncio"])],
     ids=["picows-uvloop", "websockets-sansio-asyncio"],
 )
 def test_clients_are_accepted_while_load_balancers_notice_the_end(serve, engine, loop):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.server.raw_client import RawClient
-from tests.e2e.server.server_process import ServerProcess
+from tests.e2e.server.server_process import LOOPS, ServerProcess
 
 pytestmark = pytest.mark.skipif(
     not hasattr(asyncio, "eager_task_factory"), reason="asyncio has eager tasks since Python 3.12"
@@ -93,9 +93,9 @@ APP = """
 """
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=LOOPS.values(), ids=LOOPS)
 def server_options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {"prelude": "" if request.param == "uvloop" else "import sys; sys.modules['uvloop'] = None\n"}
+    return {"prelude": request.param}
 
 
 def text_frame(text: bytes) -> bytes:

@@ -12,8 +12,8 @@ import threading
 import pytest
 
 from falconws.server import ConnectionSettings, TlsSettings
-
-ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
+from tests.e2e.server.raw_client import handshake_request
+from tests.e2e.server.server_process import LOOPS
 
 APP = """
     import asyncio
@@ -39,15 +39,8 @@ APP = """
 """
 
 
-def handshake(path: str) -> bytes:
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
-
-
 def send(client, path: str, route: str, behind: bytes) -> None:
-    data = handshake(path) + behind
+    data = handshake_request(path) + behind
     if route == "in pieces":
         client.send(data[:30])
         threading.Event().wait(0.2)
@@ -62,7 +55,7 @@ def send(client, path: str, route: str, behind: bytes) -> None:
 PATHS = pytest.mark.parametrize("route", ["whole", "in pieces", "behind a request"])
 
 
-@pytest.fixture(scope="module", params=["", ASYNCIO], ids=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=LOOPS.values(), ids=LOOPS)
 def server_options(request):
     return {"prelude": request.param, "connection": ConnectionSettings(max_queued_messages=1000)}
 
@@ -163,7 +156,7 @@ def test_frames_with_the_handshake_are_served_over_a_unix_socket(serve, tmp_path
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(path)
-        client.sendall(handshake("/") + b"\x81\x82\0\0\0\0hi")
+        client.sendall(handshake_request() + b"\x81\x82\0\0\0\0hi")
         data = b""
         while not data.endswith(b"\r\n\r\n\x81\x02hi"):
             data += (more := client.recv(1000))

@@ -11,8 +11,7 @@ import zlib
 import pytest
 
 from falconws.server import ConnectionSettings, DeflateSettings
-
-ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
+from tests.e2e.server.server_process import by_loop
 
 APP = """
     import asyncio, time
@@ -56,7 +55,7 @@ APP = """
 """
 
 
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 @pytest.mark.parametrize("kind", ["small", "slow", "large", "compressed"])
 def test_messages_that_wait_are_taken_in_slices(serve, dial, loop, kind):
     settings = ConnectionSettings(deflate=DeflateSettings() if kind == "compressed" else None, max_queued_bytes=10**8)
@@ -82,7 +81,7 @@ def test_messages_that_wait_are_taken_in_slices(serve, dial, loop, kind):
     assert float(longest) < 0.1
 
 
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 @pytest.mark.parametrize("opcode", [9, 10])
 def test_a_flood_of_control_frames_is_1008(serve, dial, loop, opcode):
     server = serve(APP, prelude=loop)

@@ -18,6 +18,7 @@ import pytest
 
 from falconws.server import AdmissionSettings, ConnectionSettings, HttpSettings, TlsSettings
 from tests.e2e.server.raw_client import WAIT_S, RawClient
+from tests.e2e.server.server_process import STACKS
 
 APP = """
     import asyncio, json
@@ -87,9 +88,6 @@ APP = """
         await send({"type": "http.response.start", "status": 200, "headers": head})
         await send({"type": "http.response.body", "body": answer})
 """
-LOOPS = {"uvloop": "", "asyncio": "import sys; sys.modules['uvloop'] = None; "}
-PARSERS = {"httptools": "", "h11": "import sys; sys.modules['httptools'] = None; "}
-STACKS = {f"{loop}-{parser}": LOOPS[loop] + PARSERS[parser] for loop in LOOPS for parser in PARSERS}
 
 GET = b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
 HANDSHAKE = (
@@ -99,7 +97,7 @@ HANDSHAKE = (
 WAYS = ["whole", "in pieces", "behind a request"]
 
 
-@pytest.fixture(scope="module", params=list(STACKS.values()), ids=list(STACKS))
+@pytest.fixture(scope="module", params=STACKS.values(), ids=STACKS)
 def server_options(request):
     return {"prelude": request.param, "workers": 1}
 

@@ -13,12 +13,13 @@ import threading
 import pytest
 
 from falconws.server import ConnectionSettings
+from tests.e2e.server.server_process import by_loop
+from tests.memory import resident_bytes
 
 KIB = 1024
 MIB = 1024 * KIB
 CLIENTS = 100
 BUDGET = 8 * MIB
-ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
 STOPPED = "are not read for now"
 
 APP = """
@@ -45,11 +46,6 @@ APP = """
             if scope["path"] == "/echo" or payload == "how much":
                 await send({"type": "websocket.send", "text": str(size)})
 """
-
-
-def memory_of(server) -> int:
-    with open(f"/proc/{server.pid}/statm") as statm:
-        return int(statm.read().split()[1]) * 4096
 
 
 def start(serve, loop: str, **limits):
@@ -105,23 +101,23 @@ def frames(kind: str, client) -> bytes:
 KINDS = ["one message", "wide text", "small messages", "fragments", "a part of a frame"]
 
 
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_all_clients_have_sent_unread_is_bounded(serve, dial, loop, kind):
     server = start(serve, loop)
     clients = connect(dial, server, "/never")
     settle(dial, server)
-    before = memory_of(server)
+    before = resident_bytes(server.pid)
     # The clients send eleven times the budget, and less than the limit of each.
     send_all(clients, frames(kind, clients[0]))
     settle(dial, server)
     server.wait_for_line(STOPPED)
     # The budget, and for each connection its last two reads and a buffer that has grown: 36 MB, and 50 if all buffers
     # had grown. Without the budget it is all that was sent, at least 90 MB.
-    assert memory_of(server) - before < CLIENTS * 600 * KIB
+    assert resident_bytes(server.pid) - before < CLIENTS * 600 * KIB
 
 
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 def test_everything_arrives_when_the_application_takes_it(serve, dial, loop):
     server = start(serve, loop)
     clients = connect(dial, server, "/later")
@@ -182,8 +178,8 @@ def test_without_a_limit_each_connection_has_its_own_only(serve, dial):
     server = start(serve, "", max_total_unread_bytes=None)
     clients = connect(dial, server, "/never", 40)
     settle(dial, server)
-    before = memory_of(server)
+    before = resident_bytes(server.pid)
     send_all(clients, frames("one message", clients[0]))
     settle(dial, server)
-    assert memory_of(server) - before > 2 * BUDGET
+    assert resident_bytes(server.pid) - before > 2 * BUDGET
     assert STOPPED not in server.output

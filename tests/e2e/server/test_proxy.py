@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
 from falconws.server import AdmissionSettings
+from tests.e2e.server.server_process import by_parser
 
 APP = """
     import json
@@ -88,7 +89,7 @@ def test_a_network_of_ipv6_addresses_counts_as_one_client(serve, tmp_path, unix)
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
-@pytest.mark.parametrize("parser", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"])
+@by_parser
 def test_clients_without_an_address_count_as_their_proxy(serve, header, parser):
     server = started(serve(APP, prelude=parser, admission=AdmissionSettings(limit_connections_per_ip=1)))
 

@@ -23,9 +23,10 @@ import time
 import pytest
 
 from falconws.server import ConnectionSettings, DeflateSettings
+from tests.e2e.server.raw_client import handshake_request
+from tests.e2e.server.server_process import LOOPS, by_loop
 
 MIB = 1024 * 1024
-ASYNCIO = "import sys; sys.modules['uvloop'] = None\n"
 
 APP = """
     import asyncio
@@ -76,9 +77,9 @@ def leave(client, how: str) -> None:
     [
         pytest.param("", False, False, "closed", id="uvloop-no pings-tcp-closed"),
         pytest.param("", True, True, "reset", id="uvloop-pings-tls-reset"),
-        pytest.param(ASYNCIO, False, True, "reset", id="asyncio-no pings-tls-reset"),
-        pytest.param(ASYNCIO, True, False, "reset", id="asyncio-pings-tcp-reset"),
-        pytest.param(ASYNCIO, True, True, "closed", id="asyncio-pings-tls-closed"),
+        pytest.param(LOOPS["asyncio"], False, True, "reset", id="asyncio-no pings-tls-reset"),
+        pytest.param(LOOPS["asyncio"], True, False, "reset", id="asyncio-pings-tcp-reset"),
+        pytest.param(LOOPS["asyncio"], True, True, "closed", id="asyncio-pings-tls-closed"),
     ],
 )
 def test_a_client_that_leaves_while_reading_is_paused_is_noticed(serve, dial, tls, loop, pings, encrypted, how):
@@ -106,10 +107,7 @@ def test_a_client_that_leaves_a_unix_socket_while_reading_is_paused_is_noticed(s
     server.wait_for_line("serves")
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
-        client.sendall(
-            b"GET /reads-nothing HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
-        )
+        client.sendall(handshake_request("/reads-nothing"))
         assert b" 101 " in client.recv(1000)
         client.settimeout(1)
         with contextlib.suppress(TimeoutError):
@@ -139,7 +137,7 @@ def read_slowly(client, size: int, bytes_per_s: int) -> bytes:
 SAID = 4 * (MIB + 10)
 
 
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 def test_close_waits_for_a_slow_client_that_makes_progress(serve, dial, loop):
     # 4 MiB take seven seconds; after two seconds without progress it would be disconnected.
     server = serve(APP, prelude=loop, connection=ConnectionSettings(close_timeout_s=2.0, ping_interval_s=None))
@@ -209,7 +207,7 @@ class Answers:
         return data if len(data) == size else None
 
 
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 def test_a_slow_client_is_not_blamed_for_a_ping_that_waits_behind_messages(serve, dial, loop):
     # What waits in both kernels and in the server takes seconds; a ping has to be answered within one.
     settings = ConnectionSettings(ping_interval_s=0.2, ping_timeout_s=1.0, send_timeout_s=None)
@@ -247,7 +245,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 @pytest.mark.parametrize(
     ("part", "drips"),
     # Without pings the rate is an average, which half a megabyte keeps up for long. More of a length would be an error.
@@ -343,7 +341,7 @@ def test_a_message_whose_fragments_keep_coming_stays(serve, dial):
 
 
 @pytest.mark.parametrize("pings", [True, False], ids=["pings", "no pings"])
-@pytest.mark.parametrize("loop", ["", ASYNCIO], ids=["uvloop", "asyncio"])
+@by_loop
 def test_a_message_that_drips_ends_the_connection(serve, dial, loop, pings):
     settings = ConnectionSettings(message_timeout_s=1.0, ping_interval_s=0.3 if pings else None, ping_timeout_s=1.0)
     server = serve(APP, prelude=loop, connection=settings)

@@ -13,8 +13,7 @@ import trustme
 from websockets.sync.client import connect
 
 from falconws.server import TlsSettings
-
-LOOPS = pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+from tests.e2e.server.server_process import by_loop, by_parser
 
 SLOW_START = """
     import asyncio, pathlib
@@ -34,7 +33,7 @@ SLOW_START = """
 """
 
 
-@LOOPS
+@by_loop
 @pytest.mark.parametrize("kind", ["tcp", "unix", "workers"])
 def test_clients_that_connect_before_start_up_has_finished_are_served(serve, dial, tmp_path, loop, kind):
     go = tmp_path / "go"
@@ -82,7 +81,7 @@ def test_a_start_up_that_fails_ends_the_server_and_says_why(serve, app, raises, 
     assert "startup failed. Exiting." in server.output
 
 
-@LOOPS
+@by_loop
 def test_a_start_up_that_fails_ends_a_server_with_workers(serve, loop):
     server = serve(FAILING.format(raises='sys.exit("no database")', app="falconws.App"), workers=2, prelude=loop)
     assert server.wait() == 3
@@ -191,8 +190,8 @@ def test_the_server_header_can_be_left_out(serve):
         assert "server" not in client.response.headers
 
 
-@LOOPS
-@pytest.mark.parametrize("parser", ["", "import sys; sys.modules['httptools'] = None; "], ids=["httptools", "h11"])
+@by_loop
+@by_parser
 def test_the_certificate_of_a_client_is_in_the_scope(serve, dial, tmp_path, loop, parser):
     authority, clients = trustme.CA(), trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
@@ -227,7 +226,7 @@ def test_a_client_without_a_certificate_is_refused_if_it_needs_one(serve, tls, t
     assert httpx.get(server.url, verify=context).status_code == 200
 
 
-@LOOPS
+@by_loop
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources")
 def test_running_out_of_file_descriptors_is_logged_once(serve, loop):
     limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)); "

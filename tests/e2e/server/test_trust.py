@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +9,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect, unix_connect
 
 from falconws.server import AdmissionSettings, ConnectionSettings, DeflateSettings, HttpSettings, TlsSettings
+from tests.e2e.server.server_process import by_loop, by_parser
+from tests.memory import resident_bytes
 
 MIB = 1024 * 1024
 
@@ -94,12 +95,6 @@ APP = """
 """.replace("MIB", str(MIB))
 
 
-def memory_of(server) -> int:
-    """Return the resident memory of the server, in bytes."""
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
-
-
 def wait_until_all_have_ended(server) -> None:
     with connect(server.ws_url + "/all-ended") as client:
         assert client.recv(timeout=30) == "all"
@@ -165,13 +160,13 @@ def test_a_client_that_is_not_read_is_not_blamed_for_missing_pongs(serve, dial):
 def test_what_waits_for_a_client_is_bounded(serve, dial):
     server = serve(APP, connection=ConnectionSettings(send_timeout_s=None, ping_interval_s=None)).wait_until_ready()
     wait_until_all_have_ended(server)
-    before = memory_of(server)
+    before = resident_bytes(server.pid)
     clients = [dial(server.port, receive_buffer=4096) for _ in range(10)]
     for client in clients:
         client.handshake("/floods")
     stats_of(server)
     # A message each of 1 MiB in the application's hands, and 1 MiB that waits.
-    assert memory_of(server) - before < 10 * 3 * MIB
+    assert resident_bytes(server.pid) - before < 10 * 3 * MIB
 
 
 def test_concurrent_senders_that_wait_are_bounded_too(serve, dial):
@@ -195,20 +190,20 @@ def test_a_hundred_megabytes_of_pings_unread_cost_little(serve, dial):
     settings = ConnectionSettings(ping_interval_s=None, send_timeout_s=None, max_control_frames_per_s=None)
     server = serve(APP, connection=settings).wait_until_ready()
     wait_until_all_have_ended(server)
-    before = memory_of(server)
+    before = resident_bytes(server.pid)
     client = dial(server.port, receive_buffer=4096)
     client.handshake()
     burst = client.frame(9, bytes(125)) * 8000
     for _ in range(100):
         client.send(burst)
     stats_of(server)
-    assert memory_of(server) - before < 5 * MIB
+    assert resident_bytes(server.pid) - before < 5 * MIB
 
 
 def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, dial):
     server = serve(APP, connection=ConnectionSettings(ping_interval_s=None)).wait_until_ready()
     wait_until_all_have_ended(server)
-    before = memory_of(server)
+    before = resident_bytes(server.pid)
     client = dial(server.port)
     client.handshake("/reads-nothing")
     client.socket.settimeout(1)
@@ -216,7 +211,7 @@ def test_a_flood_of_messages_unread_by_the_application_pauses_the_client(serve, 
     with pytest.raises(TimeoutError):
         for _ in range(2000):
             client.send(burst)
-    assert memory_of(server) - before < 5 * MIB
+    assert resident_bytes(server.pid) - before < 5 * MIB
 
 
 def test_clients_that_send_nothing_or_drip_are_disconnected(serve, dial):
@@ -279,14 +274,10 @@ def test_an_application_that_never_accepts_is_answered_with_503(serve, dial):
     assert b"retry-after" in head
 
 
-WITHOUT_HTTPTOOLS = "import sys\nsys.modules['httptools'] = None\n"
-
-
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 @pytest.mark.parametrize("engine", ["picows", "websockets-sansio", "wsproto"])
 def test_an_oversized_head_is_431(serve, dial, engine, parser):
-    prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
-    server = serve(APP, engine=engine, prelude=prelude).wait_until_ready()
+    server = serve(APP, engine=engine, prelude=parser).wait_until_ready()
     for value in ("x" * 70_000, *(["y" * 9000] if engine != "picows" else [])):
         client = dial(server.port)
         assert client.handshake(x_long=value).startswith(b"HTTP/1.1 431 ")
@@ -295,9 +286,9 @@ def test_an_oversized_head_is_431(serve, dial, engine, parser):
     assert b" 101 " in client.handshake(x_long="z" * 8000)
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 def test_an_oversized_head_is_431_in_any_pieces(serve, dial, parser):
-    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    server = serve(APP, prelude=parser).wait_until_ready()
     plain = b"GET /page HTTP/1.1\r\nHost: localhost\r\n"
     for pieces in (
         [plain + b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n"],
@@ -320,9 +311,9 @@ def test_an_oversized_head_is_431_in_any_pieces(serve, dial, parser):
     assert upload.read_head().startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 def test_a_client_can_read_a_response_that_is_sent_before_its_body_has_arrived(serve, dial, parser):
-    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    server = serve(APP, prelude=parser).wait_until_ready()
     for _ in range(5):
         client = dial(server.port)
         client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8000000\r\n\r\n")
@@ -331,7 +322,7 @@ def test_a_client_can_read_a_response_that_is_sent_before_its_body_has_arrived(s
         assert client.at_end()
 
 
-@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@by_loop
 def test_a_client_can_read_such_a_response_over_tls(serve, dial, tls, loop):
     certificate, context = tls
     server = serve(APP, prelude=loop, tls=TlsSettings(certfile=certificate)).wait_until_ready()
@@ -344,7 +335,7 @@ def test_a_client_can_read_such_a_response_over_tls(serve, dial, tls, loop):
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["tcp", "tls"])
-@pytest.mark.parametrize("loop", ["", "import sys; sys.modules['uvloop'] = None; "], ids=["uvloop", "asyncio"])
+@by_loop
 def test_an_early_response_that_is_cut_short_ends_at_once_for_the_client(serve, dial, tls, loop, encrypted):
     certificate, context = tls
     endless = "import falconws.server.http.shutdown; falconws.server.http.shutdown._UPLOAD_CLOSE_S = 1000; "
@@ -357,21 +348,21 @@ def test_an_early_response_that_is_cut_short_ends_at_once_for_the_client(serve, 
     assert client.at_end()
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 @pytest.mark.parametrize("rest", [b"re", b"rest"], ids=["a part", "all"])
 def test_a_client_that_was_answered_early_and_sends_its_body_does_not_stay_forever(serve, dial, parser, rest):
     # For a part of the body the first one counts, for all of it the second one.
     http = HttpSettings(body_timeout_s=1, keep_alive_timeout_s=1)
-    client = dial(serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "", http=http).wait_until_ready().port)
+    client = dial(serve(APP, prelude=parser, http=http).wait_until_ready().port)
     client.send(b"POST /page HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nhalf")
     assert client.read_head().startswith(b"HTTP/1.1 200 ")
     client.send(rest)
     assert client.at_end()
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 def test_a_responder_learns_that_its_client_has_left_when_more_requests_wait_behind_it(serve, dial, parser):
-    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
+    server = serve(APP, prelude=parser).wait_until_ready()
     client = dial(server.port)
     client.send(
         b"GET /stays HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3
@@ -381,10 +372,9 @@ def test_a_responder_learns_that_its_client_has_left_when_more_requests_wait_beh
     server.wait_for_line("^left", timeout=20)
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, parser):
-    prelude = WITHOUT_HTTPTOOLS if parser == "h11" else ""
-    server = serve(APP, prelude=prelude, connection=ConnectionSettings(handshake_timeout_s=1)).wait_until_ready()
+    server = serve(APP, prelude=parser, connection=ConnectionSettings(handshake_timeout_s=1)).wait_until_ready()
     client = dial(server.port)
     client.send(b"POST /late HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nab")
     httpx.get(server.url + "/later")
@@ -392,11 +382,11 @@ def test_the_deadline_for_a_head_does_not_count_for_its_answer(serve, dial, pars
     assert client.read_head().startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize("parser", ["httptools", "h11"])
+@by_parser
 @pytest.mark.parametrize("trailers", [b"X-Many: y\r\n" * 10_000, b"a" * 100_000], ids=["many", "one"])
 def test_endless_trailers_are_refused(serve, dial, parser, trailers):
-    server = serve(APP, prelude=WITHOUT_HTTPTOOLS if parser == "h11" else "").wait_until_ready()
-    before = memory_of(server)
+    server = serve(APP, prelude=parser).wait_until_ready()
+    before = resident_bytes(server.pid)
     client, flood = dial(server.port), dial(server.port)
     for one in (client, flood):
         one.send(
@@ -410,7 +400,7 @@ def test_endless_trailers_are_refused(serve, dial, parser, trailers):
         for _ in range(300):
             flood.send(trailers)
     assert flood.at_end()
-    assert memory_of(server) - before < 10 * MIB
+    assert resident_bytes(server.pid) - before < 10 * MIB
     chunks = dial(server.port)
     chunks.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
     chunks.send(b"1\r\nx\r\n" * 50_000 + b"0\r\nX-Trailer: y\r\n\r\n")
@@ -491,14 +481,14 @@ def test_bombs_are_stopped_at_the_limit(serve, dial):
 
     server = serve(APP, connection=ConnectionSettings(deflate=DeflateSettings())).wait_until_ready()
     wait_until_all_have_ended(server)
-    before = memory_of(server)
+    before = resident_bytes(server.pid)
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
     payload = (bomb.compress(bytes(512 * MIB)) + bomb.flush(zlib.Z_SYNC_FLUSH))[:-4]
     client = dial(server.port)
     client.handshake(sec_websocket_extensions="permessage-deflate")
     client.send_frame(2, payload, rsv=4)
     assert client.read_close()[0] == 1009
-    assert memory_of(server) - before < 5 * MIB
+    assert resident_bytes(server.pid) - before < 5 * MIB
 
 
 AT_ONCE = 50
@@ -535,7 +525,7 @@ def test_ten_thousand_connections_leave_nothing_behind(serve, dial):
         wait_until_all_have_ended(server)
         # The second look finds what the first has left.
         stats_of(server)
-        return stats_of(server), memory_of(server)
+        return stats_of(server), resident_bytes(server.pid)
 
     # Until the allocator has what it ever needs for so many at once.
     come_and_go(dial, server.port, 40 * AT_ONCE)

@@ -28,6 +28,7 @@ from falconws.hub import BrokerUnavailable
 from tests.e2e.hub.serve_process import ServiceProcess
 from tests.e2e.hub.servers import BrokerServer, Nats, Valkey
 from tests.e2e.hub.soak.visitors import KEYS, Dropper, Room, Visitor
+from tests.memory import resident_bytes
 
 BROKERS: dict[str, type[BrokerServer]] = {"redis": Valkey, "nats": Nats}
 _ROOMS = 4
@@ -143,10 +144,6 @@ async def _counts(urls: Sequence[str]) -> list[dict[str, Any]]:
         return [(await http.get(f"{url}/counts")).json() for url in urls]
 
 
-def _rss_kb(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0])
-
-
 async def _settled(urls: Sequence[str], is_low: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
     """Return the counts of the processes once they are low: replays are cached for a few seconds."""
     deadline = time.monotonic() + _WAIT_S
@@ -173,7 +170,7 @@ async def soak(kind: str, seconds: float, folder: Path) -> bool:
             # What is cached for a few seconds is gone then.
             await asyncio.sleep(6)
             warm = await _counts(urls)
-            warm_kb = [_rss_kb(count["pid"]) for count in warm]
+            warm_kb = [resident_bytes(count["pid"]) // 1024 for count in warm]
             visitors = await test.run(seconds * 3 / 4)
         limits = [count["blocks"] * _BLOCKS_SLACK for count in warm]
         counts = await _settled(urls, lambda counts: all(c["blocks"] <= m for c, m in zip(counts, limits, strict=True)))
@@ -198,7 +195,7 @@ def _report(
     )
     good = True
     for number, (warm, warm_kb, now) in enumerate(processes):
-        now_kb = _rss_kb(now["pid"])
+        now_kb = resident_bytes(now["pid"]) // 1024
         print(
             f"{kind}: process {number}: {now['delivered']} delivered, {now['dropped']} dropped, {now['discarded']} "
             f"discarded, {now['disconnected']} disconnected, {now['gaps']} gaps, {now['waiting']} waiting; memory "
