@@ -27,7 +27,7 @@ from .disconnect_grace import DisconnectGrace
 from .error_serializer import serialize_error
 from .errors import TemporarilyUnavailable, WebSocketDisconnected, disconnect_in, sole_error
 from .extension import GOING_AWAY_KEY
-from .headers import check_headers
+from .headers import clean_headers
 from .hosts import HostPolicy, host_headers
 from .log_text import describe_client, escape_for_log
 from .media import loads_body
@@ -167,7 +167,7 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             nonlocal malformed, started
             if event["type"] == "http.response.start":
                 try:
-                    check_headers(event.get("headers") or ())
+                    event = {**event, "headers": clean_headers(event.get("headers") or ())}
                 except ValueError as error:
                     malformed = error
                     raise

@@ -17,7 +17,7 @@ import falcon
 
 from .closecodes import CloseCode
 from .errors import OperationNotAllowed
-from .headers import check_headers
+from .headers import clean_headers
 from .stream import Payload, Send
 
 __all__ = (
@@ -72,8 +72,7 @@ def accept_event(
             )
         event["subprotocol"] = subprotocol
     if headers:
-        encoded = _encode_headers(headers, "ascii")
-        check_headers(encoded)
+        encoded = clean_headers(_encode_headers(headers, "ascii"))
         if any(name == b"sec-websocket-protocol" for name, _ in encoded):
             raise ValueError("Pass the accepted subprotocol as subprotocol=, not as a sec-websocket-protocol header.")
         if not supports_accept_headers(spec_version):

@@ -1,4 +1,4 @@
-"""The check of response headers: nothing in a name or a value may end a line.
+"""The check of response headers: what is sent is the same on every server, and nothing in it ends a line.
 
 Knows nothing of requests, responses or connections.
 
@@ -10,17 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-__all__ = ("check_headers",)
+__all__ = ("clean_headers",)
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_NOT_IN_VALUE = re.compile(rb"[\r\n\0]")
+_NOT_IN_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise ValueError unless each name is a token, and no value has a line break or NUL."""
+def clean_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return *headers* as every server can send them: without whitespace around the values.
+
+    Raises:
+        ValueError: A name is not a token, or a value has a control character other than a tab.
+    """
+    cleaned = []
     for name, value in headers:
         if _NAME.fullmatch(name) is None:
             raise ValueError(f"{name.decode('latin-1')!r} is not the name of a header: it must be a token.")
         if _NOT_IN_VALUE.search(value) is not None:
             shown = value.decode("latin-1")
-            raise ValueError(f"The header {name.decode()} has a line break or NUL in its value, {shown!r}.")
+            raise ValueError(f"The header {name.decode()} has a control character in its value, {shown!r}.")
+        cleaned.append((name, value.strip(b" \t")))
+    return cleaned

@@ -31,7 +31,7 @@ from .connection_events import (
 from .direct_stream import DirectStream
 from .errors import OperationNotAllowed, WebSocketDisconnected
 from .extension import CONNECTION_KEY, GOING_AWAY_KEY, ConnectionExtension
-from .headers import check_headers
+from .headers import clean_headers
 from .log_text import describe_client
 from .media_codec import MediaCodec, as_data, as_text
 from .message_iterator import MessageIterator
@@ -188,8 +188,8 @@ class WebSocket(falcon.asgi.WebSocket):
         Raises:
             WebSocketDisconnected: The client is gone.
             OperationNotAllowed: The handshake is over already, or the server cannot send headers.
-            ValueError: The client does not offer *subprotocol*; a header has a name that is not a token, or a line
-                break or NUL in its value; *headers* have a subprotocol.
+            ValueError: The client does not offer *subprotocol*; a header has a name that is not a token, or a
+                control character in its value; *headers* have a subprotocol.
         """
         if self._path.phase is OPEN and not self.closed:
             raise OperationNotAllowed("accept() may only be called once on an open WebSocket connection")
@@ -229,7 +229,7 @@ class WebSocket(falcon.asgi.WebSocket):
         Raises:
             OperationNotAllowed: The handshake is over already.
             ValueError: *status* cannot refuse a handshake, more than one body is given, or a header has a name that is
-                not a token, or a line break or NUL in its value.
+                not a token, or a control character in its value.
 
         Source: ASGI "WebSocket Denial Response".
         """
@@ -240,8 +240,8 @@ class WebSocket(falcon.asgi.WebSocket):
         """Refuse the handshake with an encoded HTTP response. ``App`` calls it; responders use ``deny()``."""
         if self._path.phase is not HANDSHAKE:
             raise OperationNotAllowed("The handshake is over; close() ends an accepted connection")
-        status, headers, _ = response
-        check_headers(headers)
+        status, headers, body = response
+        response = status, clean_headers(headers), body
         self._path.close()
         if not self._denial:
             self._options.log_throttle.log_repeated(

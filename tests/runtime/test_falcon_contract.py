@@ -63,7 +63,7 @@ DIFFERENCES = {
     "unoffered_subprotocol": "`accept(subprotocol=...)` raises a `ValueError` if the client does not offer the "
     "subprotocol. Falcon sends it, and the client fails the connection.",
     "malformed_header": "A header of `accept()` or of a refusal is a `ValueError` if its name is not a token, or its "
-    "value contains CR, LF or NUL. In an HTTP response, it turns the response into a 500. Falcon passes the header to "
+    "value has a control character. In an HTTP response, it turns the response into a 500. Falcon passes the header to "
     "the server.",
     "proposal_middleware": "Middleware methods may omit the `ws` argument, as in the proposal. Falcon fails when it "
     "calls them.",

@@ -17,6 +17,10 @@ ATTEMPTS = {
     "value-lf": ("X-A", "a\nX-Injected: yes"),
     "value-cr": ("X-A", "a\rX-Injected: yes"),
     "value-nul": ("X-A", "a\0"),
+    # Servers would send these, answer with 400 or 500, or close without a response.
+    "value-vt": ("X-A", "a\vb"),
+    "value-esc": ("X-A", "\x1b[31m"),
+    "value-del": ("X-A", "a\x7f"),
 }
 
 
