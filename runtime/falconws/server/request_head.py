@@ -89,13 +89,15 @@ class RequestHead:
     def as_plain_http(self) -> bytes:
         """Return the head without its Upgrade header: the request is served as if it asked for no upgrade.
 
-        An HTTP/1.0 client does not understand a 100 response, so its Expect header is left out too.
+        The same with expectations that the server does not know, and with "100-continue" of an HTTP/1.0 client, which
+        does not understand the response, or of a request without a body.
 
         Source: RFC 9110 section 7.8, "A server MAY ignore a received Upgrade header field"; section 10.1.1.
         """
         parts = [b"%b %b HTTP/%b\r\n" % (self.method, self.target, self.version)]
-        ignored = (b"upgrade",) if self.version == b"1.1" else (b"upgrade", b"expect")
-        parts += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in ignored]
+        parts += [b"%b: %b\r\n" % header for header in self.headers if header[0] not in (b"upgrade", b"expect")]
+        if self.version == b"1.1" and self.content_length != 0 and self.lists(b"expect", b"100-continue"):
+            parts.append(b"expect: 100-continue\r\n")
         parts.append(b"\r\n")
         return b"".join(parts)
 

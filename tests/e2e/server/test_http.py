@@ -53,6 +53,13 @@ APP = """
                 pass
             print("client gone", scope["query_string"].decode(), flush=True)
             return
+        if scope["path"] == "/streamed":
+            head = [(b"Content-Length", b"6")] if scope["query_string"] == b"known" else []
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            for part in (b"abc", b"", b"def"):
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body"})
+            return
         if scope["path"] == "/events":
             await receive()
             head = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]}
@@ -422,16 +429,49 @@ def test_an_odd_request_that_is_valid_is_served_with_the_one_behind_it(server, d
     assert answer(client)["path"] == "/first"
 
 
-@pytest.mark.parametrize(("version", "asked"), [(b"1.1", True), (b"1.0", False)])
-def test_a_client_of_http_1_0_is_not_asked_to_continue(server, dial, version, asked):
-    """RFC 9110 section 10.1.1: it does not know the response."""
+@pytest.mark.parametrize(
+    ("version", "expect", "asked"),
+    [
+        (b"1.1", b"100-continue", True),
+        (b"1.1", b"100-Continue", True),
+        (b"1.1", b"100-continue, foo", True),
+        (b"1.1", b"foo\r\nExpect: 100-continue", True),
+        (b"1.1", b"foo", False),
+        (b"1.1", b"", False),
+        # It does not know the response (RFC 9110 section 10.1.1).
+        (b"1.0", b"100-continue", False),
+    ],
+)
+def test_a_client_that_expects_it_is_asked_to_continue(server, dial, version, expect, asked):
     client = dial(server.port)
-    client.send(b"POST /upload HTTP/%b\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n" % version)
+    head = b"POST /upload HTTP/%b\r\nHost: a\r\nExpect: %b\r\nContent-Length: 5\r\n\r\n"
+    client.send(head % (version, expect))
     server.wait_for_line("served /upload")
     if asked:
         assert status(client) == 100
     client.send(b"hello")
     assert answer(client)["body"] == "hello"
+
+
+def test_a_client_without_a_body_is_not_asked_to_continue(server, dial):
+    client = dial(server.port)
+    client.send(GET.replace(b"Host", b"Expect: 100-continue\r\nHost"))
+    assert answer(client)["path"] == "/first"
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_a_response_to_a_client_of_http_1_0_has_no_chunks(server, dial, method, known):
+    """It does not know them (RFC 9112 section 6.1): the end of the connection ends the body."""
+    client = dial(server.port)
+    client.send(b"%b /streamed?%b HTTP/1.0\r\n\r\n" % (method, b"known" if known else b"unknown"))
+    head = client.read_head().lower()
+    assert (b"content-length: 6" in head) == known
+    assert b"transfer-encoding" not in head
+    if method == b"GET":
+        assert client.read(6) == b"abcdef"
+    assert client.read_frame() is None
+    assert "Traceback" not in server.output
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from falconws.server.handshake import check_handshake, plain_denial
 from falconws.server.http.deadlines import BodyDeadline, ResponseDeadline
 from falconws.server.http.framing import END, RequestFramer
 from falconws.server.http.reading import HttpReading
-from falconws.server.http.shutdown import EarlyResponseTransport, GracefulHttp
+from falconws.server.http.shutdown import EarlyResponseTransport, GracefulHttp, restore_methods
 from falconws.server.lingering_close import abort_when_flushed
 from falconws.server.request_head import RequestError, RequestHead
 from falconws.server.socket_state import client_has_left, client_sends_no_more
@@ -226,6 +226,8 @@ class GuardedHttp(GracefulHttp):
         if (tls := tls_extension(self.transport)) is not None:
             self.cycle.scope.setdefault("extensions", {})["tls"] = tls
         self.cycle.receive = self._watching(self.cycle, self.cycle.receive)
+        if head.version == b"1.0":
+            self.cycle.send = _without_chunks(self.cycle, self.cycle.send)
         self._start_deadlines(head)
 
     def _feed(self, data: bytes) -> None:
@@ -241,8 +243,7 @@ class GuardedHttp(GracefulHttp):
 
     def on_response_complete(self) -> None:
         if self.cycle is not None:
-            # The function refers to the cycle; break that.
-            vars(self.cycle).pop("receive", None)
+            restore_methods(self.cycle)
         super().on_response_complete()
         if self._framer.buffered or self._half_closed:
             self._advance()
@@ -402,6 +403,27 @@ class GuardedHttp(GracefulHttp):
     def _disconnect_application(self) -> None:
         self.cycle.disconnected = True
         self.cycle.message_event.set()
+
+
+def _without_chunks(
+    cycle: Any, send: Callable[[dict[str, Any]], Awaitable[None]]
+) -> Callable[[dict[str, Any]], Awaitable[None]]:
+    """Return *send* of *cycle*, whose response of unknown length ends with the connection, as HTTP/1.0 has it.
+
+    uvicorn's protocol on httptools would send chunks (RFC 9112 section 6.1).
+    """
+    has_length = False
+
+    async def send_without_chunks(event: dict[str, Any]) -> None:
+        nonlocal has_length
+        if event["type"] == "http.response.start":
+            has_length = any(name.lower() == b"content-length" for name, _ in event.get("headers") or ())
+            cycle.chunked_encoding = None if has_length else False
+        elif not has_length:
+            cycle.expected_content_length = len(event.get("body", b""))
+        await send(event)
+
+    return send_without_chunks
 
 
 def answer_timeout(transport: Any, loop: asyncio.AbstractEventLoop) -> asyncio.TimerHandle | None:

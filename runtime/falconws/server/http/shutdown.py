@@ -50,7 +50,7 @@ class GracefulHttp(ABC, UvicornProtocol):
         if self.cycle is not None:
             # Protocol and request refer to each other; break the cycle.
             self.cycle.transport = self.transport
-            vars(self.cycle).pop("receive", None)
+            restore_methods(self.cycle)
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -159,6 +159,12 @@ class GracefulHttp(ABC, UvicornProtocol):
             self._close_lingering(_UPLOAD_CLOSE_S, restart_while_sending=self.cycle.response_complete)
         else:
             self.transport.close()
+
+
+def restore_methods(cycle: Any) -> None:
+    """Remove the functions that were put in place of methods of *cycle*, and refer to it."""
+    vars(cycle).pop("receive", None)
+    vars(cycle).pop("send", None)
 
 
 class EarlyResponseTransport:
