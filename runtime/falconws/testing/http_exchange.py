@@ -49,8 +49,9 @@ class Exchange:
             TimeoutError: It took more than *timeout* seconds.
             Exception: The error that escaped from the application.
         """
-        response = asyncio.create_task(request)
+        # First: an eager task calls the application at once.
         self._failed = asyncio.get_running_loop().create_future()
+        response = asyncio.create_task(request)
         try:
             first: set[asyncio.Future[Any]] = {response, self._failed}
             await asyncio.wait(first, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
