@@ -207,14 +207,12 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
         try:
             if not self._host_allowed(scope):
-                await (ws.deny(421, text="Host not allowed") if ws.supports_denial else ws.close())
-            elif self._origin_allowed(scope, ws):
+                await _refuse(ws, 421, "Host not allowed")
+            elif not self._origin_allowed(scope, ws):
+                await _refuse(ws, 403, "Origin not allowed")
+            else:
                 with DisconnectGrace(ws, self.ws_options):
                     await self._respond(scope, receive, ws)
-            elif ws.supports_denial:
-                await ws.deny(403, text="Origin not allowed")
-            else:
-                await ws.close()
         finally:
             ws.release()
 
@@ -452,6 +450,11 @@ async def _send_text(send: Send, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _refuse(ws: WebSocket, status: int, text: str) -> None:
+    # Without support for denials, deny() would also log a warning for each such client.
+    await (ws.deny(status, text=text) if ws.supports_denial else ws.close())
 
 
 def _ends_the_task(error: BaseException) -> bool:

@@ -34,7 +34,7 @@ class LogThrottle:
         self._logger = logger
         self._counted = f"; {counted_in} counts" if counted_in is not None else ""
         self._muted_until: dict[object, float] = {}
-        """By function; in the order in which they end."""
+        """By function."""
         self._logged: set[str] = set()
         self._repeats: dict[object, tuple[float, int]] = {}
         """By kind of line: when its interval began, and how many lines there were."""
@@ -71,15 +71,10 @@ class LogThrottle:
 
     def _is_due(self, definition: object) -> bool:
         now = monotonic()
-        muted_until = self._muted_until
-        while muted_until:
-            first, until = next(iter(muted_until.items()))
-            if now < until:
-                break
-            del muted_until[first]
-        if definition in muted_until or len(muted_until) >= _MAX_FUNCTIONS:
+        self._muted_until = {function: until for function, until in self._muted_until.items() if now < until}
+        if definition in self._muted_until or len(self._muted_until) >= _MAX_FUNCTIONS:
             return False
-        muted_until[definition] = now + _INTERVAL_S
+        self._muted_until[definition] = now + _INTERVAL_S
         return True
 
 

@@ -49,7 +49,7 @@ class MessagePath:
         self.direct: ConnectionExtension | None = None
         """The server's connection, where messages may be taken from it and given to it without awaiting."""
         self.bypass: AsgiStream | None = None
-        """The stream, where its callables may be awaited without a coroutine of its own in between."""
+        """The stream, where its callables may be awaited directly, without another coroutine in between."""
         self._limiter = limiter
         self._first_use_callbacks: list[Callable[[], object]] | None = None
 

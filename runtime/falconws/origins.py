@@ -25,7 +25,6 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 _ORIGIN = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/?#@\[\]:*,]+)(?::(?P<port>[0-9]{1,5}))?"
 )
-_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s/?#@\[\]:,]+)(?::(?P<port>[0-9]{1,5}))?")
 
 
 class Origin(NamedTuple):
@@ -42,11 +41,8 @@ def parse_origin(text: str) -> Origin | None:
     if match is None:
         return None
     scheme = match["scheme"].lower()
-    return Origin(scheme, match["host"].lower(), _port(match["port"], scheme))
-
-
-def _port(text: str | None, scheme: str) -> int | None:
-    return int(text) if text else _DEFAULT_PORTS.get(scheme)
+    port = int(match["port"]) if match["port"] else _DEFAULT_PORTS.get(scheme)
+    return Origin(scheme, match["host"].lower(), port)
 
 
 class OriginPolicy:
@@ -112,7 +108,7 @@ class OriginPolicy:
         origin = parse_origin(origins[0])
         if origin is None:
             return False
-        if self._same_origin and host is not None and origin == _origin_of_request(scheme, host):
+        if self._same_origin and host is not None and origin == _origin_of(scheme, host):
             return True
         return origin in self._exact or any(
             origin == pattern._replace(host=origin.host) and is_subdomain(origin.host, pattern.host)
@@ -120,9 +116,5 @@ class OriginPolicy:
         )
 
 
-def _origin_of_request(scheme: str, host: str) -> Origin | None:
-    match = _HOST.fullmatch(host)
-    if match is None:
-        return None
-    scheme = _HTTP_SCHEMES.get(scheme, scheme)
-    return Origin(scheme, match["host"].lower(), _port(match["port"], scheme))
+def _origin_of(scheme: str, host: str) -> Origin | None:
+    return parse_origin(f"{_HTTP_SCHEMES.get(scheme, scheme)}://{host}")

@@ -318,20 +318,24 @@ class AsgiStream:
                 payload = payload_of(event)
                 self._held.append(payload)
                 self._held_bytes += _PAYLOAD_OVERHEAD_BYTES + len(payload)
-                if self._receiver is not None and not self._receiver.done():
-                    self._receiver.set_result(None)
-                    if not self._watch_stays:
-                        # The responder receives again, and takes its next message from the server itself.
-                        return
+                if self._wake_receiver() and not self._watch_stays:
+                    # The responder receives again, and takes its next message from the server itself.
+                    return
         except Exception:
             _logger.exception("The ASGI server's receive() failed; the WebSocket counts as lost")
             self.record_close(CloseCode.ABNORMAL, "")
         finally:
             self._watch = None
             self._update_may_bypass_receive()
-            if self._receiver is not None and not self._receiver.done():
-                # The watch was stopped, and nothing else would wake the receiver.
-                self._receiver.set_result(None)
+            # The watch may have been stopped, and nothing else would wake the receiver.
+            self._wake_receiver()
+
+    def _wake_receiver(self) -> bool:
+        """Wake the task that waits in ``receive()``. Return whether there was one."""
+        if self._receiver is None or self._receiver.done():
+            return False
+        self._receiver.set_result(None)
+        return True
 
     def stop(self) -> None:
         if self.idle_timer is not None:
@@ -379,8 +383,7 @@ class AsgiStream:
                 self.on_closed()
         if self._closed_event is not None:
             self._closed_event.set()
-        if self._receiver is not None and not self._receiver.done():
-            self._receiver.set_result(None)
+        self._wake_receiver()
         return self.closed
 
     def _record_disconnect(self, event: Event) -> None:

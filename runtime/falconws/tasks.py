@@ -78,19 +78,20 @@ class TaskScope:
         self._wait_disconnected = wait_disconnected
         self._tasks: set[asyncio.Task[Any]] = set()
         self._errors: list[BaseException] = []
-        self._ending: asyncio.Future[None] | None = None
+        self._ending = asyncio.Event()
         self._body: asyncio.Task[Any] | None = None
+        self._in_body = False
         self._body_cancelled = False
         self._cancelling_before = 0
-        self._started = 0
+        self._started = False
 
     async def __aenter__(self) -> Self:
-        if self._ending is not None:
+        if self._body is not None:
             raise RuntimeError("A task scope can be entered only once.")
         self._body = asyncio.current_task()
         assert self._body is not None
+        self._in_body = True
         self._cancelling_before = self._body.cancelling()
-        self._ending = asyncio.get_running_loop().create_future()
         self._run(self._wait_disconnected(), "wait_disconnected")
         return self
 
@@ -100,10 +101,10 @@ class TaskScope:
         Raises:
             RuntimeError: The scope was not entered, or is ending already; *coro* is closed unstarted.
         """
-        if self._ending is None or self._ending.done():
+        if self._body is None or self._ending.is_set():
             coro.close()
             raise RuntimeError("The task scope is not entered, or is ending; no task can be started in it.")
-        self._started += 1
+        self._started = True
         return self._run(coro, name)
 
     def _run(self, coro: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
@@ -117,40 +118,39 @@ class TaskScope:
         error = None if task.cancelled() else task.exception()
         if error is not None and disconnect_in(error) is None:
             self._errors.append(error)
-        assert self._ending is not None
-        if not self._ending.done():
-            self._ending.set_result(None)
-            if self._body is not None:
+        if not self._ending.is_set():
+            self._ending.set()
+            if self._in_body:
+                assert self._body is not None
                 self._body_cancelled = True
                 self._body.cancel()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        assert self._ending is not None
         assert self._body is not None
-        body, self._body = self._body, None
-        cancelled = error if isinstance(error, asyncio.CancelledError) else None
-        if self._body_cancelled and body.uncancel() <= self._cancelling_before and cancelled is not None:
-            cancelled = error = None
-        if error is None and cancelled is None and self._started and not self._ending.done():
+        self._in_body = False
+        if self._body_cancelled:
+            cancelled_from_outside = self._body.uncancel() > self._cancelling_before
+            if isinstance(error, asyncio.CancelledError) and not cancelled_from_outside:
+                error = None
+        if error is None and self._started:
             try:
-                await self._ending
+                await self._ending.wait()
             except asyncio.CancelledError as outer:
-                error = cancelled = outer
-        if not self._ending.done():
-            self._ending.set_result(None)
+                error = outer
+        self._ending.set()
         while self._tasks:
             for task in self._tasks:
                 task.cancel()
             try:
                 await asyncio.wait(self._tasks)
             except asyncio.CancelledError as outer:
-                error = cancelled = outer
-        if cancelled is not None:
-            raise cancelled
+                error = outer
+        if isinstance(error, asyncio.CancelledError):
+            raise error
         quiet = error is None or disconnect_in(error) is not None
-        first = None if not quiet or not self._errors else self._errors.pop(0)
+        first = self._errors.pop(0) if quiet and self._errors else None
         for further in self._errors:
             _logger.error("Another task of the scope failed as well", exc_info=further)
         if first is not None:

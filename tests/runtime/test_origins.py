@@ -73,6 +73,7 @@ def test_case_and_the_default_port_make_no_difference(setting: str | list[str], 
         ("ws", "localhost:8000", "null", False),
         ("ws", "", "http://", False),
         ("ws", None, "http://localhost", False),
+        ("ws", None, "http://none", False),
         ("ws", "bad host", "http://bad host", False),
     ],
 )

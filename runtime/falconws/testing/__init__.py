@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from .brokers import BROKER_CHECKS, check_broker
+    from .broker_checks import BROKER_CHECKS, check_broker
     from .client import Client, ClientWebSocket, HandshakeDenied
     from .conversation import TypedWebSocket
     from .conversation_checks import check_conversations
@@ -33,7 +33,7 @@ __all__ = (
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "brokers": ("BROKER_CHECKS", "check_broker"),
+        "broker_checks": ("BROKER_CHECKS", "check_broker"),
         "client": ("Client", "ClientWebSocket", "HandshakeDenied"),
         "conversation": ("TypedWebSocket",),
         "conversation_checks": ("check_conversations",),

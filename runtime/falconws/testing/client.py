@@ -20,7 +20,7 @@ from falconws.media import JSONHandlerWS, MessagePackHandlerWS
 
 from .asgi import ASGIApp, check_app, check_timeout
 from .connection import Connection
-from .exchange import Exchange
+from .http_exchange import Exchange
 from .lifespan import Lifespan
 from .scope import Headers, handshake_scope, header_pairs
 from .websocket import ClientWebSocket, HandshakeDenied, MediaHandlers, connect

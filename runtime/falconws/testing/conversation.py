@@ -61,7 +61,7 @@ class TypedWebSocket(Generic[In, Out]):
         return message
 
     async def call(self, call: AnyCall[R]) -> R:
-        """Send *call* under an id of its own, and return its reply.
+        """Send *call* with a new id, and return its reply.
 
         Other messages that come first are kept, in their order, for ``receive()``.
 

@@ -40,7 +40,8 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._asked = False
-        self._answers: set[str] = set()
+        self._started = False
+        self._expected: tuple[str, ...] = ()
         self._answered = asyncio.Event()
         self._failure: Exception | None = None
 
@@ -58,7 +59,7 @@ class Lifespan:
     async def shutdown(self) -> None:
         """Return when the application has shut down. Raises like :meth:`startup`."""
         try:
-            if self._task is not None and "lifespan.startup.complete" in self._answers:
+            if self._started:
                 await self._phase("shutdown")
         finally:
             await self.cancel()
@@ -72,6 +73,7 @@ class Lifespan:
     async def _phase(self, phase: str) -> None:
         if self._task is not None and not self._task.done():
             self._answered.clear()
+            self._expected = (f"lifespan.{phase}.complete", f"lifespan.{phase}.failed")
             self._events.put_nowait({"type": f"lifespan.{phase}"})
             try:
                 async with asyncio.timeout(self._timeout):
@@ -110,22 +112,14 @@ class Lifespan:
 
     async def _send(self, event: Event) -> None:
         kind = event["type"]
-        if kind not in _ORDER or kind in self._answers or not _ORDER[kind] <= self._answers:
+        if kind not in self._expected:
             raise LifespanError(
                 f"The app sent {kind!r} out of order in the lifespan scope. An app that does not support "
                 "the lifespan protocol must raise an exception when scope['type'] is 'lifespan'."
             )
-        self._answers.add(kind)
+        self._expected = ()
         if kind.endswith(".failed"):
             self._failure = LifespanError(f"The app sent {kind!r}: {event.get('message') or 'without a message'}")
+        else:
+            self._started = True
         self._answered.set()
-
-
-_STARTED = {"lifespan.startup.complete"}
-_ORDER: dict[str, set[str]] = {
-    "lifespan.startup.complete": set(),
-    "lifespan.startup.failed": set(),
-    "lifespan.shutdown.complete": _STARTED,
-    "lifespan.shutdown.failed": _STARTED,
-}
-"""Which answers an application may send, and what it must have sent before."""

@@ -9,7 +9,7 @@ import pytest
 from falconws.hub import HistoryLimits
 from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.hub.brokers.redis.broker import RedisBroker
-from falconws.testing.brokers import BROKER_CHECKS, BrokerFactory
+from falconws.testing.broker_checks import BROKER_CHECKS, BrokerFactory
 from tests.e2e.hub.servers import Nats, Valkey, ValkeyCluster
 
 Check = Callable[[BrokerFactory], Awaitable[None]]

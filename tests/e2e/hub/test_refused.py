@@ -13,7 +13,7 @@ from falconws.hub import BrokerRefused, BrokerUnavailable
 from falconws.hub.brokers.nats.broker import NatsBroker
 from falconws.hub.brokers.nats.codec import token_of
 from falconws.hub.brokers.redis.broker import RedisBroker
-from falconws.testing.brokers import a_refused_room_is_reported
+from falconws.testing.broker_checks import a_refused_room_is_reported
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import WAIT_S, following, make_hub, until_health
 from tests.e2e.hub.servers import Nats, Valkey

@@ -67,7 +67,7 @@ async def test_requests_are_those_of_falcons_conductor(app):
 async def test_a_response_that_does_not_come_is_a_timeout_that_says_where(app):
     async with Client(app, timeout=0.5) as client:
         with pytest.raises(
-            TimeoutError, match=r"No response to PUT / within 0\.5 s, at test_exchange.py:\d+ in on_put"
+            TimeoutError, match=r"No response to PUT / within 0\.5 s, at test_http_exchange.py:\d+ in on_put"
         ):
             await client.simulate_put("/")
 
