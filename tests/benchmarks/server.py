@@ -1,6 +1,8 @@
 """One server process: start it, pin it to a core, measure it through /proc, stop it. Linux only."""
 
+import compileall
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -57,6 +59,14 @@ class Server:
         return connect(self.port)
 
 
+@functools.cache
+def _environment() -> dict[str, str]:
+    """Return the environment of servers, which find compiled modules as in an installed package."""
+    for folder in (ROOT / "runtime", Path(__file__).parent / "servers"):
+        compileall.compile_dir(folder, quiet=1)
+    return {**os.environ, "PYTHONPATH": str(ROOT / "runtime")}
+
+
 @contextlib.contextmanager
 def running(command: list[str], port: int, core: int) -> Iterator[Server]:
     """Run *command*, which serves on *port*, on *core*.
@@ -69,7 +79,7 @@ def running(command: list[str], port: int, core: int) -> Iterator[Server]:
         process = subprocess.Popen(
             command,
             cwd=Path(__file__).parent / "servers",
-            env={**os.environ, "PYTHONPATH": str(ROOT / "runtime")},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
