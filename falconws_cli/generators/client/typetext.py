@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from falconws_cli.generators.client.document import references
 
 WIDTH = 80
+_PATTERN_WORDS = "x-pattern-in-words"
+"""The member of a schema that says in words what its "pattern" means."""
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*", re.ASCII)
 _SIMPLE = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
@@ -215,11 +217,12 @@ def describe_member(schema: object) -> str:
         ("exclusiveMinimum", "More than {}."),
         ("exclusiveMaximum", "Less than {}."),
         ("multipleOf", "A multiple of {}."),
+        (_PATTERN_WORDS, "Is {}."),
         ("pattern", "Matches `{}`."),
         ("contentEncoding", "In {}."),
         ("format", "In the format {}."),
     ):
-        if keyword in schema:
+        if keyword in schema and not (keyword == "pattern" and _PATTERN_WORDS in schema):
             parts.append(text.format(schema[keyword]))
     if schema.get("default") not in (None, [], {}):
         parts.append(f"Default: {literal(schema['default'])}.")

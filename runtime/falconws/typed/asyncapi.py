@@ -55,6 +55,9 @@ def asyncapi(
 ) -> _Document:
     """Return the AsyncAPI document of *app*, which JSON can express.
 
+    What a schema accepts the decoder accepts, and the other way round, except in two cases: 1.0 is an integer to JSON
+    Schema only, and a ``Decimal``, which the document calls a string, may be sent as a number too.
+
     Args:
         app: Its untyped routes are left out.
         title: The name of the API.

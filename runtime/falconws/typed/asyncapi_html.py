@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 from .examples import example_value
+from .kinds import PATTERN_WORDS
 from .security import describe_security
 
 __all__ = ("asyncapi_html", "limits_of", "type_text")
@@ -23,6 +24,7 @@ _CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _LIMITS = (
     ("minLength", "at least {} character{s}"),
     ("maxLength", "at most {} character{s}"),
+    (PATTERN_WORDS, "{}"),
     ("pattern", "matches {}"),
     ("format", "format {}"),
     ("minimum", "from {}"),
@@ -83,6 +85,8 @@ def type_text(schema: _Document) -> str:
 
 def limits_of(schema: _Document) -> str:
     """Return what *schema* demands of a value besides its type, such as ``at most 40 characters``."""
+    if PATTERN_WORDS in schema:
+        schema = {key: value for key, value in schema.items() if key != "pattern"}
     found = [text.format(schema[key], s="" if schema[key] == 1 else "s") for key, text in _LIMITS if key in schema]
     if "default" in schema:
         found.append(f"default {json.dumps(schema['default'], ensure_ascii=False)}")

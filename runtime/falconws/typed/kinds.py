@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect as types
 
-__all__ = ("DECODE_ERRORS", "MSGSPEC", "TAG_FIELD", "MessageKind", "Payload", "literal_tag")
+__all__ = (
+    "DECODE_ERRORS",
+    "MSGSPEC",
+    "PATTERN_WORDS",
+    "TAG_FIELD",
+    "MessageKind",
+    "Payload",
+    "literal_tag",
+    "restrict_time",
+)
 
 TAG_FIELD = "type"
 """The member of every message that names its type."""
+
+PATTERN_WORDS = "x-pattern-in-words"
+"""The member of a schema that says in words what its "pattern" means."""
 
 Payload = str | bytes
 DECODE_ERRORS = (ValueError, RecursionError)
@@ -84,7 +96,7 @@ class _MsgspecKind:
         schemas, components = msgspec.json.schema_components(message_types, ref_template=ref_template)
         by_reference = {ref_template.format(name=name): schema for name, schema in components.items()}
         for info, schema in zip(types.multi_type_info(message_types), schemas, strict=True):
-            _restrict_times(info, schema, by_reference)
+            _correct(info, schema, by_reference)
         return list(schemas), components
 
     def explain(self, error: Exception) -> tuple[str, str | None]:
@@ -100,12 +112,31 @@ class _MsgspecKind:
 _DATE = r"\d{4}-\d{2}-\d{2}[Tt ]"
 _TIME = r"\d{2}:\d{2}:\d{2}(\.\d+)?"
 _OFFSET = r"([Zz]|[+-]\d{2}:\d{2})"
+_KEYS: dict[type[types.Type], dict[str, Any]] = {
+    types.IntType: {"pattern": r"^-?(0|[1-9]\d*)$"},
+    types.FloatType: {"pattern": r"^-?(0|[1-9]\d*)(\.\d+)?([Ee][+-]?\d+)?$"},
+    types.UUIDType: {"format": "uuid"},
+    types.DateType: {"format": "date"},
+    types.TimeDeltaType: {"format": "duration"},
+}
 
 
-def _restrict_times(info: types.Type, schema: dict[str, Any], unread: dict[str, dict[str, Any]]) -> None:
-    """Say in *schema* which texts a ``datetime`` or ``time`` accepts whose offset is optional or forbidden.
+def restrict_time(schema: dict[str, Any], pattern: str, *, has_date: bool, offset: str) -> None:
+    """Say in *schema* which texts a ``datetime`` or ``time`` accepts whose *offset* is "optional" or "forbidden".
 
-    msgspec says only that it is a text, because the formats of JSON Schema require an offset.
+    The formats of JSON Schema require an offset. What the pattern means stands beside it in words, for people.
+    """
+    words = ("a date and time" if has_date else "a time") + (
+        ", with or without an offset" if offset == "optional" else " without an offset"
+    )
+    example = ("2030-01-31T" if has_date else "") + "12:00:00" + ("Z" if offset == "optional" else "")
+    schema.pop("format", None)
+    for key, value in (("pattern", pattern), (PATTERN_WORDS, words), ("examples", [example])):
+        schema.setdefault(key, value)
+
+
+def _correct(info: types.Type, schema: dict[str, Any], unread: dict[str, dict[str, Any]]) -> None:
+    """Let *schema* accept what the decoder accepts, where msgspec makes it wider or narrower.
 
     Args:
         info: The type of *schema*.
@@ -119,16 +150,20 @@ def _restrict_times(info: types.Type, schema: dict[str, Any], unread: dict[str, 
     match info:
         case types.DateTimeType(tz=None | False) | types.TimeType(tz=None | False):
             is_date = isinstance(info, types.DateTimeType)
-            offset = _OFFSET + "?" if info.tz is None else ""
-            schema.setdefault("pattern", f"^{_DATE if is_date else ''}{_TIME}{offset}$")
-            example = ("2030-01-31T" if is_date else "") + "12:00:00" + ("Z" if info.tz is None else "")
-            schema.setdefault("examples", [example])
+            pattern = f"^{_DATE if is_date else ''}{_TIME}{_OFFSET + '?' if info.tz is None else ''}$"
+            offset = "optional" if info.tz is None else "forbidden"
+            restrict_time(schema, pattern, has_date=is_date, offset=offset)
         case types.CollectionType() if "items" in schema:
+            # A set takes an item that is there twice once.
+            schema.pop("uniqueItems", None)
             parts = [(info.item_type, schema["items"])]
         case types.TupleType():
             parts = list(zip(info.item_types, schema.get("prefixItems", ()), strict=False))
         case types.DictType() if "additionalProperties" in schema:
             parts = [(info.value_type, schema["additionalProperties"])]
+            keys = _key_schema(info.key_type)
+            if keys:
+                schema.setdefault("propertyNames", keys)
         case types.UnionType():
             # The order in which msgspec writes them.
             parts = list(zip(sorted(info.types, key=_rank), _alternatives(schema), strict=False))
@@ -141,7 +176,26 @@ def _restrict_times(info: types.Type, schema: dict[str, Any], unread: dict[str, 
             )
             parts = [(field.type, each) for field, each in zip(info.fields, of_fields, strict=False)]
     for part, part_schema in parts:
-        _restrict_times(part, part_schema, unread)
+        _correct(part, part_schema, unread)
+
+
+def _key_schema(info: types.Type) -> dict[str, Any]:
+    """Return the schema of the names in an object whose keys are of a type that is no text; empty for any name."""
+    while isinstance(info, types.Metadata):
+        info = info.type
+    values: Iterable[object] = ()
+    match info:
+        case types.DateTimeType(tz=True):
+            return {"format": "date-time"}
+        case types.DateTimeType() | types.TimeType():
+            schema: dict[str, Any] = {}
+            _correct(info, schema, {})
+            return schema
+        case types.EnumType():
+            values = [member.value for member in info.cls]
+        case types.LiteralType():
+            values = info.values
+    return {"enum": [str(value) for value in values]} if values else dict(_KEYS.get(type(info), {}))
 
 
 def _rank(info: types.Type) -> int:

@@ -7,11 +7,49 @@ from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from .kinds import TAG_FIELD, Payload, literal_tag
+from .kinds import TAG_FIELD, Payload, literal_tag, restrict_time
 
 __all__ = ("PYDANTIC",)
+
+
+_DATE = r"\d{4}-\d{2}-\d{2}[Tt _]"
+_TIME = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
+_OFFSET = r"([Zz]|[+-]\d{2}:?\d{2})"
+
+
+class _AcceptedJsonSchema(GenerateJsonSchema):
+    """Makes schemas that accept what the decoder accepts, where pydantic makes them wider or narrower."""
+
+    def set_schema(self, schema: Any) -> JsonSchemaValue:
+        # A set takes an item that is there twice once.
+        return {key: value for key, value in super().set_schema(schema).items() if key != "uniqueItems"}
+
+    def frozenset_schema(self, schema: Any) -> JsonSchemaValue:
+        return {key: value for key, value in super().frozenset_schema(schema).items() if key != "uniqueItems"}
+
+    def dict_schema(self, schema: Any) -> JsonSchemaValue:
+        made = super().dict_schema(schema)
+        if schema.get("keys_schema", {}).get("type") == "int":
+            # Keys are read leniently even in strict mode.
+            made.setdefault("propertyNames", {"pattern": r"^\s*[+-]?\d+(_\d+)*(\.0*)?\s*$"})
+        return made
+
+    def datetime_schema(self, schema: Any) -> JsonSchemaValue:
+        return _moment(super().datetime_schema(schema), schema, has_date=True)
+
+    def time_schema(self, schema: Any) -> JsonSchemaValue:
+        return _moment(super().time_schema(schema), schema, has_date=False)
+
+
+def _moment(made: JsonSchemaValue, schema: Any, *, has_date: bool) -> JsonSchemaValue:
+    zone = schema.get("tz_constraint")
+    if zone in (None, "naive"):
+        offset = _OFFSET + "?" if zone is None else ""
+        pattern = f"^{_DATE if has_date else ''}{_TIME}{offset}$"
+        restrict_time(made, pattern, has_date=has_date, offset="optional" if zone is None else "forbidden")
+    return made
 
 
 class _PydanticKind:
@@ -38,7 +76,9 @@ class _PydanticKind:
 
     def schemas(self, message_types: Sequence[type[BaseModel]], ref_template: str) -> tuple[list[Any], dict[str, Any]]:
         found, definitions = models_json_schema(
-            [(each, "serialization") for each in message_types], ref_template=ref_template.replace("{name}", "{model}")
+            [(each, "serialization") for each in message_types],
+            ref_template=ref_template.replace("{name}", "{model}"),
+            schema_generator=_AcceptedJsonSchema,
         )
         return [found[each, "serialization"] for each in message_types], definitions.get("$defs", {})
 

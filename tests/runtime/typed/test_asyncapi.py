@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
+from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Never
 
@@ -16,14 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
-from pydantic import BaseModel
+from pydantic import BaseModel, NaiveDatetime
 
 import falconws
 from falconws.typed import Call, Conversation, Reply, speaks
 from falconws.typed.asyncapi import MessageSchemas, asyncapi, to_draft_07
+from falconws.typed.asyncapi_html import limits_of
+from falconws.typed.codec import kind_of
 from falconws.typed.examples import example_value
 from falconws.typed.kinds import DECODE_ERRORS
 from falconws.typed.security import describe_security
+from falconws_cli.generators.client.typetext import describe_member
 from tests.node import node_packages
 from tests.runtime.typed.conversations import Chat, Mixed, PriceFeed, Said, Words, make_app
 
@@ -251,6 +255,28 @@ class Moments(Struct, tag="moments", omit_defaults=True):
     naive_clock: Annotated[time, Meta(tz=False)] | None = None
 
 
+class Kind(IntEnum):
+    ONE = 1
+
+
+class Numbers(Struct, tag="numbers", omit_defaults=True):
+    found: set[int] = set()
+    by_number: dict[int, str] = {}
+    by_time: dict[datetime, int] = {}
+    by_clock: dict[Annotated[time, Meta(tz=False)], int] = {}
+    by_choice: dict[Literal[1, 3], int] = {}
+    by_kind: dict[Kind, int] = {}
+
+
+class PydanticNumbers(BaseModel):
+    type: Literal["numbers"] = "numbers"
+    found: frozenset[int] = frozenset()
+    by_number: dict[int, str] = {}
+    at: datetime = datetime.min
+    naive: NaiveDatetime = datetime.min
+    clock: time = time.min
+
+
 @dataclass
 class Stamped:
     at: datetime
@@ -331,6 +357,56 @@ class TestSchemasAndDecodersAgree:
         else:
             accepted = True
         assert validator.is_valid(payload) is accepted
+
+    @pytest.mark.parametrize("payload", [[], [1], [1, 1], ["a"]])
+    @pytest.mark.parametrize("message_type", [Numbers, PydanticNumbers])
+    def test_for_sets_with_duplicates(self, message_type: type, payload: object) -> None:
+        self.agree(message_type, {"type": "numbers", "found": payload})
+
+    @pytest.mark.parametrize("key", ["1", "-1", "01", "1.0", "", "a", "é", "1 "])
+    @pytest.mark.parametrize("message_type", [Numbers, PydanticNumbers])
+    def test_for_objects_whose_keys_are_no_texts(self, message_type: type, key: str) -> None:
+        self.agree(message_type, {"type": "numbers", "by_number": {key: "x"}})
+
+    @pytest.mark.parametrize("key", ["2030-01-31", "2030-01-31T12:00:00Z", "2030-01-31T12:00:00", "12:00:00", "1", "2"])
+    @pytest.mark.parametrize("member", ["by_time", "by_clock", "by_choice", "by_kind"])
+    def test_for_keys_of_every_type_that_a_pattern_or_a_list_describes(self, member: str, key: str) -> None:
+        self.agree(Numbers, {"type": "numbers", member: {key: 1}})
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "2030-01-31T12:00:00",
+            "2030-01-31T12:00",
+            "2030-01-31t12:00:00.5Z",
+            "2030-01-31_12:00:00+0100",
+            "2030-01-31",
+            "12:00:00",
+            "12:00",
+            "12:00:00.5+01:00",
+            "",
+        ],
+    )
+    @pytest.mark.parametrize("member", ["at", "naive", "clock"])
+    def test_for_the_times_of_pydantic(self, member: str, value: str) -> None:
+        self.agree(PydanticNumbers, {"type": "numbers", member: value})
+
+    def agree(self, message_type: type, payload: dict[str, Any]) -> None:
+        schemas = MessageSchemas([message_type])
+        validator = jsonschema.Draft7Validator(schemas[message_type] | {"components": {"schemas": schemas.components}})
+        try:
+            kind_of(message_type).decoder(message_type)(json.dumps(payload))
+        except DECODE_ERRORS:
+            accepted = False
+        else:
+            accepted = True
+        assert validator.is_valid(payload) is accepted
+
+    def test_the_pattern_of_a_time_is_shown_in_words(self) -> None:
+        schema = MessageSchemas([PydanticNumbers])[PydanticNumbers]["properties"]["naive"]
+        assert limits_of(schema).startswith("a date and time without an offset, default")
+        assert "Is a date and time without an offset." in describe_member(schema)
+        assert "Matches" not in describe_member(schema)
 
     def test_a_time_has_an_example_that_is_accepted(self) -> None:
         schemas = MessageSchemas([Moments])

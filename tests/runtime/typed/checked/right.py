@@ -41,8 +41,11 @@ class WordCount(Reply, tag="word_count"):
     words: int
 
 
-class TooLong(Reply, tag="too_long"):
+class TooLong(Struct, tag="too_long", frozen=True):
+    """A frozen class declares the field itself: type checkers refuse frozen classes with a base that is not."""
+
     limit: int
+    id: int | str | None = None
 
 
 class CountWords(Call[WordCount], tag="count_words"):
