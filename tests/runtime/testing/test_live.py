@@ -140,6 +140,37 @@ def test_a_lifespan_that_does_not_end_is_a_timeout_that_says_where(phase):
     assert not live_threads()
 
 
+def test_a_server_that_does_not_end_is_a_timeout(monkeypatch):
+    may_end = threading.Event()
+
+    async def block():
+        may_end.wait(60)
+
+    with (
+        pytest.raises(TimeoutError, match=r"has not ended within 0\.5 s"),
+        LiveServer(lifespan_app(shutdown=block)) as it,
+    ):
+        # Not from the start, which may take longer on a busy machine.
+        monkeypatch.setattr(it, "_timeout", 0.5)
+        monkeypatch.setattr("falconws.testing.live._SLACK_S", 0.0)
+    may_end.set()
+    for thread in live_threads():
+        thread.join(60)
+    assert not live_threads()
+
+
+def test_without_the_lifespan_it_is_not_run():
+    with LiveServer(lifespan_app(startup=fail), lifespan="off") as server, connect(f"{server.ws_url}/") as ws:
+        assert ws.recv(timeout=20) == "[]"
+
+
+def test_state_reaches_each_connection_as_a_copy():
+    with LiveServer(lifespan_app(state={"database": "db"})) as server:
+        for _ in range(2):
+            with connect(f"{server.ws_url}/") as ws:
+                assert ws.recv(timeout=20) == "['database']"
+
+
 def test_an_error_that_escapes_the_app_is_raised_at_the_end():
     async def app(scope, receive, send):
         assert scope["type"] == "websocket"
