@@ -289,11 +289,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         hosts = host_headers(scope["headers"])
         if policy.allows(hosts):
             return True
-        client = scope.get("client")
         self.ws_options.log_throttle.log_repeated(
             logging.WARNING,
             "Client %s refused with 421: host %s is not one of app.allowed_hosts = %r",
-            escape_for_log(client[0] if client else "unknown", 64),
+            describe_client(scope.get("client")),
             escape_for_log(", ".join(hosts)) or "(none)",
             policy.setting,
         )
