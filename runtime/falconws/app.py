@@ -144,9 +144,14 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
     ) -> None:
         """Serve *scope*: one WebSocket, one HTTP request, or the lifespan."""
         if scope["type"] == "websocket":
-            asgi = scope.get("asgi") or {}
-            version = _validate_asgi_scope("websocket", asgi.get("spec_version"), scope.get("http_version", "1.1"))
-            await self._handle_websocket(version, scope, receive, send)
+            # A connection may be idle for days: nothing that only its handshake needs is kept in a coroutine.
+            ws = await self._admit(scope, receive, send)
+            if ws is not None:
+                try:
+                    with DisconnectGrace(ws, self.ws_options):
+                        await self._respond(scope, receive, ws)
+                finally:
+                    ws.release()
         elif scope["type"] != "http":
             await super().__call__(scope, receive, send)
         elif self._host_allowed(scope):
@@ -196,25 +201,30 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
             self._warn_of_origins()
         await super()._call_lifespan_handlers(ver, scope, receive, send)
 
-    async def _handle_websocket(self, ver: str, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _admit(self, scope: dict[str, Any], receive: Receive, send: Send) -> WebSocket | None:
+        """Return the connection; None if the client gave up, or was refused because of its host or its origin."""
+        asgi = scope.get("asgi") or {}
+        version = _validate_asgi_scope("websocket", asgi.get("spec_version"), scope.get("http_version", "1.1"))
         receiving = receive()
-        first_event = await receiving
-        if first_event["type"] != "websocket.connect":
+        if (await receiving)["type"] != "websocket.connect":
             # The client gave up during the handshake, or the server does not speak WebSocket.
-            await send(close_event(CloseCode.INTERNAL_ERROR, "Internal Server Error", ver))
-            return
+            await send(close_event(CloseCode.INTERNAL_ERROR, "Internal Server Error", version))
+            return None
         # Only coroutines are known to be safe to cancel: see stream.py.
-        ws = WebSocket(scope, receive, send, ver, self.ws_options, cancellable=isinstance(receiving, CoroutineType))
+        cancellable = isinstance(receiving, CoroutineType)
+        ws = WebSocket(scope, receive, send, version, self.ws_options, cancellable=cancellable)
+        if not self._host_allowed(scope):
+            status, text = 421, "Host not allowed"
+        elif not self._origin_allowed(scope, ws):
+            status, text = 403, "Origin not allowed"
+        else:
+            return ws
         try:
-            if not self._host_allowed(scope):
-                await _refuse(ws, 421, "Host not allowed")
-            elif not self._origin_allowed(scope, ws):
-                await _refuse(ws, 403, "Origin not allowed")
-            else:
-                with DisconnectGrace(ws, self.ws_options):
-                    await self._respond(scope, receive, ws)
+            # Where there are no denials, deny() would also log a warning for each such client.
+            await (ws.deny(status, text=text) if ws.supports_denial else ws.close())
         finally:
             ws.release()
+        return None
 
     async def _respond(self, scope: dict[str, Any], receive: Receive, ws: WebSocket) -> None:
         req = self._request_type(scope, receive, options=self.req_options)
@@ -279,11 +289,10 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         hosts = host_headers(scope["headers"])
         if policy.allows(hosts):
             return True
-        client = scope.get("client")
         self.ws_options.log_throttle.log_repeated(
             logging.WARNING,
             "Client %s refused with 421: host %s is not one of app.allowed_hosts = %r",
-            escape_for_log(client[0] if client else "unknown", 64),
+            describe_client(scope.get("client")),
             escape_for_log(", ".join(hosts)) or "(none)",
             policy.setting,
         )
@@ -450,11 +459,6 @@ async def _send_text(send: Send, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _refuse(ws: WebSocket, status: int, text: str) -> None:
-    # Without support for denials, deny() would also log a warning for each such client.
-    await (ws.deny(status, text=text) if ws.supports_denial else ws.close())
 
 
 def _ends_the_task(error: BaseException) -> bool:

@@ -41,13 +41,8 @@ def serialize_error(req: falcon.asgi.Request, resp: falcon.asgi.Response, error:
     elif preferred in handlers:
         resp.media = error.to_dict()
     else:
-        resp.text = _page(error)
+        description = f"<p>{escape(error.description)}</p>\n" if error.description else ""
+        resp.text = _PAGE.format(title=escape(str(error.title or error.status)), description=description)
         resp.set_header("Content-Security-Policy", "default-src 'none'")
     resp.content_type = preferred
     resp.append_header("Vary", "Accept")
-
-
-def _page(error: falcon.HTTPError) -> str:
-    """Return a page that says what Falcon tells clients that understand JSON: the title and the description."""
-    description = f"<p>{escape(error.description)}</p>\n" if error.description else ""
-    return _PAGE.format(title=escape(str(error.title or error.status)), description=description)

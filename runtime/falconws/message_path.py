@@ -59,8 +59,9 @@ class MessagePath:
         self._choose_shortcut()
 
     def close(self) -> None:
-        """Let no further message pass, and stop what runs in the background."""
+        """Let no further message pass, and stop what runs in the background. Called when this side closes."""
         self.phase = CLOSED
+        self.stream.on_closed = None
         self._choose_shortcut()
         self.stop()
 

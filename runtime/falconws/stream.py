@@ -77,7 +77,7 @@ class Stream(Protocol):
     """How the connection was closed; None while it is open, or until that is known."""
 
     on_closed: Callable[[], object] | None
-    """Called once, when ``closed`` is set."""
+    """Called once, when ``closed`` is set. ``MessagePath`` clears it when this side closes."""
 
     @property
     def connection(self) -> ConnectionExtension | None:

@@ -64,7 +64,6 @@ class WebSocket(falcon.asgi.WebSocket):
         "_codec",
         "_denial",
         "_going_away",
-        "_on_lost",
         "_options",
         "_path",
         "_spec_version",
@@ -86,7 +85,6 @@ class WebSocket(falcon.asgi.WebSocket):
         self._options = options
         self._accepted_subprotocol: str | None = None
         self._spec_version = spec_version
-        self._on_lost: Callable[[], object] | None = None
         extensions = scope.get("extensions") or {}
         self._denial = "websocket.http.response" in extensions
         self._going_away: asyncio.Event | None = extensions.get(GOING_AWAY_KEY)
@@ -336,15 +334,10 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def when_lost(self, callback: Callable[[], object]) -> None:
         """Call *callback* once the peer is known to be gone, but not when this side closes. ``App`` calls it."""
-
-        self._on_lost = callback
-        self._path.stream.on_closed = self._closed
+        # MessagePath.close() clears it.
+        self._path.stream.on_closed = callback
         if self._path.stream.closed is not None:
-            self._closed()
-
-    def _closed(self) -> None:
-        if self._path.phase is not CLOSED and self._on_lost is not None:
-            self._on_lost()
+            callback()
 
     def when_first_used(self, callback: Callable[[], object]) -> None:
         """Call *callback* when the next send has returned, or before the next receive or wait. The hub calls it."""
@@ -354,7 +347,7 @@ class WebSocket(falcon.asgi.WebSocket):
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
         self._path.stop()
         # The WebSocket and its stream would otherwise refer to each other until the garbage collector runs.
-        self._path.stream.on_closed = self._on_lost = None
+        self._path.stream.on_closed = None
 
     # Sending
 

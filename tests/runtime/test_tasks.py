@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import logging
 
@@ -175,6 +176,41 @@ async def test_a_task_that_resists_cancellation_once_is_cancelled_again(peer: Pe
             scope.create_task(stubborn())
             await asyncio.sleep(0)
             peer.leave()
+
+
+async def test_a_cancellation_from_outside_is_raised_when_the_tasks_have_ended(peer: Peer) -> None:
+    ending, ended = asyncio.Event(), []
+
+    async def cleans_up() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await forever(ended)
+
+    async def responder() -> None:
+        async with peer.scope() as scope:
+            scope.create_task(cleans_up())
+            scope.create_task(asyncio.sleep(0))
+
+    async with asyncio.timeout(SECONDS):
+        task = asyncio.create_task(responder())
+        await ending.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert ended == ["ended"]
+
+
+async def test_a_body_may_clean_up_before_it_ends(peer: Peer) -> None:
+    async with asyncio.timeout(SECONDS):
+        async with peer.scope():
+            peer.leave()
+            with contextlib.suppress(asyncio.CancelledError):
+                await forever()
+    current = asyncio.current_task()
+    assert current is not None
+    assert current.cancelling() == 0
 
 
 async def test_tasks_start_only_while_it_is_entered(peer: Peer) -> None:

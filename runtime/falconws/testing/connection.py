@@ -63,21 +63,17 @@ class Connection:
         backlog: How many messages wait in each direction before the sender has to wait for the receiver.
     """
 
-    answer: Accepted | Denied | None
-    """``None`` until the handshake is over."""
-    ended: Close | None
-    """``None`` while the connection is open, and for one that was never accepted."""
-    messages: deque[str | bytes]
-    """Messages that the application has sent, and the client has not received yet."""
-    failure: BaseException | None
-    """The exception that the application raised, or how it broke the protocol (even if it caught that error)."""
-
     def __init__(self, app: ASGIApp, scope: Scope, backlog: int) -> None:
-        self.answer = None
-        self.ended = None
-        self.messages = deque()
-        self.failure = None
+        self.answer: Accepted | Denied | None = None
+        """``None`` until the handshake is over."""
+        self.ended: Close | None = None
+        """``None`` while the connection is open, and for one that was never accepted."""
+        self.messages: deque[str | bytes] = deque()
+        """Messages that the application has sent, and the client has not received yet."""
+        self.failure: BaseException | None = None
+        """The exception that the application raised, or how it broke the protocol (even if it caught that error)."""
         self.failure_raised = False
+        """Whether the test has seen :attr:`failure`."""
         self._app = app
         self._scope = scope
         self._backlog = backlog
@@ -145,7 +141,7 @@ class Connection:
             await asyncio.wait({self._task}, timeout=timeout)
 
     def raise_failure(self) -> NoReturn:
-        """Raise :attr:`failure`, and remember that the test has seen it."""
+        """Raise :attr:`failure`, and set :attr:`failure_raised`."""
         assert self.failure is not None
         self.failure_raised = True
         raise self.failure

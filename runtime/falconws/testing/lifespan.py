@@ -53,7 +53,6 @@ class Lifespan:
             TimeoutError: It did neither in time.
             Exception: The error that it raised.
         """
-        self._task = asyncio.create_task(self._run())
         await self._phase("startup")
 
     async def shutdown(self) -> None:
@@ -71,22 +70,25 @@ class Lifespan:
             await asyncio.wait({self._task}, timeout=self._timeout)
 
     async def _phase(self, phase: str) -> None:
-        if self._task is not None and not self._task.done():
-            self._answered.clear()
-            self._expected = (f"lifespan.{phase}.complete", f"lifespan.{phase}.failed")
-            self._events.put_nowait({"type": f"lifespan.{phase}"})
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._answered.wait()
-            except TimeoutError:
-                where = suspended_at(self._task)
-                await self.cancel()
-                raise TimeoutError(
-                    f"The app has not sent 'lifespan.{phase}.complete' within {self._timeout:g} s{where}."
-                ) from None
-            except asyncio.CancelledError:
-                await self.cancel()
-                raise
+        self._answered.clear()
+        self._expected = (f"lifespan.{phase}.complete", f"lifespan.{phase}.failed")
+        self._events.put_nowait({"type": f"lifespan.{phase}"})
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        if self._task.done():
+            self._answered.set()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._answered.wait()
+        except TimeoutError:
+            where = suspended_at(self._task)
+            await self.cancel()
+            raise TimeoutError(
+                f"The app has not sent 'lifespan.{phase}.complete' within {self._timeout:g} s{where}."
+            ) from None
+        except asyncio.CancelledError:
+            await self.cancel()
+            raise
         if self._failure is not None:
             failure, self._failure = self._failure, None
             await self.cancel()

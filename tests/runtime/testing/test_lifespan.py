@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import falcon
 import pytest
 
 import falconws
 from falconws.testing import Client, LifespanError
-
-
-def app_with(startup=None, shutdown=None, state=None):
-    """Return an application that awaits what it is given when it starts and stops."""
-
-    async def app(scope, receive, send):
-        if scope["type"] != "lifespan":
-            await receive()
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.send", "text": str(sorted(scope["state"]))})
-            scope["state"]["own"] = 1
-            return
-        for phase, work in (("startup", startup), ("shutdown", shutdown)):
-            assert await receive() == {"type": f"lifespan.{phase}"}
-            scope["state"].update(state or {})
-            if work is not None:
-                await work()
-            await send({"type": f"lifespan.{phase}.complete"})
-
-    return app
-
-
-async def fail():
-    raise ZeroDivisionError("on purpose")
-
-
-async def wait():
-    await asyncio.Event().wait()
+from tests.runtime.testing.lifespan_apps import fail, lifespan_app, wait
 
 
 async def test_state_reaches_each_connection_as_a_copy():
-    async with Client(app_with(state={"database": "db"})) as client:
+    async with Client(lifespan_app(state={"database": "db"})) as client:
         for _ in range(2):
             async with client.websocket() as ws:
                 assert await ws.receive_text() == "['database']"
@@ -85,20 +56,20 @@ async def test_startup_and_shutdown_run_around_the_block():
 
 async def test_shutdown_runs_also_after_a_failed_test_and_its_error_is_a_note():
     with pytest.raises(AssertionError, match="of the test") as caught:
-        async with Client(app_with(shutdown=fail)):
+        async with Client(lifespan_app(shutdown=fail)):
             raise AssertionError("of the test")
     assert caught.value.__notes__ == ["The app's shutdown also raised ZeroDivisionError: on purpose"]
 
 
 async def test_an_error_during_startup_reaches_the_test():
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        async with Client(app_with(startup=fail)):
+        async with Client(lifespan_app(startup=fail)):
             pytest.fail("the block must not run")
 
 
 async def test_an_error_during_shutdown_reaches_the_test():
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        async with Client(app_with(shutdown=fail)):
+        async with Client(lifespan_app(shutdown=fail)):
             pass
 
 
@@ -116,9 +87,9 @@ async def test_a_reported_failure_carries_the_apps_message(phase):
 @pytest.mark.parametrize("phase", ["startup", "shutdown"])
 async def test_a_phase_that_does_not_end_is_a_timeout_that_says_where(phase):
     with pytest.raises(TimeoutError) as caught:
-        async with Client(app_with(**{phase: wait}), timeout=0.05):
+        async with Client(lifespan_app(**{phase: wait}), timeout=0.05):
             pass
-    assert f"has not sent 'lifespan.{phase}.complete' within 0.05 s, at test_lifespan.py:" in str(caught.value)
+    assert f"has not sent 'lifespan.{phase}.complete' within 0.05 s, at lifespan_apps.py:" in str(caught.value)
     assert "in wait: `await asyncio.Event().wait()`" in str(caught.value)
 
 
@@ -150,7 +121,7 @@ async def test_an_answer_out_of_order_is_named():
 
 
 async def test_without_async_with_no_lifespan_runs():
-    client = Client(app_with(startup=fail))
+    client = Client(lifespan_app(startup=fail))
     async with client.websocket() as ws:
         assert await ws.receive_text() == "[]"
 

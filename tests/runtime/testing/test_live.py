@@ -15,6 +15,7 @@ import websockets
 from websockets.sync.client import connect
 
 from falconws.testing import LifespanError, LiveServer
+from tests.runtime.testing.lifespan_apps import fail, lifespan_app, wait
 
 
 class Resource:
@@ -106,26 +107,6 @@ def test_a_responder_that_ignores_the_end_is_cancelled():
     assert not live_threads()
 
 
-def lifespan_app(startup=None, shutdown=None):
-    async def app(scope, receive, send):
-        assert scope["type"] == "lifespan"
-        for phase, work in (("startup", startup), ("shutdown", shutdown)):
-            await receive()
-            if work is not None:
-                await work()
-            await send({"type": f"lifespan.{phase}.complete"})
-
-    return app
-
-
-async def fail():
-    raise ZeroDivisionError("on purpose")
-
-
-async def wait():
-    await asyncio.Event().wait()
-
-
 @pytest.mark.parametrize("phase", ["startup", "shutdown"])
 def test_an_error_of_the_lifespan_is_raised(phase):
     with pytest.raises(ZeroDivisionError, match="on purpose"), LiveServer(lifespan_app(**{phase: fail})):
@@ -152,11 +133,42 @@ def test_a_failure_that_falcon_reports_is_raised_with_its_message(phase):
 
 @pytest.mark.parametrize("phase", ["startup", "shutdown"])
 def test_a_lifespan_that_does_not_end_is_a_timeout_that_says_where(phase):
-    sentence = rf"has not sent 'lifespan.{phase}.complete' within 2 s, at test_live.py:\d+ in wait: `await asyncio"
+    sentence = rf"has not sent 'lifespan.{phase}.complete' within 2 s, at lifespan_apps.py:\d+ in wait: `await asyncio"
     # Long enough for what does not hang, on a busy machine.
     with pytest.raises(TimeoutError, match=sentence), LiveServer(lifespan_app(**{phase: wait}), timeout=2):
         pass
     assert not live_threads()
+
+
+def test_a_server_that_does_not_end_is_a_timeout(monkeypatch):
+    may_end = threading.Event()
+
+    async def block():
+        may_end.wait(60)
+
+    with (
+        pytest.raises(TimeoutError, match=r"has not ended within 0\.5 s"),
+        LiveServer(lifespan_app(shutdown=block)) as it,
+    ):
+        # Not from the start, which may take longer on a busy machine.
+        monkeypatch.setattr(it, "_timeout", 0.5)
+        monkeypatch.setattr("falconws.testing.live._SLACK_S", 0.0)
+    may_end.set()
+    for thread in live_threads():
+        thread.join(60)
+    assert not live_threads()
+
+
+def test_without_the_lifespan_it_is_not_run():
+    with LiveServer(lifespan_app(startup=fail), lifespan="off") as server, connect(f"{server.ws_url}/") as ws:
+        assert ws.recv(timeout=20) == "[]"
+
+
+def test_state_reaches_each_connection_as_a_copy():
+    with LiveServer(lifespan_app(state={"database": "db"})) as server:
+        for _ in range(2):
+            with connect(f"{server.ws_url}/") as ws:
+                assert ws.recv(timeout=20) == "['database']"
 
 
 def test_an_error_that_escapes_the_app_is_raised_at_the_end():
