@@ -49,12 +49,14 @@ def publish(
         position = asyncio.run(send())
     except BrokerUnavailable as error:
         what = str(error).rstrip(".")
-        raise CommandError(f"Not published: {what}; check that the broker runs, or name another with --url.") from error
+        raise CommandError(
+            f"Publishing failed: {what}; check that the broker runs, or name another with --url."
+        ) from error
     except ValueError as error:
         raise RefusedError(str(error)) from error
     except Exception as error:
         # On a command line, one line is more useful than a traceback.
-        raise CommandError(f"Not published: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        raise CommandError(f"Publishing failed: {type(error).__name__}: {' '.join(str(error).split())}") from error
     click.echo(position)
 
 

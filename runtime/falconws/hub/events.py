@@ -13,23 +13,18 @@ __all__ = ("Ephemeral", "Event", "Gap", "Joined", "Left", "Message", "Updated")
 _UNSET: Any = object()
 
 
-class Message:
-    """A message of a room."""
-
-    __slots__ = ("_decode", "_media", "key", "payload", "position", "room")
+class _Published:
+    __slots__ = ("_decode", "_media", "key", "payload", "room")
 
     room: str
     payload: Payload
     """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
-    position: Position
-    """Its position; ``since=`` with it resumes after this message."""
     key: str | None
     """What ``publish(key=...)`` was given."""
 
-    def __init__(self, publication: Publication, decode: Callable[[Payload], Any]) -> None:
+    def __init__(self, publication: Publication | EphemeralPublication, decode: Callable[[Payload], Any]) -> None:
         self.room = publication.room
         self.payload = publication.payload
-        self.position = publication.position
         self.key = publication.key
         self._decode = decode
         self._media = _UNSET
@@ -45,38 +40,27 @@ class Message:
             self._media = self._decode(self.payload)
         return self._media
 
+
+class Message(_Published):
+    """A message of a room."""
+
+    __slots__ = ("position",)
+
+    position: Position
+    """Its position; ``since=`` with it resumes after this message."""
+
+    def __init__(self, publication: Publication, decode: Callable[[Payload], Any]) -> None:
+        super().__init__(publication, decode)
+        self.position = publication.position
+
     def __repr__(self) -> str:
         return f"Message(room={self.room!r}, payload={self.payload!r}, position='{self.position}', key={self.key!r})"
 
 
-class Ephemeral:
+class Ephemeral(_Published):
     """A message that was published with ``keep=False``: it has no position, and is not in the history."""
 
-    __slots__ = ("_decode", "_media", "key", "payload", "room")
-
-    room: str
-    payload: Payload
-    """As it was published: ``str`` for TEXT, ``bytes`` for BINARY."""
-    key: str | None
-    """What ``publish(key=...)`` was given."""
-
-    def __init__(self, publication: EphemeralPublication, decode: Callable[[Payload], Any]) -> None:
-        self.room = publication.room
-        self.payload = publication.payload
-        self.key = publication.key
-        self._decode = decode
-        self._media = _UNSET
-
-    @property
-    def media(self) -> Any:
-        """The object in the payload, as in ``Message.media``.
-
-        Raises:
-            ValueError: The payload cannot be decoded.
-        """
-        if self._media is _UNSET:
-            self._media = self._decode(self.payload)
-        return self._media
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"Ephemeral(room={self.room!r}, payload={self.payload!r}, key={self.key!r})"
