@@ -303,6 +303,8 @@ class App(falcon.asgi.App[_ReqT, _RespT]):
         if policy is None:
             self._warn_of_origins()
             return True
+        if policy.setting == "*":
+            return True
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         host = next(reversed(host_headers(scope["headers"])), None)
         scheme = scope.get("scheme", "ws")

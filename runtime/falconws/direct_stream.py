@@ -82,7 +82,8 @@ class DirectStream:
         return self.closed
 
     def stop(self) -> None:
-        self.connection.remove_disconnect_callback(self._disconnected)
+        if self.closed is None:
+            self.connection.remove_disconnect_callback(self._disconnected)
 
     def _disconnected(self) -> None:
         code = self.connection.close_code

@@ -1,6 +1,6 @@
 """Cancels a responder that still runs some time after its client has left.
 
-Owns the timer. Knows nothing of a connection except when it is lost.
+Owns the timeout. Knows nothing of a connection except when it is lost.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 from types import TracebackType
 
 from .options import WebSocketOptions
+from .timeouts import Timeout
 from .websocket import WebSocket
 
 __all__ = ("DisconnectGrace",)
@@ -26,14 +27,14 @@ class DisconnectGrace:
         options: ``disconnect_grace_s`` says how long the block may go on.
     """
 
-    __slots__ = ("_expired", "_options", "_seconds", "_task", "_timer", "_ws")
+    __slots__ = ("_expired", "_options", "_seconds", "_task", "_timeout", "_ws")
 
     def __init__(self, ws: WebSocket, options: WebSocketOptions) -> None:
         self._ws = ws
         self._options = options
         self._seconds = options.disconnect_grace_s
         self._task: asyncio.Task[object] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timeout: Timeout | None = None
         self._expired = False
 
     def __enter__(self) -> None:
@@ -44,8 +45,8 @@ class DisconnectGrace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._timeout is not None:
+            self._timeout.cancel()
         if not self._expired or self._task is None or self._task.uncancel():
             return False
         # A responder may also have caught the cancellation and returned.
@@ -53,7 +54,7 @@ class DisconnectGrace:
 
     def _lost(self) -> None:
         assert self._seconds is not None
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+        self._timeout = Timeout(asyncio.get_running_loop(), self._seconds, self._expire)
 
     def _expire(self) -> None:
         assert self._task is not None

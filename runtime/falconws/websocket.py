@@ -104,7 +104,7 @@ class WebSocket(falcon.asgi.WebSocket):
             )
         limit = options.rate_limit
         self._path = MessagePath(stream, None if limit is None else RateLimiter(limit, self._close_for_rate))
-        self._codec = MediaCodec(options.media_handlers)
+        self._codec: MediaCodec | None = None
 
     # State
 
@@ -231,7 +231,9 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Source: ASGI "WebSocket Denial Response".
         """
-        response = denial_response(status, headers, text=text, data=data, media=media, serialize=self._codec.serialize)
+        response = denial_response(
+            status, headers, text=text, data=data, media=media, serialize=self._media_codec().serialize
+        )
         await self.send_denial(response)
 
     async def send_denial(self, response: DenialResponse) -> None:
@@ -276,9 +278,8 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Source: RFC 6455 section 7; ASGI "Close - send event".
         """
-        if code is None:
-            code = CloseCode.NORMAL
-        check_close(code, reason)
+        if code is not None or reason is not None:
+            check_close(CloseCode.NORMAL if code is None else code, reason)
         path = self._path
         if path.phase is CLOSED:
             return
@@ -291,7 +292,7 @@ class WebSocket(falcon.asgi.WebSocket):
         if path.phase is not CLOSED:
             path.close()
             if path.stream.closed is None:
-                await self._send_close(code, reason)
+                await self._send_close(CloseCode.NORMAL if code is None else code, reason)
 
     async def _close_for_rate(self) -> None:
         self._options.log_throttle.log_repeated(
@@ -345,7 +346,8 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def release(self) -> None:
         """Stop what still runs in the background. Called by ``App`` when the responder has ended."""
-        self._path.stop()
+        if self._path.phase is not CLOSED:
+            self._path.stop()
         # The WebSocket and its stream would otherwise refer to each other until the garbage collector runs.
         self._path.stream.on_closed = None
 
@@ -400,7 +402,7 @@ class WebSocket(falcon.asgi.WebSocket):
         path = self._path
         if path.phase is not OPEN:
             raise path.not_open()
-        payload = self._codec.serialize(media, payload_type)
+        payload = (self._codec or self._media_codec()).serialize(media, payload_type)
         direct = path.direct
         if direct is None:
             await path.send(payload)
@@ -454,7 +456,7 @@ class WebSocket(falcon.asgi.WebSocket):
 
         Also raises the errors of ``receive_text()``.
         """
-        return self._codec.deserialize(await self.receive_payload(timeout))
+        return (self._codec or self._media_codec()).deserialize(await self.receive_payload(timeout))
 
     async def receive_payload(self, timeout: float | None = None) -> Payload:
         """Return the payload of the next message: TEXT as ``str``, BINARY as ``bytes``.
@@ -471,7 +473,7 @@ class WebSocket(falcon.asgi.WebSocket):
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over the objects that ``receive_media()`` returns, until the peer leaves."""
-        return MessageIterator(self._path, self._codec.deserialize)
+        return MessageIterator(self._path, self._media_codec().deserialize)
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the payloads of incoming TEXT messages until the peer leaves.
@@ -506,7 +508,13 @@ class WebSocket(falcon.asgi.WebSocket):
 
         ``App`` calls this for an error that nobody has handled.
         """
-        return self._codec.client_fault(error)
+        return self._media_codec().client_fault(error)
+
+    def _media_codec(self) -> MediaCodec:
+        # Many applications serialize their messages themselves.
+        if self._codec is None:
+            self._codec = MediaCodec(self._options.media_handlers)
+        return self._codec
 
 
 def _unchanged(payload: Payload) -> Payload:

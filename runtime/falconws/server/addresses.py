@@ -11,7 +11,7 @@ Address = tuple[str, int | None]
 
 def plain_host(host: str) -> str:
     """Return *host*; an IPv4 address that is mapped into IPv6 (::ffff:192.0.2.1) as an IPv4 address."""
-    if not host.lower().startswith(("::ffff:", "0:0:0:0:0:ffff:")):
+    if ":" not in host or not host.lower().startswith(("::ffff:", "0:0:0:0:0:ffff:")):
         return host
     try:
         mapped = ipaddress.IPv6Address(host).ipv4_mapped
@@ -22,7 +22,7 @@ def plain_host(host: str) -> str:
 
 def endpoint(address: Any) -> Address | None:
     """Return a socket's address as ASGI has it: host and port, or the path of a Unix socket and None."""
-    if isinstance(address, tuple | list) and len(address) >= 2:
+    if isinstance(address, (tuple, list)) and len(address) >= 2:
         return plain_host(str(address[0])), int(address[1])
     if isinstance(address, str) and address:
         return address, None

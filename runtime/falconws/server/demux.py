@@ -15,7 +15,7 @@ from falconws.server.http.guard import answer_timeout
 from falconws.server.http.shutdown import tighten_deadline
 from falconws.server.http_settings import HttpSettings
 from falconws.server.request_head import RequestError
-from falconws.server.timeouts import Timeout, start_timeout
+from falconws.timeouts import Timeout
 
 
 def demux_class(http_class: Any) -> type[asyncio.Protocol]:
@@ -55,7 +55,7 @@ class Demux(asyncio.Protocol):
         self._server_state.connections.add(self)
         seconds = self._config.connection_settings.handshake_timeout_s
         if seconds is not None:
-            self._deadline = start_timeout(self._loop, seconds, self._timed_out)
+            self._deadline = Timeout(self._loop, seconds, self._timed_out)
         if self._config.going_away:
             self.shutdown()
 
@@ -65,7 +65,7 @@ class Demux(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        head, end, rest = data.partition(b"\r\n\r\n")
+        head, end, early = data.partition(b"\r\n\r\n")
         request = _whole_handshake(head + end, self._config.http_settings) if end else None
         deadline = self._detach()
         if request is None:
@@ -78,7 +78,7 @@ class Demux(asyncio.Protocol):
             protocol = self._config.ws_protocol_class(self._config, self._server_state, self._app_state, self._loop)
             protocol.connection_made(self.transport)
             self.transport.set_protocol(protocol)
-            protocol.begin(request, rest)
+            protocol.begin(request, early)
 
     def shutdown(self) -> None:
         """Shorten the deadline for the request; close at the second call. Called by uvicorn at shutdown."""

@@ -15,23 +15,23 @@ from falconws.server.http_settings import HttpSettings
 _TOKEN_CHARACTERS = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 _REQUEST_LINE = re.compile(rb"([%b]+) ([!-~]+) HTTP/([0-9]\.[0-9])\r\n" % _TOKEN_CHARACTERS)
 _PARTIAL_REQUEST_LINE = re.compile(rb"[%b]*(?: [!-~]*(?: [HTP/0-9.]*\r?)?)?" % _TOKEN_CHARACTERS)
-_HEADER_LINES = re.compile(rb"(?:[%b]+:[\t -~\x80-\xff]*\r\n)*\r\n" % _TOKEN_CHARACTERS)
-_HEADER = re.compile(rb"([^:]+):[ \t]*([^\r]*)\r\n")
+_HEADER = re.compile(rb"(?<=\r\n)([%b]+):([\t -~\x80-\xff]*)\r\n" % _TOKEN_CHARACTERS)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _HOST = re.compile(rb"(?:[0-9A-Za-z\-._~%!$&'()*+,;=]*|\[[0-9A-Fa-f:.%A-Za-z]+\])(?::[0-9]{0,5})?")
 _ABSOLUTE_FORM = re.compile(rb"(?:https?|wss?)://([^/?]*)([^#]*)", re.IGNORECASE)
 _PARTIAL_LINE_BYTES = 512
 """The size up to which an incomplete request line is parsed again with every piece."""
 
-# All connections share these objects: a connection keeps its headers as long as it lives.
+# All connections share these objects: a connection keeps its headers as long as it lives. The keys are usual spellings.
 _COMMON_NAMES = {
-    name: name
+    spelling: name
     for name in (
         *(b"host", b"upgrade", b"connection", b"origin", b"cookie", b"user-agent", b"authorization", b"accept"),
         *(b"accept-encoding", b"accept-language", b"cache-control", b"pragma"),
         *(b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol"),
         *(b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"),
     )
+    for spelling in (name, name.title().replace(b"Websocket", b"WebSocket"))
 }
 
 _METHODS = frozenset(
@@ -113,18 +113,18 @@ def parse_head(data: bytes, settings: HttpSettings = DEFAULT_SETTINGS) -> Reques
     method, target, version = line.groups()
     if len(data) > settings.max_head_bytes or line.end() > settings.max_header_bytes:
         raise _too_large()
-    if not _HEADER_LINES.fullmatch(data, line.end()):
-        raise RequestError(400, "Malformed header line.")
     headers: Headers = []
     values: dict[bytes, bytes] = {}
-    for name, value in _HEADER.findall(data, line.end()):
-        name = name.lower()
-        name = _COMMON_NAMES.get(name, name)
-        value = value.rstrip(b" \t")
+    lines = _HEADER.findall(data, line.end())
+    if len(lines) != data.count(b"\r\n", line.end()) - 1 or not data.endswith(b"\r\n\r\n"):
+        raise RequestError(400, "Malformed header line.")
+    if len(lines) > settings.max_header_lines:
+        raise _too_large()
+    for name, value in lines:
+        name = _COMMON_NAMES.get(name) or name.lower()
+        value = value.strip(b" \t")
         headers.append((name, value))
         values[name] = b"%b, %b" % (values[name], value) if name in values else value
-    if len(headers) > settings.max_header_lines:
-        raise _too_large()
     if len(data) > settings.max_header_bytes:
         _check_header_sizes(values, settings.max_header_bytes)
     authority = None
@@ -188,7 +188,7 @@ class PartialHead:
 
 def check_trailer(line: bytes) -> None:
     """Raise RequestError unless *line* is a header line (RFC 9112 section 7.1.2)."""
-    if not _HEADER_LINES.fullmatch(line + b"\r\n"):
+    if not _HEADER.fullmatch(b"\r\n" + line, 2):
         raise RequestError(400, "Malformed line in the request's trailers.")
 
 

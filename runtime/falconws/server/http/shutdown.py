@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from falconws.server.lingering_close import abort_when_flushed, lingering_close
-from falconws.server.timeouts import Timeout
+from falconws.timeouts import Timeout
 
 if TYPE_CHECKING:
     # The next base class is this one or HttpToolsProtocol, whose methods are the same.

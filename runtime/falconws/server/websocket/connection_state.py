@@ -24,6 +24,7 @@ from falconws.server.errors import DisconnectedError
 from falconws.server.lingering_close import lingering_close
 from falconws.server.socket_state import delivered_bytes, undelivered_bytes
 from falconws.server.websocket.settings import ConnectionSettings
+from falconws.timeouts import Timeout
 
 CONNECTING, OPEN, CLOSING, CLOSED = range(4)
 
@@ -182,8 +183,11 @@ class ConnectionState:
     def _shut_down(self, code: int, reason: str) -> None:
         """Close the transport: the server does it first (RFC 6455 section 7.1.1)."""
         self._finish(CLOSED, code, reason)
-        self._connection.transport.close()
-        self._start_close_timeout()
+        transport = self._connection.transport
+        transport.close()
+        if transport.get_write_buffer_size() or transport.get_extra_info("sslcontext") is not None:
+            # It is not closed at once: data waits for the client, or TLS for the client's answer.
+            self._start_close_timeout()
 
     def _start_close_timeout(self) -> None:
         self._stop_close_timeout()
@@ -220,7 +224,7 @@ class CloseTimeout:
     and once more when it has taken them all.
     """
 
-    __slots__ = ("_delivered", "_loop", "_settings", "_timer", "_transport", "_was_waiting")
+    __slots__ = ("_delivered", "_loop", "_settings", "_timeout", "_transport", "_was_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: ConnectionSettings, transport: Any) -> None:
         self._loop = loop
@@ -228,7 +232,7 @@ class CloseTimeout:
         self._transport = transport
         self._was_waiting = transport.get_write_buffer_size() > 0
         self._delivered = delivered_bytes(transport) if self._was_waiting else None
-        self._timer = loop.call_later(settings.close_timeout_s, self._check)
+        self._timeout = Timeout(loop, settings.close_timeout_s, self._check)
 
     def _check(self) -> None:
         timeout_s = self._settings.close_timeout_s
@@ -242,10 +246,10 @@ class CloseTimeout:
             alive, self._was_waiting = self._was_waiting, False
         if alive:
             self._delivered = delivered
-            self._timer = self._loop.call_later(timeout_s, self._check)
+            self._timeout = Timeout(self._loop, timeout_s, self._check)
         else:
             self._transport.abort()
 
     def stop(self) -> None:
         """Called when the transport is closed."""
-        self._timer.cancel()
+        self._timeout.cancel()

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from falconws.closecodes import CloseCode
 from falconws.server.minimum_rate import MinimumRate, Pace
 from falconws.server.socket_state import client_has_left, delivered_bytes, received_bytes, undelivered_bytes
-from falconws.server.timeouts import start_timeout
 from falconws.server.websocket.connection_state import ConnectionState
 from falconws.server.websocket.settings import ConnectionSettings
+from falconws.timeouts import Timeout
 
 _LOOK_INTERVAL_S = 1.0
 _LOOKS_PER_PROBE = 5
@@ -81,7 +81,7 @@ class Keepalive:
         self._delivered = 0
         self._ping_at: int | None = None
         self._received: int | None = None
-        self._timeout = start_timeout(loop, settings.ping_interval_s, self._ping)
+        self._timeout = Timeout(loop, settings.ping_interval_s, self._ping)
 
     def _ping(self) -> None:
         connection, settings = self._connection, self._settings
@@ -89,9 +89,9 @@ class Keepalive:
         self._number += 1
         self._payload = self._number.to_bytes(4, "big")
         if settings.ping_timeout_s is None:
-            self._timeout = start_timeout(self._loop, settings.ping_interval_s, self._ping)
+            self._timeout = Timeout(self._loop, settings.ping_interval_s, self._ping)
         else:
-            self._timeout = start_timeout(self._loop, settings.ping_timeout_s, self._check)
+            self._timeout = Timeout(self._loop, settings.ping_timeout_s, self._check)
             waiting = undelivered_bytes(connection.transport)
             self._delivered = delivered_bytes(connection.transport)
             self._ping_at = self._delivered + waiting if waiting else None
@@ -104,9 +104,9 @@ class Keepalive:
         assert interval_s is not None
         assert timeout_s is not None
         if self._payload is None or self._is_acknowledged():
-            self._timeout = start_timeout(self._loop, max(0.0, interval_s - timeout_s), self._ping)
+            self._timeout = Timeout(self._loop, max(0.0, interval_s - timeout_s), self._ping)
         elif self._makes_progress(self._settings.min_bytes_per_s * timeout_s):
-            self._timeout = start_timeout(self._loop, timeout_s, self._check)
+            self._timeout = Timeout(self._loop, timeout_s, self._check)
         elif self._connection.inbox.is_receiving_frame and not undelivered_bytes(self._connection.transport):
             # It still takes what is sent, so it can read why.
             self._connection.state.fail(CloseCode.POLICY_VIOLATION, f"a message came too slowly for {timeout_s:g} s")

@@ -26,12 +26,12 @@ from falconws.server.handshake import (
 )
 from falconws.server.lingering_close import lingering_close
 from falconws.server.request_head import RequestError
-from falconws.server.timeouts import Timeout, start_timeout
 from falconws.server.tls import tls_extension
 from falconws.server.websocket.connection import Connection
 from falconws.server.websocket.deflate import Agreement, PerMessageDeflate, negotiate
 from falconws.server.websocket.picows_adapter import feed, switch_protocols
 from falconws.server.websocket.settings import settings_of
+from falconws.timeouts import Timeout
 
 _MAX_EARLY_BYTES = 65_536
 _NO_SCOPE: dict[str, Any] = {}
@@ -150,22 +150,26 @@ class WebSocketProtocol(asyncio.Protocol):
     def begin(self, request: HandshakeRequest, early: bytes) -> None:
         """Run the application for *request*; *early* is what the client has sent after it."""
         self._request = request
-        self._keep_early(early)
+        if early:
+            self._keep_early(early)
         if self._settings.deflate is not None and request.extensions:
             self._agreement = negotiate(request.extensions, self._settings.deflate)
-        self._scope = scope = self._make_scope(request)
+        tls = tls_extension(self._transport)
+        self._scope = scope = self._make_scope(request, "ws" if tls is None else "wss")
         if (prepare := getattr(self._config, "prepare_scope", None)) is not None:
             prepare(scope)
         self._peer = _address(scope["client"])
         self._connection = connection = Connection(self._settings, self._loop, self._peer, self._answer)
         scope["extensions"] = {"websocket.http.response": {}, CONNECTION_KEY: connection}
-        if (tls := tls_extension(self._transport)) is not None:
+        if tls is not None:
             scope["extensions"]["tls"] = tls
         if self._settings.handshake_timeout_s is not None:
-            self._accept_timer = start_timeout(self._loop, self._settings.handshake_timeout_s, self._accept_timed_out)
+            self._accept_timer = Timeout(self._loop, self._settings.handshake_timeout_s, self._accept_timed_out)
         # Not create_task(): a task factory may run the application at once, but uvicorn sets this protocol on the
         # transport only after it has passed the handshake, and would undo an accept.
-        self._task = asyncio.Task(self._run(connection, scope), loop=self._loop, context=self._make_context())
+        self._task = asyncio.Task(
+            self._run(connection, scope), loop=self._loop, name=self._peer or None, context=self._make_context()
+        )
         self._server_state.tasks.add(self._task)
         self._task.add_done_callback(self._server_state.tasks.discard)
 
@@ -177,13 +181,13 @@ class WebSocketProtocol(asyncio.Protocol):
         context: contextvars.Context = request_context()
         return context
 
-    def _make_scope(self, request: HandshakeRequest) -> dict[str, Any]:
+    def _make_scope(self, request: HandshakeRequest, scheme: str) -> dict[str, Any]:
         root_path = self._config.root_path
         return {
             "type": "websocket",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.5"},
             "http_version": "1.1",
-            "scheme": "wss" if self._transport.get_extra_info("sslcontext") else "ws",
+            "scheme": scheme,
             "server": endpoint(self._transport.get_extra_info("sockname")),
             "client": endpoint(self._transport.get_extra_info("peername")),
             "root_path": root_path,
@@ -292,7 +296,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _forget(self) -> None:
         """Break the cycle with the connection, so that neither waits for the garbage collector."""
         self._connection = None
-        self._scope = {}
+        self._scope = _NO_SCOPE
 
     def _start_denial(self, event: dict[str, Any]) -> None:
         try:

@@ -2,18 +2,18 @@
 
 import asyncio
 
-from falconws.server.timeouts import start_timeout
+from falconws.timeouts import Timeout
 
 
 async def test_timeouts_expire_in_order_and_cancelled_ones_do_not():
     loop = asyncio.get_running_loop()
     expired = []
     done = asyncio.Event()
-    timeouts = [start_timeout(loop, 0.01, lambda number=number: expired.append(number)) for number in range(5)]
+    timeouts = [Timeout(loop, 0.01, lambda number=number: expired.append(number)) for number in range(5)]
     timeouts[0].cancel()
     timeouts[3].cancel()
-    start_timeout(loop, 0.02, lambda: expired.append("later"))
-    start_timeout(loop, 0.02, done.set)
+    Timeout(loop, 0.02, lambda: expired.append("later"))
+    Timeout(loop, 0.02, done.set)
     assert timeouts[1].when() >= loop.time()
     await asyncio.wait_for(done.wait(), 20)
     assert expired == [1, 2, 4, "later"]
@@ -23,7 +23,7 @@ async def test_timeouts_expire_in_order_and_cancelled_ones_do_not():
 async def test_one_that_begins_while_another_expires_waits_its_time():
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
-    start_timeout(loop, 0.01, lambda: start_timeout(loop, 0.01, done.set))
+    Timeout(loop, 0.01, lambda: Timeout(loop, 0.01, done.set))
     await asyncio.wait_for(done.wait(), 20)
 
 
@@ -36,7 +36,7 @@ async def test_an_error_in_one_does_not_stop_the_others():
     def fail() -> None:
         raise RuntimeError("of the callback")
 
-    start_timeout(loop, 0.01, fail)
-    start_timeout(loop, 0.01, done.set)
+    Timeout(loop, 0.01, fail)
+    Timeout(loop, 0.01, done.set)
     await asyncio.wait_for(done.wait(), 20)
     assert [str(error) for error in errors] == ["of the callback"]
