@@ -11,7 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from falconws.hub.broker import Broker, EphemeralPublication, HistoryLimits, Payload, Publication
 from falconws.hub.position import Position
@@ -30,6 +30,8 @@ __all__ = (
     "started",
     "until",
 )
+
+_T = TypeVar("_T")
 
 BrokerFactory = Callable[[HistoryLimits], Broker]
 """Makes a broker that is not started. All brokers of one factory share one server."""
@@ -56,33 +58,31 @@ class Recorder:
         self._changed = asyncio.Event()
 
     def deliver(self, publication: Publication) -> None:
-        self.publications.append(publication)
-        self._changed.set()
+        self._record(self.publications, publication)
 
     def deliver_ephemeral(self, message: EphemeralPublication) -> None:
-        self.ephemeral.append(message)
-        self._changed.set()
+        self._record(self.ephemeral, message)
 
     def interrupted(self, reason: str) -> None:
-        self._changed.set()
+        pass
 
     def restored(self) -> None:
-        self._changed.set()
+        pass
 
     def refused(self, room: str, reason: str) -> None:
-        self.refusals.append((room, reason))
-        self._changed.set()
+        self._record(self.refusals, (room, reason))
 
     def joined(self, room: str, member: str, info: bytes, devices: int) -> None:
-        self.presence.append(("joined", room, member, info.decode(), devices))
-        self._changed.set()
+        self._record(self.presence, ("joined", room, member, info.decode(), devices))
 
     def updated(self, room: str, member: str, info: bytes, devices: int) -> None:
-        self.presence.append(("updated", room, member, info.decode(), devices))
-        self._changed.set()
+        self._record(self.presence, ("updated", room, member, info.decode(), devices))
 
     def left(self, room: str, member: str) -> None:
-        self.presence.append(("left", room, member))
+        self._record(self.presence, ("left", room, member))
+
+    def _record(self, events: list[_T], event: _T) -> None:
+        events.append(event)
         self._changed.set()
 
     async def until_published(self, count: int, what: str) -> None:
@@ -108,18 +108,17 @@ class Recorder:
             ) from None
 
 
-class Node:
+class Node(NamedTuple):
     """A started broker with its sink: one process of several."""
 
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.sink = Recorder()
+    broker: Broker
+    sink: Recorder
 
 
 @asynccontextmanager
 async def started(factory: BrokerFactory, count: int, limits: HistoryLimits = LIMITS) -> AsyncIterator[list[Node]]:
     """Start *count* brokers of one server, as that many processes would, and stop them."""
-    nodes = [Node(factory(limits)) for _ in range(count)]
+    nodes = [Node(factory(limits), Recorder()) for _ in range(count)]
     try:
         for node in nodes:
             await soon(node.broker.start(node.sink), "start() returns")
