@@ -13,6 +13,7 @@ import logging
 import random
 import secrets
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -238,22 +239,35 @@ class Presence:
     async def run(self) -> None:
         """Renew the lease of this process, and notice those that have run out, until this is cancelled."""
         step_s = min(self._lease_s / 4, _LONGEST_STEP_S)
-        while True:
-            # At different moments in each process: all of them look for the same leases.
-            try:
-                async with asyncio.timeout(step_s * random.uniform(0.8, 1.0)):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
-            try:
-                if self._memberships or self._has_lease:
-                    await self._renew()
-                await self._broker.expire()
-            except BrokerUnavailable as error:
-                _logger.info("The lease of this process is not renewed: %s", error)
-            except Exception:
-                _logger.exception("The lease of this process is not renewed")
+        expiring: asyncio.Task[None] | None = None
+        try:
+            while True:
+                # At different moments in each process: all of them look for the same leases.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(step_s * random.uniform(0.8, 1.0)):
+                        await self._wake.wait()
+                self._wake.clear()
+                try:
+                    if self._memberships or self._has_lease:
+                        await self._renew()
+                except BrokerUnavailable as error:
+                    _logger.info("The lease of this process is not renewed: %s", error)
+                except Exception:
+                    _logger.exception("The lease of this process is not renewed")
+                if expiring is None or expiring.done():
+                    # Renewals do not wait for it: a dead process may have had 100,000 devices.
+                    expiring = self._spawn(self._expire())
+        finally:
+            if expiring is not None:
+                expiring.cancel()
+
+    async def _expire(self) -> None:
+        try:
+            await self._broker.expire()
+        except BrokerUnavailable as error:
+            _logger.info("Devices of dead processes are not removed: %s", error)
+        except Exception:
+            _logger.exception("Devices of dead processes are not removed")
 
     async def _renew(self) -> None:
         await self._renewal.do("", self._renew_once, lambda _: True)

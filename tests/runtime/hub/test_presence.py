@@ -279,3 +279,27 @@ async def test_renewing_is_one_call_however_many_members_there_are() -> None:
             while broker.renewals < before + 4:
                 await asyncio.sleep(0.01)
         assert broker.joins == 200
+
+
+async def test_a_lease_is_renewed_while_the_devices_of_a_dead_process_are_removed() -> None:
+    class Removing(MemoryBroker):
+        renewals = 0
+        removing = 0
+
+        async def renew(self, lease_s: float) -> bool:
+            self.renewals += 1
+            return await super().renew(lease_s)
+
+        async def expire(self) -> None:
+            self.removing += 1
+            await asyncio.Event().wait()
+
+    broker = Removing()
+    async with Hub(broker, lease_s=0.2) as hub, hub.subscribe(ScriptedSocket(), "room", member="ada"):
+        async with asyncio.timeout(20):
+            while not broker.removing:
+                await asyncio.sleep(0.01)
+            before = broker.renewals
+            while broker.renewals < before + 4:
+                await asyncio.sleep(0.01)
+        assert broker.removing == 1

@@ -18,7 +18,7 @@ Knows nothing of subscriptions: it delivers the rooms that a process follows to 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import suppress
 from typing import Any
 
@@ -43,7 +43,8 @@ from .codec import ANCHOR_HEADER, decode, decode_ephemeral, encode, name_of, off
 from .hub_streams import EPHEMERAL, HubStreams
 from .jetstream import Stored
 from .library import check_credentials, load_nats
-from .presence import MemberEvent, PresenceIdentity, read_event
+from .presence import PresenceIdentity
+from .records import MemberEvent, read_event
 from .rooms import FollowedRooms
 from .session import NatsSession, RefusedError
 from .url import NatsUrl
@@ -239,7 +240,14 @@ class NatsBroker:
         return await self._calls.run(lambda streams: streams.presence.rooms_of(member))
 
     async def expire(self) -> None:
-        await self._calls.run(lambda streams: streams.presence.expire())
+        dead = await self._calls.run(lambda streams: streams.presence.claim_dead())
+        sequence = 1 if dead else None
+        while sequence is not None:
+            # Each call takes one batch: a process may have had 100,000 devices.
+            sequence = await self._remove_devices(dead, sequence)
+
+    async def _remove_devices(self, processes: Set[str], sequence: int) -> int | None:
+        return await self._calls.run(lambda streams: streams.presence.remove_devices(processes, sequence))
 
     async def release(self, after_s: float = 0.0) -> None:
         await self._calls.run(lambda streams: streams.presence.release(after_s))

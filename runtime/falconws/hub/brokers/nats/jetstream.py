@@ -14,7 +14,7 @@ import asyncio
 import base64
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -82,6 +82,8 @@ class NatsStream:
         """The configuration, as it was read last."""
         self.state: Mapping[str, Any] = {}
         """The number of messages and bytes, as it was read last."""
+        self.created = ""
+        """When the stream was created, as it was read last."""
         self._clock_s = 0.0
 
     async def ensure(self, config: Mapping[str, Any], *, adapt: bool = False) -> None:
@@ -134,7 +136,7 @@ class NatsStream:
     def _read_info(self, info: Mapping[str, Any]) -> None:
         # The event loop's clock stops while the machine is suspended, and servers' clocks are adjusted.
         self._clock_s = _parse_time(info["ts"]) - asyncio.get_running_loop().time()
-        self.config, self.state = info["config"], info.get("state", {})
+        self.config, self.state, self.created = info["config"], info.get("state", {}), info.get("created", "")
 
     def now_s(self) -> float:
         """Return the server's time in seconds since 1970, estimated from its last answer."""
@@ -223,32 +225,33 @@ class NatsStream:
 
         The result includes everything that the leader had when it was asked.
         """
-        pauses = backoff(first_s=0.005, longest_s=0.2)
-        while True:
-            newest = await self.last(subject)
-            if newest is None or newest.sequence < sequence:
-                return []
-            if newest.sequence == sequence:
-                return [newest]
-            found = await self._read_any(subject, sequence)
-            if found and found[-1].sequence >= newest.sequence:
-                return found
-            # A replica that lags has answered, or the newest message has just been removed.
-            await asyncio.sleep(next(pauses))
+        return [stored async for batch in self.batches(subject, sequence) for stored in batch]
 
-    async def _read_any(self, subject: str, sequence: int) -> list[Stored]:
-        """Return the messages that one of the replicas has."""
-        found: list[Stored] = []
-        more = True
-        while more:
-            first = max(sequence, 1)
-            body = {"seq": first, "next_by_subj": subject, "batch": _BATCH, "max_bytes": _BATCH_BYTES}
-            answers, more = await self._session.batch(f"DIRECT.GET.{self.name}", body)
-            for headers, data in answers:
-                sequence = int(headers["Nats-Sequence"])
-                found.append(Stored(headers["Nats-Subject"], sequence, headers["Nats-Time-Stamp"], headers, data))
-            sequence += 1
-        return found
+    async def batches(self, subject: str, sequence: int = 1) -> AsyncIterator[list[Stored]]:
+        """Yield what ``read()`` returns, as it arrives.
+
+        While the stream changes, a message may be followed by another one that replaces it.
+        """
+        pauses = backoff(first_s=0.005, longest_s=0.2)
+        newest = await self.last(subject)
+        while newest is not None and newest.sequence > sequence:
+            if batch := await self._read_batch(subject, sequence):
+                yield batch
+                sequence = batch[-1].sequence + 1
+            else:
+                # A replica that lags has answered, or the newest message has just been removed.
+                await asyncio.sleep(next(pauses))
+                newest = await self.last(subject)
+        if newest is not None and newest.sequence == sequence:
+            yield [newest]
+
+    async def _read_batch(self, subject: str, sequence: int) -> list[Stored]:
+        """Return the next messages that one of the replicas has: all up to the last one of them."""
+        body = {"seq": max(sequence, 1), "next_by_subj": subject, "batch": _BATCH, "max_bytes": _BATCH_BYTES}
+        return [
+            Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), headers["Nats-Time-Stamp"], headers, data)
+            for headers, data in await self._session.batch(f"DIRECT.GET.{self.name}", body)
+        ]
 
 
 def _parse_headers(block: bytes) -> dict[str, str]:

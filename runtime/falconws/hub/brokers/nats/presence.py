@@ -8,24 +8,21 @@ the server's clock. Records of other programs that cannot be read count as empty
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
 import secrets
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from falconws.hub.broker import Entry, Member
-from falconws.hub.concurrency import gather_limited
+from falconws.hub.concurrency import SingleFlight, gather_limited
 
-from .codec import Headers, name_of, token_of
+from .codec import name_of, token_of
 from .jetstream import Conflict, NatsStream, Stored
+from .records import EVENT_HEADER, UNREADABLE, Device, ReadRoom, ReadRooms, encode_record, parse_record
 from .session import NatsSession
 
-__all__ = ("MemberEvent", "NatsPresence", "PresenceIdentity", "read_event")
-
-_EVENT_HEADER = "Falconws-Event"
+__all__ = ("NatsPresence", "PresenceIdentity")
 
 _KEPT_S = 3600
 """How long an empty record is kept: longer than an earlier write that was delayed can take to arrive."""
@@ -35,8 +32,6 @@ _CLAIM_S = 30.0
 _OWN_CLAIM_S = 3.0
 _FIRST_LEASE_S = 10.0
 """The lease of a process that joins before its first renewal."""
-
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 class PresenceIdentity:
@@ -55,11 +50,6 @@ class PresenceIdentity:
         remove it, the record need not be read."""
 
 
-class _Device(NamedTuple):
-    process: str
-    info: bytes
-
-
 class _Record:
     """A member of a room."""
 
@@ -67,17 +57,7 @@ class _Record:
 
     def __init__(self, stored: Stored | None) -> None:
         self.revision = 0 if stored is None else stored.sequence
-        self.devices: dict[str, _Device] = {}
-        """By process and device; the one that was updated last comes last."""
-        if stored is not None:
-            with suppress(*_UNREADABLE):
-                self.devices = _parse(stored.data)
-
-    def content(self) -> bytes:
-        devices = {
-            name: [device.process, base64.b64encode(device.info).decode()] for name, device in self.devices.items()
-        }
-        return json.dumps({"devices": devices}).encode()
+        self.devices = {} if stored is None else parse_record(stored.data)
 
 
 class NatsPresence:
@@ -94,6 +74,8 @@ class NatsPresence:
         self._identity = identity
         self._stream = NatsStream(session, f"{prefix}-presence")
         self.elections = self._stream.elections
+        self._read_rooms = ReadRooms()
+        self._reading: SingleFlight[ReadRoom] = SingleFlight()
 
     async def ensure(self, config: Mapping[str, Any]) -> None:
         """Create the stream if it does not exist.
@@ -177,17 +159,16 @@ class NatsPresence:
                 dead[stored.subject.rpartition(".")[2]] = stored
         return live, dead
 
-    async def expire(self) -> None:
+    async def claim_dead(self) -> set[str]:
+        """Claim the processes whose lease has run out, and return those whose devices have to be removed here."""
         _, dead = await self._processes()
         claimed: set[str] = set()
         for process, stored in dead.items():
-            if not stored.data:
-                continue
-            with suppress(Conflict):
-                await self._write_process(process, stored.sequence, _CLAIM_S, over=True)
-                claimed.add(process)
-        if claimed:
-            await self._remove_processes(claimed)
+            if stored.data:
+                with suppress(Conflict):
+                    await self._write_process(process, stored.sequence, _CLAIM_S, over=True)
+                    claimed.add(process)
+        return claimed
 
     async def release(self, after_s: float) -> None:
         identity = self._identity
@@ -204,23 +185,29 @@ class NatsPresence:
             await gather_limited(lambda entry: self._leave(process, entry), entries, limit=_AT_A_TIME)
             await self._forget_process(process)
 
-    async def _remove_processes(self, processes: set[str]) -> None:
-        """Remove the devices of dead processes, wherever they are."""
-        records = [(stored, _Record(stored)) for stored in await self._stream.read(self._subject("*", "*"))]
+    async def remove_devices(self, processes: Set[str], sequence: int) -> int | None:
+        """Remove some of the devices of dead *processes*: those in the next records from *sequence* on.
 
-        async def remove(item: tuple[Stored, _Record]) -> None:
-            stored, record = item
+        Returns the sequence number at which to continue, or None if all devices are removed.
+        """
+        batch = await anext(self._stream.batches(self._subject("*", "*"), sequence), None)
+        if batch is None:
+            for process in processes:
+                await self._forget_process(process)
+            return None
+
+        async def remove(stored: Stored) -> None:
+            record = _Record(stored)
             _, _, room, member = stored.subject.split(".")
-            while any(device.process in processes for device in record.devices.values()):
-                for name in [name for name, device in record.devices.items() if device.process in processes]:
+            while dead := [name for name, device in record.devices.items() if device.process in processes]:
+                for name in dead:
                     del record.devices[name]
                 if await self._write(name_of(room), name_of(member), record, "updated" if record.devices else "left"):
                     return
                 record = await self._read(name_of(room), name_of(member))
 
-        await gather_limited(remove, records, limit=_AT_A_TIME)
-        for process in processes:
-            await self._forget_process(process)
+        await gather_limited(remove, batch, limit=_AT_A_TIME)
+        return batch[-1].sequence + 1
 
     async def _forget_process(self, process: str) -> None:
         await self._stream.append(self._process_subject(process), b"", {"Nats-TTL": "1s"})
@@ -241,7 +228,7 @@ class NatsPresence:
             name = _device_name(process, device)
             event = "updated" if record.devices or identity.revisions.get(entry) else "joined"
             record.devices.pop(name, None)
-            record.devices[name] = _Device(process, info)
+            record.devices[name] = Device(process, info)
             if not await self._write(room, member, record, event):
                 if entry in identity.revisions:
                     identity.revisions[entry] = 0
@@ -259,7 +246,7 @@ class NatsPresence:
         record = _Record(None)
         record.revision = self._identity.revisions.pop(entry, 0)
         if record.revision:
-            record.devices[name] = _Device(process, b"")
+            record.devices[name] = Device(process, b"")
         else:
             record = await self._read(room, member)
         while record.devices.pop(name, None) is not None:
@@ -269,26 +256,40 @@ class NatsPresence:
 
     # Queries. The records are read first: a process that had a device then and has a lease now was alive in between.
 
+    async def _read_room(self, room: str) -> ReadRoom:
+        """Return the records of *room*. Callers that ask at the same time share the requests."""
+        return await self._reading.do(room, lambda: self._read_changes(room))
+
+    async def _read_changes(self, room: str) -> ReadRoom:
+        read = self._read_rooms.get(room, self._stream.created)
+        try:
+            async for batch in self._stream.batches(self._subject(token_of(room), "*"), read.sequence + 1):
+                read.add(batch)
+        finally:
+            # If this attempt is cut short, the next one continues here.
+            self._read_rooms.keep(room, read)
+        return read
+
     async def members(self, room: str) -> dict[str, Member]:
-        records = await self._stream.read(self._subject(token_of(room), "*"))
+        read = await self._read_room(room)
         live, _ = await self._processes()
-        found = ((stored.subject.rpartition(".")[2], _member(stored.data, live)) for stored in records)
-        return {name_of(token): member for token, member in found if member is not None}
+        return read.present(live)
 
     async def count_members(self, rooms: Sequence[str]) -> list[int]:
-        records: dict[str, list[Stored]] = {}
+        read: dict[str, ReadRoom] = {}
 
-        async def read(room: str) -> None:
-            records[room] = await self._stream.read(self._subject(token_of(room), "*"))
+        async def read_one(room: str) -> None:
+            read[room] = await self._read_room(room)
 
-        await gather_limited(read, rooms, limit=_AT_A_TIME)
+        await gather_limited(read_one, rooms, limit=_AT_A_TIME)
         live, _ = await self._processes()
-        return [sum(bool(_devices_of(stored.data, live)) for stored in records[room]) for room in rooms]
+        return [read[room].count(live) for room in rooms]
 
     async def rooms_of(self, member: str) -> list[str]:
         records = await self._stream.read(self._subject("*", token_of(member)))
         live, _ = await self._processes()
-        return [name_of(stored.subject.split(".")[2]) for stored in records if _devices_of(stored.data, live)]
+        rooms = {stored.subject.split(".")[2]: parse_record(stored.data) for stored in records}
+        return [name_of(room) for room, devices in rooms.items() if any(d.process in live for d in devices.values())]
 
     # Records
 
@@ -303,66 +304,19 @@ class NatsPresence:
 
     async def _write(self, room: str, member: str, record: _Record, event: str) -> bool:
         """Replace the record, unless another process has changed it; return whether it was replaced."""
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(record.revision), _EVENT_HEADER: event}
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(record.revision), EVENT_HEADER: event}
         if not record.devices:
             headers["Nats-TTL"] = f"{_KEPT_S}s"
         subject = self._subject(token_of(room), token_of(member))
         try:
-            record.revision = await self._stream.append(subject, record.content(), headers)
+            record.revision = await self._stream.append(subject, encode_record(record.devices), headers)
         except Conflict:
             return False
         return True
 
 
-class MemberEvent(NamedTuple):
-    """A change that a record tells."""
-
-    kind: str
-    """"joined", "updated" or "left"."""
-    info: bytes
-    devices: int
-
-
-def read_event(headers: Headers, data: bytes) -> MemberEvent | None:
-    """Return the change that a republished record tells; None if another program has written it."""
-    kind = headers.get(_EVENT_HEADER, "")
-    try:
-        devices = list(_parse(data).values())
-    except _UNREADABLE:
-        return None
-    if kind not in ("joined", "updated", "left") or (kind == "left") == bool(devices):
-        return None
-    return MemberEvent(kind, devices[-1].info if devices else b"", len(devices))
-
-
-def _devices_of(data: bytes, live: Container[str]) -> list[str]:
-    """Return the infos, in base64, of the devices of a record whose processes are alive."""
-    # PERF: a room may have ten thousand records, of which only these are needed.
-    try:
-        return [info for process, info in json.loads(data)["devices"].values() if process in live]
-    except _UNREADABLE:
-        return []
-
-
-def _member(data: bytes, live: Container[str]) -> Member | None:
-    infos = _devices_of(data, live)
-    if not infos:
-        return None
-    with suppress(*_UNREADABLE):
-        return Member(binascii.a2b_base64(infos[-1], strict_mode=True), len(infos))
-    return None
-
-
 def _device_name(process: str, device: str) -> str:
     return f"{process} {device}"
-
-
-def _parse(data: bytes) -> dict[str, _Device]:
-    """Return the devices of a record; raise one of ``_UNREADABLE`` if it is not a record."""
-    return {
-        name: _Device(str(process), base64.b64decode(info, validate=True))
-        for name, (process, info) in json.loads(data)["devices"].items()
-    }
 
 
 def _parse_lease(data: bytes) -> tuple[float, bool]:
@@ -370,5 +324,5 @@ def _parse_lease(data: bytes) -> tuple[float, bool]:
     try:
         content = json.loads(data)
         return float(content["until"]), bool(content["over"])
-    except _UNREADABLE:
+    except UNREADABLE:
         return 0.0, True

@@ -26,7 +26,7 @@ from .library import (
 )
 from .url import NatsUrl
 
-__all__ = ("ApiError", "Batch", "NatsSession", "RefusedError", "TooLargeError")
+__all__ = ("Answer", "ApiError", "NatsSession", "RefusedError", "TooLargeError")
 
 _MIN_VERSION = (2, 11)
 _FINAL = {10023, 10028, 10039, 10047, 10054, 10076, 10077}
@@ -60,14 +60,6 @@ class Answer(NamedTuple):
 
     headers: Mapping[str, str]
     data: bytes
-
-
-class Batch(NamedTuple):
-    """The answers to one batch request."""
-
-    messages: list[Answer]
-    more: bool
-    """Whether the stream has more than was requested."""
 
 
 class RefusedError(Exception):
@@ -254,13 +246,13 @@ class NatsSession:
         """Send a request of JetStream's API; see ``request()``."""
         return await self.request(f"$JS.API.{request}", json.dumps(body).encode() if body else b"")
 
-    async def batch(self, request: str, body: Mapping[str, Any]) -> Batch:
-        """Send a request of JetStream's API that several messages answer."""
+    async def batch(self, request: str, body: Mapping[str, Any]) -> list[Answer]:
+        """Send a request of JetStream's API, and return the messages that answer it."""
         subject = f"$JS.API.{request}"
         async with self._expecting(_Replies(subject)) as (inbox, replies):
             await self._client.publish(subject, json.dumps(body).encode(), reply=inbox)
-            more = await replies.done
-        return Batch(replies.messages, more and bool(replies.messages))
+            await replies.done
+        return replies.messages
 
     def _check_size(self, payload: bytes, headers: Mapping[str, str]) -> None:
         # The client library checks the payload only; if the headers are too large, the server cuts the connection.
@@ -315,8 +307,7 @@ class _Replies:
     def __init__(self, subject: str) -> None:
         self.subject = subject
         self.messages: list[Answer] = []
-        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        """True if there are more."""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def add(self, answer: Answer) -> None:
         headers = answer.headers
@@ -324,9 +315,7 @@ class _Replies:
         # A message of the stream may have a header of that name as well.
         if "Nats-Sequence" in headers:
             self.messages.append(answer)
-        elif status == _END_OF_BATCH:
-            self.done.set_result(headers.get("Nats-Num-Pending", "0") != "0")
-        elif status == _NOT_FOUND:
-            self.done.set_result(False)
+        elif status in (_END_OF_BATCH, _NOT_FOUND):
+            self.done.set_result(None)
         else:
             self.done.set_exception(ConnectionError(f"JetStream answered a read with status {status or 'unknown'}"))
