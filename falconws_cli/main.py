@@ -59,8 +59,8 @@ class LazyGroup(click.Group):
             return super().main(*args, **keywords)
         except SystemExit as ended:
             sys.stdout.flush()
-            if output is not None and (complaint := output.complaint()):
-                click.echo(f"Error: {complaint}", err=True)
+            if output is not None and (lost := output.describe_loss()):
+                click.echo(f"Error: {lost}", err=True)
                 ended.code = ended.code or 1
             raise
 

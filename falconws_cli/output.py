@@ -70,13 +70,13 @@ class Output(io.RawIOBase):
                 if self.matters is Matters.AT_ONCE:
                     if error.errno == errno.EPIPE:
                         raise
-                    complaint = self.complaint()
+                    lost = self.describe_loss()
                     # Said once.
                     self.matters = Matters.NEVER
-                    raise CommandError(complaint) from error
+                    raise CommandError(lost) from error
         return size
 
-    def complaint(self) -> str:
+    def describe_loss(self) -> str:
         """Return the sentence that says why output was lost; "" when nothing was lost that matters."""
         error = self.failure
         if error is None or error.errno == errno.EPIPE or self.matters is Matters.NEVER:
