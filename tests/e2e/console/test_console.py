@@ -96,6 +96,17 @@ def test_the_end_of_a_connection_is_explained(console: Console, text: str, code:
     expect(log(one).last).to_contain_text("closed1000 the conversation is over")
 
 
+def test_the_focus_stays_with_a_connection_that_ends(console: Console) -> None:
+    one = connect(pane(console.open("/echo")))
+    one.get_by_label("Text", exact=True).fill("leave")
+    one.get_by_label("Text", exact=True).press("Enter")
+    expect(log(one).last).to_contain_text("closed4999")
+    expect(one.get_by_role("button", name="Connect", exact=True)).to_be_focused()
+    console.page.keyboard.press("Enter")
+    expect(one.get_by_role("status")).to_contain_text("connected to")
+    expect(one.get_by_label("Text", exact=True)).to_be_focused()
+
+
 def test_a_path_that_is_in_no_list_can_be_typed(console: Console) -> None:
     one = connect(pane(console.open("path")), Path="/echo?add=%C3%A9")
     send(one, "Text", "ol")
