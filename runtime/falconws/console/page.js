@@ -164,7 +164,7 @@ function connectPane(pane, closeCodes) {
     if (why.hint) log("note", why.hint);
     const [, name] = why.text.match(/["'](\w+)["']/) ?? [];
     const field = $$("[data-in=query]", connect).find((each) => each.name === name);
-    if (field) blame(field, why.text);
+    if (field) blame(field, why.text.split("\n").find((line) => line.includes(name)));
   }
 
   // Messages

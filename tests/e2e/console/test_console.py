@@ -187,7 +187,11 @@ def test_a_query_that_does_not_fit_is_shown_at_its_field(console: Console) -> No
     one.get_by_label("room", exact=True).fill("den")
     one.get_by_role("button", name="Connect", exact=True).click()
     expect(log(one).first).to_contain_text("refused400 Bad Request\nInvalid query")
-    expect(one.get_by_label("name", exact=True)).to_have_attribute("aria-invalid", "true")
+    name = one.get_by_label("name", exact=True)
+    expect(name).to_have_attribute("aria-invalid", "true")
+    # The line that names it, and not the status and the title again.
+    expect(name).to_have_accessible_description(re.compile("The query parameter 'name'"))
+    expect(name).not_to_have_accessible_description(re.compile("400"))
     connect(one, name="ada")
     # What cannot be changed while the connection is open is out of the way.
     expect(one.get_by_label("name", exact=True)).to_be_hidden()
