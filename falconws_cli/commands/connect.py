@@ -95,8 +95,8 @@ def command(
     server denied or dropped the connection.
 
     The messages of a typed route have names: `/say text=hello` sends {"type": "say", "text": "hello"}. On a terminal,
-    names and fields are completed, and the time to each reply is shown. The messages are those of the project's app,
-    or of the document that --asyncapi names.
+    they are those of the project's app; names and fields are completed, and the time to each reply is shown. Scripts
+    need the document of the server, which --asyncapi names, and so does a terminal for any other server.
 
     \b
     Examples:

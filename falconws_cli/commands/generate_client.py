@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from falconws_cli.commands.options import generating
-from falconws_cli.suggestions import Choice
+from falconws_cli.suggestions import Choice, did_you_mean, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,19 @@ def _source_options(function: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-@click.group("generate-client", short_help="Generate a TypeScript, JavaScript or Python client.")
+class _Languages(click.Group):
+    """A command for each language."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command of a language; the error for any other suggests a similar one, or lists them all."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None and not (ctx.resilient_parsing or cmd_name.startswith("-")):
+            hint = did_you_mean(cmd_name, self.commands) or f" Use {listed(list(self.commands))}."
+            ctx.fail(f'There is no client in "{cmd_name}".{hint}')
+        return command
+
+
+@click.group("generate-client", cls=_Languages, short_help="Generate a TypeScript, JavaScript or Python client.")
 def command() -> None:
     """Generate a client of the project's typed conversations, as source.
 

@@ -141,13 +141,16 @@ def _without_null(schema: _Document) -> _Document:
 
 
 def _example(schema: _Document, kind: str, schemas: _Document) -> str:
-    """Return the example that the schema gives; without one, the smallest value that fits, but nothing for a text."""
+    """Return the example that the schema gives; without one, the smallest value that fits.
+
+    A text without a format stays empty: only the developer knows what to say.
+    """
     from ..typed.examples import example_value
 
-    resolved = _resolved(schema, schemas)
-    if kind == "text":
-        return str(resolved["examples"][0]) if resolved.get("examples") else ""
-    return json.dumps(example_value(dict(schema), dict(schemas)), ensure_ascii=False)
+    if kind == "text" and not {"examples", "format"} & _resolved(schema, schemas).keys():
+        return ""
+    example = example_value(dict(schema), dict(schemas))
+    return example if isinstance(example, str) and kind == "text" else json.dumps(example, ensure_ascii=False)
 
 
 def _resolved(schema: _Document, schemas: _Document) -> _Document:

@@ -146,6 +146,8 @@ function connectPane(pane, closeCodes) {
       socket = undefined;
       started.clear();
       pane.waits = isOpen && !closing && (code === RESTART || live.readyState !== WebSocket.OPEN);
+      // The form is disabled from now on, and cannot keep the focus.
+      if (send.contains(document.activeElement)) $("button", connect).focus();
       show(pane.waits ? "waiting for the server" : "not connected", false);
       if (!isOpen) return explain(url);
       if (!closing) events.push({ closed: code });
@@ -162,7 +164,7 @@ function connectPane(pane, closeCodes) {
     if (why.hint) log("note", why.hint);
     const [, name] = why.text.match(/["'](\w+)["']/) ?? [];
     const field = $$("[data-in=query]", connect).find((each) => each.name === name);
-    if (field) blame(field, why.text);
+    if (field) blame(field, why.text.split("\n").find((line) => line.includes(name)));
   }
 
   // Messages

@@ -50,6 +50,7 @@ pre { background: var(--soft); padding: .6rem .8rem; border-radius: .4rem; white
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-size: .94rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--dim); min-width: 6rem; } th:last-child { width: 50%; } .dim { color: var(--dim); }
+@media (max-width: 40rem) { th { min-width: 0; } }
 """
 
 _Document = Mapping[str, Any]

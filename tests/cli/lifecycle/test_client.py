@@ -343,6 +343,20 @@ def test_a_folder_that_is_a_mistake_is_refused(run: Run, demo: Path, language: s
     assert snapshot(demo) == before
 
 
+@pytest.mark.parametrize(
+    ("language", "hint"),
+    [
+        ("rust", "Use ts, js or python."),
+        ("typescript", "Use ts, js or python."),
+        ("react", "Use ts, js or python."),
+        ("pyton", 'Did you mean "python"?'),
+    ],
+)
+def test_an_unknown_language_is_answered_with_the_languages(run: Run, demo: Path, language: str, hint: str) -> None:
+    refusal = do(run, "generate-client", language, "--output", "client", code=ExitCode.USAGE)
+    assert f'There is no client in "{language}". {hint}' in refusal
+
+
 def test_other_files_in_the_folder_are_named_and_stay(run: Run, demo: Path) -> None:
     (demo / "web" / "client").mkdir(parents=True)
     (demo / "web" / "client" / "mine.ts").write_text("export const MINE = 1;\n")

@@ -96,6 +96,17 @@ def test_the_end_of_a_connection_is_explained(console: Console, text: str, code:
     expect(log(one).last).to_contain_text("closed1000 the conversation is over")
 
 
+def test_the_focus_stays_with_a_connection_that_ends(console: Console) -> None:
+    one = connect(pane(console.open("/echo")))
+    one.get_by_label("Text", exact=True).fill("leave")
+    one.get_by_label("Text", exact=True).press("Enter")
+    expect(log(one).last).to_contain_text("closed4999")
+    expect(one.get_by_role("button", name="Connect", exact=True)).to_be_focused()
+    console.page.keyboard.press("Enter")
+    expect(one.get_by_role("status")).to_contain_text("connected to")
+    expect(one.get_by_label("Text", exact=True)).to_be_focused()
+
+
 def test_a_path_that_is_in_no_list_can_be_typed(console: Console) -> None:
     one = connect(pane(console.open("path")), Path="/echo?add=%C3%A9")
     send(one, "Text", "ol")
@@ -176,7 +187,11 @@ def test_a_query_that_does_not_fit_is_shown_at_its_field(console: Console) -> No
     one.get_by_label("room", exact=True).fill("den")
     one.get_by_role("button", name="Connect", exact=True).click()
     expect(log(one).first).to_contain_text("refused400 Bad Request\nInvalid query")
-    expect(one.get_by_label("name", exact=True)).to_have_attribute("aria-invalid", "true")
+    name = one.get_by_label("name", exact=True)
+    expect(name).to_have_attribute("aria-invalid", "true")
+    # The line that names it, and not the status and the title again.
+    expect(name).to_have_accessible_description(re.compile("The query parameter 'name'"))
+    expect(name).not_to_have_accessible_description(re.compile("400"))
     connect(one, name="ada")
     # What cannot be changed while the connection is open is out of the way.
     expect(one.get_by_label("name", exact=True)).to_be_hidden()

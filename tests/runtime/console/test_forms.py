@@ -89,6 +89,9 @@ def test_the_page_checks_nothing_itself() -> None:
     ("schema", "required", "value"),
     [
         ({"type": "string", "examples": ["two words"]}, True, "two words"),
+        ({"type": "string", "format": "date-time"}, True, "2030-01-31T12:00:00Z"),
+        ({"type": "string", "format": "date-time"}, False, ""),
+        ({"type": "string", "format": "date", "examples": ["2031-02-28"]}, True, "2031-02-28"),
         ({"type": "string", "minLength": 3}, True, ""),
         ({"type": "string", "examples": ["two words"]}, False, ""),
         ({"type": "integer", "minimum": 5}, True, "5"),
