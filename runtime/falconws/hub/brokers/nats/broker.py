@@ -46,7 +46,7 @@ from .library import check_credentials, load_nats
 from .presence import PresenceIdentity
 from .records import MemberEvent, read_event
 from .rooms import FollowedRooms
-from .session import NatsSession, RefusedError
+from .session import NatsSession, is_refusal
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
@@ -280,8 +280,10 @@ class NatsBroker:
             try:
                 await session.open()
                 await streams.ensure()
-            except RefusedError as error:
-                raise BrokerRefused(describe(error)) from error
+            except Exception as error:
+                if is_refusal(error):
+                    raise BrokerRefused(describe(error)) from error
+                raise
             await session.subscribe(streams.rooms.elections, on_election)
             await session.subscribe(streams.presence.elections, on_presence_election)
             refused = await self._rooms.subscribe_all(streams)
