@@ -44,7 +44,7 @@ from .hub_streams import EPHEMERAL, HubStreams
 from .jetstream import Stored
 from .library import check_credentials, load_nats
 from .presence import PresenceIdentity
-from .records import MemberEvent, read_event
+from .records import read_event
 from .rooms import FollowedRooms
 from .session import NatsSession, is_refusal
 from .url import NatsUrl
@@ -342,7 +342,8 @@ class NatsBroker:
         if cursor is None or sink is None:
             return
         if epoch == "who":
-            _deliver_presence(sink, cursor.name, name_of(what), read_event(headers, data))
+            if event := read_event(name_of(what), headers, data):
+                event.tell(sink, cursor.name)
             return
         if epoch == EPHEMERAL:
             sink.deliver_ephemeral(decode_ephemeral(cursor.name, headers, data))
@@ -353,17 +354,6 @@ class NatsBroker:
             self._streams.saw_epoch(epoch)
         if publication is not None:
             sink.deliver(publication)
-
-
-def _deliver_presence(sink: Sink, room: str, member: str, event: MemberEvent | None) -> None:
-    if event is None:
-        return
-    if event.kind == "left":
-        sink.left(room, member)
-    elif event.kind == "joined":
-        sink.joined(room, member, event.info, event.devices)
-    else:
-        sink.updated(room, member, event.info, event.devices)
 
 
 def _make_history(room: str, streams: HubStreams, since: Position | None, stored: list[Stored]) -> History:
