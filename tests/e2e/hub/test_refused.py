@@ -259,3 +259,33 @@ async def test_a_server_that_is_away_is_not_a_refusal(start_broker: Start) -> No
         with pytest.raises(BrokerUnavailable) as raised:
             await hub.publish("room", "x")
         assert not isinstance(raised.value, BrokerRefused)
+
+
+@pytest.mark.parametrize(
+    ("settings", "query", "match"),
+    [
+        ({}, "?replicas=3", "replicas"),
+        ({"accounts": {"app": {"users": [{"user": "u", "password": "p"}]}}}, "", "not enabled"),
+        (
+            {"accounts": {"app": {"users": [{"user": "u", "password": "p"}], "jetstream": {"max_streams": 1}}}},
+            "",
+            "max",
+        ),
+    ],
+    ids=["replicas without a cluster", "an account without JetStream", "too few streams"],
+)
+async def test_streams_that_cannot_be_created_are_told_at_once_over_nats(
+    settings: dict[str, object], query: str, match: str, start_broker: Start
+) -> None:
+    server: Nats = start_broker("nats", settings=settings)
+    credentials = "u:p@" if settings else ""
+    async with make_hub(f"nats://{credentials}127.0.0.1:{server.port}{query}", timeout_s=TIMEOUT_S) as hub:
+        await expect_refusal(hub.publish("room", "x"), room=None, match=match)
+        assert not (await hub.health()).ok
+
+
+async def test_a_key_of_another_program_refuses_its_room_only_over_redis(valkey: Valkey) -> None:
+    await asyncio.to_thread(valkey.say, "SET", "falconws:{foreign}:meta", "x")
+    async with make_hub(valkey.url, timeout_s=TIMEOUT_S) as hub:
+        await expect_refusal(hub.publish("foreign", "x"), room="foreign", match="WRONGTYPE|wrong kind")
+        await hub.publish("room", "x")

@@ -44,9 +44,9 @@ from .hub_streams import EPHEMERAL, HubStreams
 from .jetstream import Stored
 from .library import check_credentials, load_nats
 from .presence import PresenceIdentity
-from .records import MemberEvent, read_event
+from .records import read_event
 from .rooms import FollowedRooms
-from .session import NatsSession, RefusedError
+from .session import NatsSession, is_refusal
 from .url import NatsUrl
 
 __all__ = ("NatsBroker",)
@@ -280,8 +280,10 @@ class NatsBroker:
             try:
                 await session.open()
                 await streams.ensure()
-            except RefusedError as error:
-                raise BrokerRefused(describe(error)) from error
+            except Exception as error:
+                if is_refusal(error):
+                    raise BrokerRefused(describe(error)) from error
+                raise
             await session.subscribe(streams.rooms.elections, on_election)
             await session.subscribe(streams.presence.elections, on_presence_election)
             refused = await self._rooms.subscribe_all(streams)
@@ -340,7 +342,8 @@ class NatsBroker:
         if cursor is None or sink is None:
             return
         if epoch == "who":
-            _deliver_presence(sink, cursor.name, name_of(what), read_event(headers, data))
+            if event := read_event(name_of(what), headers, data):
+                event.tell(sink, cursor.name)
             return
         if epoch == EPHEMERAL:
             sink.deliver_ephemeral(decode_ephemeral(cursor.name, headers, data))
@@ -351,17 +354,6 @@ class NatsBroker:
             self._streams.saw_epoch(epoch)
         if publication is not None:
             sink.deliver(publication)
-
-
-def _deliver_presence(sink: Sink, room: str, member: str, event: MemberEvent | None) -> None:
-    if event is None:
-        return
-    if event.kind == "left":
-        sink.left(room, member)
-    elif event.kind == "joined":
-        sink.joined(room, member, event.info, event.devices)
-    else:
-        sink.updated(room, member, event.info, event.devices)
 
 
 def _make_history(room: str, streams: HubStreams, since: Position | None, stored: list[Stored]) -> History:

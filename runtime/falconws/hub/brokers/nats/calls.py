@@ -16,7 +16,7 @@ from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff
 
 from .hub_streams import HubStreams
-from .session import ApiError, RefusedError, TooLargeError
+from .session import ApiError, RefusedError, TooLargeError, is_refusal
 
 __all__ = ("Calls",)
 
@@ -70,7 +70,7 @@ class Calls:
                     raise BrokerUnavailable(f"{error}; an earlier attempt may have succeeded") from error
                 raise
             except Exception as error:
-                if isinstance(error, RefusedError) or (isinstance(error, ApiError) and error.is_final):
+                if is_refusal(error):
                     message = f"{self._name}: {describe(error)}"
                     if may_have_run:
                         raise BrokerUnavailable(f"{message}; an earlier attempt may have succeeded") from error

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from falconws.hub.broker import Entry, Member
+from falconws.hub.brokers.presence import CLAIM_S, FIRST_LEASE_S, OWN_CLAIM_S
 from falconws.hub.concurrency import SingleFlight, gather_limited
 
 from .codec import name_of, token_of
@@ -27,11 +28,6 @@ __all__ = ("NatsPresence", "PresenceIdentity")
 _KEPT_S = 3600
 """How long an empty record is kept: longer than an earlier write that was delayed can take to arrive."""
 _AT_A_TIME = 100
-_CLAIM_S = 30.0
-"""How long one process may take to remove the devices of a dead one before another takes over."""
-_OWN_CLAIM_S = 3.0
-_FIRST_LEASE_S = 10.0
-"""The lease of a process that joins before its first renewal."""
 
 
 class PresenceIdentity:
@@ -41,7 +37,7 @@ class PresenceIdentity:
         self.process = ""
         self.revision = 0
         """The sequence number of the lease."""
-        self.lease_s = _FIRST_LEASE_S
+        self.lease_s = FIRST_LEASE_S
         self.is_lost = False
         """Whether the lease was lost since the last renewal."""
         self.replacing = asyncio.Lock()
@@ -166,7 +162,7 @@ class NatsPresence:
         for process, stored in dead.items():
             if stored.data:
                 with suppress(Conflict):
-                    await self._write_process(process, stored.sequence, _CLAIM_S, over=True)
+                    await self._write_process(process, stored.sequence, CLAIM_S, over=True)
                     claimed.add(process)
         return claimed
 
@@ -180,7 +176,7 @@ class NatsPresence:
             if after_s:
                 await self._write_process(process, revision, after_s)
                 return
-            await self._write_process(process, revision, _OWN_CLAIM_S, over=True)
+            await self._write_process(process, revision, OWN_CLAIM_S, over=True)
             entries = list(identity.revisions)
             await gather_limited(lambda entry: self._leave(process, entry), entries, limit=_AT_A_TIME)
             await self._forget_process(process)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from falconws.hub.broker import Member
+from falconws.hub.brokers.presence import MemberEvent
 
 from .codec import Headers, name_of
 from .jetstream import Stored
@@ -22,7 +23,6 @@ __all__ = (
     "EVENT_HEADER",
     "UNREADABLE",
     "Device",
-    "MemberEvent",
     "ReadRoom",
     "ReadRooms",
     "encode_record",
@@ -45,15 +45,6 @@ class Device(NamedTuple):
     info: bytes
 
 
-class MemberEvent(NamedTuple):
-    """A change that a record tells."""
-
-    kind: str
-    """"joined", "updated" or "left"."""
-    info: bytes
-    devices: int
-
-
 def encode_record(devices: Mapping[str, Device]) -> bytes:
     """Return the record of a member with *devices*, each by its name, in the order in which they were updated."""
     encoded = {name: [device.process, base64.b64encode(device.info).decode()] for name, device in devices.items()}
@@ -67,16 +58,18 @@ def parse_record(data: bytes) -> dict[str, Device]:
     return {}
 
 
-def read_event(headers: Headers, data: bytes) -> MemberEvent | None:
-    """Return the change that a republished record tells; None if another program has written it."""
-    kind = headers.get(EVENT_HEADER, "")
+def read_event(member: str, headers: Headers, data: bytes) -> MemberEvent | None:
+    """Return the change of *member* that a republished record tells; None if another program has written it."""
     try:
         devices = list(_parse(data).values())
     except UNREADABLE:
         return None
-    if kind not in ("joined", "updated", "left") or (kind == "left") == bool(devices):
-        return None
-    return MemberEvent(kind, devices[-1].info if devices else b"", len(devices))
+    match headers.get(EVENT_HEADER):
+        case "joined" | "updated" as kind if devices:
+            return MemberEvent(kind, member, devices[-1].info, len(devices))
+        case "left" if not devices:
+            return MemberEvent("left", member, b"", 0)
+    return None
 
 
 def _parse(data: bytes) -> dict[str, Device]:

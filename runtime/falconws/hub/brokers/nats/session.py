@@ -26,12 +26,19 @@ from .library import (
 )
 from .url import NatsUrl
 
-__all__ = ("Answer", "ApiError", "NatsSession", "RefusedError", "TooLargeError")
+__all__ = ("Answer", "ApiError", "NatsSession", "RefusedError", "TooLargeError", "is_refusal")
 
 _MIN_VERSION = (2, 11)
-_FINAL = {10023, 10028, 10039, 10047, 10054, 10076, 10077}
-"""Errors of JetStream that a retry does not change: no resources, memory or storage are left; JetStream is disabled,
-for the server or the account; the message is too large; the stream is full."""
+_FINAL = frozenset(
+    {
+        *(10002, 10023, 10028, 10047, 10077),  # No resources, memory or storage are left; the stream is full.
+        *(10027, 10113, 10122),  # The account may not have another stream, or not one of this size.
+        *(10039, 10076),  # JetStream is disabled, for the account or the server.
+        *(10054, 10109, 10166),  # The message is too large; the stream is sealed, or does not allow a message's TTL.
+        *(10052, 10065, 10074),  # The stream's configuration is invalid here, overlaps another stream, needs a cluster.
+    }
+)
+"""Errors of JetStream that a retry does not change."""
 _END_OF_BATCH = "204"
 _NOT_FOUND = "404"
 _NO_RESPONDERS = "503"
@@ -64,6 +71,11 @@ class Answer(NamedTuple):
 
 class RefusedError(Exception):
     """The server refuses to publish to a subject, or to subscribe to one."""
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the server has answered, and a retry would be refused as well."""
+    return isinstance(error, RefusedError) or (isinstance(error, ApiError) and error.is_final)
 
 
 class TooLargeError(ValueError):

@@ -32,6 +32,7 @@ from falconws.hub.broker import (
     Publication,
     Sink,
 )
+from falconws.hub.brokers.presence import MemberEvent
 from falconws.hub.brokers.reconnect import ReconnectLoop
 from falconws.hub.brokers.url import describe
 from falconws.hub.concurrency import backoff, gather_limited
@@ -41,9 +42,6 @@ from falconws.hub.position import Position
 
 from . import scripts
 from .codec import (
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
     decode_entry,
     decode_push,
     encode,
@@ -364,12 +362,8 @@ class RedisBroker:
                 self._sink.deliver(publication)
             case EphemeralPublication() as message:
                 self._sink.deliver_ephemeral(message)
-            case MemberJoined(member, info, devices):
-                self._sink.joined(room, member, info, devices)
-            case MemberUpdated(member, info, devices):
-                self._sink.updated(room, member, info, devices)
-            case MemberLeft(member):
-                self._sink.left(room, member)
+            case MemberEvent() as event:
+                event.tell(self._sink, room)
             case None:
                 self._warn_foreign(room)
 

@@ -7,16 +7,13 @@ TEXT that is not UTF-8 is decoded as BINARY; in a key, invalid bytes are replace
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal
 
 from falconws.hub.broker import EphemeralPublication, Payload, Publication
+from falconws.hub.brokers.presence import MemberEvent
 from falconws.hub.position import Position
 
 __all__ = (
-    "MemberEvent",
-    "MemberJoined",
-    "MemberLeft",
-    "MemberUpdated",
     "decode_entry",
     "decode_push",
     "encode",
@@ -26,31 +23,6 @@ __all__ = (
 
 _TEXT = b"t"
 _BINARY = b"b"
-
-
-class MemberJoined(NamedTuple):
-    """A member is present from now on."""
-
-    member: str
-    info: bytes
-    devices: int
-
-
-class MemberUpdated(NamedTuple):
-    """The info or the number of devices of a present member has changed."""
-
-    member: str
-    info: bytes
-    devices: int
-
-
-class MemberLeft(NamedTuple):
-    """A member is no longer present."""
-
-    member: str
-
-
-MemberEvent = MemberJoined | MemberUpdated | MemberLeft
 
 
 def encode(payload: Payload) -> tuple[bytes, bytes]:
@@ -107,11 +79,11 @@ def decode_push(room: str, data: bytes) -> Publication | EphemeralPublication | 
                 return EphemeralPublication(room, _payload(kind, body), _key(key), _exclude(exclude))
             case [b"j" | b"u" as kind, devices, size]:
                 member, info = _split(body, size)
-                event = MemberJoined if kind == b"j" else MemberUpdated
-                return event(member.decode(), info, _number(devices))
+                change: Literal["joined", "updated"] = "joined" if kind == b"j" else "updated"
+                return MemberEvent(change, member.decode(), info, _number(devices))
             case [b"l", b"0", size]:
                 member, _ = _split(body, size)
-                return MemberLeft(member.decode())
+                return MemberEvent("left", member.decode(), b"", 0)
     except ValueError:
         pass
     return None

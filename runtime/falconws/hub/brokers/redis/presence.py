@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 
 from falconws.hub.broker import Entry, Member
+from falconws.hub.brokers.presence import CLAIM_S, FIRST_LEASE_S, OWN_CLAIM_S
 from falconws.hub.concurrency import gather_limited
 
 from . import scripts
@@ -21,11 +22,6 @@ __all__ = ("RedisPresence",)
 
 _ROOMS_AT_A_TIME = 100
 _DEVICES_AT_A_TIME = 500
-_CLAIM_S = 30.0
-"""How long one process may take to remove the devices of a dead one before another takes over."""
-_OWN_CLAIM_S = 3.0
-_FIRST_LEASE_S = 10.0
-"""The lease of a process that joins before its first renewal."""
 
 
 class RedisPresence:
@@ -47,7 +43,7 @@ class RedisPresence:
     def start(self) -> None:
         """Begin as a new process."""
         self._process = ""
-        self._lease_s = _FIRST_LEASE_S
+        self._lease_s = FIRST_LEASE_S
         self._is_lost = False
         self._replacing = asyncio.Lock()
 
@@ -66,7 +62,7 @@ class RedisPresence:
 
     async def expire(self) -> None:
         keys = [self._key("processes"), self._key("dead")]
-        for process in await self._client.run(scripts.CLAIM, keys, (_microseconds(_CLAIM_S),)):
+        for process in await self._client.run(scripts.CLAIM, keys, (_microseconds(CLAIM_S),)):
             await self._remove_process(process.decode())
 
     async def release(self, after_s: float) -> None:
@@ -76,7 +72,7 @@ class RedisPresence:
             await self._client.run(scripts.RENEW, [self._key("processes")], arguments)
         elif process:
             keys = [self._key("processes"), self._key("dead")]
-            await self._client.run(scripts.END, keys, (process, _microseconds(_OWN_CLAIM_S)))
+            await self._client.run(scripts.END, keys, (process, _microseconds(OWN_CLAIM_S)))
             await self._remove_process(process)
 
     async def _remove_process(self, process: str) -> None:

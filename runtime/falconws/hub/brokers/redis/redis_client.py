@@ -14,7 +14,7 @@ from typing import Any
 from falconws.hub.broker import BrokerRefused, BrokerUnavailable
 from falconws.hub.concurrency import backoff
 
-from .resp import Argument, Pipeline, explain, is_permission_error
+from .resp import Argument, Pipeline, concerns_room, explain
 from .slots import SentinelMap, SlotMap
 from .url import RedisUrl, load_redis
 
@@ -22,6 +22,8 @@ __all__ = ("RedisClient",)
 
 _CLOSE_S = 1.0
 _ONLY_NODE = ""
+_PASSING = ("BUSY ", "NOREPLICAS ")
+"""Answers that a retry changes, of which redis-py has no class: another script runs; replicas are away."""
 _CLOCKS_DIFFER_S = 1.0
 """By how much the clocks of this process and of the servers may differ."""
 
@@ -134,7 +136,7 @@ class RedisClient:
                 if self.refuses(error):
                     if may_have_run:
                         raise BrokerUnavailable(f"{message}; an earlier attempt may have succeeded") from error
-                    raise BrokerRefused(message, room=room if is_permission_error(error) else None) from error
+                    raise BrokerRefused(message, room=room if concerns_room(error) else None) from error
                 if not self._open or loop.time() + pause >= deadline:
                     raise BrokerUnavailable(message) from error
                 may_have_run = may_have_run or not isinstance(error, self._errors.ResponseError)
@@ -208,7 +210,9 @@ class RedisClient:
             *(errors.ReadOnlyError, errors.ClusterDownError, errors.TryAgainError, errors.MasterDownError),
             *(errors.MovedError, errors.AskError, errors.BusyLoadingError),
         )
-        return isinstance(error, errors.ResponseError) and not isinstance(error, passing)
+        if isinstance(error, passing) or str(error).startswith(_PASSING):
+            return False
+        return isinstance(error, errors.ResponseError)
 
 
 async def _server_time_us(pipeline: Pipeline, then: float) -> int:

@@ -17,7 +17,7 @@ from falconws.hub.brokers.url import describe
 
 from .url import load_redis
 
-__all__ = ("MOVED", "Argument", "Pipeline", "RespConnection", "explain", "is_permission_error")
+__all__ = ("MOVED", "Argument", "Pipeline", "RespConnection", "concerns_room", "explain", "is_permission_error")
 
 MOVED = "rooms have moved to another server of the cluster"
 
@@ -109,6 +109,11 @@ def is_permission_error(error: Exception) -> bool:
     """Whether *error* says that the user may not use a command, a key or a channel."""
     # Redis distinguishes those that are raised in scripts by their text only.
     return isinstance(error, load_redis().exceptions.NoPermissionError) or "No permissions" in str(error)
+
+
+def concerns_room(error: Exception) -> bool:
+    """Whether *error* says that the keys or the channel of a room cannot be used, by this user or at all."""
+    return is_permission_error(error) or "WRONGTYPE" in str(error)
 
 
 def _pack(command: tuple[Argument, ...]) -> bytes:

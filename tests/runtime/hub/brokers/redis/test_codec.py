@@ -8,11 +8,8 @@ from hypothesis import strategies as st
 
 from falconws.hub import Position
 from falconws.hub.broker import EphemeralPublication, Publication
+from falconws.hub.brokers.presence import MemberEvent
 from falconws.hub.brokers.redis.codec import (
-    MemberEvent,
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
     decode_entry,
     decode_push,
     encode,
@@ -55,9 +52,9 @@ def test_an_ephemeral_message_is_decoded_as_it_was_encoded(
 @given(names, st.binary())
 def test_presence_events_are_decoded_as_they_were_written(member: str, info: bytes) -> None:
     name = member.encode()
-    assert decode_push("room", b"j 1 %d\n%b%b" % (len(name), name, info)) == MemberJoined(member, info, 1)
-    assert decode_push("room", b"u 2 %d\n%b%b" % (len(name), name, info)) == MemberUpdated(member, info, 2)
-    assert decode_push("room", b"l 0 %d\n%b" % (len(name), name)) == MemberLeft(member)
+    assert decode_push("room", b"j 1 %d\n%b%b" % (len(name), name, info)) == MemberEvent("joined", member, info, 1)
+    assert decode_push("room", b"u 2 %d\n%b%b" % (len(name), name, info)) == MemberEvent("updated", member, info, 2)
+    assert decode_push("room", b"l 0 %d\n%b" % (len(name), name)) == MemberEvent("left", member, b"", 0)
 
 
 @given(words, st.binary(), st.booleans())
