@@ -47,6 +47,7 @@ from .codec import (
     encode,
     encode_ephemeral,
     is_contiguous,
+    microseconds,
 )
 from .presence import RedisPresence
 from .redis_client import RedisClient
@@ -266,7 +267,7 @@ class RedisBroker:
         """Return what a script needs to know of a room: an epoch if it is new, and what to keep for how long."""
         limits = self._history.limits(room)
         given = int(self._history.is_given)
-        return secrets.token_hex(4), self._ttl_ms, limits.messages, _microseconds(limits.age_s), given
+        return secrets.token_hex(4), self._ttl_ms, limits.messages, microseconds(limits.age_s), given
 
     # Deliveries
 
@@ -375,7 +376,3 @@ class RedisBroker:
                 self._url.name,
                 room,
             )
-
-
-def _microseconds(seconds: float) -> int:
-    return int(seconds * 1_000_000)

@@ -19,10 +19,16 @@ __all__ = (
     "encode",
     "encode_ephemeral",
     "is_contiguous",
+    "microseconds",
 )
 
 _TEXT = b"t"
 _BINARY = b"b"
+
+
+def microseconds(seconds: float) -> int:
+    """Return *seconds* in the scripts' unit of time."""
+    return int(seconds * 1_000_000)
 
 
 def encode(payload: Payload) -> tuple[bytes, bytes]:

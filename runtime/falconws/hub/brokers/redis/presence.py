@@ -16,6 +16,7 @@ from falconws.hub.brokers.presence import CLAIM_S, FIRST_LEASE_S, OWN_CLAIM_S
 from falconws.hub.concurrency import gather_limited
 
 from . import scripts
+from .codec import microseconds
 from .redis_client import RedisClient
 
 __all__ = ("RedisPresence",)
@@ -57,22 +58,22 @@ class RedisPresence:
         return not lost
 
     async def _renew(self, *, create: bool) -> bool:
-        arguments = (self._process, _microseconds(self._lease_s), int(create))
+        arguments = (self._process, microseconds(self._lease_s), int(create))
         return bool(await self._client.run(scripts.RENEW, [self._key("processes")], arguments))
 
     async def expire(self) -> None:
         keys = [self._key("processes"), self._key("dead")]
-        for process in await self._client.run(scripts.CLAIM, keys, (_microseconds(CLAIM_S),)):
+        for process in await self._client.run(scripts.CLAIM, keys, (microseconds(CLAIM_S),)):
             await self._remove_process(process.decode())
 
     async def release(self, after_s: float) -> None:
         process, self._process = self._process, ""
         if process and after_s:
-            arguments = (process, _microseconds(after_s), 0)
+            arguments = (process, microseconds(after_s), 0)
             await self._client.run(scripts.RENEW, [self._key("processes")], arguments)
         elif process:
             keys = [self._key("processes"), self._key("dead")]
-            await self._client.run(scripts.END, keys, (process, _microseconds(OWN_CLAIM_S)))
+            await self._client.run(scripts.END, keys, (process, microseconds(OWN_CLAIM_S)))
             await self._remove_process(process)
 
     async def _remove_process(self, process: str) -> None:
@@ -188,10 +189,6 @@ class RedisPresence:
     def _room_keys(self, room: str) -> list[str]:
         base = self._base(room)
         return [f"{base}:devices", f"{base}:members"]
-
-
-def _microseconds(seconds: float) -> int:
-    return int(seconds * 1_000_000)
 
 
 def _field(process: str, device: bytes) -> bytes:
