@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from falconws import Hub
+from falconws.hub.brokers.redis.broker import RedisBroker
 from falconws.hub.concurrency import gather_limited
 from tests.e2e.hub.proxy import Proxy
 from tests.e2e.hub.recorder import SLACK_S, WAIT_S
@@ -128,11 +129,23 @@ async def test_members_are_back_soon_after_a_server_has_lost_its_memory(
 async def test_renewals_take_a_constant_number_of_commands(valkey: Valkey, start_broker: Callable[..., Any]) -> None:
     server: Valkey = start_broker("redis")
 
+    class Counting(RedisBroker):
+        renewals = 0
+
+        async def renew(self, lease_s: float) -> bool:
+            renewed = await super().renew(lease_s)
+            self.renewals += 1
+            return renewed
+
     async def commands(members: int) -> float:
-        async with Hub(f"{server.url}?prefix=m{members}", lease_s=1) as hub:
+        broker = Counting(f"{server.url}?prefix=m{members}")
+        # Long enough that a busy machine does not lose it: then all members join again.
+        async with Hub(broker, lease_s=6) as hub:
             await join_many(hub, members)
-            before = await asyncio.to_thread(total_commands, server)
-            await asyncio.sleep(2)
+            before, renewals = await asyncio.to_thread(total_commands, server), broker.renewals
+            async with asyncio.timeout(WAIT_S):
+                while broker.renewals < renewals + 2:
+                    await asyncio.sleep(0.05)
             return await asyncio.to_thread(total_commands, server) - before
 
     few, many = await commands(1), await commands(2000)
