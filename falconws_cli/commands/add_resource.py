@@ -68,7 +68,9 @@ def command(
     """
     from falconws_cli.generators import add
 
-    options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http, "page": page}
+    options = {"route": route, "pattern": pattern, "subprotocol": subprotocol, "http": http}
+    if click.get_current_context().get_parameter_source("page") is click.core.ParameterSource.COMMANDLINE:
+        options["page"] = page
     if typed:
         options["typed"] = True
     sys.exit(add(Path.cwd(), "resource", name, options, write_options))

@@ -2,10 +2,12 @@
 
 import ast
 import os
+import re
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from falconws_cli.change.plan import PlannedFile
 from falconws_cli.errors import CommandError, RefusedError
@@ -21,6 +23,7 @@ from falconws_cli.source.toml_table import set_in_table
 _SKIPPED = frozenset({"tests", "test", "docs", "build", "dist", "node_modules", "site-packages", "venv", "env"})
 _MAX_DEPTH = 4
 _MODE_IS_AUTO = {"asyncio_mode": "auto"}
+_IS_FALCONWS = re.compile(r"\s*falconws(?![\w.-])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ def plan_init(folder: Path, app: str | None) -> InitPlan:
     if edited is None:
         raise RefusedError(f'{PYPROJECT} has a [tool.falconws] that cannot be edited: set app = "{app}" in it.')
     edited, left_to_do = _with_pytest_options(project, edited)
+    if not has_app_fixture(project, [PurePosixPath("tests/test_app.py")]):
+        left_to_do = (*left_to_do, app_fixture_advice(project))
+    if _lacks_falconws(document):
+        left_to_do = (*left_to_do, f'Add "falconws" to the dependencies of the project in {PYPROJECT}.')
     file = PlannedFile(PYPROJECT, edited.encode("utf-8", "surrogateescape"), before=before)
     return InitPlan(project, file, _notes(project), left_to_do)
 
@@ -84,14 +91,20 @@ def _with_pytest_options(project: Project, text: str) -> tuple[str, tuple[str, .
     return text if edited is None else edited, () if done else (found.left_to_do,)
 
 
+def _lacks_falconws(document: Mapping[str, Any]) -> bool:
+    """Return whether [project] lists its dependencies, without falconws. Other files may list them too."""
+    project = document.get("project")
+    if not isinstance(project, dict) or "dependencies" in project.get("dynamic", ()):
+        return False
+    return not any(_IS_FALCONWS.match(str(one)) for one in project.get("dependencies", ()))
+
+
 def _notes(project: Project) -> tuple[str, ...]:
     notes = [
         f"The app is {project.app}, which `falconws serve`, `inspect` and `doctor` use.",
         f"`falconws add-resource` adds routes to {routes_module(project)}; `add-middleware` and `add-media-handler` "
         f"edit {app_module(project)}.",
     ]
-    if not has_app_fixture(project, [PurePosixPath("tests/test_app.py")]):
-        notes.append(app_fixture_advice(project))
     return tuple(notes)
 
 

@@ -57,7 +57,8 @@ _TYPED_REQUIREMENTS = Requirements(("falconws[typed]",), modules=("falconws.type
 class ResourceGenerator:
     """Generates resources.
 
-    Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http", "page", and "typed".
+    Options: "route" (a URI template), "pattern", "subprotocol" (a string or None), "http", "page" (only with the
+    pattern room), and "typed".
     """
 
     def recipe(self, project: Project, name: str, options: Mapping[str, JsonValue]) -> Recipe:
@@ -76,11 +77,14 @@ class ResourceGenerator:
                 f'"{subprotocol}" cannot be a subprotocol: use letters, digits and - . _ only, such as "wamp".'
             )
         pattern, http = Pattern(options.get("pattern", "echo")), bool(options.get("http", True))
-        page = bool(options.get("page", True))
+        page = options.get("page")
         if pattern is Pattern.HTTP and (subprotocol is not None or not http):
             raise RefusedError("The pattern http has no WebSocket: leave out --subprotocol and --no-http.")
-        if pattern is not Pattern.ROOM and not page:
-            raise RefusedError(f"The pattern {pattern.value} has no page: leave out --no-page.")
+        if pattern is not Pattern.ROOM and page is not None:
+            flag = "--page" if page else "--no-page"
+            raise RefusedError(
+                f"The pattern {pattern.value} has no page: leave out {flag}; only the pattern room has one."
+            )
         path = routes_module(project)
         _refuse_taken_route(path.name, read_text(project, path) or "", template.text, _class_name(parsed))
         chosen: dict[str, JsonValue] = {
@@ -89,7 +93,7 @@ class ResourceGenerator:
             "subprotocol": subprotocol,
             "http": http,
         }
-        if pattern is Pattern.ROOM and not page:
+        if page is False:
             chosen["page"] = False
         if options.get("typed"):
             _check_typed(pattern, parsed)

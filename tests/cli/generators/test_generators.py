@@ -107,9 +107,14 @@ def test_a_conversation_cannot_have_the_name_of_a_message(project: Project, patt
 
 
 @pytest.mark.parametrize("pattern", ["echo", "request-response", "feed", "duplex", "blank", "http"])
-def test_a_pattern_without_a_page_refuses_to_leave_it_out(project: Project, pattern: str) -> None:
-    with pytest.raises(RefusedError, match=f"The pattern {pattern} has no page: leave out --no-page"):
-        generators.plan(project, "resource", "chat", {"pattern": pattern, "page": False})
+@pytest.mark.parametrize(("page", "flag"), [(True, "--page"), (False, "--no-page")])
+def test_a_pattern_without_a_page_refuses_the_options_of_pages(
+    project: Project, pattern: str, page: bool, flag: str
+) -> None:
+    with pytest.raises(
+        RefusedError, match=f"The pattern {pattern} has no page: leave out {flag}; only the pattern room"
+    ):
+        generators.plan(project, "resource", "chat", {"pattern": pattern, "page": page})
 
 
 def test_typed_messages_require_the_extra_once(project: Project) -> None:

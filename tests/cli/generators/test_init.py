@@ -57,7 +57,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 def test_the_app_is_found(run: Run, tmp_path: Path, files: dict[str, str], app: str) -> None:
     write(tmp_path, files)
     result = run("init")
-    assert result.exit_code == ExitCode.OK, result.output
+    assert result.exit_code == ExitCode.LEFT_TO_DO, result.output
     assert read_tool(tmp_path) == {
         "falconws": {"app": app},
         "pytest": {"ini_options": {**OPTIONS, "pythonpath": ["src", "."] if "src/shop/app.py" in files else ["."]}},
@@ -68,7 +68,7 @@ def test_the_app_is_found(run: Run, tmp_path: Path, files: dict[str, str], app: 
 @pytest.mark.parametrize("text", ["[project]\nname = 'x'\n", "[project]\r\nname = 'x'\r\n", "[tool.ruff]", "# only\n"])
 def test_the_table_is_added_and_everything_else_stays(run: Run, tmp_path: Path, text: str) -> None:
     write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY})
-    assert run("init").exit_code == ExitCode.OK
+    assert run("init").exit_code == ExitCode.LEFT_TO_DO
     edited = (tmp_path / "pyproject.toml").read_bytes().decode()
     assert edited.startswith(text)
     assert edited.count("\r\n") in (0, edited.count("\n"))
@@ -114,7 +114,7 @@ def test_what_is_not_clear_is_refused(
 def test_an_app_that_does_not_load_here_is_accepted_and_said(run: Run, tmp_path: Path) -> None:
     write(tmp_path, {"shop/__init__.py": "", "shop/app.py": f"{FALCON}\nimport not_installed_here\n"})
     result = run("init")
-    assert result.exit_code == ExitCode.OK
+    assert result.exit_code == ExitCode.LEFT_TO_DO
     assert "The app does not load in this environment: Cannot import" in result.output
     assert read_tool(tmp_path)["falconws"] == {"app": "shop.app:create_app"}
 
@@ -125,7 +125,7 @@ def test_an_app_that_does_not_load_here_is_accepted_and_said(run: Run, tmp_path:
 )
 def test_the_app_is_corrected(run: Run, tmp_path: Path, text: str) -> None:
     write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY})
-    assert run("init", "shop.app:create_app").exit_code == ExitCode.OK
+    assert run("init", "shop.app:create_app").exit_code == ExitCode.LEFT_TO_DO
     edited = (tmp_path / "pyproject.toml").read_bytes().decode()
     assert read_tool(tmp_path)["falconws"] == {"app": "shop.app:create_app"}
     assert edited.startswith(
@@ -153,7 +153,7 @@ def test_a_table_that_cannot_be_edited_is_said(run: Run, tmp_path: Path) -> None
 )
 def test_options_of_pytest_are_added_to_those_that_are_there(run: Run, tmp_path: Path, text: str) -> None:
     write(tmp_path, {"pyproject.toml": text, "shop/__init__.py": "", "shop/app.py": FACTORY, "tox.ini": "[pytest]\n"})
-    assert run("init").exit_code == ExitCode.OK
+    assert run("init").exit_code == ExitCode.LEFT_TO_DO
     before = tomllib.loads(text)["tool"]["pytest"]
     after = read_tool(tmp_path)["pytest"]
     assert after == ({"ini_options": before["ini_options"] | OPTIONS} if "ini_options" in before else before | OPTIONS)
@@ -214,7 +214,30 @@ def test_what_is_said_is_all_that_generated_tests_need(run: Run, tmp_path: Path)
 )
 def test_a_fixture_is_found_however_it_is_defined(run: Run, tmp_path: Path, conftest: str, code: int) -> None:
     write(tmp_path, {"shop/__init__.py": "", "shop/app.py": MODULE, "conftest.py": conftest})
-    said = run("init").output
+    result = run("init")
+    assert result.exit_code == code, result.output
+    said = result.output
     assert ("from shop.app import app as application" in said) is (code == ExitCode.LEFT_TO_DO)
     assert ("    return application\n" in said) is (code == ExitCode.LEFT_TO_DO)
     assert run("add-resource", "chat").exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("project", "lacks"),
+    [
+        ("", False),
+        ('[project]\nname = "x"\n', True),
+        ('[project]\nname = "x"\ndependencies = ["falcon>=4"]\n', True),
+        ('[project]\nname = "x"\ndependencies = ["FalconWS[redis] >= 0.3; python_version >= \'3\'"]\n', False),
+        ('[project]\nname = "x"\ndependencies = ["falconws-extra"]\n', True),
+        ('[project]\nname = "x"\ndynamic = ["dependencies"]\n', False),
+        ('[tool.poetry]\nname = "x"\n', False),
+    ],
+)
+def test_a_dependency_that_is_not_listed_is_left_to_do(run: Run, tmp_path: Path, project: str, lacks: bool) -> None:
+    conftest = textwrap.dedent(CONFTEST)
+    write(tmp_path, {"shop/__init__.py": "", "shop/app.py": FACTORY, "tests/conftest.py": conftest})
+    write(tmp_path, {"pyproject.toml": project})
+    result = run("init")
+    assert result.exit_code == (ExitCode.LEFT_TO_DO if lacks else ExitCode.OK), result.output
+    assert ('Add "falconws" to the dependencies of the project in pyproject.toml.' in result.output) is lacks
