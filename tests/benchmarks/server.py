@@ -74,12 +74,13 @@ def running(command: list[str], port: int, core: int) -> Iterator[Server]:
     Raises:
         ServerError: The server does not answer a handshake within START_S.
     """
+    environment = _environment()
     with tempfile.TemporaryFile() as log:
         begin = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=Path(__file__).parent / "servers",
-            env=_environment(),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -1,14 +1,18 @@
 """The benchmark of typed messages measures every echo. What it measures is not judged here."""
 
 from tests.benchmarks.test_smoke import needs_two_cores
-from tests.benchmarks.typed.__main__ import PATHS, echo_us, verdict
+from tests.benchmarks.typed.__main__ import PATHS, echo_us, ratio, verdict
 
 
 @needs_two_cores
 def test_every_echo_is_measured() -> None:
     found = echo_us(rounds=1, seconds=0.3)
     assert list(found) == list(PATHS)
-    assert all(value > 0 for value in found.values())
+    assert all(value > 0 for [value] in found.values())
+
+
+def test_a_ratio_is_the_median_of_those_within_a_round() -> None:
+    assert ratio([1.0, 20.0, 3.0], [1.0, 10.0, 1.0]) == 2.0
 
 
 def test_a_goal_that_is_missed_is_told() -> None:

@@ -106,6 +106,8 @@ class Conversation(Generic[In, Out]):
         self.ws = ws
         """The connection itself, for what is not typed."""
         self._req = req
+        # Looked up for every message: an attribute of the instance is found faster than one of its class.
+        self._encoders = self.sent.encoders
         self._invalid = 0
         self._warned = False
 
@@ -181,7 +183,7 @@ class Conversation(Generic[In, Out]):
         Further errors are those of ``WebSocket.send_text()``.
         """
         # The coroutine of the WebSocket itself, not another one around it; and Codec.encode() without its call.
-        return self.ws.send_text(self.sent.encoders[message.__class__](message).decode())
+        return self.ws.send_text(self._encoders[type(message)](message).decode())
 
     async def reply(self, call: AnyCall[R], message: R) -> None:
         """Answer *call* with a copy of *message* that has the ``id`` of the call."""
