@@ -97,8 +97,9 @@ async def test_a_stream_that_does_not_begin_is_a_timeout(app, resource):
 @pytest.mark.parametrize("eager", [False, True])
 async def test_an_error_that_escapes_reaches_the_test(eager):
     if eager:
-        factory = getattr(asyncio, "eager_task_factory", None) or pytest.skip("asyncio has eager tasks since 3.12")
-        asyncio.get_running_loop().set_task_factory(factory)
+        if not hasattr(asyncio, "eager_task_factory"):
+            pytest.skip("asyncio has eager tasks since Python 3.12")
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     with pytest.raises(ZeroDivisionError, match="on purpose"):
         await Client(fails, timeout=600).simulate_get("/")
     with pytest.raises(ZeroDivisionError, match="on purpose"):
